@@ -1,0 +1,77 @@
+"""What is to be built: the checked sound files, the fingerprint and the shards. Needs no torch, so mistakes show at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from datasets import library
+from datasets.geometry import SAMPLES
+from datasets.library import Piece
+from datasets.spec import RoomSpec
+
+SHARD_SAMPLES: Final = 1_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset that can be built: its spec and the sound files, already checked.
+
+    Attributes:
+        spec: What to make.
+        pieces: The sound files, or None for the procedural band.
+        sound_files: SHA-256 of each by relative path, or None.
+        fingerprint: Identity of the result.
+    """
+
+    spec: RoomSpec
+    pieces: tuple[Piece, ...] | None
+    sound_files: dict[str, str] | None
+    fingerprint: str
+
+
+def prepare(spec: RoomSpec, place: str) -> Source:
+    """Check and hash the sound files of a spec.
+
+    Args:
+        spec: What is wanted.
+        place: Where the music was named, for errors.
+
+    Raises:
+        InputError: If music is missing or unreadable.
+    """
+    folder = spec.music_folder()
+    if folder is None:
+        return Source(spec, None, None, spec.fingerprint())
+    pieces = library.scan(spec, place)
+    sound_files = library.hashes(pieces, folder)
+    return Source(spec, pieces, sound_files, spec.fingerprint(sound_files))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard to be made; its content depends on the spec, the split and the number alone."""
+
+    split: str
+    number: int
+    samples: int
+
+    @property
+    def name(self) -> str:
+        """File name."""
+        return f"{self.split}-{self.number:05d}.arrow"
+
+
+def shards_of(spec: RoomSpec) -> tuple[Shard, ...]:
+    """Cut every split into shards."""
+    return tuple(
+        Shard(name, number, min(SHARD_SAMPLES, split.samples - number * SHARD_SAMPLES))
+        for name, split in spec.splits().items()
+        for number in range(-(-split.samples // SHARD_SAMPLES))
+    )
+
+
+def bytes_of(spec: RoomSpec) -> int:
+    """Size on disk, to a percent."""
+    channels = spec.microphones_m().shape[0] * spec.microphones_m().shape[1]
+    return sum(split.samples for split in spec.splits().values()) * (channels * SAMPLES * 2 + spec.max_sources() * 8 + 5)

@@ -1,0 +1,227 @@
+"""Music for the sources: a folder of one's own, or the procedural band, cut into excerpts that belong to one split each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from datasets.errors import InputError
+from datasets.geometry import SAMPLE_RATE_HZ
+from datasets.spec import RoomSpec
+
+SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3")
+EXCERPT_RMS: Final = 0.1
+_SHARE_OF_A_SPLIT: Final = 0.1
+_SILENT_RMS: Final = 1e-4
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and the total."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One sound file, its header read."""
+
+    path: Path
+    genre: str
+    frames: int
+    rate_hz: int
+
+    def excerpts(self, seconds: float) -> int:
+        """How many whole excerpts it holds."""
+        return int(self.frames / self.rate_hz / seconds)
+
+
+@dataclass(frozen=True)
+class Music:
+    """Excerpts in memory.
+
+    Attributes:
+        waves: Shape (excerpts, samples), float32, 16 kHz, each with an RMS of 0.1.
+        of_split: Rows of `waves` that a split may use; no row is in two.
+    """
+
+    waves: NDArray[np.float32]
+    of_split: dict[str, NDArray[np.int64]]
+
+
+def scan(spec: RoomSpec, place: str) -> tuple[Piece, ...]:
+    """Read the headers of all sound files a spec uses.
+
+    Args:
+        spec: Its music is a folder.
+        place: Where the folder was named, for errors.
+
+    Raises:
+        InputError: If the folder, a genre or a readable file is missing.
+    """
+    folder = Path(spec.music)
+    if not folder.is_dir():
+        raise InputError(place, "the music folder must exist", value=str(folder), remedy="name a folder with one sub-folder a genre")
+    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    seen = list(spec.genres) if spec.genres is not None else [genre for genre in found if genre != spec.held_out]
+    wanted = seen + [spec.held_out] * spec.hears_held_out()
+    if not seen:
+        raise InputError(
+            place,
+            "the music folder needs a sub-folder a genre besides the held-out one",
+            value=str(folder),
+            remedy="put the files of each genre into a folder of its own, e.g. classical/ and funk/",
+        )
+    pieces: list[Piece] = []
+    for genre in wanted:
+        if genre not in found:
+            raise InputError(
+                place,
+                f"the music folder {folder} needs the genre {genre!r}",
+                value=found,
+                remedy="add that sub-folder, or set dataset.genres and dataset.held_out to folders that exist",
+            )
+        pieces += _scan_genre(folder / genre, genre)
+        _require_enough(pieces, genre, spec, folder)
+    return tuple(pieces)
+
+
+def _scan_genre(folder: Path, genre: str) -> list[Piece]:
+    return [_header(path, genre) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+
+
+def _header(path: Path, genre: str) -> Piece:
+    if path.stat().st_size == 0:
+        raise InputError(str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file")
+    try:
+        with soundfile.SoundFile(path) as file:
+            file.read(1024)
+            piece = Piece(path, genre, file.frames, file.samplerate)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise InputError(str(path), "a sound file must be readable", value=_reason(error), remedy="remove or re-encode the file") from error
+    if piece.frames < 1:
+        raise InputError(str(path), "a sound file must hold sound", value="0 frames", remedy="remove or replace the file")
+    return piece
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rsplit(":", 1)[-1].strip()
+
+
+def _require_enough(pieces: list[Piece], genre: str, spec: RoomSpec, folder: Path) -> None:
+    have = sum(piece.excerpts(spec.excerpt_s) for piece in pieces if piece.genre == genre)
+    need = len(_splits_of(spec, held_out=genre == spec.held_out))
+    if have < need:
+        raise InputError(
+            str(folder / genre),
+            f"a genre needs at least {need} excerpts of {spec.excerpt_s:g} s, since no excerpt serves two splits",
+            value=f"{have} excerpts",
+            remedy="add longer recordings, or shorten dataset.excerpt_s",
+        )
+
+
+def hashes(pieces: tuple[Piece, ...], folder: Path) -> dict[str, str]:
+    """SHA-256 of every sound file, by path relative to the folder."""
+    result = {}
+    for piece in pieces:
+        with piece.path.open("rb") as file:
+            result[piece.path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return result
+
+
+def gather(spec: RoomSpec, pieces: tuple[Piece, ...] | None, progress: Progress) -> Music:
+    """Bring all excerpts of a spec into memory and hand each to one split.
+
+    Args:
+        spec: The dataset.
+        pieces: What `scan` found, or None to hear the procedural band.
+        progress: Told how many excerpts are done.
+
+    Raises:
+        InputError: If a file cannot be decoded or holds NaN.
+    """
+    # Imported here: the band's filters take a second to load, which a wrong space file should not wait for.
+    from datasets import procedural
+
+    if pieces is None:
+        tasks = [(genre, number) for genre in procedural.GENRES for number in range(spec.excerpts)]
+        genres = np.array([genre for genre, _ in tasks])
+        waves = []
+        for genre, number in tasks:
+            waves.append(procedural.play(genre, spec.seed * 1_000_003 + number, spec.excerpt_s))
+            progress(len(waves), len(tasks))
+    else:
+        chosen = _choose(spec, pieces)
+        waves = []
+        for piece, number in chosen:
+            waves.append(_decode(piece, number, spec.excerpt_s))
+            progress(len(waves), len(chosen))
+        genres = np.array([piece.genre for piece, _ in chosen])
+    stacked = np.stack(waves)
+    level = np.sqrt(np.mean(np.square(stacked, dtype=np.float64), axis=1))
+    audible = level > _SILENT_RMS
+    stacked = (stacked[audible] * (EXCERPT_RMS / level[audible, None])).astype(np.float32)
+    return Music(stacked, _assign(spec, genres[audible]))
+
+
+def _choose(spec: RoomSpec, pieces: tuple[Piece, ...]) -> list[tuple[Piece, int]]:
+    """At most `spec.excerpts` excerpts a genre, drawn from all files of the genre."""
+    chosen: list[tuple[Piece, int]] = []
+    for genre in dict.fromkeys(piece.genre for piece in pieces):
+        everything = [(p, number) for p in pieces if p.genre == genre for number in range(p.excerpts(spec.excerpt_s))]
+        order = np.random.default_rng([spec.seed, 1]).permutation(len(everything))[: spec.excerpts]
+        chosen += [everything[index] for index in sorted(order)]
+    return chosen
+
+
+def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
+    from scipy import signal
+
+    frames = int(seconds * piece.rate_hz)
+    try:
+        with soundfile.SoundFile(piece.path) as file:
+            file.seek(number * frames)
+            sound = file.read(frames, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise InputError(str(piece.path), "a sound file must be readable", value=_reason(error), remedy="re-encode the file") from error
+    if len(sound) < frames:
+        raise InputError(
+            str(piece.path),
+            "a sound file must be as long as its header says",
+            value=f"{number * frames + len(sound)} of {piece.frames} frames",
+            remedy="replace the truncated file",
+        )
+    if not np.isfinite(sound).all():
+        raise InputError(str(piece.path), "samples must be finite numbers", value="NaN or infinity", remedy="repair the file")
+    mono = sound.mean(axis=1)
+    wanted = round(seconds * SAMPLE_RATE_HZ)
+    divisor = np.gcd(piece.rate_hz, SAMPLE_RATE_HZ)
+    resampled = signal.resample_poly(mono, SAMPLE_RATE_HZ // divisor, piece.rate_hz // divisor)[:wanted]
+    return np.pad(resampled, (0, wanted - len(resampled))).astype(np.float32)
+
+
+def _splits_of(spec: RoomSpec, *, held_out: bool) -> list[str]:
+    """Splits that share a genre's excerpts; the first gets what the others leave."""
+    tests = [name for name, test in spec.tests.items() if (test.genres == "held_out") == held_out]
+    return tests if held_out else ["train", "validate", *tests]
+
+
+def _assign(spec: RoomSpec, genres: NDArray[np.str_]) -> dict[str, NDArray[np.int64]]:
+    """Give every excerpt to one split, genre by genre; a tenth to each, the rest to the first."""
+    rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in spec.splits()}
+    generator = np.random.default_rng([spec.seed, 2])
+    for genre in sorted(set(genres.tolist())):
+        of_genre = generator.permutation(np.flatnonzero(genres == genre))
+        splits = _splits_of(spec, held_out=genre == spec.held_out)
+        if spec.genres is not None and genre != spec.held_out and genre not in spec.genres:
+            continue
+        share = max(1, int(_SHARE_OF_A_SPLIT * len(of_genre)))
+        for name in reversed(splits[1:]):
+            rows[name].append(of_genre[:share])
+            of_genre = of_genre[share:]
+        if splits:
+            rows[splits[0]].append(of_genre)
+    return {name: np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64) for name, parts in rows.items()}

@@ -1,0 +1,50 @@
+"""Decisions as pure functions: which setting, which epoch, which trial, who is on the Pareto front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from spaces.schema import Direction
+
+Objectives = Sequence[tuple[str, Direction]]
+
+
+def gains(metrics: Mapping[str, float], objectives: Objectives) -> tuple[float, ...]:
+    """Objective values turned so that larger is better; a missing or undefined one is the worst there is."""
+    return tuple(_gain(metrics.get(name, math.nan), direction) for name, direction in objectives)
+
+
+def _gain(value: float, direction: Direction) -> float:
+    if math.isnan(value):
+        return -math.inf
+    return value if direction == "maximize" else -value
+
+
+def best(candidates: Sequence[Mapping[str, float]], objectives: Objectives) -> int:
+    """Index of the best by the first objective, ties broken by the next; of equals the first."""
+    return max(range(len(candidates)), key=lambda index: gains(candidates[index], objectives))
+
+
+def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether `one` is nowhere worse and somewhere better; larger is better."""
+    return all(a >= b for a, b in zip(one, other, strict=True)) and any(a > b for a, b in zip(one, other, strict=True))
+
+
+def fronts(points: Sequence[Sequence[float]]) -> list[int]:
+    """Non-domination rank of every point: 0 for the Pareto front, 1 for what is only dominated by it, and so on."""
+    ranks = [-1] * len(points)
+    left, rank = list(range(len(points))), 0
+    while left:
+        front = [i for i in left if not any(dominates(points[j], points[i]) for j in left)]
+        for index in front:
+            ranks[index] = rank
+        left = [index for index in left if ranks[index] < 0]
+        rank += 1
+    return ranks
+
+
+def order(points: Sequence[Sequence[float]]) -> list[int]:
+    """Indices from best to worst: by front, then by the objectives in turn."""
+    ranks = fronts(points)
+    return sorted(range(len(points)), key=lambda index: (ranks[index], *(-value for value in points[index]), index))

@@ -1,0 +1,177 @@
+"""`python -m search.launch SPACE`: the main job."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from datasets import blueprint
+from datasets.errors import InputError, nearest
+from search import machine
+from search.folder import SearchFolder, require_writable
+from search.plan import Plan
+from spaces.load import load
+from spaces.schema import Space
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers a wrong command line like every other wrong input."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print rule and remedy, exit with status 2."""
+        option = next((word for word in message.split() if word.startswith("--")), "")
+        known = [name for action in self._actions for name in action.option_strings]
+        hint = nearest(option, known) if "unrecognized" in message and option else "see --help"
+        raise InputError(self.prog, message, remedy=hint)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = Parser(
+        prog="python -m search.launch",
+        description="Search a space of hyperparameters; every trial is recorded in MLflow.",
+        epilog="Example: python -m search.launch spaces/rg_rep.yaml --trials 24 --set optimizer.batch_size=64",
+        allow_abbrev=False,
+    )
+    result.add_argument("space", type=Path, help="YAML file, e.g. spaces/rg_rep.yaml; docs/spaces.md describes it")
+    result.add_argument("--profile", help="part of the file under `profiles:`; `full` for none (default: laptop where there is no GPU)")
+    result.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a key of the file, or fix a field")
+    result.add_argument("--audio", metavar="DIR", help="a folder of music, one sub-folder a genre, instead of the procedural band")
+    result.add_argument("--trials", type=_positive(int), help="how many trials in all, the baseline among them")
+    result.add_argument("--hours", type=_positive(float), help="stop the trials after so many hours")
+    result.add_argument("--name", help="of the search (default: the file's)")
+    result.add_argument("--seed", type=_whole, help="of suggestions and trainings (default: the file's)")
+    result.add_argument("--storage", default="runs", metavar="DIR", help="where everything is kept (default: ./runs)")
+    result.add_argument("--tracking-uri", metavar="URI", help="an MLflow store (default: SQLite in the storage folder)")
+    result.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    again = result.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with a search that was started before")
+    again.add_argument("--fresh", action="store_true", help="set a search of this name aside and start anew")
+    return result
+
+
+def _positive(kind: type[int] | type[float]) -> object:
+    def number(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"must be above zero, got {text}")
+        return value
+
+    number.__name__ = "whole number" if kind is int else "number"
+    return number
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"must lie in 0 … 2147483647, got {text}")
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    try:
+        options = parser().parse_args(arguments)
+        plan = prepare(options)
+        if options.dry_run:
+            from search.run import data_seconds
+
+            print("\n".join(plan.lines(lambda: data_seconds(plan.source.spec))))
+            return 0
+        from search.run import run  # torch, Ray and MLflow are loaded only once everything is known to be right
+
+        return run(plan, options.tracking_uri, resume=options.resume, fresh=options.fresh, command=_again(arguments))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def prepare(options: argparse.Namespace) -> Plan:
+    """Check everything that can be checked before anything is started.
+
+    Raises:
+        InputError: If something is wrong.
+    """
+    space = load(options.space, has_gpu=machine.has_gpu(), profile=options.profile, overrides=_overrides(options))
+    storage = require_writable(options.storage)
+    folder = SearchFolder(storage, space.name)
+    _check_tracking(options.tracking_uri)
+    _check_state(folder, space, resume=options.resume, fresh=options.fresh)
+    _check_resources(space)
+    place = "--audio" if options.audio else f"{options.space}: dataset.music"
+    source = blueprint.prepare(space.dataset, place)
+    there = (folder.datasets / source.fingerprint / "manifest.json").is_file()
+    plan = Plan(space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", there)
+    plan.check_disk()
+    return plan
+
+
+def _overrides(options: argparse.Namespace) -> list[str]:
+    shortcuts = {
+        "budget.trials": options.trials,
+        "budget.hours": options.hours,
+        "name": options.name,
+        "seed": options.seed,
+        "dataset.music": options.audio,
+    }
+    return [*options.set, *(f"{name}={value}" for name, value in shortcuts.items() if value is not None)]
+
+
+def _check_tracking(uri: str | None) -> None:
+    if uri is None:
+        return
+    known = ("sqlite:///", "postgresql://", "mysql://", "http://", "https://")
+    if not uri.startswith(known):
+        raise InputError("--tracking-uri", "MLflow's store is a database or a server", value=uri, remedy="use one of " + ", ".join(known))
+    if uri.startswith("sqlite:///"):
+        require_writable(str(Path(uri.removeprefix("sqlite:///")).absolute().parent))
+
+
+def _check_resources(space: Space) -> None:
+    if space.resources.gpu and not machine.has_gpu():
+        raise InputError(
+            "resources.gpu",
+            "a GPU must be there if trials ask for one",
+            value=space.resources.gpu,
+            remedy="add --profile laptop, or --set resources.gpu=0",
+        )
+    if space.resources.cpu > machine.cores():
+        raise InputError(
+            "resources.cpu",
+            "a trial cannot ask for more cores than there are",
+            value=f"{space.resources.cpu:g} of {machine.cores()}",
+            remedy=f"--set resources.cpu={machine.cores()}",
+        )
+
+
+def _check_state(folder: SearchFolder, space: Space, *, resume: bool, fresh: bool) -> None:
+    if not folder.exists() or fresh:
+        return
+    if not resume:
+        raise InputError(
+            str(folder.root),
+            f"a search called {space.name!r} was started before",
+            remedy="add --resume to go on with it, --fresh to start anew (the old one is kept), or --name for another",
+        )
+    before, now = folder.read_identity(), space.identity()
+    changed = [key for key in now if before.get(key) != now[key]]
+    if changed:
+        raise InputError(
+            str(folder.identity),
+            "a resumed search keeps its space; only the budget's trials and hours, and the resources, may change",
+            value="changed: " + ", ".join(changed),
+            remedy="undo the change, or start anew with --fresh or --name",
+        )
+
+
+def _again(arguments: Sequence[str] | None) -> list[str]:
+    """The command line, to be offered again with --resume."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return [word for word in words if word not in ("--resume", "--fresh")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What this machine has, found out without importing torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+PACKAGES: Final = ("ray", "torch", "optuna", "mlflow", "pyroomacoustics", "numpy", "pyarrow", "pydantic", "scipy")
+_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA GPU is there and not hidden."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+    return visible not in ("", "-1") and Path("/dev/nvidiactl").exists()
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def git_commit() -> str:
+    """The checked-out commit, with `+changes` if files differ from it; `unknown` outside a repository."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()

@@ -1,0 +1,91 @@
+"""What a search is going to do, said before it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from datasets.blueprint import Source, bytes_of
+from datasets.errors import InputError
+from search import folder, machine
+from search.folder import SearchFolder
+from search.stopping import rungs
+from spaces.schema import Dimension, Space
+
+_ROOM_FOR_CHECKPOINTS = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search, its data and its place."""
+
+    space: Space
+    source: Source
+    folder: SearchFolder
+    tracking: str
+    data_is_there: bool
+
+    def check_disk(self) -> None:
+        """Refuse to start what will not fit.
+
+        Raises:
+            InputError: If the disk is too full.
+        """
+        needed = _ROOM_FOR_CHECKPOINTS + (0 if self.data_is_there else bytes_of(self.source.spec))
+        free = folder.free_bytes(self.folder.root)
+        if free < needed:
+            raise InputError(
+                "--storage",
+                f"the search needs {_size(needed)} of free disk",
+                value=f"{_size(free)} free at {self.folder.storage}",
+                remedy="free some space, name another --storage, or make dataset.train smaller",
+            )
+
+    def lines(self, data_seconds: Callable[[], float] | None = None) -> list[str]:
+        """The plan in words.
+
+        Args:
+            data_seconds: Measures how long the data will take; None leaves that out.
+        """
+        space = self.space
+        objectives = ", ".join(f"{direction} {name}" for name, direction in space.objectives)
+        lines = [
+            f"search   {space.name}: {objectives}" + (f"  (profile {space.profile})" if space.profile else ""),
+            *[f"         {_dimension(dimension)}" for dimension in space.search],
+            f"data     {self._data(data_seconds)}",
+            f"trials   {self._trials()}",
+            f"each     {space.resources.cpu:g} CPU, {space.resources.gpu:g} GPU; this machine has {machine.cores()} cores"
+            + (" and a GPU" if machine.has_gpu() else ", no GPU"),
+            f"results  {self.folder.root}",
+            f"MLflow   {self.tracking}",
+        ]
+        if space.inner:
+            settings = 1
+            for values in space.inner.values():
+                settings *= len(values)
+            lines.insert(-3, f"         each validation tries {settings} settings of {', '.join(space.inner)}")
+        return lines
+
+    def _data(self, data_seconds: Callable[[], float] | None) -> str:
+        sizes = ", ".join(f"{name} {split.samples:,}" for name, split in self.source.spec.splits().items())
+        what = f"{self.source.fingerprint}: {sizes} samples, {_size(bytes_of(self.source.spec))}"
+        if self.data_is_there:
+            return what + ", already built"
+        return what + (f", about {max(0.1, data_seconds() / 60):.1f} min to build" if data_seconds is not None else ", to be built")
+
+    def _trials(self) -> str:
+        budget, stopping = self.space.budget, self.space.stopping
+        steps = rungs(stopping, budget.epochs)
+        stops = f", after epochs {', '.join(map(str, steps))} one in {stopping.reduction} goes on" if steps else ""
+        hours = f", at most {budget.hours:g} h" if budget.hours is not None else ""
+        return f"{budget.trials} × up to {budget.epochs} epochs{stops}; trial 0 is the baseline{hours}"
+
+
+def _dimension(dimension: Dimension) -> str:
+    values = ", ".join(map(str, dimension.choices)) or f"{dimension.low:g} to {dimension.high:g} ({dimension.kind})"
+    when = "".join(f", if {name} is {' or '.join(map(str, allowed))}" for name, allowed in dimension.when)
+    return f"{dimension.name}: {values}{when}"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

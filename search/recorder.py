@@ -1,0 +1,61 @@
+"""Passes what happens to trials on to MLflow and to the screen, and clears away what is no longer needed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from search.study import Epoch, Study, Trial, ranking
+from search.terminal import SearchProgress
+from search.tracking import STATUS_OF, Tracker, end_tags
+from search.trial import Job
+from spaces.schema import Space
+
+KEPT_MODELS: Final = 5
+"""Weights of so many of the best trials stay on disk, besides the baseline's."""
+
+
+class Recorder:
+    """Listens to the runner."""
+
+    def __init__(self, job: Job, study: Study, tracker: Tracker, screen: SearchProgress, tags: dict[str, str]) -> None:
+        self._job = job
+        self._study = study
+        self._tracker = tracker
+        self._screen = screen
+        self._tags = tags
+
+    def started(self, trial: Trial) -> None:
+        """Open the trial's run."""
+        name = "baseline" if trial.is_baseline else f"trial {trial.number}"
+        tags = self._tags | {"trial": str(trial.number), "role": "baseline" if trial.is_baseline else "trial"}
+        parameters = dict(self._job.space.fixed) | dict(trial.parameters)
+        run_id = self._tracker.open(trial.run_id, name, parameters, tags, parent=self._study.parent_run_id())
+        self._study.set_run_id(trial.number, run_id)
+        self._screen.started(trial)
+
+    def reported(self, trial: Trial, epoch: Epoch) -> None:
+        """Log the epoch."""
+        if trial.run_id is not None:
+            self._tracker.log_epoch(trial.run_id, epoch)
+        self._screen.reported(trial, epoch)
+
+    def ended(self, trial: Trial) -> None:
+        """End the run; an ended trial needs no training state, and only good ones need weights."""
+        if trial.run_id is not None:
+            self._tracker.end(trial.run_id, STATUS_OF[trial.outcome], end_tags(trial))
+        self._screen.ended(trial)
+        self._job.folder.checkpoint(trial.number).unlink(missing_ok=True)
+        for number in dispensable(self._study.trials(), self._job.space):
+            self._job.folder.model(number).unlink(missing_ok=True)
+
+    def interrupted(self) -> None:
+        """End the runs of trials that are still going, to be set going again by a resume."""
+        for trial in self._study.trials():
+            if trial.outcome == "running" and trial.run_id is not None:
+                self._tracker.end(trial.run_id, "KILLED", {"outcome": "interrupted"})
+
+
+def dispensable(trials: list[Trial], space: Space) -> list[int]:
+    """Ended trials whose weights nobody will ask for."""
+    best = {trial.number for trial in ranking(trials, space)[:KEPT_MODELS]}
+    return [t.number for t in trials if t.outcome != "running" and not t.is_baseline and t.number not in best]

@@ -1,0 +1,249 @@
+"""A launch from the first line to the last: data, study, trials, tests."""
+
+from __future__ import annotations
+
+import fcntl
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from datasets import build, render
+from datasets.errors import InputError
+from datasets.spec import RoomSpec
+from search import finish, machine, runner, stopping
+from search.folder import SearchFolder
+from search.plan import Plan
+from search.recorder import Recorder
+from search.study import Epoch, Outcome, Study
+from search.terminal import DataProgress, Line, SearchProgress
+from search.tracking import Store, Tracker
+from search.trial import Job
+
+INTERRUPTED = 130
+
+
+class Decide:
+    """Ends a trial at its full length, at a lost rung, or when time is up. The baseline is never stopped early."""
+
+    def __init__(self, study: Study, job: Job, deadline: runner.Deadline) -> None:
+        self._study = study
+        self._space = job.space
+        self._deadline = deadline
+        self._rungs = stopping.rungs(job.space.stopping, job.space.budget.epochs)
+
+    def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
+        """The outcome and the reason, or None to go on."""
+        if epoch.epoch >= self._space.budget.epochs:
+            return "finished", ""
+        if self._deadline.passed():
+            return "stopped", "out of time"
+        trials = self._study.trials()
+        own = trials[number].gains_at(epoch.epoch, self._space.objectives)
+        if epoch.epoch not in self._rungs or trials[number].is_baseline or own is None:
+            return None
+        reached = (t.gains_at(epoch.epoch, self._space.objectives) for t in trials if t.number != number)
+        others = [gains for gains in reached if gains is not None]
+        reduction = self._space.stopping.reduction
+        if stopping.goes_on(own, others, reduction):
+            return None
+        return "stopped", f"not in the best 1/{reduction} after epoch {epoch.epoch}"
+
+
+def run(plan: Plan, tracking_uri: str | None, *, resume: bool, fresh: bool, command: Sequence[str]) -> int:
+    """Run a search, or go on with one.
+
+    Args:
+        plan: Checked by `search.launch`.
+        tracking_uri: An MLflow store, or None for the default.
+        resume: Whether to go on with what is there.
+        fresh: Whether to set aside what is there.
+        command: The words of this command line, without `--resume` and `--fresh`.
+
+    Returns:
+        The exit status.
+    """
+    line = Line(sys.stdout)
+    again = f"python -m search.launch {shlex.join([*command, '--resume'])}"
+    with _alone(plan.folder):
+        try:
+            with _signals():
+                return _run(plan, tracking_uri, line, resume=resume, fresh=fresh, command=command)
+        except KeyboardInterrupt:
+            line.say(f"\nStopped. Nothing is lost; go on with\n  {again}")
+            return INTERRUPTED
+
+
+def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fresh: bool, command: Sequence[str]) -> int:
+    folder, space = plan.folder, plan.space
+    if fresh and folder.exists():
+        line.say(f"set aside {folder.set_aside()}")
+    elif resume and not folder.exists():
+        line.say(f"nothing to resume at {folder.root}: starting")
+    for text in plan.lines():
+        line.say(text)
+    folder.write_identity(space.identity())
+    dataset = build.build(plan.source, folder.datasets, DataProgress(line))
+    job = Job(space, folder, dataset.folder)
+    study = Study(folder.journal, space)
+    store = Store.at(folder.storage, tracking_uri)
+    tracker = Tracker(store, space.name)
+    try:
+        _open_search(tracker, study, plan)
+        tracker.reconcile(study)
+        _settle(study, space.budget.epochs)
+        if study.unfinished():
+            line.say("starting Ray")
+            with runner.cluster(space.resources) as at_once:
+                _search(job, study, tracker, line, at_once, plan)
+                finish.conclude(study, job, tracker, line, runner.score)
+        else:
+            finish.conclude(study, job, tracker, line, lambda job, numbers: {n: _score_here(job, n) for n in numbers})
+        _close_search(tracker, study, "FINISHED")
+    except BaseException:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _close_search(tracker, study, "KILLED")
+        raise
+    finally:
+        tracker.close()
+    for problem in tracker.problems[:3]:
+        line.say(f"MLflow could not record: {problem}")
+    _say_next(line, plan, command)
+    return 0
+
+
+def _score_here(job: Job, number: int) -> dict[str, dict[str, float]]:
+    from search.scoring import score_tests
+
+    return score_tests(job, number, runner.device())
+
+
+def _search(job: Job, study: Study, tracker: Tracker, line: Line, at_once: int, plan: Plan) -> None:
+    screen = SearchProgress(line, job.space, at_once)
+    for trial in study.trials():
+        screen.trials[trial.number] = trial
+    recorder = Recorder(job, study, tracker, screen, tags_of(plan))
+    decide = Decide(study, job, runner.Deadline(job.space.budget.hours))
+    try:
+        runner.run_trials(job, study, recorder, decide, at_once)
+    except BaseException:
+        recorder.interrupted()
+        raise
+
+
+def _settle(study: Study, epochs: int) -> None:
+    """End trials whose last epoch was recorded right before the crash."""
+    for trial in study.trials():
+        if trial.outcome == "running" and len(trial.epochs) >= epochs:
+            study.end(trial.number, "finished", "")
+
+
+def tags_of(plan: Plan) -> dict[str, str]:
+    """What every run is tagged with, so that its figures can be reproduced."""
+    versions = {f"version.{package}": version for package, version in machine.versions().items()}
+    return {
+        "git.commit": machine.git_commit(),
+        "dataset": plan.source.fingerprint,
+        "seed": str(plan.space.seed),
+        "profile": plan.space.profile or "full",
+        **versions,
+    }
+
+
+def _open_search(tracker: Tracker, study: Study, plan: Plan) -> None:
+    space = plan.space
+    parameters: dict[str, Any] = {
+        "epochs": space.budget.epochs,
+        "objectives": ", ".join(f"{direction} {name}" for name, direction in space.objectives),
+        **{f"fixed.{name}": value for name, value in space.fixed.items()},
+    }
+    run_id = tracker.open(study.parent_run_id(), f"search {space.name}", parameters, tags_of(plan) | {"role": "search"})
+    study.set_parent_run_id(run_id)
+    tracker.log_file(run_id, plan.folder.identity)
+
+
+def _close_search(tracker: Tracker, study: Study, status: Any) -> None:
+    run_id = study.parent_run_id()
+    if run_id is not None:
+        tracker.end(run_id, status, {"trials": str(study.started())})
+
+
+def _say_next(line: Line, plan: Plan, command: Sequence[str]) -> None:
+    more = [*_without(command, "--trials"), "--resume", "--trials", str(plan.space.budget.trials + 12)]
+    storage = _option(command, "--storage")
+    line.say("\nNext")
+    line.say(f"  python -m search.ui {plan.space.name}{storage}    # compare the trials side by side in MLflow")
+    line.say(f"  python -m search.launch {shlex.join(more)}    # go on with 12 more")
+
+
+def _without(command: Sequence[str], option: str) -> list[str]:
+    """A command line without an option and its value."""
+    kept, skip = [], False
+    for word in command:
+        if not skip and not word.startswith(f"{option}="):
+            skip = word == option
+            if not skip:
+                kept.append(word)
+        else:
+            skip = False
+    return kept
+
+
+def _option(command: Sequence[str], option: str) -> str:
+    """An option of a command line with its value, as it was written, or nothing."""
+    for place, word in enumerate(command):
+        if word == option and place + 1 < len(command):
+            return " " + shlex.join([word, command[place + 1]])
+        if word.startswith(f"{option}="):
+            return " " + shlex.quote(word)
+    return ""
+
+
+def data_seconds(spec: RoomSpec) -> float:
+    """How long rendering a dataset will take, from rendering a few random samples right now."""
+    microphones = spec.microphones_m()
+    window = render.window(spec.size_m, microphones)
+    slots, samples = spec.sources[1], 64
+    sources = torch.randn(samples, slots, window.length)
+    positions = torch.rand(samples, slots, 2, dtype=torch.float64) * torch.tensor(spec.size_m)
+    elapsed = []
+    for _ in range(3):
+        started = time.perf_counter()
+        render.free_field(sources, positions, torch.from_numpy(microphones), window.lead)
+        elapsed.append(time.perf_counter() - started)
+    total = sum(split.samples for split in spec.splits().values())
+    return min(elapsed) / samples * total
+
+
+@contextmanager
+def _alone(folder: SearchFolder) -> Iterator[None]:
+    """Hold the search's lock; it is released even by a crash."""
+    lock = folder.storage / "searches" / f".{folder.name}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                str(folder.root), "one launch at a time may run a search", remedy="wait for the other one, or choose another --name"
+            ) from None
+        yield
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let a termination request end the search as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before: Callable[..., Any] | int | None = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

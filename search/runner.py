@@ -1,0 +1,264 @@
+"""The only file that knows Ray: runs the study's trials on Ray Tune, and scores models in Ray tasks."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
+
+os.environ.update(
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_AIR_NEW_OUTPUT="0",
+    RAY_DEDUP_LOGS="0",
+    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+    TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+    TUNE_DISABLE_SIGINT_HANDLER="1",
+    TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
+    TUNE_GLOBAL_CHECKPOINT_S="100000",  # the study is the truth; Tune's own snapshots are never read
+)
+
+import ray
+import torch
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from search.scoring import score_tests
+from search.study import Epoch, Outcome, Study, Trial
+from search.trial import Job, TrialRun
+from spaces.schema import Resources
+from trainables.contract import Diverged
+
+_RETRIES: Final = 2
+_FAILED: Final = "failed"
+
+
+class Listener(Protocol):
+    """Told what happens to trials, in the driver."""
+
+    def started(self, trial: Trial) -> None:
+        """A trial begins or goes on."""
+
+    def reported(self, trial: Trial, epoch: Epoch) -> None:
+        """An epoch is in the study."""
+
+    def ended(self, trial: Trial) -> None:
+        """A trial's outcome is in the study."""
+
+
+class Decider(Protocol):
+    """Says whether a trial ends, given its newest epoch."""
+
+    def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
+        """The outcome and the reason, or None to go on."""
+
+
+@contextmanager
+def cluster(resources: Resources) -> Iterator[int]:
+    """Start Ray on this machine, closed to the outside; yield how many trials fit at once."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    ray.init(
+        address="local",
+        _node_ip_address="127.0.0.1",
+        include_dashboard=False,
+        logging_level="ERROR",
+        log_to_driver=False,
+        configure_logging=False,
+    )
+    try:
+        yield _slots(resources, ray.cluster_resources())
+    finally:
+        ray.shutdown()
+
+
+def _slots(resources: Resources, available: Mapping[str, float]) -> int:
+    slots = int(available.get("CPU", 1) / resources.cpu)
+    if resources.gpu:
+        slots = min(slots, int(available.get("GPU", 0) / resources.gpu))
+    return max(1, slots)
+
+
+def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, at_once: int) -> None:
+    """Run trials until the study has none left."""
+    trainable = tune.with_resources(
+        tune.with_parameters(_TuneTrial, job=job), {"cpu": job.space.resources.cpu, "gpu": job.space.resources.gpu}
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            num_samples=-1,
+            search_alg=_StudySearcher(study, listener),
+            scheduler=_StudyScheduler(study, listener, decide),
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(job.folder.ray),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=_RETRIES),
+        ),
+    )
+    try:
+        with _quiet():
+            tuner.fit()
+    finally:
+        shutil.rmtree(job.folder.ray, ignore_errors=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Tune's deprecation notes and summaries, which a user can do nothing about, out of the terminal."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(previous)
+
+
+class _StudySearcher(Searcher):  # type: ignore[misc]
+    """Hands the study's trials to Tune."""
+
+    def __init__(self, study: Study, listener: Listener) -> None:
+        super().__init__(metric="epoch", mode="max")
+        self._study = study
+        self._listener = listener
+        self.numbers: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        trial = self._study.next()
+        if trial is None:
+            return Searcher.FINISHED
+        self.numbers[trial_id] = trial.number
+        self._listener.started(trial)
+        return {"number": trial.number, "parameters": dict(trial.parameters), "recorded": len(trial.epochs)}
+
+    def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
+        """A trial ended; those that ended well were told by the scheduler, so what is left has failed."""
+        number = self.numbers[trial_id]
+        if self._study.trial(number).outcome == "running" and error:
+            self._study.end(number, "failed", f"its process died {_RETRIES + 1} times, see {ray_logs()}")
+            self._listener.ended(self._study.trial(number))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the study is on disk."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles searchers into snapshots nobody reads
+
+
+class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Writes every result into the study and does what the decision says."""
+
+    def __init__(self, study: Study, listener: Listener, decide: Decider) -> None:
+        super().__init__()
+        self._study = study
+        self._listener = listener
+        self._decide = decide
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+        number = trial.config["number"]
+        if _FAILED in result:
+            return self._end(number, ("failed", result[_FAILED]))
+        epoch: Epoch = result["result"]
+        self._study.record(number, epoch)
+        self._listener.reported(self._study.trial(number), epoch)
+        decision = self._decide(number, epoch)
+        if decision is None:
+            return str(TrialScheduler.CONTINUE)
+        return self._end(number, decision)
+
+    def _end(self, number: int, decision: tuple[Outcome, str]) -> str:
+        self._study.end(number, *decision)
+        self._listener.ended(self._study.trial(number))
+        return str(TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """The searcher is told too; it ends the trial."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _TuneTrial(tune.Trainable):  # type: ignore[misc]
+    """Tune's shell around a `TrialRun`. Actors are reused; every trial builds its run anew."""
+
+    def setup(self, config: dict[str, Any], job: Job) -> None:
+        self._job = job
+        keep_freed_memory()
+        torch.set_num_threads(max(1, int(job.space.resources.cpu)))
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._run: TrialRun | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        if self._run is None:  # built here, since an error in a setup would not count as the trial's
+            config = self.config
+            self._run = TrialRun(self._job, config["number"], config["parameters"], config["recorded"], device())
+        try:
+            epoch = self._run.next_epoch()
+        except Diverged as diverged:
+            return {_FAILED: str(diverged)}
+        return {"epoch": epoch.epoch, "result": epoch}  # an object, since Tune takes mappings apart
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a run keeps its own checkpoints, where a later launch finds them."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing, likewise."""
+
+
+def score(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+    """Score kept models on the test sets, each in a task with a trial's resources."""
+    resources = job.space.resources
+    task = ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpu)(_score)
+    return dict(zip(numbers, ray.get([task.remote(job, number) for number in numbers]), strict=True))
+
+
+def _score(job: Job, number: int) -> dict[str, dict[str, float]]:
+    keep_freed_memory()
+    torch.set_num_threads(max(1, int(job.space.resources.cpu)))
+    return score_tests(job, number, device())
+
+
+def device() -> str:
+    """The accelerator this process was given, or the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed blocks: a step of training allocates hundreds of megabytes anew, page fault by page fault."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(-4, 0)  # M_MMAP_MAX
+            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def ray_logs() -> str:
+    """Where Ray keeps what its processes printed."""
+    return str(ray._private.worker._global_node.get_logs_dir_path())
+
+
+class Deadline:
+    """A point in time after which no trial goes on."""
+
+    def __init__(self, hours: float | None) -> None:
+        self._at = None if hours is None else time.monotonic() + hours * 3600
+
+    def passed(self) -> bool:
+        """Whether it is over."""
+        return self._at is not None and time.monotonic() >= self._at

@@ -1,0 +1,31 @@
+"""When a trial is given up: asynchronous successive halving (Li et al. 2020), its rungs ranked by non-domination."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from search import choose
+from spaces.schema import Stopping
+
+
+def rungs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
+    """Epochs after which trials are compared: the first rung times powers of the reduction, below the full length."""
+    if stopping.rule == "none":
+        return ()
+    found, epoch = [], stopping.first_rung
+    while epoch < epochs:
+        found.append(epoch)
+        epoch *= stopping.reduction
+    return tuple(found)
+
+
+def goes_on(own: Sequence[float], others: Sequence[Sequence[float]], reduction: int) -> bool:
+    """Whether a trial that reached a rung goes on.
+
+    Args:
+        own: Its gains at the rung, larger is better.
+        others: Gains of the trials that reached the rung before it.
+        reduction: One in so many goes on; of the first few, the best.
+    """
+    ranked = choose.order([*others, own])
+    return ranked.index(len(others)) < max(1, (len(others) + 1) // reduction)

@@ -1,0 +1,176 @@
+"""What a person sees while it runs: a line an event, a line that moves where the terminal can, a table at the end."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TextIO
+
+from search.study import Epoch, Trial, ranking
+from spaces.schema import Space
+
+_EVERY_S: Final = 20.0
+"""Where lines cannot move, progress is said this often."""
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds as 1:02:03 or 2:03."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def show(value: object) -> str:
+    """A parameter's value, short."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+class Line:
+    """One line of progress."""
+
+    def __init__(self, out: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._now = now
+        self._moves = out.isatty()
+        self._last = -_EVERY_S
+
+    def progress(self, text: str, *, final: bool = False) -> None:
+        """Say where things stand; replaced by the next call on a terminal, rationed elsewhere."""
+        if self._moves:
+            width = shutil.get_terminal_size().columns - 1
+            self._out.write("\r\x1b[K" + text[:width] + ("\n" if final else ""))
+        elif final or self._now() - self._last >= _EVERY_S:
+            self._last = self._now()
+            self._out.write(text + "\n")
+        self._out.flush()
+
+    def say(self, text: str = "") -> None:
+        """Say something that stays."""
+        self._out.write(("\r\x1b[K" if self._moves else "") + text + "\n")
+        self._out.flush()
+
+
+class DataProgress:
+    """Progress of building a dataset."""
+
+    def __init__(self, line: Line, now: Callable[[], float] = time.monotonic) -> None:
+        self._line = line
+        self._now = now
+        self._started: dict[str, float] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Told of every excerpt and shard."""
+        started = self._started.setdefault(what, self._now())
+        passed = self._now() - started
+        left = f", {clock(passed * (total - done) / done)} left" if done < total and passed > 1 else ""
+        self._line.progress(f"data     {what} {done:,} of {total:,}{left}", final=done == total)
+
+
+class SearchProgress:
+    """Lines about trials, and the time that is left."""
+
+    def __init__(self, line: Line, space: Space, at_once: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._line = line
+        self._space = space
+        self._at_once = at_once
+        self._now = now
+        self._start = now()
+        self._worked = 0.0
+        self._epochs = 0
+        self.trials: dict[int, Trial] = {}
+
+    def started(self, trial: Trial) -> None:
+        """A trial begins or goes on."""
+        self.trials[trial.number] = trial
+        what = "baseline (the paper)" if trial.is_baseline else ", ".join(f"{n}={show(v)}" for n, v in trial.parameters.items())
+        again = f", goes on after epoch {len(trial.epochs)}" if trial.epochs else ""
+        self._line.say(f"{self._clock()}  trial {trial.number:<3} starts    {what}{again}")
+
+    def reported(self, trial: Trial, epoch: Epoch) -> None:
+        """An epoch came in."""
+        self.trials[trial.number] = trial
+        self._worked += epoch.seconds
+        self._epochs += 1
+        self._line.progress(f"{self._clock()}  {self._standing(trial, epoch)}  {self._best()}  {clock(self.left_s())} left")
+
+    def ended(self, trial: Trial) -> None:
+        """A trial ended."""
+        self.trials[trial.number] = trial
+        kept = trial.kept(self._space.objectives)
+        values = "no result" if kept is None else self._values(kept)
+        reason = f" ({trial.reason})" if trial.reason else ""
+        self._line.say(f"{self._clock()}  trial {trial.number:<3} {trial.outcome:<9} {values}{reason}  {self._best()}")
+
+    def left_s(self) -> float:
+        """Estimate from the epochs so far: what running trials may still need, and what the others will on average."""
+        if not self._epochs:
+            return 0.0
+        full = self._space.budget.epochs
+        ended = [len(t.epochs) for t in self.trials.values() if t.outcome != "running" and not t.is_baseline]
+        typical = sum(ended) / len(ended) if ended else full / 2
+        running = [t for t in self.trials.values() if t.outcome == "running"]
+        waiting = max(0, self._space.budget.trials - len(self.trials))
+        epochs = waiting * typical + sum(
+            full - len(t.epochs) if t.is_baseline else max(1.0, typical - len(t.epochs)) for t in running
+        )
+        return epochs * self._worked / self._epochs / self._at_once
+
+    def _clock(self) -> str:
+        return f"{clock(self._now() - self._start):>7}"
+
+    def _standing(self, trial: Trial, epoch: Epoch) -> str:
+        return f"trial {trial.number} epoch {epoch.epoch}/{self._space.budget.epochs} {self._values(epoch)}"
+
+    def _values(self, epoch: Epoch) -> str:
+        return " ".join(f"{name} {epoch.metrics.get(name, float('nan')):.3f}" for name, _ in self._space.objectives)
+
+    def _best(self) -> str:
+        ranked = ranking(list(self.trials.values()), self._space)
+        if not ranked:
+            return ""
+        top = ranked[0].kept(self._space.objectives)
+        base = next((t.kept(self._space.objectives) for t in ranked if t.is_baseline), None)
+        name = self._space.objectives[0][0]
+        against = "" if base is None else f", baseline {base.metrics.get(name, float('nan')):.3f}"
+        return "" if top is None else f"[best {top.metrics.get(name, float('nan')):.3f} (trial {ranked[0].number}){against}]"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns in line; the first row is the heading."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "  ".join("─" * width for width in widths), *lines[1:]])
+
+
+def best_trials(trials: Sequence[Trial], space: Space, most: int = 5) -> str:
+    """The table of the best trials and the baseline, on validation."""
+    ranked = ranking(trials, space)
+    shown = ranked[:most] + [trial for trial in ranked[most:] if trial.is_baseline]
+    names = [name for name, _ in space.objectives]
+    metrics = names + [name for name in ("f1_1m", "rmse_1m") if name not in names and any(_has(t, name, space) for t in shown)]
+    dimensions = [dimension.name for dimension in space.search]
+    rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in dimensions]]]
+    for trial in shown:
+        kept = trial.kept(space.objectives)
+        values = [] if kept is None else [f"{kept.metrics.get(name, float('nan')):.3f}" for name in metrics]
+        label = f"{trial.number} (paper)" if trial.is_baseline else str(trial.number)
+        parameters = [show(trial.parameters.get(name, "–")) for name in dimensions]
+        rows.append([label, *values, str(len(trial.epochs)), trial.outcome, *parameters])
+    return table(rows)
+
+
+def _has(trial: Trial, name: str, space: Space) -> bool:
+    kept = trial.kept(space.objectives)
+    return kept is not None and name in kept.metrics
+
+
+def test_table(winner: Trial, baseline: Trial) -> str:
+    """Test scores of the winner beside the baseline's."""
+    rows = [["test set", "metric", "winner", "baseline"]]
+    for split, metrics in winner.tests.items():
+        for name in metrics:
+            if name.startswith(("f1", "rmse")):
+                other = baseline.tests.get(split, {}).get(name, float("nan"))
+                rows.append([split, name, f"{metrics[name]:.3f}", f"{other:.3f}"])
+    return table(rows)

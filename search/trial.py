@@ -1,0 +1,131 @@
+"""One trial, without Ray: builds the trainable, trains epoch by epoch, and can be killed at any moment.
+
+After every epoch the state and the results so far are written to the trial's folder. A trial that starts where such a
+checkpoint lies goes on from it, and first repeats the results that the study has not seen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from datasets.atomic import replacing
+from datasets.shards import open_dataset
+from search import choose
+from search.folder import SearchFolder
+from search.study import Epoch
+from spaces.schema import Space, Value, nested
+from trainables import registry
+from trainables.contract import Diverged, Trainable
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a search share.
+
+    Attributes:
+        space: The search.
+        folder: Its files.
+        dataset: Folder of the dataset.
+    """
+
+    space: Space
+    folder: SearchFolder
+    dataset: Path
+
+
+def settings_of(space: Space) -> list[dict[str, float]]:
+    """All combinations of the inner parameters."""
+    names = list(space.inner)
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*space.inner.values())]
+
+
+def build(job: Job, parameters: Mapping[str, Value], device: str) -> Trainable:
+    """Build a trial's trainable, untrained."""
+    trainable = registry.load(job.space.trainable, "trainable")
+    config = trainable.Config.model_validate(nested(dict(job.space.fixed) | dict(parameters)))
+    data = open_dataset(job.dataset)
+    return trainable(config, data, device=device, seed=job.space.seed, epochs=job.space.budget.epochs)
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        torch.save(dict(content), temporary)
+
+
+def load(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint; only tensors and plain values, so that a file from elsewhere cannot run code."""
+    content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return content
+
+
+class TrialRun:
+    """A trial in progress.
+
+    Args:
+        job: The search.
+        number: Of the trial.
+        parameters: What the study proposed.
+        recorded: Epochs the study already knows.
+        device: A torch device.
+    """
+
+    def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, device: str) -> None:
+        self._job = job
+        self._number = number
+        self._parameters = parameters
+        self._reported = recorded
+        self._trainable = build(job, parameters, device)
+        self._settings = settings_of(job.space)
+        self._epochs: list[Epoch] = []
+        checkpoint = job.folder.checkpoint(number)
+        if checkpoint.is_file():
+            content = load(checkpoint, device)
+            self._trainable.load_state(content["state"])
+            self._epochs = [Epoch(**epoch) for epoch in content["epochs"]]
+
+    def next_epoch(self) -> Epoch:
+        """The next result the study has not seen.
+
+        Raises:
+            Diverged: If the training has.
+        """
+        if self._reported >= len(self._epochs):
+            self._train()
+        self._reported += 1
+        return self._epochs[self._reported - 1]
+
+    def _train(self) -> None:
+        started = time.monotonic()
+        trained = self._trainable.train_epoch()
+        swept = self._trainable.evaluate("validate", self._settings)
+        chosen = choose.best(swept, self._job.space.objectives)
+        metrics = trained | swept[chosen]
+        if not math.isfinite(metrics.get("loss", 0.0)):
+            raise Diverged(f"the validation loss of epoch {len(self._epochs) + 1} is {metrics['loss']}")
+        self._epochs.append(Epoch(len(self._epochs) + 1, metrics, self._settings[chosen], time.monotonic() - started))
+        self._save()
+
+    def _save(self) -> None:
+        best = choose.best([epoch.metrics for epoch in self._epochs], self._job.space.objectives)
+        if best == len(self._epochs) - 1:
+            model = {
+                "trainable": self._job.space.trainable,
+                "config": nested(dict(self._job.space.fixed) | dict(self._parameters)),
+                "weights": self._trainable.weights(),
+                "setting": self._epochs[best].setting,
+                "epoch": best + 1,
+                "dataset": self._job.space.dataset.model_dump(mode="json", by_alias=True),
+            }
+            save(self._job.folder.model(self._number), model)
+        epochs = [asdict(epoch) for epoch in self._epochs]
+        save(self._job.folder.checkpoint(self._number), {"state": self._trainable.state(), "epochs": epochs})

@@ -1,0 +1,1 @@
+"""What can be searched: the YAML files beside this one, and the code that reads them."""

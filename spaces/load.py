@@ -1,0 +1,320 @@
+"""Read a space file: YAML, profile, overrides, then check it all against the trainable's Config."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from datasets.errors import InputError, nearest
+from spaces.dimensions import read_dimensions
+from spaces.schema import Dimension, Direction, Space, SpaceFile, Value, field_names, flattened, nested
+from trainables import registry
+from trainables.contract import Metric
+from trainables.registry import Description
+
+LAPTOP: Final = "laptop"
+
+
+def load(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Sequence[str] = ()) -> Space:
+    """Read a space.
+
+    Args:
+        path: The YAML file.
+        has_gpu: Without one, the profile `laptop` applies where the file has it.
+        profile: Name of a profile; `full` is the file without any.
+        overrides: `dotted.name=value`, applied last.
+
+    Raises:
+        InputError: If anything is wrong; it says where and what to do.
+    """
+    data = _read(path)
+    profiles = data.pop("profiles", None) or {}
+    if not isinstance(profiles, dict):
+        raise InputError(f"{path}: profiles", "profiles are a mapping by name", value=profiles, remedy="write  laptop: {…}")
+    chosen = _choose_profile(profiles, profile, path, has_gpu=has_gpu)
+    if chosen is not None:
+        data = _overlay(data, profiles[chosen] or {}, f"{path}: profiles.{chosen}")
+    data = apply_overrides(data, overrides)
+    return _Checker(str(path), _parse(data, str(path))).space(chosen)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        raise InputError(str(path), "a space is a file", value="a folder", remedy="name one of the files in it")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        beside = [str(other) for other in sorted((path.parent if path.parent.is_dir() else Path("spaces")).glob("*.yaml"))]
+        remedy = nearest(str(path), beside) if beside else "name a YAML file"
+        raise InputError(str(path), "the space file must exist", remedy=remedy) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(path), "the space file must be readable text", value=str(error), remedy="name a YAML file") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
+        problem = getattr(error, "problem", None) or str(error)
+        raise InputError(where, "the file must be valid YAML", value=problem, remedy="mend that line") from error
+    if data is None:
+        raise InputError(str(path), "a space file must not be empty", remedy="start from spaces/rg_rep.yaml")
+    if not isinstance(data, dict):
+        raise InputError(str(path), "a space is a mapping of keys to values", value=data, remedy="start from spaces/rg_rep.yaml")
+    return data
+
+
+def _choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path, *, has_gpu: bool) -> str | None:
+    if wanted == "full":
+        return None
+    if wanted is None:
+        return LAPTOP if LAPTOP in profiles and not has_gpu else None
+    if wanted not in profiles:
+        raise InputError(f"{path}: profiles", "the profile must exist", value=wanted, remedy=nearest(wanted, [*profiles, "full"]))
+    return wanted
+
+
+def _overlay(data: Mapping[str, Any], change: Any, place: str) -> dict[str, Any]:
+    """Merge mappings; a null removes a key; anything else replaces."""
+    if not isinstance(change, dict):
+        raise InputError(place, "a profile is a mapping", value=change, remedy="write keys of the space below it")
+    result = dict(data)
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict) and not _is_leaf(value):
+            result[key] = _overlay(result[key], value, f"{place}.{key}")
+        else:
+            result[key] = value
+    return result
+
+
+def _is_leaf(value: Mapping[str, Any]) -> bool:
+    """Whether a mapping is one value: a dimension or an inner sweep, replaced whole."""
+    return bool({"uniform", "log_uniform", "int", "log_int", "choice", "range"} & set(value))
+
+
+def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Apply `dotted.name=value` options.
+
+    A name that starts with a key of the file (`dataset.train`, `budget.trials`) changes that; any other is taken for a
+    field of the trainable's Config, fixed to the value and no longer searched.
+    """
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not (equals and name.strip()):
+            raise InputError("--set", "an override is written dotted.name=value", value=override, remedy="e.g. --set budget.trials=8")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {name}", "the value must be valid YAML", value=text, remedy="quote it") from error
+        data = _set(data, name.strip(), _number(value))
+    return data
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 as text; nobody who writes it means text."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _set(data: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    head, _, rest = name.partition(".")
+    if head not in SpaceFile.model_fields:
+        search = {key: v for key, v in (data.get("search") or {}).items() if key != name}
+        return data | {"fixed": flattened(data.get("fixed") or {}) | {name: value}, "search": search}
+    if not rest:
+        return data | {head: value}
+    if head in ("search", "fixed", "inner"):  # their keys are dotted names themselves
+        return data | {head: (data.get(head) or {}) | {rest: value}}
+    part = data.get(head)
+    place, result = (dict(part) if isinstance(part, dict) else {}), data
+    result = data | {head: place}
+    *parents, last = rest.split(".")
+    for parent in parents:
+        inside = place.get(parent)
+        place[parent] = dict(inside) if isinstance(inside, dict) else {}
+        place = place[parent]
+    place[last] = value
+    return result
+
+
+def _parse(data: dict[str, Any], path: str) -> SpaceFile:
+    try:
+        return SpaceFile.model_validate(_numbers(data))
+    except ValidationError as error:
+        raise _explain(error, SpaceFile, lambda key: f"{path}: {key}") from error
+
+
+def _numbers(value: Any) -> Any:
+    """Read 1e-4 as a number everywhere in the file."""
+    if isinstance(value, dict):
+        return {key: _numbers(inside) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [_numbers(inside) for inside in value]
+    return _number(value) if isinstance(value, str) and "e" in value.lower() else value
+
+
+def _explain(error: ValidationError, model: type[BaseModel], place: Callable[[str], str]) -> InputError:
+    """Turn pydantic's first complaint into ours."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    where = place(".".join(location) or "the file")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        remedy = nearest(location[-1], _names_beside(model, location[:-1]))
+        return InputError(where, "the key must be known", value=location[-1], remedy=remedy)
+    if first["type"] == "missing":
+        return InputError(where, "the key is required", remedy=f"add  {location[-1]}: …")
+    value = first.get("input")
+    shown = value if not isinstance(value, dict) else None
+    return InputError(where, message[0].lower() + message[1:], value=shown, remedy="correct the value; docs/spaces.md lists every key")
+
+
+def _names_beside(model: type[BaseModel], location: Sequence[str]) -> list[str]:
+    """Keys that are known at a place of the file."""
+    for part in location:
+        field = model.model_fields.get(part)
+        inner = getattr(field, "annotation", None)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return [field.alias or name for name, field in model.model_fields.items()] + (["profiles"] if model is SpaceFile else [])
+
+
+@dataclass(frozen=True)
+class _Checker:
+    """Checks a parsed file against its trainable."""
+
+    path: str
+    file: SpaceFile
+
+    def space(self, profile: str | None) -> Space:
+        described = registry.describe(self.file.trainable, f"{self.path}: trainable")
+        names = field_names(described.config)
+        fixed = self._fixed(names)
+        search = read_dimensions(self.file.search, names, self.path)
+        self._check_values(described.config, fixed, search)
+        space = Space(
+            name=self.file.name,
+            trainable=self.file.trainable,
+            dataset=self.file.dataset,
+            fixed=fixed,
+            search=search,
+            inner=self._inner(described),
+            objectives=self._objectives(described.metrics),
+            baseline=self._baseline(described.config, fixed, search),
+            start=(),
+            stopping=self.file.stopping,
+            budget=self.file.budget,
+            resources=self.file.resources,
+            seed=self.file.seed,
+            profile=profile,
+        )
+        start = tuple(self._point(values, search, f"start.{number}") for number, values in enumerate(self.file.start))
+        return dataclasses.replace(space, start=start)
+
+    def _fixed(self, names: list[str]) -> dict[str, Value]:
+        fixed = flattened(self.file.fixed)
+        for name in fixed:
+            _require_known(name, names, f"{self.path}: fixed.{name}")
+            if name in self.file.search:
+                raise InputError(
+                    f"{self.path}: fixed.{name}",
+                    "a field is fixed or searched, not both",
+                    value=fixed[name],
+                    remedy=f"remove it from one of them; in a profile,  search: {{{name}: null}}  removes it",
+                )
+        return fixed
+
+    def _check_values(self, config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]) -> None:
+        """Build Configs at the corners of the space, so that no trial can fail on its values."""
+        self._config(config, fixed, lambda key: f"{self.path}: fixed.{key}")
+        for dimension in search:
+            for value in dimension.choices or (dimension.low, dimension.high):
+                at = int(value) if dimension.kind in ("int", "log_int") else value
+                self._config(config, dict(fixed) | {dimension.name: at}, lambda key: f"{self.path}: search.{key}")
+
+    def _config(self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]) -> BaseModel:
+        try:
+            return config.model_validate(nested(values))
+        except ValidationError as error:
+            raise _explain(error, config, place) from error
+
+    def _inner(self, described: Description) -> dict[str, tuple[float, ...]]:
+        known = {parameter.name: parameter for parameter in described.inner}
+        result = {}
+        for name, values in self.file.inner.items():
+            place = f"{self.path}: inner.{name}"
+            _require_known(name, known, place)
+            result[name] = _sweep(values, place)
+            low, high = known[name].low, known[name].high
+            outside = [value for value in result[name] if not low <= value <= high]
+            if outside:
+                raise InputError(place, f"values lie in [{low:g}, {high:g}]", value=outside[0], remedy="keep to that range")
+        return result
+
+    def _objectives(self, metrics: Sequence[Metric]) -> tuple[tuple[str, Direction], ...]:
+        known = {metric.name: metric for metric in metrics}
+        for number, objective in enumerate(self.file.objectives):
+            _require_known(objective.metric, known, f"{self.path}: objectives.{number}.metric")
+        return tuple((o.metric, o.direction or known[o.metric].direction) for o in self.file.objectives)
+
+    def _baseline(
+        self, config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]
+    ) -> dict[str, Value]:
+        given = self.file.baseline
+        papers = flattened(self._config(config, fixed, lambda key: f"{self.path}: fixed.{key}").model_dump())
+        values = {d.name: papers[d.name] for d in search} if given == "paper" else dict(given)
+        return self._point(values, search, "baseline", partial=given != "paper")
+
+    def _point(
+        self, values: Mapping[str, Value], search: Sequence[Dimension], key: str, *, partial: bool = True
+    ) -> dict[str, Value]:
+        """Check that a named point lies in the space; drop what its conditions switch off."""
+        place = f"{self.path}: {key}"
+        for name in values:
+            _require_known(name, [d.name for d in search], f"{place}.{name}")
+        point: dict[str, Value] = {}
+        for dimension in search:
+            if dimension.name not in values or not dimension.active(values):
+                continue
+            value = values[dimension.name]
+            if not dimension.contains(value):
+                allowed = list(dimension.choices) or [dimension.low, dimension.high]
+                what = "the paper's value" if not partial else "a named point"
+                raise InputError(
+                    f"{place}.{dimension.name}",
+                    f"{what} must lie in the search, {allowed}",
+                    value=value,
+                    remedy=f"widen search.{dimension.name}" + ("" if partial else ", or write the baseline's values out"),
+                )
+            point[dimension.name] = value
+        return point
+
+
+def _require_known(name: str, known: Sequence[str] | Mapping[str, Any], place: str) -> None:
+    if name not in known:
+        raise InputError(place, "the name must be known", value=name, remedy=nearest(name, known))
+
+
+def _sweep(values: Mapping[str, list[float]], place: str) -> tuple[float, ...]:
+    if set(values) == {"choice"} and values["choice"]:
+        return tuple(values["choice"])
+    if set(values) == {"range"} and len(values["range"]) == 3:
+        start, stop, step = values["range"]
+        if step > 0 and start <= stop:
+            return tuple(float(v) for v in np.round(np.arange(start, stop + step / 2, step), 10))
+    raise InputError(
+        place,
+        "a sweep is a choice of values or a range of start, stop and step",
+        value=dict(values),
+        remedy="write  {range: [0.05, 0.95, 0.05]}  or  {choice: [0.5, 1.0]}",
+    )

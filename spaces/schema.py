@@ -1,0 +1,180 @@
+"""A space, parsed: frozen and valid. `spaces.load` makes one from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
+
+from datasets.spec import Frozen, RoomSpec
+
+Value = int | float | str | bool
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One hyperparameter that is searched.
+
+    Attributes:
+        name: Dotted name of a Config field.
+        kind: How it is drawn: uniformly, log-uniformly, from integers, or from choices.
+        low: Least value, of all kinds but `choice`.
+        high: Greatest value, likewise.
+        choices: The values of `choice`.
+        when: It exists only where these other dimensions have one of these values.
+    """
+
+    name: str
+    kind: Literal["uniform", "log_uniform", "int", "log_int", "choice"]
+    low: float = 0.0
+    high: float = 0.0
+    choices: tuple[Value, ...] = ()
+    when: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+
+    def contains(self, value: Value) -> bool:
+        """Whether the dimension can take a value."""
+        if self.kind == "choice":
+            return any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices)
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def active(self, parameters: Mapping[str, Value]) -> bool:
+        """Whether it exists beside the given parameters."""
+        return all(name in parameters and parameters[name] in values for name, values in self.when)
+
+
+class Objective(Frozen):
+    """What is to get better."""
+
+    metric: str
+    direction: Direction | None = Field(None, description="the metric's own, if absent")
+
+
+class Stopping(Frozen):
+    """When a trial is given up: asynchronous successive halving (Li et al. 2020), or never."""
+
+    rule: Literal["asha", "none"] = "asha"
+    reduction: Annotated[int, Field(ge=2, le=10)] = 3
+    first_rung: PositiveInt = 1
+
+
+class Budget(Frozen):
+    """How much may be spent."""
+
+    trials: PositiveInt
+    epochs: PositiveInt
+    hours: PositiveFloat | None = None
+
+
+class Resources(Frozen):
+    """What one trial gets."""
+
+    cpu: PositiveFloat = 1.0
+    gpu: Annotated[float, Field(ge=0)] = 0.0
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search, fully described.
+
+    Attributes:
+        name: Of the search; its folder and its MLflow experiment are called so.
+        trainable: Built-in name or import path.
+        dataset: What is trained and tested on.
+        fixed: Values of Config fields that hold for all trials, by dotted name.
+        search: Dimensions, ordered so that conditions come before what they decide.
+        inner: Values of inference parameters, all combinations of which every validation tries.
+        objectives: Metric and direction; several make a Pareto front.
+        baseline: Values of the dimensions of trial 0.
+        start: Values of the trials right after it.
+        stopping: When trials are given up.
+        budget: How much may be spent.
+        resources: What one trial gets.
+        seed: Of suggestions and of training.
+        profile: Name of the profile that was applied, if any.
+    """
+
+    name: str
+    trainable: str
+    dataset: RoomSpec
+    fixed: Mapping[str, Value]
+    search: tuple[Dimension, ...]
+    inner: Mapping[str, tuple[float, ...]]
+    objectives: tuple[tuple[str, Direction], ...]
+    baseline: Mapping[str, Value]
+    start: tuple[Mapping[str, Value], ...]
+    stopping: Stopping
+    budget: Budget
+    resources: Resources
+    seed: int
+    profile: str | None
+
+    def identity(self) -> dict[str, Any]:
+        """What has to stay the same for a search to be resumed; the budget and the resources may change."""
+        return {
+            "trainable": self.trainable,
+            "dataset": self.dataset.model_dump(mode="json", by_alias=True),
+            "fixed": dict(self.fixed),
+            "search": {d.name: [d.kind, d.low, d.high, list(d.choices), [[n, list(v)] for n, v in d.when]] for d in self.search},
+            "inner": {name: list(values) for name, values in self.inner.items()},
+            "objectives": [list(objective) for objective in self.objectives],
+            "baseline": dict(self.baseline),
+            "stopping": self.stopping.model_dump(),
+            "epochs": self.budget.epochs,
+            "seed": self.seed,
+        }
+
+
+class SpaceFile(Frozen):
+    """The file as written, its parts not yet checked against the trainable."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    trainable: str
+    dataset: RoomSpec
+    fixed: dict[str, Any] = Field(default_factory=dict)
+    search: dict[str, dict[str, Any]] = Field(min_length=1)
+    inner: dict[str, dict[str, list[float]]] = Field(default_factory=dict)
+    objectives: tuple[Objective, ...] = Field(min_length=1)
+    baseline: Literal["paper"] | dict[str, Value] = "paper"
+    start: tuple[dict[str, Value], ...] = ()
+    stopping: Stopping = Field(default_factory=Stopping)
+    budget: Budget
+    resources: Resources = Field(default_factory=Resources)
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+def nested(flat: Mapping[str, Value]) -> dict[str, Any]:
+    """Turn dotted names into nested mappings, as pydantic wants them."""
+    result: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parents, last = name.split(".")
+        place = result
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return result
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested mappings into dotted names."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            result |= flattened(value, f"{prefix}{name}.")
+        else:
+            result[prefix + name] = value
+    return result
+
+
+def field_names(config: type[BaseModel], prefix: str = "") -> list[str]:
+    """Dotted names of all fields of a Config."""
+    names: list[str] = []
+    for name, field in config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += field_names(field.annotation, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names

@@ -1,0 +1,1 @@
+"""What can be trained. Nothing here knows of Ray, Optuna or MLflow."""

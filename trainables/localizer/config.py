@@ -1,0 +1,166 @@
+"""Every hyperparameter of the 2D localizer: name, default (the paper's), bounds, unit. Needs no torch."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from trainables.contract import InnerParameter, Metric
+
+Representation = Literal["tg", "hm", "rg"]
+Encoder = Literal["single", "array", "combined"]
+
+RESOLUTIONS_M: Final = (0.3, 1.0)
+
+METRICS: Final = tuple(
+    Metric(f"{name}_{resolution:g}m", "minimize" if name == "rmse" else "maximize", f"{meaning} at {resolution:g} m")
+    for resolution in RESOLUTIONS_M
+    for name, meaning in (("f1", "F1"), ("precision", "precision"), ("recall", "recall"), ("rmse", "RMSE of the matched, m,"))
+)
+
+INNER: Final = (
+    InnerParameter("threshold", 0.0, 1.0, "least score of a keypoint"),
+    InnerParameter("nms_radius_m", 0.0, 5.0, "a keypoint this near to a stronger one is dropped, m"),
+    InnerParameter("smoothing_m", 0.0, 2.0, "σ of the Gaussian that smooths a TG or HM map, m; 0 is none"),
+)
+
+
+class Section(BaseModel):
+    """A frozen part of the Config."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Features(Section):
+    """What the network hears (section III-C)."""
+
+    gain: Literal["none", "rms"] = Field("none", description="`rms` divides a sample by the RMS of all its microphones")
+
+
+class Network(Section):
+    """Sizes and variants of Table II."""
+
+    width: int = Field(128, ge=4, le=512, description="filters of the five 1×5 layers")
+    tail_width: int = Field(64, ge=4, le=256, multiple_of=2, description="filters of the first 1×3 layer; the second has half")
+    decoder_width: int = Field(256, ge=16, le=1024, multiple_of=8, description="filters of the first decoder layer; each next has half")
+    strides: Literal["late", "early"] = Field(
+        "late", description="`late` as in the paper; `early` halves the frequencies in the first two layers: about 2.5 times faster"
+    )
+    merge: Literal["concat", "sum"] = Field("concat", description="how the arrays' encodings meet; not stated in the paper")
+    leak: float = Field(0.01, ge=0, le=0.5, description="slope of LeakyReLU below zero; not stated in the paper")
+    encoder_norm: bool = Field(False, description="batch norm after the encoder's last three layers too; the paper has none there")
+    heatmap_activation: Literal["relu", "linear", "sigmoid"] = Field("relu", description="last activation of HM")
+
+
+class Grid(Section):
+    """The output grid (section IV)."""
+
+    cells: int = Field(ge=3, le=243, description="cells along x and along y: 81 (TG, HM), 6 (RG)")
+    margin_m: float = Field(ge=0, le=3, description="how far the grid reaches beyond the room, m: 1.05 (TG, HM), 0 (RG)")
+
+
+class Target(Section):
+    """What HM learns."""
+
+    sigma_m: float = Field(0.1**0.5, gt=0.02, le=2, description="σ of the Gaussians, m; σ² = 0.1 m²")
+
+
+class Loss(Section):
+    """Equations 1 to 5."""
+
+    classification: Literal["bce", "focal"] = Field("bce", description="loss of a cell's activity (TG, RG)")
+    focal_gamma: float = Field(2.0, ge=0, le=5, description="focusing of the focal loss; 0 is BCE")
+    inactive_weight: float = Field(ge=0, le=10, description="λ of eq. 2 (0.01), λ1 of eq. 5 (0.25)")
+    position_weight: float = Field(10.0, ge=0, le=1000, description="λ2 of eq. 5 (RG)")
+    regression: Literal["mse", "smooth_l1"] = Field("mse", description="loss of positions (RG) or of the map (HM)")
+    huber_delta: float = Field(0.1, gt=0, le=1, description="where smooth L1 turns from quadratic to linear")
+
+
+class Optimizer(Section):
+    """How it is trained (section III-C)."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(1e-4, gt=0, le=1, description="learning rate")
+    beta1: float = Field(0.5, ge=0, lt=1, description="first-moment decay of Adam, momentum of SGD")
+    beta2: float = Field(0.999, gt=0, lt=1, description="second-moment decay of Adam")
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    batch_size: int = Field(128, ge=2, le=4096, description="samples a step")
+    epoch_samples: int = Field(0, ge=0, le=10_000_000, description="samples between two validations; 0 is the whole training split")
+    schedule: Literal["constant", "cosine", "one_cycle"] = Field("constant", description="learning rate over the epochs")
+    clip_norm: float = Field(0.0, ge=0, le=100, description="largest gradient norm; 0 is no limit")
+
+
+class Augment(Section):
+    """Changes to the training samples, drawn anew each time."""
+
+    level_db: float = Field(0.0, ge=0, le=40, description="a sample's level changes by up to ± this, dB")
+    channel_gain_db: float = Field(0.0, ge=0, le=12, description="each microphone's level changes by up to ± this, dB")
+
+
+class Retrieval(Section):
+    """From the output to keypoints (section II-C). `inner:` of a space sweeps these at every validation."""
+
+    peaks: bool = Field(True, description="False takes every cell above the threshold: the TG baseline")
+    threshold: float = Field(0.6, ge=0, le=1, description="least score; 0.1 for TG with peaks")
+    nms_radius_m: float = Field(ge=0, le=5, description="m: 0.5 (TG, HM), 1 (RG)")
+    smoothing_m: float = Field(ge=0, le=2, description="σ of the smoothing Gaussian, m; the target's (TG, HM), 0 (RG)")
+
+
+_BY_REPRESENTATION: Final[dict[str, dict[str, dict[str, float]]]] = {
+    "tg": {
+        "grid": {"cells": 81, "margin_m": 1.05},
+        "loss": {"inactive_weight": 0.01},
+        "retrieval": {"threshold": 0.1, "nms_radius_m": 0.5},
+    },
+    "hm": {"grid": {"cells": 81, "margin_m": 1.05}, "loss": {"inactive_weight": 0.01}, "retrieval": {"nms_radius_m": 0.5}},
+    "rg": {
+        "grid": {"cells": 6, "margin_m": 0.0},
+        "loss": {"inactive_weight": 0.25},
+        "retrieval": {"nms_radius_m": 1.0, "smoothing_m": 0.0},
+    },
+}
+"""The paper's values that differ by representation (sections III-C and IV)."""
+
+
+class LocalizerConfig(Section):
+    """The 2D localizer. All defaults are the paper's; where the paper is silent, the field says so."""
+
+    representation: Representation = Field("hm", description="tight grid, heat map or refined grid (section II-B)")
+    encoder: Encoder = Field("combined", description="single-, array- or pair-wise array-encoder (section II-A)")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="`auto` takes bf16 where the hardware multiplies it faster")
+    features: Features = Field(default_factory=lambda: Features())
+    network: Network = Field(default_factory=lambda: Network())
+    grid: Grid
+    target: Target = Field(default_factory=lambda: Target())
+    loss: Loss
+    optimizer: Optimizer = Field(default_factory=lambda: Optimizer())
+    augment: Augment = Field(default_factory=lambda: Augment())
+    retrieval: Retrieval
+
+    @model_validator(mode="before")
+    @classmethod
+    def _papers_values(cls, data: Any) -> Any:
+        """Fill in the defaults that depend on the representation."""
+        if not isinstance(data, dict):
+            return data
+        representation = data.get("representation", "hm")
+        papers = _BY_REPRESENTATION.get(representation if isinstance(representation, str) else "", {})
+        filled = dict(data)
+        for section in ("grid", "loss", "retrieval"):
+            given = filled.get(section, {})
+            if not isinstance(given, dict):
+                continue
+            values = dict(papers.get(section, {})) | given
+            if section == "retrieval":
+                _fill_retrieval(values, given, filled, representation)
+            filled[section] = values
+        return filled
+
+
+def _fill_retrieval(values: dict[str, Any], given: dict[str, Any], data: dict[str, Any], representation: object) -> None:
+    if given.get("peaks") is False and representation == "tg" and "threshold" not in given:
+        values["threshold"] = 0.6
+    target = data.get("target", {})
+    sigma = target.get("sigma_m") if isinstance(target, dict) else None
+    values.setdefault("smoothing_m", Target().sigma_m if sigma is None else sigma)

@@ -1,0 +1,85 @@
+"""The output grid in metres, and what the network should put on it (section II-B)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from trainables.localizer.config import Grid
+
+
+@dataclass(frozen=True)
+class CellGrid:
+    """A square grid of cells over a room.
+
+    Attributes:
+        cells: Along each axis.
+        origin_m: Lower corner of the first cell, x and y.
+        cell_m: Size of a cell, x and y.
+    """
+
+    cells: int
+    origin_m: tuple[float, float]
+    cell_m: tuple[float, float]
+
+    @classmethod
+    def over(cls, grid: Grid, size_m: tuple[float, float]) -> CellGrid:
+        """Lay the Config's grid over a room."""
+        edge = tuple((size + 2 * grid.margin_m) / grid.cells for size in size_m)
+        return cls(grid.cells, (-grid.margin_m, -grid.margin_m), (edge[0], edge[1]))
+
+    def centres_m(self, device: torch.device | str = "cpu") -> Float[Tensor, "cells cells 2"]:
+        """Centres of all cells, indexed by x, then y."""
+        steps = torch.arange(self.cells, device=device) + 0.5
+        x = self.origin_m[0] + steps * self.cell_m[0]
+        y = self.origin_m[1] + steps * self.cell_m[1]
+        return torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1)
+
+    def locate(
+        self, positions_m: Float[Tensor, "batch slots 2"]
+    ) -> tuple[Int[Tensor, "batch slots 2"], Float[Tensor, "batch slots 2"]]:
+        """The cell each position lies in, and where in that cell, from 0 to 1. The room's far edge belongs to the last cell."""
+        relative = (positions_m.nan_to_num() - positions_m.new_tensor(self.origin_m)) / positions_m.new_tensor(self.cell_m)
+        # Rounded to a millionth of a cell, so that a position on an edge falls on one side whatever the float error.
+        relative = (relative.double() * 1e6).round() / 1e6
+        index = relative.floor().clamp(0, self.cells - 1)
+        return index.long(), (relative - index).to(positions_m.dtype)
+
+
+def tight_grid(grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]) -> Float[Tensor, "batch cells cells"]:
+    """TG: 1 in every cell that holds a source. NaN positions are empty slots."""
+    return refined_grid(grid, positions_m)[:, 0]
+
+
+def heat_map(
+    grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"], sigma_m: float
+) -> Float[Tensor, "batch cells cells"]:
+    """HM: exp(-|c - s|² / 2σ²) of the nearest source s at every cell centre c."""
+    present = _present(positions_m)
+    places = positions_m.nan_to_num()
+    maps = []
+    for axis in range(2):  # a Gaussian is the product of one along x and one along y
+        centres = grid.origin_m[axis] + (torch.arange(grid.cells, device=places.device) + 0.5) * grid.cell_m[axis]
+        maps.append(torch.exp(-((places[..., axis, None] - centres) ** 2) / (2 * sigma_m**2)))
+    each = maps[0][..., :, None] * maps[1][..., None, :] * present[..., None, None]
+    return each.amax(dim=1)
+
+
+def refined_grid(grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]) -> Float[Tensor, "batch 3 cells cells"]:
+    """RG: activity, and the position of the source within its cell along x and y."""
+    batch, slots, _ = positions_m.shape
+    index, within = grid.locate(positions_m)
+    target = positions_m.new_zeros(batch, 3, grid.cells, grid.cells)
+    present = _present(positions_m)
+    sample = torch.arange(batch, device=positions_m.device)[:, None].expand(batch, slots)[present]
+    x, y = index[present].unbind(-1)
+    target[sample, 0, x, y] = 1.0
+    target[sample, 1, x, y], target[sample, 2, x, y] = within[present].unbind(-1)
+    return target
+
+
+def _present(positions_m: Float[Tensor, "batch slots 2"]) -> Bool[Tensor, "batch slots"]:
+    return ~positions_m.isnan().any(dim=-1)

@@ -1,0 +1,54 @@
+"""Room plans: where sources are, and where the localizer hears them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from datasets.spec import RoomSpec
+
+if TYPE_CHECKING:
+    from trainables.localizer.trainable import Keypoints
+
+
+def room_plans(spec: RoomSpec, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]]]) -> Figure:
+    """Draw samples as plans of the room.
+
+    Args:
+        spec: The room and its arrays.
+        shown: By split: true positions, shape (samples, slots, 2), and what was found.
+    """
+    columns = max(len(found) for _, found in shown.values())
+    figure = Figure(figsize=(3.1 * columns, 3.3 * len(shown) + 0.5), layout="constrained")
+    axes = figure.subplots(len(shown), columns, squeeze=False)
+    for row, (name, (truth, found)) in zip(axes, shown.items(), strict=True):
+        for plan, positions, keypoints in zip(row, truth, found, strict=True):
+            _plan(plan, spec, positions, keypoints)
+        row[0].set_ylabel(f"{name}\ny, m")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def _plan(plan: Axes, spec: RoomSpec, truth: Tensor, found: Keypoints) -> None:
+    plan.add_patch(_rectangle(spec.size_m))
+    for number, array in enumerate(spec.microphones_m()):
+        plan.plot(*array.T, "s", color="0.45", markersize=3, label="microphones" if number == 0 else None)
+    there = truth[~truth.isnan().any(dim=-1)]
+    plan.plot(*there.T.numpy(), "o", color="tab:green", markersize=13, fillstyle="none", markeredgewidth=2, label="true")
+    plan.plot(*found.positions_m.T.numpy(), "x", color="tab:red", markersize=8, markeredgewidth=2, label="predicted")
+    if len(there) and len(found.positions_m):
+        nearest = torch.cdist(there, found.positions_m).amin(dim=1)
+        plan.set_title("nearest: " + ", ".join(f"{distance:.2f} m" for distance in nearest.tolist()), fontsize=8)
+    plan.set(xlim=(-0.6, spec.size_m[0] + 0.6), ylim=(-0.6, spec.size_m[1] + 0.6), aspect="equal", xlabel="x, m")
+    plan.tick_params(labelsize=7)
+
+
+def _rectangle(size_m: tuple[float, float]) -> Rectangle:
+    return Rectangle((0, 0), *size_m, fill=False, edgecolor="0.6")

@@ -1,0 +1,140 @@
+"""From the network's output to keypoints (section II-C), for a whole batch at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.localizer.config import LocalizerConfig
+from trainables.localizer.grid import CellGrid
+
+_MOST_PEAKS: Final = 32
+"""Strongest local maxima of a map that are considered; a sample has at most four sources."""
+_REFINE_M: Final = 0.5
+"""Half the window of HM's sub-cell mean: 5 cells of 10 cm to each side, 11 in all. The paper's 10 × 10 is off-centre."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Possible keypoints, strongest first.
+
+    Attributes:
+        positions_m: Shape (batch, candidates, 2).
+        scores: Shape (batch, candidates).
+    """
+
+    positions_m: Float[Tensor, "batch candidates 2"]
+    scores: Float[Tensor, "batch candidates"]
+
+
+def candidates(config: LocalizerConfig, grid: CellGrid, output: Float[Tensor, "batch out cells cells"], smoothing_m: float) -> Candidates:
+    """All keypoints before thresholds and suppression.
+
+    Args:
+        config: Its representation and `retrieval.peaks` say how to read the output.
+        grid: Where the cells are.
+        output: Raw output of the network.
+        smoothing_m: σ of the Gaussian that smooths TG and HM maps; 0 is none.
+    """
+    if config.representation == "rg":
+        return _refined(grid, output)
+    activity = output[:, 0] if config.representation == "hm" else output[:, 0].sigmoid()
+    if not config.retrieval.peaks:
+        return _all_cells(grid, activity)
+    # The network adds up little: a lone TG cell smoothed by a kernel of unit sum falls to 0.016, hence the paper's 0.1.
+    # HM's own Gaussian must come out of the smoothing with height 1, or nothing would pass the paper's 0.6.
+    smoothed = smooth(activity, grid, smoothing_m, normalise="peak" if config.representation == "hm" else "sum")
+    return _peaks(grid, smoothed, refine=activity if config.representation == "hm" else None)
+
+
+def smooth(
+    maps: Float[Tensor, "batch cells cells"], grid: CellGrid, sigma_m: float, *, normalise: Literal["sum", "peak"]
+) -> Float[Tensor, "batch cells cells"]:
+    """Convolve with a Gaussian.
+
+    Args:
+        maps: What to smooth.
+        grid: Its cell size.
+        sigma_m: In metres; 0 changes nothing.
+        normalise: `sum` keeps the sum of the map; `peak` keeps the height of a Gaussian of the same σ.
+    """
+    if sigma_m == 0:
+        return maps
+    for axis in range(2):
+        sigma = sigma_m / grid.cell_m[axis]
+        steps = torch.arange(-round(4 * sigma), round(4 * sigma) + 1, device=maps.device)
+        kernel = torch.exp(-(steps**2) / (2 * sigma**2)).to(maps.dtype)
+        kernel = kernel / (kernel.sum() if normalise == "sum" else kernel.square().sum())
+        maps = _along(maps, kernel, axis)
+    return maps
+
+
+def _along(maps: Tensor, kernel: Tensor, axis: int) -> Tensor:
+    shape = (1, 1, -1, 1) if axis == 0 else (1, 1, 1, -1)
+    return functional.conv2d(maps[:, None], kernel.reshape(shape), padding="same")[:, 0]
+
+
+def _peaks(grid: CellGrid, maps: Float[Tensor, "batch cells cells"], refine: Tensor | None) -> Candidates:
+    """Local maxima of a map; with `refine`, moved to the mean of the window around them, weighted by that map."""
+    highest = functional.max_pool2d(maps[:, None], 3, stride=1, padding=1)[:, 0]
+    scores = torch.where((maps >= highest) & (maps > 0), maps, 0.0).flatten(1)
+    places = grid.centres_m(maps.device) if refine is None else _window_means(grid, refine)
+    top = scores.topk(min(_MOST_PEAKS, scores.shape[1]), dim=1)
+    return Candidates(_take(places, top.indices), top.values)
+
+
+def _window_means(grid: CellGrid, maps: Float[Tensor, "batch cells cells"]) -> Float[Tensor, "batch cells cells 2"]:
+    """Weighted mean position of the symmetric window around every cell, clipped at the border."""
+    reach = [max(1, round(_REFINE_M / cell)) for cell in grid.cell_m]
+    boxes = [torch.ones(2 * cells + 1, device=maps.device, dtype=maps.dtype) for cells in reach]
+    weights = maps.clamp(min=0)
+
+    def total(values: Tensor) -> Tensor:
+        return _along(_along(values, boxes[0], 0), boxes[1], 1)
+
+    centres = grid.centres_m(maps.device).to(maps.dtype)
+    mass = total(weights)
+    moments = torch.stack([total(weights * centres[..., axis]) for axis in range(2)], dim=-1)
+    return torch.where(mass[..., None] > 1e-6, moments / mass.clamp(min=1e-6)[..., None], centres)
+
+
+def _refined(grid: CellGrid, output: Float[Tensor, "batch 3 cells cells"]) -> Candidates:
+    """RG: every cell's score, at the position it points to."""
+    corner = grid.centres_m(output.device) - output.new_tensor(grid.cell_m) / 2
+    places = corner + output[:, 1:].sigmoid().movedim(1, -1) * output.new_tensor(grid.cell_m)
+    scores = output[:, 0].sigmoid().flatten(1)
+    top = scores.topk(min(2 * _MOST_PEAKS, scores.shape[1]), dim=1)
+    return Candidates(_take(places, top.indices), top.values)
+
+
+def _all_cells(grid: CellGrid, activity: Float[Tensor, "batch cells cells"]) -> Candidates:
+    order = activity.flatten(1).sort(dim=1, descending=True)
+    return Candidates(_take(grid.centres_m(activity.device), order.indices), order.values)
+
+
+def _take(places: Tensor, indices: Tensor) -> Tensor:
+    """Positions of the chosen cells; `places` is per cell, with or without a batch axis."""
+    flat = places.flatten(-3, -2)
+    if flat.dim() == 2:
+        return flat[indices]
+    return flat.gather(1, indices[..., None].expand(-1, -1, 2))
+
+
+def suppress(found: Candidates, radius_m: float) -> Bool[Tensor, "batch candidates"]:
+    """Non-maximum suppression by distance: a candidate stays unless a stronger one that stays is nearer than the radius.
+
+    Distances of refined positions rather than neighbouring cells: of two true sources 2 m apart, one in a hundred pairs lies
+    in cells that touch. What stays does not depend on the threshold, since only stronger candidates suppress.
+    """
+    keep = torch.ones_like(found.scores, dtype=torch.bool)
+    if radius_m == 0:
+        return keep
+    near = torch.cdist(found.positions_m, found.positions_m, compute_mode="donot_use_mm_for_euclid_dist") < radius_m
+    for candidate in range(keep.shape[1] - 1):
+        keep[:, candidate + 1 :] &= ~(near[:, candidate, candidate + 1 :] & keep[:, candidate, None])
+    return keep

@@ -1,0 +1,263 @@
+"""The 2D localizer in training: features, network, targets, losses, retrieval and metrics put together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets.shards import Batch, Dataset
+from trainables.contract import Diverged, Metrics, Settings, Trainable
+from trainables.localizer import features, grid, losses, metrics, retrieval
+from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, Optimizer
+from trainables.localizer.network import LocalizerNetwork
+
+_EVALUATION_BATCH: Final = 250
+_WARM_UP: Final = 0.15
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Sources found in one sample.
+
+    Attributes:
+        positions_m: Shape (sources, 2), strongest first.
+        scores: Shape (sources,).
+    """
+
+    positions_m: Tensor
+    scores: Tensor
+
+
+class Localizer(Trainable):
+    """The multi-source 2D localizer."""
+
+    Config = LocalizerConfig
+    metrics = METRICS
+    inner = INNER
+
+    def __init__(self, config: LocalizerConfig, data: Dataset, *, device: str, seed: int, epochs: int) -> None:
+        self.config = config
+        self.data = data
+        self.device = torch.device(device)
+        self.seed = seed
+        self.epochs = epochs
+        self.epoch = 0
+        self.grid = grid.CellGrid.over(config.grid, data.spec.size_m)
+        arrays, mics, _ = data.spec.microphones_m().shape
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = LocalizerNetwork(config, arrays, mics)
+        self.network.to(self.device, memory_format=torch.channels_last)
+        self.optimizer = build_optimizer(config.optimizer, self.network)
+        self._half = use_bf16(config.precision, self.device)
+        self._train = data.split("train")
+
+    def train_epoch(self) -> Metrics:
+        """Train on the next `epoch_samples` of endlessly reshuffled training samples; seed and epoch decide which."""
+        self.network.train()
+        order = self._order()
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        size = min(self.config.optimizer.batch_size, len(order))
+        steps = len(order) // size
+        total = torch.zeros((), device=self.device)
+        for step in range(steps):
+            self._set_rate((self.epoch + step / steps) / self.epochs)
+            total += self._step(self._train.batch(order[step * size : (step + 1) * size]), generator)
+        self.epoch += 1
+        loss = float(total) / steps
+        if not math.isfinite(loss):
+            raise Diverged(f"the training loss of epoch {self.epoch} is {loss}")
+        return {"train_loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+
+    def _order(self) -> NDArray[np.int64]:
+        """Indices of this epoch: a stretch of permutations of the split, one after the other."""
+        whole = len(self._train)
+        length = self.config.optimizer.epoch_samples or whole
+        first, last = self.epoch * length, (self.epoch + 1) * length
+        passes = range(first // whole, -(-last // whole))
+        stream = np.concatenate([np.random.default_rng([self.seed, number]).permutation(whole) for number in passes])
+        return stream[first - passes[0] * whole : last - passes[0] * whole]
+
+    def _step(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+        augment = self.config.augment
+        waves = batch.waves.to(self.device, non_blocking=True)
+        if augment.level_db or augment.channel_gain_db:
+            waves = features.vary_levels(
+                waves, generator, level_db=augment.level_db, channel_gain_db=augment.channel_gain_db
+            )
+        loss = self._loss(self._forward(waves), batch.positions_m.to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.config.optimizer.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip_norm)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _forward(self, waves: Float[Tensor, "batch arrays mics 2560"]) -> Float[Tensor, "batch out cells cells"]:
+        if self.config.features.gain == "rms":
+            waves = features.normalise_gain(waves)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            output: Tensor = self.network(features.stft_features(waves))
+        return output.float()
+
+    def _loss(self, output: Tensor, positions_m: Tensor) -> Tensor:
+        loss = self.config.loss
+        if self.config.representation == "rg":
+            return losses.refined_grid_loss(output, grid.refined_grid(self.grid, positions_m), loss)
+        if self.config.representation == "tg":
+            return losses.activity_loss(output[:, 0], grid.tight_grid(self.grid, positions_m), loss)
+        target = grid.heat_map(self.grid, positions_m, self.config.target.sigma_m)
+        return losses.heat_map_loss(output[:, 0], target, loss)
+
+    def _set_rate(self, progress: float) -> None:
+        rate = self.config.optimizer.lr * rate_factor(self.config.optimizer.schedule, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    @torch.inference_mode()
+    def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
+        """Retrieve keypoints with all settings from one pass of the network, and measure each; adds the mean loss."""
+        self.network.eval()
+        complete = [self._complete(setting) for setting in settings]
+        sweeps = _group(complete)
+        counts: dict[tuple[float, float, float], metrics.Counts] = {}
+        samples = self._train if split == "train" else self.data.split(split)
+        loss = 0.0
+        for first in range(0, len(samples), _EVALUATION_BATCH):
+            batch = samples.batch(np.arange(first, min(first + _EVALUATION_BATCH, len(samples))))
+            output = self._forward(batch.waves.to(self.device))
+            positions = batch.positions_m.to(self.device)
+            loss += float(self._loss(output, positions)) * len(positions) / len(samples)
+            for key, found in self._count(output, positions, sweeps).items():
+                counts[key] = counts[key] + found if key in counts else found
+        summaries = {key: metrics.summarise(found) for key, found in counts.items()}
+        return [self._report(setting, sweeps, summaries, loss) for setting in complete]
+
+    def _count(
+        self, output: Tensor, positions: Tensor, sweeps: dict[tuple[float, float], list[float]]
+    ) -> dict[tuple[float, float, float], metrics.Counts]:
+        counts = {}
+        found_by_smoothing = {
+            smoothing: retrieval.candidates(self.config, self.grid, output, smoothing) for smoothing, _ in sweeps
+        }
+        for (smoothing, radius), thresholds in sweeps.items():
+            found = found_by_smoothing[smoothing]
+            keep = self._keep(found, radius)
+            levels = torch.tensor(thresholds, device=output.device)
+            for resolution in RESOLUTIONS_M:
+                counts[smoothing, radius, resolution] = metrics.count(found, keep, positions, levels, resolution)
+        return counts
+
+    def _keep(self, found: retrieval.Candidates, radius_m: float) -> Tensor:
+        return retrieval.suppress(found, radius_m if self.config.retrieval.peaks else 0.0)
+
+    def _report(
+        self,
+        setting: Mapping[str, float],
+        sweeps: dict[tuple[float, float], list[float]],
+        summaries: Mapping[tuple[float, float, float], list[dict[str, float]]],
+        loss: float,
+    ) -> Metrics:
+        group = (setting["smoothing_m"], setting["nms_radius_m"])
+        place = sweeps[group].index(setting["threshold"])
+        report = {
+            f"{name}_{resolution:g}m": value
+            for resolution in RESOLUTIONS_M
+            for name, value in summaries[*group, resolution][place].items()
+        }
+        return report | {"loss": loss}
+
+    def _complete(self, settings: Settings) -> dict[str, float]:
+        own = self.config.retrieval
+        defaults = {"threshold": own.threshold, "nms_radius_m": own.nms_radius_m, "smoothing_m": own.smoothing_m}
+        return defaults | dict(settings)
+
+    @torch.inference_mode()
+    def predict(self, audio: Float[Tensor, "batch arrays mics 2560"], settings: Settings) -> list[Keypoints]:
+        """Find the sources of each sample."""
+        self.network.eval()
+        complete = self._complete(settings)
+        output = self._forward(audio.to(self.device))
+        found = retrieval.candidates(self.config, self.grid, output, complete["smoothing_m"])
+        keep = self._keep(found, complete["nms_radius_m"]) & (found.scores > complete["threshold"])
+        return [
+            Keypoints(positions[kept].cpu(), scores[kept].cpu())
+            for positions, scores, kept in zip(found.positions_m, found.scores, keep, strict=True)
+        ]
+
+    def picture(self, splits: Sequence[str], settings: Settings) -> Any:
+        """Room plans with true and predicted sources, a row a split."""
+        from trainables.localizer.picture import room_plans
+
+        shown = {}
+        for name in splits:
+            batch = self.data.split(name).batch(np.arange(4))
+            shown[name] = (batch.positions_m, self.predict(batch.waves, settings))
+        return room_plans(self.data.spec, shown)
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimizer and epoch; order and augmentation follow from seed and epoch."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+
+    def weights(self) -> dict[str, Any]:
+        """The network's weights."""
+        return {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+
+    def load_weights(self, weights: Mapping[str, Any]) -> None:
+        """Take over a network's weights."""
+        self.network.load_state_dict(weights)
+
+
+def build_optimizer(config: Optimizer, network: torch.nn.Module) -> torch.optim.Optimizer:
+    """The Config's optimizer for a network's parameters."""
+    parameters = list(network.parameters())
+    if config.name == "sgd":
+        return torch.optim.SGD(parameters, config.lr, momentum=config.beta1, weight_decay=config.weight_decay)
+    kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
+    betas = (config.beta1, config.beta2)
+    return kind(parameters, config.lr, betas=betas, weight_decay=config.weight_decay, fused=True)
+
+
+def rate_factor(schedule: str, progress: float) -> float:
+    """What the learning rate is multiplied by at a point of the training, from 0 to 1."""
+    progress = min(progress, 1.0)
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine":
+        return 0.5 + 0.5 * math.cos(math.pi * progress)
+    if progress < _WARM_UP:
+        return 0.1 + 0.9 * progress / _WARM_UP
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))
+
+
+def use_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bf16: as asked, or where `auto` finds hardware that multiplies it faster than fp32."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _group(settings: Sequence[Mapping[str, float]]) -> dict[tuple[float, float], list[float]]:
+    """Thresholds by smoothing and radius: what is computed together."""
+    groups: dict[tuple[float, float], list[float]] = {}
+    for setting in settings:
+        thresholds = groups.setdefault((setting["smoothing_m"], setting["nms_radius_m"]), [])
+        if setting["threshold"] not in thresholds:
+            thresholds.append(setting["threshold"])
+    return groups
