@@ -73,5 +73,18 @@ def shards_of(spec: RoomSpec) -> tuple[Shard, ...]:
 
 def bytes_of(spec: RoomSpec) -> int:
     """Size on disk, to a percent."""
-    channels = spec.microphones_m().shape[0] * spec.microphones_m().shape[1]
-    return sum(split.samples for split in spec.splits().values()) * (channels * SAMPLES * 2 + spec.max_sources() * 8 + 5)
+    arrays, microphones, _ = spec.microphones_m().shape
+    apiece = int(arrays * microphones) * SAMPLES * 2 + spec.max_sources() * 8 + 5
+    return apiece * sum(split.samples for split in spec.splits().values())
+
+
+def excerpts_of(source: Source) -> int:
+    """How many excerpts are cut or played for a dataset."""
+    spec = source.spec
+    if source.pieces is None:
+        return spec.excerpts * len(library.PROCEDURAL_GENRES)
+    genres = {piece.genre for piece in source.pieces}
+    held: dict[str, int] = {
+        g: sum(piece.excerpts(spec.excerpt_s) for piece in source.pieces if piece.genre == g) for g in genres
+    }
+    return sum(min(spec.excerpts, count) for count in held.values())

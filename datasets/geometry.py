@@ -27,7 +27,9 @@ LAYOUTS: Final[dict[str, tuple[Placement, ...]]] = {
 """Named placements for a 6 × 6 m room. The bar's direction points to the right of someone facing the room from the array."""
 
 
-def linear_array(centre_m: tuple[float, float], direction_deg: float, offsets_m: tuple[float, ...]) -> NDArray[np.float64]:
+def linear_array(
+    centre_m: tuple[float, float], direction_deg: float, offsets_m: tuple[float, ...]
+) -> NDArray[np.float64]:
     """Microphones on a straight bar.
 
     Returns:
@@ -35,7 +37,8 @@ def linear_array(centre_m: tuple[float, float], direction_deg: float, offsets_m:
     """
     angle = np.deg2rad(direction_deg)
     along = np.array([np.cos(angle), np.sin(angle)])
-    return np.asarray(centre_m) + np.asarray(offsets_m)[:, None] * along
+    positions: NDArray[np.float64] = np.asarray(centre_m) + np.asarray(offsets_m)[:, None] * along
+    return positions
 
 
 def raster_points(size_m: tuple[float, float], raster_m: float) -> tuple[int, int]:

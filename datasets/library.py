@@ -17,6 +17,7 @@ from datasets.geometry import SAMPLE_RATE_HZ
 from datasets.spec import RoomSpec
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3")
+PROCEDURAL_GENRES: Final = ("classical", "funk", "jazz")
 EXCERPT_RMS: Final = 0.1
 _SHARE_OF_A_SPLIT: Final = 0.1
 _SILENT_RMS: Final = 1e-4
@@ -64,7 +65,9 @@ def scan(spec: RoomSpec, place: str) -> tuple[Piece, ...]:
     """
     folder = Path(spec.music)
     if not folder.is_dir():
-        raise InputError(place, "the music folder must exist", value=str(folder), remedy="name a folder with one sub-folder a genre")
+        raise InputError(
+            place, "the music folder must exist", value=str(folder), remedy="name a folder with one sub-folder a genre"
+        )
     found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     seen = list(spec.genres) if spec.genres is not None else [genre for genre in found if genre != spec.held_out]
     wanted = seen + [spec.held_out] * spec.hears_held_out()
@@ -95,15 +98,21 @@ def _scan_genre(folder: Path, genre: str) -> list[Piece]:
 
 def _header(path: Path, genre: str) -> Piece:
     if path.stat().st_size == 0:
-        raise InputError(str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file")
+        raise InputError(
+            str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file"
+        )
     try:
         with soundfile.SoundFile(path) as file:
             file.read(1024)
             piece = Piece(path, genre, file.frames, file.samplerate)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise InputError(str(path), "a sound file must be readable", value=_reason(error), remedy="remove or re-encode the file") from error
+        raise InputError(
+            str(path), "a sound file must be readable", value=_reason(error), remedy="remove or re-encode the file"
+        ) from error
     if piece.frames < 1:
-        raise InputError(str(path), "a sound file must hold sound", value="0 frames", remedy="remove or replace the file")
+        raise InputError(
+            str(path), "a sound file must hold sound", value="0 frames", remedy="remove or replace the file"
+        )
     return piece
 
 
@@ -147,7 +156,7 @@ def gather(spec: RoomSpec, pieces: tuple[Piece, ...] | None, progress: Progress)
     from datasets import procedural
 
     if pieces is None:
-        tasks = [(genre, number) for genre in procedural.GENRES for number in range(spec.excerpts)]
+        tasks = [(genre, number) for genre in PROCEDURAL_GENRES for number in range(spec.excerpts)]
         genres = np.array([genre for genre, _ in tasks])
         waves = []
         for genre, number in tasks:
@@ -186,7 +195,9 @@ def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
             file.seek(number * frames)
             sound = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise InputError(str(piece.path), "a sound file must be readable", value=_reason(error), remedy="re-encode the file") from error
+        raise InputError(
+            str(piece.path), "a sound file must be readable", value=_reason(error), remedy="re-encode the file"
+        ) from error
     if len(sound) < frames:
         raise InputError(
             str(piece.path),
@@ -195,7 +206,9 @@ def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
             remedy="replace the truncated file",
         )
     if not np.isfinite(sound).all():
-        raise InputError(str(piece.path), "samples must be finite numbers", value="NaN or infinity", remedy="repair the file")
+        raise InputError(
+            str(piece.path), "samples must be finite numbers", value="NaN or infinity", remedy="repair the file"
+        )
     mono = sound.mean(axis=1)
     wanted = round(seconds * SAMPLE_RATE_HZ)
     divisor = np.gcd(piece.rate_hz, SAMPLE_RATE_HZ)

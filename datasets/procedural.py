@@ -26,7 +26,7 @@ def play(genre: str, seed: int, seconds: float) -> NDArray[np.float32]:
     """Play one excerpt.
 
     Args:
-        genre: One of `GENRES`.
+        genre: classical, funk or jazz.
         seed: The same genre and seed give the same samples.
         seconds: Length.
 
@@ -80,12 +80,13 @@ def _funk(generator: np.random.Generator, piece: Wave) -> None:
         if drums:
             _add(piece, start, 0.35 * accent * _noise(generator, 0.05, 4500, 7900))
         if bass[slot]:
-            note = _tone(_pitch(root, scale, int(generator.choice([0, 0, 2, 4, 6, 7]))), step * 1.5, roll_off=1.1, decay_s=0.2)
+            note = _tone(
+                _pitch(root, scale, int(generator.choice([0, 0, 2, 4, 6, 7]))), step * 1.5, roll_off=1.1, decay_s=0.2
+            )
             _add(piece, start, accent * note)
         if chords and clav[slot]:
-            for degree in (0, 2, 4):
-                note = _tone(_pitch(root * 8, scale, degree), step * 0.8, roll_off=0.5, decay_s=0.08)
-                _add(piece, start, 0.3 * accent * note)
+            pitches = [_pitch(root * 8, scale, degree) for degree in (0, 2, 4)]
+            _add(piece, start, 0.3 * accent * _chord(pitches, step * 0.8, roll_off=0.5, decay_s=0.08))
 
 
 def _jazz(generator: np.random.Generator, piece: Wave) -> None:
@@ -102,17 +103,22 @@ def _jazz(generator: np.random.Generator, piece: Wave) -> None:
             _add(piece, start + beat * 0.66, 0.2 * _noise(generator, 0.15, 3000, 7900))
         if lead and generator.random() < 0.7:
             pitch = _pitch(root * 8, scale, int(generator.integers(-2, 10)))
-            note = _tone(pitch, beat * generator.uniform(0.4, 1.2), roll_off=0.8, attack_s=0.03, decay_s=2.0, vibrato=0.008)
+            note = _tone(
+                pitch, beat * generator.uniform(0.4, 1.2), roll_off=0.8, attack_s=0.03, decay_s=2.0, vibrato=0.008
+            )
             breath = 0.05 * _noise(generator, len(note) / SAMPLE_RATE_HZ, 1500, 6000)
             _add(piece, start + beat * float(generator.choice([0, 0.66])), 0.8 * note + np.resize(breath, len(note)))
         if generator.random() < 0.25:
-            for step in (0, 2, 4, 6):
-                _add(piece, start, 0.25 * _tone(_pitch(root * 4, scale, step), beat, roll_off=1.2, decay_s=0.4))
+            pitches = [_pitch(root * 4, scale, step) for step in (0, 2, 4, 6)]
+            _add(piece, start, 0.25 * _chord(pitches, beat, roll_off=1.2, decay_s=0.4))
 
 
-_BANDS: Final[dict[str, Callable[[np.random.Generator, Wave], None]]] = {"classical": _classical, "funk": _funk, "jazz": _jazz}
+_BANDS: Final[dict[str, Callable[[np.random.Generator, Wave], None]]] = {
+    "classical": _classical,
+    "funk": _funk,
+    "jazz": _jazz,
+}
 _SEED_OF_GENRE: Final = {genre: index for index, genre in enumerate(_BANDS)}
-GENRES: Final = tuple(_BANDS)
 
 
 def _pitch(root_hz: float, scale: NDArray[np.int_], degree: int) -> float:
@@ -121,7 +127,13 @@ def _pitch(root_hz: float, scale: NDArray[np.int_], degree: int) -> float:
 
 
 def _tone(
-    pitch_hz: float, seconds: float, *, roll_off: float, attack_s: float = 0.003, decay_s: float = 0.3, vibrato: float = 0.0
+    pitch_hz: float,
+    seconds: float,
+    *,
+    roll_off: float,
+    attack_s: float = 0.003,
+    decay_s: float = 0.3,
+    vibrato: float = 0.0,
 ) -> Wave:
     """A harmonic tone; the n-th partial has amplitude n^-roll_off. Each partial is the last one times the fundamental."""
     time = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
@@ -133,13 +145,22 @@ def _tone(
         partial = partial * fundamental
         wave += partial * number**-roll_off
     release = np.minimum(1.0, (time[-1:] - time) / 0.01) if len(time) else time
-    return wave.imag * np.minimum(1.0, time / attack_s) * np.exp(-time / decay_s) * release
+    envelope: Wave = np.minimum(1.0, time / attack_s) * np.exp(-time / decay_s) * release
+    return np.asarray(wave.imag * envelope)
+
+
+def _chord(pitches_hz: list[float], seconds: float, *, roll_off: float, decay_s: float) -> Wave:
+    return np.asarray(
+        np.sum([_tone(pitch, seconds, roll_off=roll_off, decay_s=decay_s) for pitch in pitches_hz], axis=0)
+    )
 
 
 def _kick() -> Wave:
     time = np.arange(round(0.15 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     click = np.exp(-time / 0.002) * np.sin(2 * np.pi * 2500 * time)
-    return np.asarray(np.sin(2 * np.pi * (50 * time + 4 * (1 - np.exp(-time / 0.03)))) * np.exp(-time / 0.05) + 0.4 * click)
+    return np.asarray(
+        np.sin(2 * np.pi * (50 * time + 4 * (1 - np.exp(-time / 0.03)))) * np.exp(-time / 0.05) + 0.4 * click
+    )
 
 
 def _noise(generator: np.random.Generator, seconds: float, low_hz: float, high_hz: float) -> Wave:

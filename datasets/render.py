@@ -73,12 +73,12 @@ def free_field(sources: Tensor, positions_m: Tensor, microphones_m: Tensor, lead
     delay = distance / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ
     transfer = _phases(delay.floor(), (1 / distance).float(), length) * _fractions(delay.frac(), length)
     heard = (torch.fft.rfft(sources)[:, :, None] * transfer).sum(dim=1)
-    waves = torch.fft.irfft(heard, length)[..., lead : lead + SAMPLES]
+    waves: Tensor = torch.fft.irfft(heard, length)[..., lead : lead + SAMPLES]
     return waves.reshape(batch, arrays, microphones, SAMPLES)
 
 
 def _phases(delay: Tensor, gain: Tensor, length: int) -> Tensor:
-    """gain · exp(-2πi k delay / length) for all k of a real transform: shape (..., length // 2 + 1)."""
+    """Spectra gain · exp(-2πi k delay / length) of delayed impulses: shape (..., length // 2 + 1)."""
     bins = length // 2 + 1
     coarse = torch.arange(0, bins, _BLOCK, dtype=torch.float64)
     fine = torch.arange(_BLOCK, dtype=torch.float64)

@@ -172,5 +172,8 @@ def open_dataset(folder: Path) -> Dataset:
         return Dataset(folder, manifest["fingerprint"], spec, shards)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            str(path), "a dataset needs a readable manifest", value=str(error), remedy="delete the folder; it is built again"
+            str(path),
+            "a dataset needs a readable manifest",
+            value=str(error),
+            remedy="delete the folder; it is built again",
         ) from error

@@ -47,7 +47,9 @@ class ArraySpec(Frozen):
 
     centre_m: tuple[float, float] = Field(description="centre of the bar, m")
     direction_deg: float = Field(description="direction of the bar, degrees counter-clockwise from x")
-    offsets_m: tuple[float, ...] = Field(geometry.KINECT_OFFSETS_M, min_length=2, description="microphones along the bar, m")
+    offsets_m: tuple[float, ...] = Field(
+        geometry.KINECT_OFFSETS_M, min_length=2, description="microphones along the bar, m"
+    )
 
 
 class TestSpec(Frozen):
@@ -83,7 +85,9 @@ class RoomSpec(Frozen):
     validate_: PositiveInt = Field(5_000, alias="validate", description="validation samples")
     tests: dict[str, TestSpec] = Field(default_factory=lambda: dict(PAPER_TESTS), min_length=1)
     music: str = Field(PROCEDURAL, description="`procedural`, or a folder with one sub-folder a genre")
-    genres: tuple[str, ...] | None = Field(None, min_length=1, description="genres heard in training; all but `held_out` if absent")
+    genres: tuple[str, ...] | None = Field(
+        None, min_length=1, description="genres heard in training; all but `held_out` if absent"
+    )
     held_out: str = Field("jazz", description="the genre that only tests with `genres: held_out` hear")
     excerpt_s: float = Field(6.0, ge=1, le=60, description="length of the excerpts that music is cut into, s")
     excerpts: int = Field(200, ge=8, le=20_000, description="at most so many excerpts a genre")
@@ -166,5 +170,9 @@ class RoomSpec(Frozen):
 
 def _resized(name: str, test: object) -> object:
     if isinstance(test, int) and not isinstance(test, bool):
-        return {"samples": test, **PAPER_TESTS[name].model_dump(exclude={"samples"})} if name in PAPER_TESTS else {"samples": test}
+        return (
+            {"samples": test, **PAPER_TESTS[name].model_dump(exclude={"samples"})}
+            if name in PAPER_TESTS
+            else {"samples": test}
+        )
     return test

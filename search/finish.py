@@ -26,7 +26,9 @@ def conclude(study: Study, job: Job, tracker: Tracker, line: Line, score: Scorer
     if winner is None:
         line.say("No trial has a result; the reasons are above, and in MLflow.")
         return
-    finalists = [trial.number for trial in {winner.number: winner, **({baseline.number: baseline} if baseline else {})}.values()]
+    finalists = [
+        trial.number for trial in {winner.number: winner, **({baseline.number: baseline} if baseline else {})}.values()
+    ]
     missing = [number for number in finalists if not study.trial(number).tests and job.folder.model(number).is_file()]
     if missing:
         line.progress(f"tests    {', '.join(job.space.dataset.tests)}: scoring the winner and the baseline", final=True)
@@ -40,7 +42,9 @@ def conclude(study: Study, job: Job, tracker: Tracker, line: Line, score: Scorer
 
 def _record_tests(trial: Trial, tracker: Tracker) -> None:
     if trial.run_id is not None and trial.tests:
-        tracker.log_values(trial.run_id, {f"test.{s}.{name}": v for s, scores in trial.tests.items() for name, v in scores.items()})
+        tracker.log_values(
+            trial.run_id, {f"test.{s}.{name}": v for s, scores in trial.tests.items() for name, v in scores.items()}
+        )
 
 
 def _record_winner(study: Study, job: Job, tracker: Tracker, winner: Trial) -> None:
@@ -79,5 +83,7 @@ def _say(study: Study, job: Job, line: Line, winner: Trial, baseline: Trial | No
     mattered = importances(trials, job.space)
     if mattered:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in mattered.items() if share >= 0.01)
-        line.say(f"\nWhat mattered (fANOVA over {len([t for t in trials if t.epochs])} trials, a rough guide): {shares}")
+        line.say(
+            f"\nWhat mattered (fANOVA over {len([t for t in trials if t.epochs])} trials, a rough guide): {shares}"
+        )
     line.say(f"\nModel    {job.folder.model(winner.number)}\nPicture  {job.folder.picture(winner.number)}")

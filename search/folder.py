@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,15 +100,18 @@ def require_writable(storage: str) -> Path:
     path = Path(storage).absolute()
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     if not existing.is_dir():
-        raise InputError("--storage", "storage must be a folder", value=str(existing), remedy="name a folder, or remove that file")
-    if not os.access(existing, os.W_OK | os.X_OK) or _is_read_only(existing):
-        raise InputError("--storage", "storage must be writable", value=str(existing), remedy="change its permissions, or name another folder")
-    return path
-
-
-def _is_read_only(path: Path) -> bool:
-    """Root passes every permission check, and still cannot write to a read-only file system."""
-    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+        raise InputError(
+            "--storage", "storage must be a folder", value=str(existing), remedy="name a folder, or remove that file"
+        )
+    try:
+        # Root passes every permission check and still cannot write everywhere, so write; the file never has a name.
+        with tempfile.TemporaryFile(dir=existing):
+            return path
+    except OSError as error:
+        remedy = "change its permissions, or name another folder"
+        raise InputError(
+            "--storage", "storage must be writable", value=f"{existing}: {error.strerror}", remedy=remedy
+        ) from error
 
 
 def free_bytes(path: Path) -> int:

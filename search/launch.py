@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,9 +37,15 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     result.add_argument("space", type=Path, help="YAML file, e.g. spaces/rg_rep.yaml; docs/spaces.md describes it")
-    result.add_argument("--profile", help="part of the file under `profiles:`; `full` for none (default: laptop where there is no GPU)")
-    result.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a key of the file, or fix a field")
-    result.add_argument("--audio", metavar="DIR", help="a folder of music, one sub-folder a genre, instead of the procedural band")
+    result.add_argument(
+        "--profile", help="part of the file under `profiles:`; `full` for none (default: laptop where there is no GPU)"
+    )
+    result.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a key of the file, or fix a field"
+    )
+    result.add_argument(
+        "--audio", metavar="DIR", help="a folder of music, one sub-folder a genre, instead of the procedural band"
+    )
     result.add_argument("--trials", type=_positive(int), help="how many trials in all, the baseline among them")
     result.add_argument("--hours", type=_positive(float), help="stop the trials after so many hours")
     result.add_argument("--name", help="of the search (default: the file's)")
@@ -53,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def _positive(kind: type[int] | type[float]) -> object:
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
     def number(text: str) -> float:
         value = kind(text)
         if not 0 < value < float("inf"):
@@ -79,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.dry_run:
             from search.run import data_seconds
 
-            print("\n".join(plan.lines(lambda: data_seconds(plan.source.spec))))
+            print("\n".join(plan.lines(lambda: data_seconds(plan.source))))
             return 0
         from search.run import run  # torch, Ray and MLflow are loaded only once everything is known to be right
 
@@ -100,7 +106,8 @@ def prepare(options: argparse.Namespace) -> Plan:
     folder = SearchFolder(storage, space.name)
     _check_tracking(options.tracking_uri)
     _check_state(folder, space, resume=options.resume, fresh=options.fresh)
-    _check_resources(space)
+    if not options.dry_run:  # a plan may be read on another machine than it is run on
+        _check_resources(space)
     place = "--audio" if options.audio else f"{options.space}: dataset.music"
     source = blueprint.prepare(space.dataset, place)
     there = (folder.datasets / source.fingerprint / "manifest.json").is_file()
@@ -125,7 +132,12 @@ def _check_tracking(uri: str | None) -> None:
         return
     known = ("sqlite:///", "postgresql://", "mysql://", "http://", "https://")
     if not uri.startswith(known):
-        raise InputError("--tracking-uri", "MLflow's store is a database or a server", value=uri, remedy="use one of " + ", ".join(known))
+        raise InputError(
+            "--tracking-uri",
+            "MLflow's store is a database or a server",
+            value=uri,
+            remedy="use one of " + ", ".join(known),
+        )
     if uri.startswith("sqlite:///"):
         require_writable(str(Path(uri.removeprefix("sqlite:///")).absolute().parent))
 

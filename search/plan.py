@@ -71,7 +71,9 @@ class Plan:
         what = f"{self.source.fingerprint}: {sizes} samples, {_size(bytes_of(self.source.spec))}"
         if self.data_is_there:
             return what + ", already built"
-        return what + (f", about {max(0.1, data_seconds() / 60):.1f} min to build" if data_seconds is not None else ", to be built")
+        return what + (
+            f", about {max(0.1, data_seconds() / 60):.1f} min to build" if data_seconds is not None else ", to be built"
+        )
 
     def _trials(self) -> str:
         budget, stopping = self.space.budget, self.space.stopping

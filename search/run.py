@@ -6,16 +6,16 @@ import fcntl
 import shlex
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-import torch
-
-from datasets import build, render
+from datasets import build
+from datasets.blueprint import Source, excerpts_of
 from datasets.errors import InputError
-from datasets.spec import RoomSpec
 from search import finish, machine, runner, stopping
 from search.folder import SearchFolder
 from search.plan import Plan
@@ -69,7 +69,7 @@ def run(plan: Plan, tracking_uri: str | None, *, resume: bool, fresh: bool, comm
         The exit status.
     """
     line = Line(sys.stdout)
-    again = f"python -m search.launch {shlex.join([*command, '--resume'])}"
+    again = f"{machine.python()} -m search.launch {shlex.join([*command, '--resume'])}"
     with _alone(plan.folder):
         try:
             with _signals():
@@ -177,8 +177,10 @@ def _say_next(line: Line, plan: Plan, command: Sequence[str]) -> None:
     more = [*_without(command, "--trials"), "--resume", "--trials", str(plan.space.budget.trials + 12)]
     storage = _option(command, "--storage")
     line.say("\nNext")
-    line.say(f"  python -m search.ui {plan.space.name}{storage}    # compare the trials side by side in MLflow")
-    line.say(f"  python -m search.launch {shlex.join(more)}    # go on with 12 more")
+    line.say(
+        f"  {machine.python()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side in MLflow"
+    )
+    line.say(f"  {machine.python()} -m search.launch {shlex.join(more)}    # go on with 12 more")
 
 
 def _without(command: Sequence[str], option: str) -> list[str]:
@@ -204,20 +206,22 @@ def _option(command: Sequence[str], option: str) -> str:
     return ""
 
 
-def data_seconds(spec: RoomSpec) -> float:
-    """How long rendering a dataset will take, from rendering a few random samples right now."""
-    microphones = spec.microphones_m()
-    window = render.window(spec.size_m, microphones)
-    slots, samples = spec.sources[1], 64
-    sources = torch.randn(samples, slots, window.length)
-    positions = torch.rand(samples, slots, 2, dtype=torch.float64) * torch.tensor(spec.size_m)
-    elapsed = []
-    for _ in range(3):
-        started = time.perf_counter()
-        render.free_field(sources, positions, torch.from_numpy(microphones), window.lead)
-        elapsed.append(time.perf_counter() - started)
-    total = sum(split.samples for split in spec.splits().values())
-    return min(elapsed) / samples * total
+def data_seconds(source: Source) -> float:
+    """How long a dataset will take to build, from building a miniature of it right now."""
+    spec = source.spec
+    tests = {name: test.model_copy(update={"samples": 8}) for name, test in spec.tests.items()}
+    miniature = spec.model_copy(update={"train": 1000, "validate_": 8, "tests": tests, "excerpts": 8})
+    reached: dict[str, tuple[float, int]] = {}
+
+    def mark(what: str, done: int, _total: int) -> None:
+        reached[what] = (time.perf_counter(), done)
+
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        build.build(Source(miniature, source.pieces, source.sound_files, source.fingerprint), Path(folder), mark)
+    (music_end, excerpts), (end, made) = reached["music"], reached["samples"]
+    samples = sum(split.samples for split in spec.splits().values())
+    return (music_end - started) / excerpts * excerpts_of(source) + (end - music_end) / made * samples
 
 
 @contextmanager
@@ -230,7 +234,9 @@ def _alone(folder: SearchFolder) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
-                str(folder.root), "one launch at a time may run a search", remedy="wait for the other one, or choose another --name"
+                str(folder.root),
+                "one launch at a time may run a search",
+                remedy="wait for the other one, or choose another --name",
             ) from None
         yield
 
@@ -239,7 +245,7 @@ def _alone(folder: SearchFolder) -> Iterator[None]:
 def _signals() -> Iterator[None]:
     """Let a termination request end the search as Ctrl-C does."""
 
-    def interrupt(number: int, frame: object) -> None:
+    def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
     before: Callable[..., Any] | int | None = signal.signal(signal.SIGTERM, interrupt)

@@ -33,7 +33,7 @@ from search.scoring import score_tests
 from search.study import Epoch, Outcome, Study, Trial
 from search.trial import Job, TrialRun
 from spaces.schema import Resources
-from trainables.contract import Diverged
+from trainables.contract import DivergedError
 
 _RETRIES: Final = 2
 _FAILED: Final = "failed"
@@ -141,7 +141,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         self._listener.started(trial)
         return {"number": trial.number, "parameters": dict(trial.parameters), "recorded": len(trial.epochs)}
 
-    def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(self, trial_id: str, result: object = None, error: bool = False) -> None:  # noqa: ARG002
         """A trial ended; those that ended well were told by the scheduler, so what is left has failed."""
         number = self.numbers[trial_id]
         if self._study.trial(number).outcome == "running" and error:
@@ -167,7 +167,7 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         self._listener = listener
         self._decide = decide
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:  # noqa: ARG002
         number = trial.config["number"]
         if _FAILED in result:
             return self._end(number, ("failed", result[_FAILED]))
@@ -200,7 +200,7 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(max(1, int(job.space.resources.cpu)))
         self.reset_config(config)
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
+    def reset_config(self, new_config: dict[str, Any]) -> bool:  # noqa: ARG002
         self._run: TrialRun | None = None
         return True
 
@@ -210,7 +210,7 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
             self._run = TrialRun(self._job, config["number"], config["parameters"], config["recorded"], device())
         try:
             epoch = self._run.next_epoch()
-        except Diverged as diverged:
+        except DivergedError as diverged:
             return {_FAILED: str(diverged)}
         return {"epoch": epoch.epoch, "result": epoch}  # an object, since Tune takes mappings apart
 

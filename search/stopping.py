@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from search import choose
@@ -25,7 +26,7 @@ def goes_on(own: Sequence[float], others: Sequence[Sequence[float]], reduction: 
     Args:
         own: Its gains at the rung, larger is better.
         others: Gains of the trials that reached the rung before it.
-        reduction: One in so many goes on; of the first few, the best.
+        reduction: One in so many goes on, rounded up, so that the first to arrive always does.
     """
     ranked = choose.order([*others, own])
-    return ranked.index(len(others)) < max(1, (len(others) + 1) // reduction)
+    return ranked.index(len(others)) < math.ceil((len(others) + 1) / reduction)

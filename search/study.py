@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -199,8 +199,7 @@ class Study:
 
 def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Value:
     if dimension.kind == "choice":
-        chosen: Value = trial.suggest_categorical(dimension.name, dimension.choices)
-        return chosen
+        return cast(Value, trial.suggest_categorical(dimension.name, dimension.choices))
     log = dimension.kind.startswith("log")
     if dimension.kind in ("int", "log_int"):
         return trial.suggest_int(dimension.name, int(dimension.low), int(dimension.high), log=log)
@@ -230,7 +229,9 @@ def _sampler(space: Space, started: int) -> optuna.samplers.BaseSampler:
 def ranking(trials: Sequence[Trial], space: Space) -> list[Trial]:
     """Trials that have a result, best first."""
     usable = [trial for trial in trials if trial.epochs and trial.outcome != "failed"]
-    points = [choose.gains(kept.metrics, space.objectives) for t in usable if (kept := t.kept(space.objectives)) is not None]
+    points = [
+        choose.gains(kept.metrics, space.objectives) for t in usable if (kept := t.kept(space.objectives)) is not None
+    ]
     return [usable[index] for index in choose.order(points)]
 
 

@@ -83,7 +83,11 @@ class SearchProgress:
     def started(self, trial: Trial) -> None:
         """A trial begins or goes on."""
         self.trials[trial.number] = trial
-        what = "baseline (the paper)" if trial.is_baseline else ", ".join(f"{n}={show(v)}" for n, v in trial.parameters.items())
+        what = (
+            "baseline (the paper)"
+            if trial.is_baseline
+            else ", ".join(f"{n}={show(v)}" for n, v in trial.parameters.items())
+        )
         again = f", goes on after epoch {len(trial.epochs)}" if trial.epochs else ""
         self._line.say(f"{self._clock()}  trial {trial.number:<3} starts    {what}{again}")
 
@@ -92,7 +96,9 @@ class SearchProgress:
         self.trials[trial.number] = trial
         self._worked += epoch.seconds
         self._epochs += 1
-        self._line.progress(f"{self._clock()}  {self._standing(trial, epoch)}  {self._best()}  {clock(self.left_s())} left")
+        self._line.progress(
+            f"{self._clock()}  {self._standing(trial, epoch)}  {self._best()}  {clock(self.left_s())} left"
+        )
 
     def ended(self, trial: Trial) -> None:
         """A trial ended."""
@@ -133,7 +139,11 @@ class SearchProgress:
         base = next((t.kept(self._space.objectives) for t in ranked if t.is_baseline), None)
         name = self._space.objectives[0][0]
         against = "" if base is None else f", baseline {base.metrics.get(name, float('nan')):.3f}"
-        return "" if top is None else f"[best {top.metrics.get(name, float('nan')):.3f} (trial {ranked[0].number}){against}]"
+        return (
+            ""
+            if top is None
+            else f"[best {top.metrics.get(name, float('nan')):.3f} (trial {ranked[0].number}){against}]"
+        )
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -148,7 +158,9 @@ def best_trials(trials: Sequence[Trial], space: Space, most: int = 5) -> str:
     ranked = ranking(trials, space)
     shown = ranked[:most] + [trial for trial in ranked[most:] if trial.is_baseline]
     names = [name for name, _ in space.objectives]
-    metrics = names + [name for name in ("f1_1m", "rmse_1m") if name not in names and any(_has(t, name, space) for t in shown)]
+    metrics = names + [
+        name for name in ("f1_1m", "rmse_1m") if name not in names and any(_has(t, name, space) for t in shown)
+    ]
     dimensions = [dimension.name for dimension in space.search]
     rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in dimensions]]]
     for trial in shown:

@@ -81,7 +81,12 @@ class Tracker:
         self._thread.start()
 
     def open(
-        self, run_id: str | None, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str], parent: str | None = None
+        self,
+        run_id: str | None,
+        name: str,
+        parameters: Mapping[str, Any],
+        tags: Mapping[str, str],
+        parent: str | None = None,
     ) -> str:
         """Create a run, or set an interrupted one going again.
 
@@ -108,7 +113,11 @@ class Tracker:
     def log_epoch(self, run_id: str, epoch: Epoch) -> None:
         """Log one epoch's metrics and the setting that was best."""
         now = int(time.time() * 1000)
-        values = {**epoch.metrics, **{f"setting.{name}": v for name, v in epoch.setting.items()}, "epoch_seconds": epoch.seconds}
+        values = {
+            **epoch.metrics,
+            **{f"setting.{name}": v for name, v in epoch.setting.items()},
+            "epoch_seconds": epoch.seconds,
+        }
         metrics = [Metric(name, float(value), now, epoch.epoch) for name, value in values.items()]
         self._queue.put(lambda: self._client.log_batch(run_id, metrics=metrics))
 
@@ -141,16 +150,19 @@ class Tracker:
             if run not in owned:
                 self._end(run, "KILLED", {"outcome": "lost in a crash"})
         for trial in trials:
-            if trial.outcome == "running" or trial.run_id is None or not self._exists(trial.run_id):
-                continue
-            if self._client.get_run(trial.run_id).info.status == "RUNNING":
-                history = self._client.get_metric_history(trial.run_id, _STEP_METRIC)
-                logged = {metric.step for metric in history}
-                for epoch in trial.epochs:
-                    if epoch.epoch not in logged:
-                        self.log_epoch(trial.run_id, epoch)
-                self.end(trial.run_id, STATUS_OF[trial.outcome], end_tags(trial))
+            if trial.outcome != "running" and trial.run_id is not None and self._exists(trial.run_id):
+                self._repeat(trial, trial.run_id)
         self._flush()
+
+    def _repeat(self, trial: Trial, run_id: str) -> None:
+        """Log what an ended trial's run has not got."""
+        if self._client.get_run(run_id).info.status != "RUNNING":
+            return
+        logged = {metric.step for metric in self._client.get_metric_history(run_id, _STEP_METRIC)}
+        for epoch in trial.epochs:
+            if epoch.epoch not in logged:
+                self.log_epoch(run_id, epoch)
+        self.end(run_id, STATUS_OF[trial.outcome], end_tags(trial))
 
     def _unfinished(self, parent: str) -> list[str]:
         found = self._client.search_runs(

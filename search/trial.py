@@ -23,7 +23,7 @@ from search.folder import SearchFolder
 from search.study import Epoch
 from spaces.schema import Space, Value, nested
 from trainables import registry
-from trainables.contract import Diverged, Trainable
+from trainables.contract import DivergedError, Trainable
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class TrialRun:
         """The next result the study has not seen.
 
         Raises:
-            Diverged: If the training has.
+            DivergedError: If the training has.
         """
         if self._reported >= len(self._epochs):
             self._train()
@@ -111,7 +111,7 @@ class TrialRun:
         chosen = choose.best(swept, self._job.space.objectives)
         metrics = trained | swept[chosen]
         if not math.isfinite(metrics.get("loss", 0.0)):
-            raise Diverged(f"the validation loss of epoch {len(self._epochs) + 1} is {metrics['loss']}")
+            raise DivergedError(f"the validation loss of epoch {len(self._epochs) + 1} is {metrics['loss']}")
         self._epochs.append(Epoch(len(self._epochs) + 1, metrics, self._settings[chosen], time.monotonic() - started))
         self._save()
 

@@ -36,18 +36,29 @@ def read_dimensions(search: Mapping[str, Mapping[str, Any]], names: Sequence[str
         return tuple(dimensions[name] for name in TopologicalSorter(graph).static_order())
     except CycleError as error:
         circle = " → ".join(error.args[1])
-        raise InputError(f"{path}: search", "conditions must not run in a circle", value=circle, remedy="remove one `when`") from error
+        raise InputError(
+            f"{path}: search", "conditions must not run in a circle", value=circle, remedy="remove one `when`"
+        ) from error
 
 
 def _read(name: str, written: Mapping[str, Any], names: Sequence[str], path: str) -> Dimension:
     place = f"{path}: search.{name}"
     if name.startswith("dataset."):
-        raise InputError(place, "only fields of the trainable can be searched so far", value=name, remedy="set it under dataset:")
+        raise InputError(
+            place, "only fields of the trainable can be searched so far", value=name, remedy="set it under dataset:"
+        )
     if name not in names:
-        raise InputError(place, "a searched name must be a field of the trainable", value=name, remedy=nearest(name, names))
+        raise InputError(
+            place, "a searched name must be a field of the trainable", value=name, remedy=nearest(name, names)
+        )
     unknown = [key for key in written if key not in (*_KINDS, "when")]
     if unknown:
-        raise InputError(place, "the kind of a dimension must be known", value=unknown[0], remedy=nearest(unknown[0], [*_KINDS, "when"]))
+        raise InputError(
+            place,
+            "the kind of a dimension must be known",
+            value=unknown[0],
+            remedy=nearest(unknown[0], [*_KINDS, "when"]),
+        )
     kinds = [key for key in written if key in _KINDS]
     if len(kinds) != 1:
         raise InputError(place, "a dimension has one kind", value=kinds, remedy="write one of " + ", ".join(_KINDS))
@@ -63,7 +74,9 @@ def _choices(written: Any, place: str) -> tuple[Value, ...]:
         raise InputError(place, "a choice is a list of values", value=written, remedy="write  {choice: [a, b]}")
     for value in written:
         if not isinstance(value, int | float | str | bool):
-            raise InputError(place, "choices are numbers, words, true or false", value=value, remedy="write plain values")
+            raise InputError(
+                place, "choices are numbers, words, true or false", value=value, remedy="write plain values"
+            )
     if len(set(map(repr, written))) != len(written):
         raise InputError(place, "choices must differ", value=written, remedy="remove what is doubled")
     return tuple(written)
@@ -75,11 +88,20 @@ def _bounds(kind: str, written: Any, place: str) -> tuple[float, float]:
         raise InputError(place, f"{kind} takes two numbers", value=written, remedy=f"write  {{{kind}: [low, high]}}")
     low, high = numbers
     if low >= high:
-        raise InputError(place, "the lower bound comes first", value=written, remedy=f"write  {{{kind}: [{high}, {low}]}}")
+        raise InputError(
+            place, "the lower bound comes first", value=written, remedy=f"write  {{{kind}: [{high}, {low}]}}"
+        )
     if kind.startswith("log") and low <= 0:
-        raise InputError(place, "bounds of a logarithmic range are above zero", value=written, remedy="raise the lower bound, or drop log_")
+        raise InputError(
+            place,
+            "bounds of a logarithmic range are above zero",
+            value=written,
+            remedy="raise the lower bound, or drop log_",
+        )
     if kind.endswith("int") and any(int(n) != n for n in numbers):
-        raise InputError(place, f"bounds of {kind} are whole numbers", value=written, remedy="round them, or use uniform")
+        raise InputError(
+            place, f"bounds of {kind} are whole numbers", value=written, remedy="round them, or use uniform"
+        )
     return low, high
 
 
@@ -87,7 +109,12 @@ def _conditions(written: Any, place: str) -> tuple[tuple[str, tuple[Value, ...]]
     if written is None:
         return ()
     if not isinstance(written, dict) or not written:
-        raise InputError(f"{place}.when", "a condition names a dimension and its values", value=written, remedy="write  when: {name: value}")
+        raise InputError(
+            f"{place}.when",
+            "a condition names a dimension and its values",
+            value=written,
+            remedy="write  when: {name: value}",
+        )
     return tuple((name, tuple(values) if isinstance(values, list) else (values,)) for name, values in written.items())
 
 
@@ -96,10 +123,14 @@ def _check_condition(
 ) -> None:
     place = f"{path}: search.{name}.when"
     if condition not in dimensions:
-        raise InputError(place, "a condition names another searched field", value=condition, remedy=nearest(condition, dimensions))
+        raise InputError(
+            place, "a condition names another searched field", value=condition, remedy=nearest(condition, dimensions)
+        )
     other = dimensions[condition]
     if other.kind != "choice":
-        raise InputError(place, "a condition rests on a choice", value=condition, remedy=f"make search.{condition} a choice")
+        raise InputError(
+            place, "a condition rests on a choice", value=condition, remedy=f"make search.{condition} a choice"
+        )
     for value in values:
         if not other.contains(value):
             remedy = "use one of " + ", ".join(map(repr, other.choices))

@@ -37,7 +37,9 @@ def load(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Se
     data = _read(path)
     profiles = data.pop("profiles", None) or {}
     if not isinstance(profiles, dict):
-        raise InputError(f"{path}: profiles", "profiles are a mapping by name", value=profiles, remedy="write  laptop: {…}")
+        raise InputError(
+            f"{path}: profiles", "profiles are a mapping by name", value=profiles, remedy="write  laptop: {…}"
+        )
     chosen = _choose_profile(profiles, profile, path, has_gpu=has_gpu)
     if chosen is not None:
         data = _overlay(data, profiles[chosen] or {}, f"{path}: profiles.{chosen}")
@@ -51,11 +53,15 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        beside = [str(other) for other in sorted((path.parent if path.parent.is_dir() else Path("spaces")).glob("*.yaml"))]
+        beside = [
+            str(other) for other in sorted((path.parent if path.parent.is_dir() else Path("spaces")).glob("*.yaml"))
+        ]
         remedy = nearest(str(path), beside) if beside else "name a YAML file"
         raise InputError(str(path), "the space file must exist", remedy=remedy) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(str(path), "the space file must be readable text", value=str(error), remedy="name a YAML file") from error
+        raise InputError(
+            str(path), "the space file must be readable text", value=str(error), remedy="name a YAML file"
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
@@ -64,7 +70,9 @@ def _read(path: Path) -> dict[str, Any]:
     if data is None:
         raise InputError(str(path), "a space file must not be empty", remedy="start from spaces/rg_rep.yaml")
     if not isinstance(data, dict):
-        raise InputError(str(path), "a space is a mapping of keys to values", value=data, remedy="start from spaces/rg_rep.yaml")
+        raise InputError(
+            str(path), "a space is a mapping of keys to values", value=data, remedy="start from spaces/rg_rep.yaml"
+        )
     return data
 
 
@@ -74,7 +82,9 @@ def _choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path,
     if wanted is None:
         return LAPTOP if LAPTOP in profiles and not has_gpu else None
     if wanted not in profiles:
-        raise InputError(f"{path}: profiles", "the profile must exist", value=wanted, remedy=nearest(wanted, [*profiles, "full"]))
+        raise InputError(
+            f"{path}: profiles", "the profile must exist", value=wanted, remedy=nearest(wanted, [*profiles, "full"])
+        )
     return wanted
 
 
@@ -107,7 +117,9 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
     for override in overrides:
         name, equals, text = override.partition("=")
         if not (equals and name.strip()):
-            raise InputError("--set", "an override is written dotted.name=value", value=override, remedy="e.g. --set budget.trials=8")
+            raise InputError(
+                "--set", "an override is written dotted.name=value", value=override, remedy="e.g. --set budget.trials=8"
+            )
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -164,8 +176,8 @@ def _numbers(value: Any) -> Any:
 
 
 def _explain(error: ValidationError, model: type[BaseModel], place: Callable[[str], str]) -> InputError:
-    """Turn pydantic's first complaint into ours."""
-    first = error.errors()[0]
+    """Turn pydantic's first complaint into ours; a misspelt key comes before the missing one it leaves behind."""
+    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     location = [str(part) for part in first["loc"]]
     where = place(".".join(location) or "the file")
     message = first["msg"].removeprefix("Value error, ")
@@ -176,7 +188,9 @@ def _explain(error: ValidationError, model: type[BaseModel], place: Callable[[st
         return InputError(where, "the key is required", remedy=f"add  {location[-1]}: …")
     value = first.get("input")
     shown = value if not isinstance(value, dict) else None
-    return InputError(where, message[0].lower() + message[1:], value=shown, remedy="correct the value; docs/spaces.md lists every key")
+    return InputError(
+        where, message[0].lower() + message[1:], value=shown, remedy="correct the value; docs/spaces.md lists every key"
+    )
 
 
 def _names_beside(model: type[BaseModel], location: Sequence[str]) -> list[str]:
@@ -186,7 +200,9 @@ def _names_beside(model: type[BaseModel], location: Sequence[str]) -> list[str]:
         inner = getattr(field, "annotation", None)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
-    return [field.alias or name for name, field in model.model_fields.items()] + (["profiles"] if model is SpaceFile else [])
+    return [field.alias or name for name, field in model.model_fields.items()] + (
+        ["profiles"] if model is SpaceFile else []
+    )
 
 
 @dataclass(frozen=True)
@@ -258,7 +274,9 @@ class _Checker:
             low, high = known[name].low, known[name].high
             outside = [value for value in result[name] if not low <= value <= high]
             if outside:
-                raise InputError(place, f"values lie in [{low:g}, {high:g}]", value=outside[0], remedy="keep to that range")
+                raise InputError(
+                    place, f"values lie in [{low:g}, {high:g}]", value=outside[0], remedy="keep to that range"
+                )
         return result
 
     def _objectives(self, metrics: Sequence[Metric]) -> tuple[tuple[str, Direction], ...]:
@@ -294,7 +312,8 @@ class _Checker:
                     f"{place}.{dimension.name}",
                     f"{what} must lie in the search, {allowed}",
                     value=value,
-                    remedy=f"widen search.{dimension.name}" + ("" if partial else ", or write the baseline's values out"),
+                    remedy=f"widen search.{dimension.name}"
+                    + ("" if partial else ", or write the baseline's values out"),
                 )
             point[dimension.name] = value
         return point

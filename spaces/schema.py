@@ -38,7 +38,9 @@ class Dimension:
     def contains(self, value: Value) -> bool:
         """Whether the dimension can take a value."""
         if self.kind == "choice":
-            return any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices)
+            return any(
+                value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices
+            )
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def active(self, parameters: Mapping[str, Value]) -> bool:
@@ -118,7 +120,9 @@ class Space:
             "trainable": self.trainable,
             "dataset": self.dataset.model_dump(mode="json", by_alias=True),
             "fixed": dict(self.fixed),
-            "search": {d.name: [d.kind, d.low, d.high, list(d.choices), [[n, list(v)] for n, v in d.when]] for d in self.search},
+            "search": {
+                d.name: [d.kind, d.low, d.high, list(d.choices), [[n, list(v)] for n, v in d.when]] for d in self.search
+            },
             "inner": {name: list(values) for name, values in self.inner.items()},
             "objectives": [list(objective) for objective in self.objectives],
             "baseline": dict(self.baseline),

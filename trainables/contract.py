@@ -34,7 +34,7 @@ class InnerParameter:
     meaning: str
 
 
-class Diverged(Exception):
+class DivergedError(Exception):
     """Training produced NaN or infinity; the message says where."""
 
 
@@ -72,7 +72,7 @@ class Trainable(ABC):
         """Train for one pass over the training split.
 
         Raises:
-            Diverged: If a loss is not finite.
+            DivergedError: If a loss is not finite.
         """
 
     @abstractmethod

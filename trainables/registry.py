@@ -73,11 +73,18 @@ def load(name: str, place: str) -> type[Trainable]:
         found = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise InputError(
-            place, "the trainable must be importable", value=str(error), remedy="check the path, and install its package"
+            place,
+            "the trainable must be importable",
+            value=str(error),
+            remedy="check the path, and install its package",
         ) from error
     if not (inspect.isclass(found) and issubclass(found, Trainable)):
-        raise InputError(place, "a trainable derives from trainables.contract.Trainable", value=path, remedy="derive from it")
+        raise InputError(
+            place, "a trainable derives from trainables.contract.Trainable", value=path, remedy="derive from it"
+        )
     missing = sorted(found.__abstractmethods__) + [a for a in ("Config", "metrics", "inner") if not hasattr(found, a)]
     if missing:
-        raise InputError(place, f"{path} must keep the contract", value="missing: " + ", ".join(missing), remedy="add them")
+        raise InputError(
+            place, f"{path} must keep the contract", value="missing: " + ", ".join(missing), remedy="add them"
+        )
     return found

@@ -16,7 +16,12 @@ RESOLUTIONS_M: Final = (0.3, 1.0)
 METRICS: Final = tuple(
     Metric(f"{name}_{resolution:g}m", "minimize" if name == "rmse" else "maximize", f"{meaning} at {resolution:g} m")
     for resolution in RESOLUTIONS_M
-    for name, meaning in (("f1", "F1"), ("precision", "precision"), ("recall", "recall"), ("rmse", "RMSE of the matched, m,"))
+    for name, meaning in (
+        ("f1", "F1"),
+        ("precision", "precision"),
+        ("recall", "recall"),
+        ("rmse", "RMSE of the matched, m,"),
+    )
 )
 
 INNER: Final = (
@@ -42,14 +47,23 @@ class Network(Section):
     """Sizes and variants of Table II."""
 
     width: int = Field(128, ge=4, le=512, description="filters of the five 1×5 layers")
-    tail_width: int = Field(64, ge=4, le=256, multiple_of=2, description="filters of the first 1×3 layer; the second has half")
-    decoder_width: int = Field(256, ge=16, le=1024, multiple_of=8, description="filters of the first decoder layer; each next has half")
-    strides: Literal["late", "early"] = Field(
-        "late", description="`late` as in the paper; `early` halves the frequencies in the first two layers: about 2.5 times faster"
+    tail_width: int = Field(
+        64, ge=4, le=256, multiple_of=2, description="filters of the first 1×3 layer; the second has half"
     )
-    merge: Literal["concat", "sum"] = Field("concat", description="how the arrays' encodings meet; not stated in the paper")
+    decoder_width: int = Field(
+        256, ge=16, le=1024, multiple_of=8, description="filters of the first decoder layer; each next has half"
+    )
+    strides: Literal["late", "early"] = Field(
+        "late",
+        description="`late` as in the paper; `early` halves the frequencies in the first two layers: about 2.5 times faster",
+    )
+    merge: Literal["concat", "sum"] = Field(
+        "concat", description="how the arrays' encodings meet; not stated in the paper"
+    )
     leak: float = Field(0.01, ge=0, le=0.5, description="slope of LeakyReLU below zero; not stated in the paper")
-    encoder_norm: bool = Field(False, description="batch norm after the encoder's last three layers too; the paper has none there")
+    encoder_norm: bool = Field(
+        False, description="batch norm after the encoder's last three layers too; the paper has none there"
+    )
     heatmap_activation: Literal["relu", "linear", "sigmoid"] = Field("relu", description="last activation of HM")
 
 
@@ -57,7 +71,9 @@ class Grid(Section):
     """The output grid (section IV)."""
 
     cells: int = Field(ge=3, le=243, description="cells along x and along y: 81 (TG, HM), 6 (RG)")
-    margin_m: float = Field(ge=0, le=3, description="how far the grid reaches beyond the room, m: 1.05 (TG, HM), 0 (RG)")
+    margin_m: float = Field(
+        ge=0, le=3, description="how far the grid reaches beyond the room, m: 1.05 (TG, HM), 0 (RG)"
+    )
 
 
 class Target(Section):
@@ -86,8 +102,12 @@ class Optimizer(Section):
     beta2: float = Field(0.999, gt=0, lt=1, description="second-moment decay of Adam")
     weight_decay: float = Field(0.0, ge=0, le=1)
     batch_size: int = Field(128, ge=2, le=4096, description="samples a step")
-    epoch_samples: int = Field(0, ge=0, le=10_000_000, description="samples between two validations; 0 is the whole training split")
-    schedule: Literal["constant", "cosine", "one_cycle"] = Field("constant", description="learning rate over the epochs")
+    epoch_samples: int = Field(
+        0, ge=0, le=10_000_000, description="samples between two validations; 0 is the whole training split"
+    )
+    schedule: Literal["constant", "cosine", "one_cycle"] = Field(
+        "constant", description="learning rate over the epochs"
+    )
     clip_norm: float = Field(0.0, ge=0, le=100, description="largest gradient norm; 0 is no limit")
 
 
@@ -113,7 +133,11 @@ _BY_REPRESENTATION: Final[dict[str, dict[str, dict[str, float]]]] = {
         "loss": {"inactive_weight": 0.01},
         "retrieval": {"threshold": 0.1, "nms_radius_m": 0.5},
     },
-    "hm": {"grid": {"cells": 81, "margin_m": 1.05}, "loss": {"inactive_weight": 0.01}, "retrieval": {"nms_radius_m": 0.5}},
+    "hm": {
+        "grid": {"cells": 81, "margin_m": 1.05},
+        "loss": {"inactive_weight": 0.01},
+        "retrieval": {"nms_radius_m": 0.5},
+    },
     "rg": {
         "grid": {"cells": 6, "margin_m": 0.0},
         "loss": {"inactive_weight": 0.25},
@@ -128,14 +152,16 @@ class LocalizerConfig(Section):
 
     representation: Representation = Field("hm", description="tight grid, heat map or refined grid (section II-B)")
     encoder: Encoder = Field("combined", description="single-, array- or pair-wise array-encoder (section II-A)")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="`auto` takes bf16 where the hardware multiplies it faster")
-    features: Features = Field(default_factory=lambda: Features())
-    network: Network = Field(default_factory=lambda: Network())
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="`auto` takes bf16 where the hardware multiplies it faster"
+    )
+    features: Features = Field(default_factory=Features)
+    network: Network = Field(default_factory=Network)
     grid: Grid
-    target: Target = Field(default_factory=lambda: Target())
+    target: Target = Field(default_factory=Target)
     loss: Loss
-    optimizer: Optimizer = Field(default_factory=lambda: Optimizer())
-    augment: Augment = Field(default_factory=lambda: Augment())
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    augment: Augment = Field(default_factory=Augment)
     retrieval: Retrieval
 
     @model_validator(mode="before")
@@ -158,7 +184,9 @@ class LocalizerConfig(Section):
         return filled
 
 
-def _fill_retrieval(values: dict[str, Any], given: dict[str, Any], data: dict[str, Any], representation: object) -> None:
+def _fill_retrieval(
+    values: dict[str, Any], given: dict[str, Any], data: dict[str, Any], representation: object
+) -> None:
     if given.get("peaks") is False and representation == "tg" and "threshold" not in given:
         values["threshold"] = 0.6
     target = data.get("target", {})

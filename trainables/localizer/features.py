@@ -34,7 +34,11 @@ def normalise_gain(waves: Float[Tensor, "batch arrays mics samples"]) -> Float[T
 
 
 def vary_levels(
-    waves: Float[Tensor, "batch arrays mics samples"], generator: torch.Generator, *, level_db: float, channel_gain_db: float
+    waves: Float[Tensor, "batch arrays mics samples"],
+    generator: torch.Generator,
+    *,
+    level_db: float,
+    channel_gain_db: float,
 ) -> Float[Tensor, "batch arrays mics samples"]:
     """Change the level of each sample, and of each of its microphones, uniformly within ± the given decibels."""
     batch, arrays, mics, _ = waves.shape

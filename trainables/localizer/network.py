@@ -37,7 +37,9 @@ class PairExtractor(nn.Module):
         self.kernel = nn.Conv2d(1, _PAIR_FILTERS, (2, 7))  # holds Table II's parameters; `forward` spreads them
         self.norm = nn.BatchNorm2d(_PAIR_FILTERS)
         self.activation = nn.LeakyReLU(leak)
-        pairs = [(part * mics + i, part * mics + j) for part in range(2) for i, j in itertools.combinations(range(mics), 2)]
+        pairs = [
+            (part * mics + i, part * mics + j) for part in range(2) for i, j in itertools.combinations(range(mics), 2)
+        ]
         self.rows = len(pairs)
         # member[half, row, channel] is 1 where the channel is that half of the row's pair
         member = functional.one_hot(torch.tensor(pairs).T, 2 * mics).float()
@@ -55,7 +57,8 @@ class PairExtractor(nn.Module):
         responses = functional.conv2d(spectra, weight, bias, padding=(0, 3))
         by_filter = responses.unflatten(1, (_PAIR_FILTERS, self.rows)).flatten(2, 3)
         normed: Tensor = self.activation(self.norm(by_filter))
-        return normed.unflatten(2, (self.rows, FRAMES)).flatten(1, 2)
+        rows: Tensor = normed.unflatten(2, (self.rows, FRAMES))
+        return rows.flatten(1, 2)
 
 
 class ArrayEncoder(nn.Sequential):
@@ -145,7 +148,9 @@ class LocalizerNetwork(nn.Module):
         self.pairs = pairs if pairs is not None else nn.Identity()
         self.encoder = ArrayEncoder(channels, network)
         code = _CODE * (arrays if not self.together and network.merge == "concat" else 1)
-        self.decoder = GridDecoder(code, config.grid.cells, 3 if config.representation == "rg" else 1, network.decoder_width)
+        self.decoder = GridDecoder(
+            code, config.grid.cells, 3 if config.representation == "rg" else 1, network.decoder_width
+        )
         activations = {"relu": nn.ReLU(), "linear": nn.Identity(), "sigmoid": nn.Sigmoid()}
         self.last = activations[network.heatmap_activation] if config.representation == "hm" else nn.Identity()
 

@@ -41,7 +41,9 @@ def _plan(plan: Axes, spec: RoomSpec, truth: Tensor, found: Keypoints) -> None:
     for number, array in enumerate(spec.microphones_m()):
         plan.plot(*array.T, "s", color="0.45", markersize=3, label="microphones" if number == 0 else None)
     there = truth[~truth.isnan().any(dim=-1)]
-    plan.plot(*there.T.numpy(), "o", color="tab:green", markersize=13, fillstyle="none", markeredgewidth=2, label="true")
+    plan.plot(
+        *there.T.numpy(), "o", color="tab:green", markersize=13, fillstyle="none", markeredgewidth=2, label="true"
+    )
     plan.plot(*found.positions_m.T.numpy(), "x", color="tab:red", markersize=8, markeredgewidth=2, label="predicted")
     if len(there) and len(found.positions_m):
         nearest = torch.cdist(there, found.positions_m).amin(dim=1)

@@ -32,7 +32,9 @@ class Candidates:
     scores: Float[Tensor, "batch candidates"]
 
 
-def candidates(config: LocalizerConfig, grid: CellGrid, output: Float[Tensor, "batch out cells cells"], smoothing_m: float) -> Candidates:
+def candidates(
+    config: LocalizerConfig, grid: CellGrid, output: Float[Tensor, "batch out cells cells"], smoothing_m: float
+) -> Candidates:
     """All keypoints before thresholds and suppression.
 
     Args:

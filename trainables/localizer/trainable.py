@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.shards import Batch, Dataset
-from trainables.contract import Diverged, Metrics, Settings, Trainable
-from trainables.localizer import features, grid, losses, metrics, retrieval
+from trainables.contract import DivergedError, Metrics, Settings, Trainable
+from trainables.localizer import features, grid, losses, retrieval
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, Optimizer
+from trainables.localizer.metrics import Counts, count, summarise
 from trainables.localizer.network import LocalizerNetwork
 
 _EVALUATION_BATCH: Final = 250
@@ -55,7 +56,7 @@ class Localizer(Trainable):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = LocalizerNetwork(config, arrays, mics)
-        self.network.to(self.device, memory_format=torch.channels_last)
+        self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(config.optimizer, self.network)
         self._half = use_bf16(config.precision, self.device)
         self._train = data.split("train")
@@ -74,7 +75,7 @@ class Localizer(Trainable):
         self.epoch += 1
         loss = float(total) / steps
         if not math.isfinite(loss):
-            raise Diverged(f"the training loss of epoch {self.epoch} is {loss}")
+            raise DivergedError(f"the training loss of epoch {self.epoch} is {loss}")
         return {"train_loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"]}
 
     def _order(self) -> NDArray[np.int64]:
@@ -128,7 +129,7 @@ class Localizer(Trainable):
         self.network.eval()
         complete = [self._complete(setting) for setting in settings]
         sweeps = _group(complete)
-        counts: dict[tuple[float, float, float], metrics.Counts] = {}
+        counts: dict[tuple[float, float, float], Counts] = {}
         samples = self._train if split == "train" else self.data.split(split)
         loss = 0.0
         for first in range(0, len(samples), _EVALUATION_BATCH):
@@ -138,12 +139,12 @@ class Localizer(Trainable):
             loss += float(self._loss(output, positions)) * len(positions) / len(samples)
             for key, found in self._count(output, positions, sweeps).items():
                 counts[key] = counts[key] + found if key in counts else found
-        summaries = {key: metrics.summarise(found) for key, found in counts.items()}
+        summaries = {key: summarise(found) for key, found in counts.items()}
         return [self._report(setting, sweeps, summaries, loss) for setting in complete]
 
     def _count(
         self, output: Tensor, positions: Tensor, sweeps: dict[tuple[float, float], list[float]]
-    ) -> dict[tuple[float, float, float], metrics.Counts]:
+    ) -> dict[tuple[float, float, float], Counts]:
         counts = {}
         found_by_smoothing = {
             smoothing: retrieval.candidates(self.config, self.grid, output, smoothing) for smoothing, _ in sweeps
@@ -153,7 +154,7 @@ class Localizer(Trainable):
             keep = self._keep(found, radius)
             levels = torch.tensor(thresholds, device=output.device)
             for resolution in RESOLUTIONS_M:
-                counts[smoothing, radius, resolution] = metrics.count(found, keep, positions, levels, resolution)
+                counts[smoothing, radius, resolution] = count(found, keep, positions, levels, resolution)
         return counts
 
     def _keep(self, found: retrieval.Candidates, radius_m: float) -> Tensor:
@@ -249,8 +250,9 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return supported
 
 
 def _group(settings: Sequence[Mapping[str, float]]) -> dict[tuple[float, float], list[float]]:

@@ -1,0 +1,35 @@
+# Everything a fresh machine needs is behind these targets: `make search` and `make test` set up .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+ARGS ?=
+
+.PHONY: search test check bench clean
+
+search: $(VENV)/ready
+	$(RUN) -m search.launch spaces/rg_rep.yaml $(ARGS)
+
+test: $(VENV)/ready
+	$(RUN) -m pytest $(ARGS)
+
+# Style, types, import directions and the fast tests: about a minute.
+check: $(VENV)/ready
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest -m "not slow"
+
+# Every figure in the README that is about speed.
+bench: $(VENV)/ready
+	$(RUN) -m benchmarks.render
+	$(RUN) -m benchmarks.training
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV)

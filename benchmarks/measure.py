@@ -1,0 +1,69 @@
+"""Paired measurements: two ways in turn, round after round, so that a drifting machine drifts under both."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from datasets.atomic import write_text
+from search import machine
+
+RESULTS: Final = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, least and greatest of repeated measurements."""
+
+    median: float
+    least: float
+    greatest: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """Summarise."""
+        return cls(statistics.median(values), min(values), max(values))
+
+    def __str__(self) -> str:
+        return f"{self.median:.3g} ({self.least:.3g} … {self.greatest:.3g})"
+
+
+def rate(work: Callable[[], int], seconds: float) -> float:
+    """Items a second: repeats `work`, which returns how many it did, for at least so long."""
+    done, started = 0, time.perf_counter()
+    while (passed := time.perf_counter() - started) < seconds:
+        done += work()
+    return done / passed
+
+
+def paired(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> dict[str, Spread]:
+    """Measure both in turn; the ratio is taken within each round."""
+    ours(), theirs()  # warm-up
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
+    return {
+        "ours": Spread.of([a for a, _ in pairs]),
+        "theirs": Spread.of([b for _, b in pairs]),
+        "ratio": Spread.of([a / b for a, b in pairs]),
+    }
+
+
+def write(name: str, result: dict[str, Any]) -> Path:
+    """Store a result with what it was measured on."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    on = {"cpu": _cpu(), "cores": machine.cores(), "system": platform.system(), "versions": machine.versions()}
+    path = RESULTS / f"{name}.json"
+    write_text(path, json.dumps({"result": result, "measured_on": on}, indent=1, default=vars) + "\n")
+    return path
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,41 @@
+"""`python -m benchmarks.wrong_inputs`: how long a wrong space file or command line takes to be answered, and `--help`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measure import Spread, write
+from tests.search.wrong_inputs import CASES, ROOT
+
+
+def answer_seconds(words: list[str], status: int) -> float:
+    """Wall time of a command; it must exit with the status, or the figure means nothing."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "search.launch", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    passed = time.perf_counter() - started
+    if done.returncode != status or "Traceback" in done.stderr:
+        raise SystemExit(f"{words}: status {done.returncode}\n{done.stderr}")
+    return passed
+
+
+def main() -> None:
+    """Measure, print, store."""
+    answers = {}
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            answers[case.name] = answer_seconds(case.command(Path(folder)), 2)
+    slowest = max(answers, key=lambda name: answers[name])
+    spread = Spread.of(list(answers.values()))
+    helps = Spread.of([answer_seconds(["--help"], 0) for _ in range(7)])
+    print(f"{len(CASES)} wrong inputs  {spread} s, slowest: {slowest}\n--help           {helps} s")
+    print(write("wrong_inputs", {"cases": len(CASES), "seconds": spread, "slowest": slowest, "help_seconds": helps}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""A search that is stopped, killed and resumed ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from search.folder import SearchFolder
+from search.study import Study, Trial
+from spaces.load import load
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SPACE = ROOT / "spaces" / "rg_rep.yaml"
+TRIALS = 5
+SMALL = [
+    "dataset.train=600",
+    "dataset.validate=60",
+    "dataset.tests={S0: 40, S1: 20, S2: 40}",
+    "dataset.excerpts=8",
+    "optimizer.epoch_samples=400",
+    "network.width=8",
+    "network.decoder_width=32",
+    f"budget.trials={TRIALS}",
+    "budget.epochs=4",
+]
+
+pytestmark = pytest.mark.slow
+
+
+def launch(storage: Path, *options: str) -> subprocess.Popen[str]:
+    sets = [word for override in SMALL for word in ("--set", override)]
+    command = [
+        sys.executable,
+        "-m",
+        "search.launch",
+        str(SPACE),
+        "--storage",
+        str(storage),
+        "--profile",
+        "laptop",
+        *sets,
+        *options,
+    ]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def trials(storage: Path) -> list[Trial]:
+    """What the study says, read without disturbing a launch that runs."""
+    folder = SearchFolder(storage, "rg_rep")
+    if not folder.journal.is_file():
+        return []
+    copy = storage / "study.copy"
+    lines = folder.journal.read_bytes()
+    copy.write_bytes(lines[: lines.rfind(b"\n") + 1])
+    return Study(copy, load(SPACE, has_gpu=False, overrides=SMALL)).trials()
+
+
+def wait_for(condition: object, process: subprocess.Popen[str], storage: Path, what: str) -> list[Trial]:
+    assert callable(condition)
+    for _ in range(240):
+        now = trials(storage)
+        if condition(now):
+            return now
+        if process.poll() is not None:
+            pytest.fail(f"ended before {what}:\n{process.communicate()[0]}")
+        time.sleep(0.5)
+    process.kill()
+    pytest.fail(f"never {what}:\n{process.communicate()[0]}")
+
+
+def processes_of(session: int) -> list[str]:
+    """Command lines of processes that are still in a session."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if entry.name.isdigit() and int(fields[3]) == session and fields[0] != "Z":
+                found.append((entry / "cmdline").read_text().replace("\0", " "))
+        except (OSError, ValueError, IndexError):
+            continue
+    return found
+
+
+def statuses(storage: Path) -> list[str]:
+    client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("rg_rep")
+    assert experiment is not None
+    return [run.info.status for run in client.search_runs([experiment.experiment_id])]
+
+
+def finished(now: list[Trial]) -> dict[int, tuple[object, ...]]:
+    return {t.number: (t.outcome, dict(t.parameters), t.epochs, t.run_id) for t in now if t.outcome != "running"}
+
+
+def test_nothing_is_lost_to_ctrl_c_and_to_kill_9(tmp_path: Path) -> None:
+    first = launch(tmp_path)
+    wait_for(lambda now: any(t.epochs for t in now), first, tmp_path, "an epoch was recorded")
+    os.kill(first.pid, signal.SIGINT)
+    said = first.communicate(timeout=60)[0]
+    assert first.returncode == 130, said
+    assert "--resume" in said
+    assert "Traceback" not in said
+    assert "RUNNING" not in statuses(tmp_path)
+    assert processes_of(first.pid) == []
+
+    second = launch(tmp_path, "--resume")
+    before = wait_for(
+        lambda now: finished(now) and any(t.outcome == "running" and t.epochs for t in now),
+        second,
+        tmp_path,
+        "half done",
+    )
+    os.kill(second.pid, signal.SIGKILL)
+    second.communicate(timeout=60)
+    before = trials(tmp_path)  # what the study has at the moment of death
+
+    third = launch(tmp_path, "--resume")
+    said = third.communicate(timeout=300)[0]
+    assert third.returncode == 0, said
+    after = trials(tmp_path)
+    assert [t.number for t in after] == list(range(TRIALS))
+    assert after[0].is_baseline
+    for number, told in finished(before).items():
+        assert finished(after)[number] == told
+    for trial in after:
+        assert trial.outcome in ("finished", "stopped")
+        assert [epoch.epoch for epoch in trial.epochs] == list(range(1, len(trial.epochs) + 1))
+    assert statuses(tmp_path) == ["FINISHED"] * (TRIALS + 1)
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    for trial in after:
+        assert trial.run_id is not None
+        logged = client.get_metric_history(trial.run_id, "f1_0.3m")
+        assert sorted({metric.step for metric in logged}) == [epoch.epoch for epoch in trial.epochs]
+    assert "Trial" in said or "No trial beat the baseline" in said
+    assert processes_of(third.pid) == []

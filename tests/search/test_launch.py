@@ -1,0 +1,67 @@
+"""The command line: wrong input is answered with rule, place and remedy, and nothing has happened."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.launch import main
+from tests.search.wrong_inputs import CASES, ROOT, Case, checked
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("case", checked(CASES), ids=lambda case: case.name)
+def test_wrong_input_is_answered_and_changes_nothing(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = case.command(tmp_path)
+    before = snapshot(tmp_path)
+    assert main(command) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert "rule:" in said.err
+    assert "remedy:" in said.err
+    for word in case.says:
+        assert word in said.err
+    assert snapshot(tmp_path) == before
+
+
+def test_there_are_at_least_thirty_of_them() -> None:
+    assert len(CASES) >= 30
+
+
+def test_as_a_command_it_exits_with_2_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "search.launch", *CASES[0].command(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("name", ["rg_rep", "hm_rep", "tg_rep", "encoders"])
+@pytest.mark.parametrize("profile", ["laptop", "full"])
+def test_a_dry_run_of_every_space_says_what_would_be_done_and_does_nothing(
+    name: str, profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.run.data_seconds", lambda _: 90.0)
+    command = [
+        str(ROOT / "spaces" / f"{name}.yaml"),
+        "--dry-run",
+        "--profile",
+        profile,
+        "--storage",
+        str(tmp_path / "runs"),
+    ]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert f"search   {name}" in said
+    assert "about 1.5 min to build" in said
+    assert "trial 0 is the baseline" in said
+    assert not (tmp_path / "runs").exists()

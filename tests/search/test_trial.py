@@ -1,0 +1,88 @@
+"""A trial that is killed and built again goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from datasets.shards import Dataset
+from search.folder import SearchFolder
+from search.scoring import score_tests
+from search.trial import Job, TrialRun, load, settings_of
+from spaces.schema import Budget, Value
+from tests.search.support import space
+from trainables.contract import DivergedError
+
+FIXED: dict[str, Value] = {
+    "representation": "rg",
+    "encoder": "array",
+    "features.gain": "rms",
+    "network.width": 4,
+    "network.tail_width": 4,
+    "network.decoder_width": 16,
+    "network.strides": "early",
+    "precision": "fp32",
+}
+PARAMETERS: dict[str, Value] = {"optimizer.lr": 1e-3, "optimizer.batch_size": 16, "loss.regression": "mse"}
+
+
+@pytest.fixture
+def job(tiny: Dataset, tmp_path: Path) -> Job:
+    searched = space(dataset=tiny.spec, fixed=FIXED, budget=Budget(trials=2, epochs=3))
+    return Job(searched, SearchFolder(tmp_path, "toy"), tiny.folder)
+
+
+def run(job: Job, number: int, recorded: int = 0) -> TrialRun:
+    return TrialRun(job, number, PARAMETERS, recorded, "cpu")
+
+
+def test_settings_are_all_combinations_of_the_inner_parameters() -> None:
+    inner = {"threshold": (0.3, 0.6), "nms_radius_m": (0.5, 1.0, 1.5)}
+    settings = settings_of(space(inner=inner))
+    assert len(settings) == 6
+    assert {(s["threshold"], s["nms_radius_m"]) for s in settings} == {
+        (t, r) for t in (0.3, 0.6) for r in (0.5, 1.0, 1.5)
+    }
+
+
+def test_a_resumed_trial_repeats_what_the_study_missed_then_goes_on_bit_for_bit(job: Job) -> None:
+    undisturbed = run(job, 0)
+    expected = [undisturbed.next_epoch() for _ in range(3)]
+    killed = run(job, 1)
+    killed.next_epoch()
+    killed.next_epoch()  # written to the checkpoint, but say the driver died before the study heard of it
+    resumed = run(job, 1, recorded=1)
+    found = [resumed.next_epoch(), resumed.next_epoch()]
+    assert [e.epoch for e in found] == [2, 3]
+    assert [dict(e.metrics) for e in found] == [dict(e.metrics) for e in expected[1:]]
+    weights = [load(job.folder.checkpoint(number))["state"]["network"] for number in (0, 1)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_the_kept_model_is_that_of_the_best_epoch_with_its_setting(job: Job) -> None:
+    trial = run(job, 0)
+    epochs = [trial.next_epoch() for _ in range(3)]
+    best = max(epochs, key=lambda epoch: epoch.metrics["f1_0.3m"])
+    model = load(job.folder.model(0))
+    assert model["epoch"] == next(e.epoch for e in epochs if e.metrics["f1_0.3m"] == best.metrics["f1_0.3m"])
+    assert model["setting"] == dict(best.setting)
+
+
+def test_tests_are_scored_with_the_kept_model(job: Job) -> None:
+    run(job, 0).next_epoch()
+    scores = score_tests(job, 0, "cpu")
+    assert set(scores) == set(job.space.dataset.tests)
+    assert all(0 <= metrics["f1_1m"] <= 1 for metrics in scores.values())
+
+
+def test_divergence_is_raised_and_leaves_the_last_good_checkpoint(job: Job) -> None:
+    trial = run(job, 0)
+    trial.next_epoch()
+    before = job.folder.checkpoint(0).read_bytes()
+    with torch.no_grad():
+        next(iter(trial._trainable.network.parameters())).fill_(float("nan"))  # type: ignore[attr-defined]
+    with pytest.raises(DivergedError, match="loss"):
+        trial.next_epoch()
+    assert job.folder.checkpoint(0).read_bytes() == before

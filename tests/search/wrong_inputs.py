@@ -1,0 +1,265 @@
+"""Command lines and space files that are wrong, each with what the answer has to name.
+
+Used by the tests, and by `benchmarks.wrong_inputs`, which measures how fast the answers come.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GOOD = (ROOT / "spaces" / "rg_rep.yaml").read_text()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wrong input.
+
+    Attributes:
+        name: What is wrong.
+        says: Words the answer has to contain: the place, and the remedy or the rule.
+        space: Makes the space file's text from the good one; None for the good one itself.
+        options: More words of the command line; `{tmp}` is the test's folder.
+        prepare: Makes files in the test's folder.
+        file: What is named instead of the space file, relative to the test's folder.
+    """
+
+    name: str
+    says: tuple[str, ...]
+    space: Callable[[str], str] | None = None
+    options: tuple[str, ...] = ()
+    prepare: Callable[[Path], None] | None = None
+    file: str = "space.yaml"
+
+    def command(self, folder: Path) -> list[str]:
+        """Lay out the files; return the words after `python -m search.launch`."""
+        path = folder / "space.yaml"
+        path.write_text(GOOD if self.space is None else self.space(GOOD))
+        if self.prepare is not None:
+            self.prepare(folder)
+        options = [option.replace("{tmp}", str(folder)) for option in self.options]
+        storage = [] if "--storage" in options else ["--storage", str(folder / "runs")]
+        return [str(folder / self.file), *options, *storage]
+
+
+def sub(pattern: str, replacement: str) -> Callable[[str], str]:
+    """Change the first match; the test must not pass because nothing was changed."""
+
+    def change(text: str) -> str:
+        changed, count = re.subn(pattern, replacement, text, count=1)
+        assert count == 1, f"{pattern!r} is not in the space file"
+        return changed
+
+    return change
+
+
+def search(entry: str) -> Callable[[str], str]:
+    """Add a dimension."""
+    return sub(r"search:\n", f"search:\n  {entry}\n")
+
+
+def music(
+    make: Callable[[Path], object] | None, genres: tuple[str, ...] = ("classical", "funk", "jazz")
+) -> Callable[[Path], None]:
+    """A folder of good music, then something done to it."""
+
+    def prepare(folder: Path) -> None:
+        for number, genre in enumerate(genres):
+            (folder / "audio" / genre).mkdir(parents=True)
+            noise = np.random.default_rng(number).normal(0, 0.1, 16000 * 60)
+            soundfile.write(folder / "audio" / genre / "piece.flac", noise, 16000)
+        if make is not None:
+            make(folder / "audio")
+
+    return prepare
+
+
+def read_only_folder(folder: Path) -> None:
+    (folder / "locked").mkdir()
+    (folder / "locked").chmod(0o500)
+
+
+def started_before(change: Callable[[dict[str, object]], None] | None = None) -> Callable[[Path], None]:
+    def prepare(folder: Path) -> None:
+        from search.folder import SearchFolder
+        from spaces.load import load
+
+        identity = load(folder / "space.yaml", has_gpu=False).identity()
+        if change is not None:
+            change(identity)
+        SearchFolder(folder / "runs", "rg_rep").write_identity(identity)
+
+    return prepare
+
+
+AUDIO = ("--audio", "{tmp}/audio")
+
+CASES = [
+    Case("a misspelt top-level key", ("objektives", "did you mean 'objectives'"), sub("objectives:", "objektives:")),
+    Case(
+        "a misspelt key inside",
+        ("budget.trails", "did you mean 'trials'"),
+        sub(r"\{trials: 64", "{trails: 64"),
+        ("--profile", "full"),
+    ),
+    Case("a misspelt dataset key", ("dataset.layuot", "did you mean 'layout'"), sub("layout:", "layuot:")),
+    Case(
+        "a misspelt searched field",
+        ("search.loss.inactive_wieght", "loss.inactive_weight"),
+        sub("loss.inactive_weight:", "loss.inactive_wieght:"),
+    ),
+    Case("a misspelt fixed field", ("fixed.network.widht", "network.width"), sub("network.width:", "network.widht:")),
+    Case("a word where a number belongs", ("budget.trials", "integer"), sub("trials: 13", "trials: many")),
+    Case("a negative budget", ("budget.trials", "greater than 0"), sub("trials: 13", "trials: -4")),
+    Case("zero epochs", ("budget.epochs", "greater than 0"), sub("epochs: 12", "epochs: 0")),
+    Case("bounds reversed", ("search.grid.margin_m", "[0, 1]"), search("grid.margin_m: {uniform: [1, 0]}")),
+    Case(
+        "a logarithmic range from zero",
+        ("search.target.sigma_m", "above zero"),
+        search("target.sigma_m: {log_uniform: [0, 1]}"),
+    ),
+    Case(
+        "a bound outside the field's own",
+        ("search.network.leak", "less than or equal to 0.5"),
+        search("network.leak: {uniform: [0, 2]}"),
+    ),
+    Case(
+        "a choice the field does not know",
+        ("search.network.merge", "'concat' or 'sum'"),
+        search("network.merge: {choice: [concat, product]}"),
+    ),
+    Case("a range with one number", ("search.network.leak", "two numbers"), search("network.leak: {uniform: [0.1]}")),
+    Case(
+        "an unknown kind of range",
+        ("search.network.leak", "did you mean 'log_uniform'"),
+        search("network.leak: {loguniform: [0.1, 0.2]}"),
+    ),
+    Case(
+        "fractions as integers",
+        ("search.optimizer.clip_norm", "whole numbers"),
+        search("optimizer.clip_norm: {int: [0.5, 3]}"),
+    ),
+    Case("an empty choice", ("search.network.merge", "list of values"), search("network.merge: {choice: []}")),
+    Case(
+        "a condition on a missing name",
+        ("loss.huber_delta.when", "loss.regression"),
+        sub("when: {loss.regression:", "when: {loss.regresion:"),
+    ),
+    Case(
+        "a condition on a value that never comes",
+        ("loss.huber_delta.when", "'mse', 'smooth_l1'"),
+        sub("loss.regression: smooth_l1}", "loss.regression: l1}"),
+    ),
+    Case(
+        "fixed and searched at once",
+        ("fixed.optimizer.lr", "not both"),
+        sub("fixed: {rep", "fixed: {optimizer.lr: 0.1, rep"),
+    ),
+    Case(
+        "a baseline outside the search",
+        ("baseline.optimizer.lr", "widen search.optimizer.lr"),
+        sub(r"\[0.0001, 0.01\]", "[0.001, 0.01]"),
+    ),
+    Case(
+        "an unknown objective",
+        ("objectives.0.metric", "did you mean 'f1_0.3m'"),
+        sub("metric: f1_0.3m", "metric: f1_03m"),
+    ),
+    Case(
+        "an unknown trainable",
+        ("trainable", "did you mean 'localizer'"),
+        sub("trainable: localizer", "trainable: locatizer"),
+    ),
+    Case(
+        "a trainable that cannot be imported",
+        ("trainable", "no_such_package"),
+        sub("trainable: localizer", "trainable: no_such_package.x:Y"),
+    ),
+    Case("an unknown inner parameter", ("inner.treshold", "did you mean 'threshold'"), sub("threshold:", "treshold:")),
+    Case("an inner value out of range", ("inner.threshold", "[0, 1]"), sub(r"\[0.1, 0.9, 0.05\]", "[0.1, 1.9, 0.05]")),
+    Case("an unknown layout", ("dataset", "kinect_corners"), sub("kinect_corners", "kinect_korners")),
+    Case("sources reversed", ("dataset", "reversed"), sub("sources: 1-2", "sources: 2-1")),
+    Case(
+        "an unknown test set",
+        ("dataset", "S0, S1, S2"),
+        sub(r"\[S0, S1, S2\]", "[S0, S9]"),
+        ("--profile", "full", "--dry-run"),
+    ),
+    Case("an unknown stopping rule", ("stopping.rule", "'asha' or 'none'"), sub("rule: asha", "rule: median")),
+    Case("a name that is a path", ("name", "pattern"), sub("name: rg_rep", "name: ../elsewhere")),
+    Case("an empty file", ("space.yaml", "must not be empty"), lambda _: ""),
+    Case("a list instead of a mapping", ("space.yaml", "mapping"), lambda _: "- a\n- b\n"),
+    Case("broken YAML", ("line 4", "valid YAML"), lambda _: "name: x\nsearch:\n  a: [1, 2\n"),
+    Case("no such file", ("rg_rap.yaml", "must exist"), None, (), None, "rg_rap.yaml"),
+    Case("a folder", ("a space is a file",), None, (), None, "."),
+    Case("an unknown profile", ("profiles", "did you mean 'laptop'"), None, ("--profile", "laptob")),
+    Case("a misspelt option", ("--trails", "did you mean '--trials'"), None, ("--trails", "3")),
+    Case("no trials", ("--trials", "above zero"), None, ("--trials", "0")),
+    Case("negative hours", ("--hours", "above zero"), None, ("--hours", "-1")),
+    Case("a seed that is no number", ("--seed", "see --help"), None, ("--seed", "lucky")),
+    Case("an override without a value", ("--set", "dotted.name=value"), None, ("--set", "budget.trials")),
+    Case("an override of nothing", ("optimzer.lr", "did you mean 'optimizer.lr'"), None, ("--set", "optimzer.lr=0.1")),
+    Case("an override of the wrong type", ("dataset.train", "integer"), None, ("--set", "dataset.train=lots")),
+    Case("resume and fresh at once", ("not allowed with",), None, ("--resume", "--fresh")),
+    Case("a store that is no store", ("--tracking-uri", "sqlite:///"), None, ("--tracking-uri", "mlruns")),
+    Case("storage that is a file", ("--storage", "folder"), None, ("--storage", "{tmp}/space.yaml")),
+    Case("storage below a file", ("--storage", "folder"), None, ("--storage", "{tmp}/space.yaml/runs")),
+    Case("storage that cannot be written", ("--storage", "writable"), None, ("--storage", "/proc/runs")),
+    Case("storage in the cloud, so far", ("--storage", "local folder"), None, ("--storage", "s3://bucket/runs")),
+    Case("more cores than there are", ("resources.cpu", "--set resources.cpu="), None, ("--set", "resources.cpu=4096")),
+    Case("a GPU that is not there", ("resources.gpu", "--profile laptop"), None, ("--set", "resources.gpu=1")),
+    Case("a disk too small", ("--storage", "GB"), None, ("--set", "dataset.train=900000000")),
+    Case("no music folder", ("--audio", "must exist"), None, AUDIO),
+    Case(
+        "music without genres",
+        ("--audio", "sub-folder a genre"),
+        None,
+        AUDIO,
+        lambda folder: (folder / "audio").mkdir(),
+    ),
+    Case("no held-out genre", ("--audio", "jazz"), None, AUDIO, music(None, ("classical", "funk"))),
+    Case(
+        "an empty audio file",
+        ("empty.wav", "must not be empty"),
+        None,
+        AUDIO,
+        music(lambda a: (a / "funk" / "empty.wav").touch()),
+    ),
+    Case(
+        "a corrupt audio file",
+        ("bad.flac", "readable"),
+        None,
+        AUDIO,
+        music(lambda a: bool((a / "funk" / "bad.flac").write_bytes(os.urandom(5000))) or None),
+    ),
+    Case(
+        "too little music",
+        ("funk", "at least"),
+        None,
+        AUDIO,
+        music(lambda a: soundfile.write(a / "funk" / "piece.flac", np.ones(16000), 16000)),
+    ),
+    Case("a search started before", ("started before", "--resume"), None, (), started_before()),
+    Case(
+        "a resumed search that changed",
+        ("changed: epochs", "--fresh"),
+        None,
+        ("--resume",),
+        started_before(lambda i: i.update(epochs=3)),
+    ),
+]
+
+
+def checked(cases: list[Case]) -> list[Case]:
+    """All cases, provided that the good file is good and names are not doubled."""
+    assert yaml.safe_load(GOOD)["name"] == "rg_rep"
+    assert len({case.name for case in cases}) == len(cases)
+    return cases

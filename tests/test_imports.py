@@ -1,0 +1,65 @@
+"""Imports run one way, and each outside system is known to one file."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ["datasets", "trainables", "spaces", "search"]
+ONE_FILE = {"ray": "search/runner.py", "mlflow": "search/tracking.py", "pyroomacoustics": "datasets/reference.py"}
+LIGHT = ["search.launch", "spaces.load", "datasets.blueprint", "trainables.localizer.config"]
+
+
+def imports_of(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def sources() -> list[Path]:
+    return [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
+
+
+def test_there_are_sources_in_every_layer() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in sources()} == set(LAYERS)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_layer_imports_only_itself_and_those_below(path: Path) -> None:
+    layer = LAYERS.index(path.relative_to(ROOT).parts[0])
+    above = {name for name in imports_of(path) if name.partition(".")[0] in LAYERS[layer + 1 :]}
+    assert not above
+
+
+@pytest.mark.parametrize(("package", "only"), ONE_FILE.items())
+def test_an_outside_system_is_imported_in_one_file(package: str, only: str) -> None:
+    importers = {
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if any(name == package or name.startswith(package + ".") for name in imports_of(path))
+    }
+    assert importers == {only}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "trainables").rglob("*.py")), ids=lambda path: path.name)
+def test_a_trainable_knows_neither_ray_nor_optuna_nor_mlflow(path: Path) -> None:
+    roots = {name.partition(".")[0] for name in imports_of(path)}
+    assert not roots & {"ray", "optuna", "mlflow"}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_answers_mistakes_loads_nothing_heavy(module: str) -> None:
+    import subprocess
+    import sys
+
+    heavy = {"torch", "ray", "mlflow", "optuna", "scipy", "matplotlib"}
+    program = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
