@@ -28,14 +28,29 @@ from search.trial import Job
 INTERRUPTED = 130
 
 
+class Deadline:
+    """A point in time after which no trial goes on."""
+
+    def __init__(self, hours: float | None) -> None:
+        self._at = None if hours is None else time.monotonic() + hours * 3600
+
+    def passed(self) -> bool:
+        """Whether it is over."""
+        return self._at is not None and time.monotonic() >= self._at
+
+
 class Decide:
     """Ends a trial at its full length, at a lost rung, or when time is up. The baseline is never stopped early."""
 
-    def __init__(self, study: Study, job: Job, deadline: runner.Deadline) -> None:
+    def __init__(self, study: Study, job: Job, deadline: Deadline) -> None:
         self._study = study
         self._space = job.space
         self._deadline = deadline
         self._rungs = stopping.rungs(job.space.stopping, job.space.budget.epochs)
+
+    def may_start(self) -> bool:
+        """Whether there is time for another trial."""
+        return not self._deadline.passed()
 
     def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
         """The outcome and the reason, or None to go on."""
@@ -43,11 +58,12 @@ class Decide:
             return "finished", ""
         if self._deadline.passed():
             return "stopped", "out of time"
-        trials = self._study.trials()
-        own = trials[number].gains_at(epoch.epoch, self._space.objectives)
-        if epoch.epoch not in self._rungs or trials[number].is_baseline or own is None:
+        trial = self._study.trial(number)
+        own = trial.gains_at(epoch.epoch, self._space.objectives)
+        if epoch.epoch not in self._rungs or trial.is_baseline or own is None:
             return None
-        reached = (t.gains_at(epoch.epoch, self._space.objectives) for t in trials if t.number != number)
+        others_there = (t for t in self._study.trials() if t.number != number)
+        reached = (t.gains_at(epoch.epoch, self._space.objectives) for t in others_there)
         others = [gains for gains in reached if gains is not None]
         reduction = self._space.stopping.reduction
         if stopping.goes_on(own, others, reduction):
@@ -128,7 +144,7 @@ def _search(job: Job, study: Study, tracker: Tracker, line: Line, at_once: int, 
     for trial in study.trials():
         screen.trials[trial.number] = trial
     recorder = Recorder(job, study, tracker, screen, tags_of(plan))
-    decide = Decide(study, job, runner.Deadline(job.space.budget.hours))
+    decide = Decide(study, job, Deadline(job.space.budget.hours))
     try:
         runner.run_trials(job, study, recorder, decide, at_once)
     except BaseException:

@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
@@ -53,10 +52,13 @@ class Listener(Protocol):
 
 
 class Decider(Protocol):
-    """Says whether a trial ends, given its newest epoch."""
+    """Says when trials begin and end."""
+
+    def may_start(self) -> bool:
+        """Whether there is time for another trial."""
 
     def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
-        """The outcome and the reason, or None to go on."""
+        """The outcome and the reason that a trial's newest epoch leads to, or None to go on."""
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def _slots(resources: Resources, available: Mapping[str, float]) -> int:
 
 
 def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, at_once: int) -> None:
-    """Run trials until the study has none left."""
+    """Run trials until the study has none left, or time is up."""
     trainable = tune.with_resources(
         tune.with_parameters(_TuneTrial, job=job), {"cpu": job.space.resources.cpu, "gpu": job.space.resources.gpu}
     )
@@ -94,7 +96,7 @@ def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, at_o
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            search_alg=_StudySearcher(study, listener),
+            search_alg=_StudySearcher(study, listener, decide),
             scheduler=_StudyScheduler(study, listener, decide),
             max_concurrent_trials=at_once,
             reuse_actors=True,
@@ -127,14 +129,15 @@ def _quiet() -> Iterator[None]:
 class _StudySearcher(Searcher):  # type: ignore[misc]
     """Hands the study's trials to Tune."""
 
-    def __init__(self, study: Study, listener: Listener) -> None:
+    def __init__(self, study: Study, listener: Listener, decide: Decider) -> None:
         super().__init__(metric="epoch", mode="max")
         self._study = study
         self._listener = listener
+        self._decide = decide
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        trial = self._study.next()
+        trial = self._study.next() if self._decide.may_start() else None
         if trial is None:
             return Searcher.FINISHED
         self.numbers[trial_id] = trial.number
@@ -172,7 +175,8 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         if _FAILED in result:
             return self._end(number, ("failed", result[_FAILED]))
         epoch: Epoch = result["result"]
-        self._study.record(number, epoch)
+        if not self._study.record(number, epoch):
+            return str(TrialScheduler.CONTINUE)
         self._listener.reported(self._study.trial(number), epoch)
         decision = self._decide(number, epoch)
         if decision is None:
@@ -251,14 +255,3 @@ def keep_freed_memory() -> None:
 def ray_logs() -> str:
     """Where Ray keeps what its processes printed."""
     return str(ray._private.worker._global_node.get_logs_dir_path())
-
-
-class Deadline:
-    """A point in time after which no trial goes on."""
-
-    def __init__(self, hours: float | None) -> None:
-        self._at = None if hours is None else time.monotonic() + hours * 3600
-
-    def passed(self) -> bool:
-        """Whether it is over."""
-        return self._at is not None and time.monotonic() >= self._at

@@ -20,6 +20,13 @@ def rungs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+def expected_epochs(stopping: Stopping, epochs: int) -> float:
+    """Epochs a trial takes on average if, at every rung, just one in the reduction goes on."""
+    ends = [*rungs(stopping, epochs), epochs]
+    begins = [0, *ends]
+    return sum((end - begin) / stopping.reduction**k for k, (begin, end) in enumerate(zip(begins, ends, strict=False)))
+
+
 def goes_on(own: Sequence[float], others: Sequence[Sequence[float]], reduction: int) -> bool:
     """Whether a trial that reached a rung goes on.
 

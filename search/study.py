@@ -115,11 +115,15 @@ class Study:
         """Whether any trial is still to be run."""
         return bool(self._live) or self.started() < self._space.budget.trials
 
-    def record(self, number: int, result: Epoch) -> None:
-        """Write down an epoch; doing so again changes nothing."""
+    def record(self, number: int, result: Epoch) -> bool:
+        """Write down an epoch; doing so again changes nothing.
+
+        Returns:
+            Whether it was news: a process that died and was restarted repeats itself.
+        """
         attribute = f"{_EPOCH}{result.epoch:05d}"
         if number not in self._live or attribute in self._live[number].user_attrs:
-            return
+            return False
         defined = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
         content = {"metrics": defined, "setting": dict(result.setting), "seconds": round(result.seconds, 3)}
         self._live[number].set_user_attr(attribute, content)
@@ -127,6 +131,7 @@ class Study:
             name, direction = self._space.objectives[0]
             worst = -1e9 if direction == "maximize" else 1e9
             self._live[number].report(defined.get(name, worst), result.epoch)
+        return True
 
     def end(self, number: int, outcome: Outcome, reason: str) -> None:
         """Tell the study how a trial ended; a trial that has ended stays as it is."""

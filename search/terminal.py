@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TextIO
 
+from search.stopping import expected_epochs
 from search.study import Epoch, Trial, ranking
 from spaces.schema import Space
 
@@ -24,6 +25,10 @@ def clock(seconds: float) -> str:
 def show(value: object) -> str:
     """A parameter's value, short."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+_PRIOR_TRIALS: Final = 3
+"""What halving should cost on average counts as much as so many ended trials when time is estimated."""
 
 
 class Line:
@@ -109,12 +114,13 @@ class SearchProgress:
         self._line.say(f"{self._clock()}  trial {trial.number:<3} {trial.outcome:<9} {values}{reason}  {self._best()}")
 
     def left_s(self) -> float:
-        """Estimate from the epochs so far: what running trials may still need, and what the others will on average."""
+        """Estimate from the pace so far, and the epochs that running and waiting trials will need on average."""
         if not self._epochs:
             return 0.0
         full = self._space.budget.epochs
         ended = [len(t.epochs) for t in self.trials.values() if t.outcome != "running" and not t.is_baseline]
-        typical = sum(ended) / len(ended) if ended else full / 2
+        expected = expected_epochs(self._space.stopping, full)
+        typical = (sum(ended) + _PRIOR_TRIALS * expected) / (len(ended) + _PRIOR_TRIALS)
         running = [t for t in self.trials.values() if t.outcome == "running"]
         waiting = max(0, self._space.budget.trials - len(self.trials))
         epochs = waiting * typical + sum(

@@ -109,7 +109,7 @@ class TrialRun:
         trained = self._trainable.train_epoch()
         swept = self._trainable.evaluate("validate", self._settings)
         chosen = choose.best(swept, self._job.space.objectives)
-        metrics = trained | swept[chosen]
+        metrics = swept[chosen] | trained
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise DivergedError(f"the validation loss of epoch {len(self._epochs) + 1} is {metrics['loss']}")
         self._epochs.append(Epoch(len(self._epochs) + 1, metrics, self._settings[chosen], time.monotonic() - started))

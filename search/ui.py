@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name}\n  {address}/{link}")
     print(f"everything\n  {address}\nCtrl-C ends the server; it takes some seconds to start.", flush=True)
     # Without the job runner the server is two processes instead of fifteen, and starts in half the time.
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
     words = [
         "-m",
         "mlflow",

@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from search.folder import SearchFolder
 from search.study import Study, Trial
+from search.trial import Job, TrialRun
 from spaces.load import load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,17 +79,22 @@ def wait_for(condition: object, process: subprocess.Popen[str], storage: Path, w
     pytest.fail(f"never {what}:\n{process.communicate()[0]}")
 
 
-def processes_of(session: int) -> list[str]:
-    """Command lines of processes that are still in a session."""
+def processes_of(session: int) -> list[tuple[int, str]]:
+    """Ids and command lines of the processes in a session."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             if entry.name.isdigit() and int(fields[3]) == session and fields[0] != "Z":
-                found.append((entry / "cmdline").read_text().replace("\0", " "))
+                found.append((int(entry.name), (entry / "cmdline").read_text().replace("\0", " ")))
         except (OSError, ValueError, IndexError):
             continue
     return found
+
+
+def working(session: int) -> list[int]:
+    """Ids of the processes that train."""
+    return [pid for pid, command in processes_of(session) if command.startswith("ray::") and "Trainable" in command]
 
 
 def statuses(storage: Path) -> list[str]:
@@ -99,6 +106,17 @@ def statuses(storage: Path) -> list[str]:
 
 def finished(now: list[Trial]) -> dict[int, tuple[object, ...]]:
     return {t.number: (t.outcome, dict(t.parameters), t.epochs, t.run_id) for t in now if t.outcome != "running"}
+
+
+def assert_reused_actors_carry_nothing_over(storage: Path, trial: Trial) -> None:
+    """The same trial alone, in this process, gives the same numbers."""
+    searched = load(SPACE, has_gpu=False, overrides=SMALL)
+    [dataset] = (storage / "datasets").iterdir()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = TrialRun(Job(searched, SearchFolder(storage, "alone"), dataset), 0, trial.parameters, 0, "cpu").next_epoch()
+    torch.set_num_threads(threads)
+    assert alone.metrics["train_loss"] == pytest.approx(trial.epochs[0].metrics["train_loss"], rel=1e-5)
 
 
 def test_nothing_is_lost_to_ctrl_c_and_to_kill_9(tmp_path: Path) -> None:
@@ -124,6 +142,9 @@ def test_nothing_is_lost_to_ctrl_c_and_to_kill_9(tmp_path: Path) -> None:
     before = trials(tmp_path)  # what the study has at the moment of death
 
     third = launch(tmp_path, "--resume")
+    wait_for(lambda _: working(third.pid), third, tmp_path, "a trial's process was at work")
+    victim = working(third.pid)[0]
+    os.kill(victim, signal.SIGKILL)  # a trial's process; Tune starts another, which goes on from the checkpoint
     said = third.communicate(timeout=300)[0]
     assert third.returncode == 0, said
     after = trials(tmp_path)
@@ -140,5 +161,6 @@ def test_nothing_is_lost_to_ctrl_c_and_to_kill_9(tmp_path: Path) -> None:
         assert trial.run_id is not None
         logged = client.get_metric_history(trial.run_id, "f1_0.3m")
         assert sorted({metric.step for metric in logged}) == [epoch.epoch for epoch in trial.epochs]
+    assert_reused_actors_carry_nothing_over(tmp_path, after[-1])
     assert "Trial" in said or "No trial beat the baseline" in said
     assert processes_of(third.pid) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.stopping import goes_on, rungs
+from search.stopping import expected_epochs, goes_on, rungs
 from spaces.schema import Stopping
 
 
@@ -40,3 +40,8 @@ def test_two_objectives_are_ranked_by_domination_not_by_the_first_alone() -> Non
     others = [[0.9, -9.0], [0.5, -1.0], [0.4, -1.1], [0.3, -1.2], [0.2, -1.3]]
     assert goes_on([0.45, -0.5], others, 2)  # on the front, though third by the first objective
     assert not goes_on([0.1, -2.0], others, 2)
+
+
+def test_expected_epochs_by_hand() -> None:
+    assert expected_epochs(Stopping(first_rung=1, reduction=3), 9) == pytest.approx(1 + 2 / 3 + 6 / 9)
+    assert expected_epochs(Stopping(rule="none"), 9) == 9

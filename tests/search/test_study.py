@@ -75,8 +75,8 @@ def test_after_a_restart_other_points_are_proposed_than_before(journal: Path) ->
 def test_recording_and_ending_twice_changes_nothing(journal: Path) -> None:
     study = Study(journal, space())
     study.next()
-    study.record(0, epoch(1, 0.2))
-    study.record(0, epoch(1, 0.9))
+    assert study.record(0, epoch(1, 0.2))
+    assert not study.record(0, epoch(1, 0.9))
     study.end(0, "stopped", "rung")
     study.end(0, "failed", "late message")
     study.record(0, epoch(2, 0.9))

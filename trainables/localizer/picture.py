@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.axes import Axes
@@ -12,9 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from datasets.spec import RoomSpec
-
-if TYPE_CHECKING:
-    from trainables.localizer.trainable import Keypoints
+from trainables.localizer.retrieval import Keypoints
 
 
 def room_plans(spec: RoomSpec, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]]]) -> Figure:

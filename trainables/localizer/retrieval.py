@@ -32,6 +32,19 @@ class Candidates:
     scores: Float[Tensor, "batch candidates"]
 
 
+@dataclass(frozen=True)
+class Keypoints:
+    """Sources found in one sample.
+
+    Attributes:
+        positions_m: Shape (sources, 2), strongest first.
+        scores: Shape (sources,).
+    """
+
+    positions_m: Tensor
+    scores: Tensor
+
+
 def candidates(
     config: LocalizerConfig, grid: CellGrid, output: Float[Tensor, "batch out cells cells"], smoothing_m: float
 ) -> Candidates:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,22 +18,10 @@ from trainables.localizer import features, grid, losses, retrieval
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, Optimizer
 from trainables.localizer.metrics import Counts, count, summarise
 from trainables.localizer.network import LocalizerNetwork
+from trainables.localizer.retrieval import Keypoints
 
 _EVALUATION_BATCH: Final = 250
 _WARM_UP: Final = 0.15
-
-
-@dataclass(frozen=True)
-class Keypoints:
-    """Sources found in one sample.
-
-    Attributes:
-        positions_m: Shape (sources, 2), strongest first.
-        scores: Shape (sources,).
-    """
-
-    positions_m: Tensor
-    scores: Tensor
 
 
 class Localizer(Trainable):
