@@ -22,9 +22,11 @@ def rungs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
 
 def expected_epochs(stopping: Stopping, epochs: int) -> float:
     """Epochs a trial takes on average if, at every rung, just one in the reduction goes on."""
-    ends = [*rungs(stopping, epochs), epochs]
-    begins = [0, *ends]
-    return sum((end - begin) / stopping.reduction**k for k, (begin, end) in enumerate(zip(begins, ends, strict=False)))
+    expected, begin = 0.0, 0
+    for passed, end in enumerate([*rungs(stopping, epochs), epochs]):
+        expected += (end - begin) / float(stopping.reduction) ** passed
+        begin = end
+    return expected
 
 
 def goes_on(own: Sequence[float], others: Sequence[Sequence[float]], reduction: int) -> bool:
