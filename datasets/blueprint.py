@@ -8,7 +8,7 @@ from typing import Final
 from datasets import library
 from datasets.geometry import SAMPLES
 from datasets.library import Piece
-from datasets.spec import RoomSpec
+from datasets.spec import PROCEDURAL_GENRES, RoomSpec
 
 SHARD_SAMPLES: Final = 1_000
 
@@ -82,7 +82,7 @@ def excerpts_of(source: Source) -> int:
     """How many excerpts are cut or played for a dataset."""
     spec = source.spec
     if source.pieces is None:
-        return spec.excerpts * len(library.PROCEDURAL_GENRES)
+        return spec.excerpts * len(PROCEDURAL_GENRES)
     genres = {piece.genre for piece in source.pieces}
     held: dict[str, int] = {
         g: sum(piece.excerpts(spec.excerpt_s) for piece in source.pieces if piece.genre == g) for g in genres

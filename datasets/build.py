@@ -17,7 +17,7 @@ from datasets.atomic import write_text
 from datasets.blueprint import Shard, Source, shards_of
 from datasets.errors import InputError
 from datasets.library import Music
-from datasets.shards import MANIFEST, Batch, Dataset, ShardEntry, checksum, open_dataset, write_shard
+from datasets.shards import MANIFEST, Batch, Dataset, ShardEntry, checksum, holds, open_dataset, write_shard
 from datasets.spec import RoomSpec, TestSpec
 
 _CHUNK: Final = 32
@@ -52,14 +52,14 @@ def build(source: Source, root: Path, progress: Progress) -> Dataset:
         return existing
     folder = root / source.fingerprint
     folder.mkdir(parents=True, exist_ok=True)
+    known = _known_checksums(folder)
     music = library.gather(source.spec, source.pieces, lambda done, total: progress("music", done, total))
     maker = ShardMaker(source.spec, music)
     total = sum(split.samples for split in source.spec.splits().values())
     entries: list[ShardEntry] = []
     for shard in shards_of(source.spec):
         path = folder / shard.name
-        # A shard under its final name was renamed there whole, so an interrupted build goes on after it.
-        sha256 = checksum(path) if path.is_file() else write_shard(path, maker.make(shard))
+        sha256 = _checksum_if_good(path, shard, known.get(shard.name)) or write_shard(path, maker.make(shard))
         entries.append(ShardEntry(shard.name, shard.split, shard.samples, path.stat().st_size, sha256))
         progress("samples", sum(entry.samples for entry in entries), total)
     manifest = {
@@ -71,6 +71,21 @@ def build(source: Source, root: Path, progress: Progress) -> Dataset:
     }
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
     return open_dataset(folder)
+
+
+def _known_checksums(folder: Path) -> dict[str, str]:
+    """What the shards should be, if the dataset was once finished."""
+    if not (folder / MANIFEST).is_file():
+        return {}
+    return {shard.name: shard.sha256 for shard in open_dataset(folder).shards}
+
+
+def _checksum_if_good(path: Path, shard: Shard, expected: str | None) -> str | None:
+    """The checksum of a shard that an earlier build left, or None if it is missing, damaged or not whole."""
+    if not path.is_file() or not holds(path, shard.samples):
+        return None
+    found = checksum(path)
+    return found if expected in (None, found) else None
 
 
 class ShardMaker:

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from datasets.errors import InputError
 from datasets.geometry import SAMPLE_RATE_HZ
-from datasets.spec import RoomSpec
+from datasets.spec import PROCEDURAL_GENRES, RoomSpec
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3")
-PROCEDURAL_GENRES: Final = ("classical", "funk", "jazz")
 EXCERPT_RMS: Final = 0.1
 _SHARE_OF_A_SPLIT: Final = 0.1
 _SILENT_RMS: Final = 1e-4
@@ -101,6 +100,7 @@ def _header(path: Path, genre: str) -> Piece:
         raise InputError(
             str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file"
         )
+    _require_whole(path)
     try:
         with soundfile.SoundFile(path) as file:
             file.read(1024)
@@ -114,6 +114,22 @@ def _header(path: Path, genre: str) -> Piece:
             str(path), "a sound file must hold sound", value="0 frames", remedy="remove or replace the file"
         )
     return piece
+
+
+def _require_whole(path: Path) -> None:
+    """Compare a WAV's header with the file; libsndfile would quietly play what is left of it."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    promised = int.from_bytes(start[4:8], "little")
+    streamed = promised in (0, 2**32 - 1)  # written without knowing its end
+    if start[:4] == b"RIFF" and not streamed and promised + 8 > path.stat().st_size:
+        have = f"{path.stat().st_size} of {promised + 8} bytes"
+        raise InputError(
+            str(path),
+            "a sound file must be as long as its header says",
+            value=have,
+            remedy="replace the truncated file",
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -25,6 +25,8 @@ _MARGIN: Final = 104
 _TAPS: Final = 81
 _TABLE: Final = 20
 """Points a sample in pyroomacoustics' table of the sinc; it interpolates linearly between them."""
+_NEAREST_M: Final = 1e-3
+"""A silent slot may stand on a microphone; nothing that sounds comes as near."""
 _BLOCK: Final = 64
 """Phases are products of a coarse and a fine table of about this length: 64 + 26 sines instead of 1,600."""
 
@@ -71,7 +73,9 @@ def free_field(sources: Tensor, positions_m: Tensor, microphones_m: Tensor, lead
     arrays, microphones, _ = microphones_m.shape
     distance = torch.cdist(positions_m.double(), microphones_m.double().reshape(1, -1, 2).expand(batch, -1, -1))
     delay = distance / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ
-    transfer = _phases(delay.floor(), (1 / distance).float(), length) * _fractions(delay.frac(), length)
+    transfer = _phases(delay.floor(), (1 / distance.clamp(min=_NEAREST_M)).float(), length) * _fractions(
+        delay.frac(), length
+    )
     heard = (torch.fft.rfft(sources)[:, :, None] * transfer).sum(dim=1)
     waves: Tensor = torch.fft.irfft(heard, length)[..., lead : lead + SAMPLES]
     return waves.reshape(batch, arrays, microphones, SAMPLES)

@@ -69,6 +69,15 @@ def write_shard(path: Path, batch: Batch) -> str:
         return checksum(temporary)
 
 
+def holds(path: Path, samples: int) -> bool:
+    """Whether a file is a readable shard of so many samples."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            return bool(pa.ipc.open_file(source).get_batch(0).num_rows == samples)
+    except (pa.ArrowInvalid, OSError):
+        return False
+
+
 def checksum(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:

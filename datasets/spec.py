@@ -17,6 +17,7 @@ SIMULATOR_VERSION: Final = 1
 """Raised whenever the same spec would render to other samples; part of every fingerprint."""
 
 PROCEDURAL: Final = "procedural"
+PROCEDURAL_GENRES: Final = ("classical", "funk", "jazz")
 
 
 class Frozen(BaseModel):
@@ -103,7 +104,7 @@ class RoomSpec(Frozen):
             return data
         tests = data["tests"]
         if isinstance(tests, list):
-            unknown = [name for name in tests if name not in PAPER_TESTS]
+            unknown = [name for name in tests if not isinstance(name, str) or name not in PAPER_TESTS]
             if unknown:
                 raise ValueError(f"tests names {unknown[0]!r}; the paper's test sets are {', '.join(PAPER_TESTS)}")
             tests = {name: PAPER_TESTS[name] for name in tests}
@@ -122,10 +123,19 @@ class RoomSpec(Frozen):
         for name, (low, high) in {"train": self.sources, **{n: t.sources for n, t in self.tests.items()}}.items():
             if low > high:
                 raise ValueError(f"sources of {name} are reversed: {low}-{high}; write the smaller number first")
-        if self.genres is not None and self.held_out in self.genres:
-            raise ValueError(f"genre {self.held_out!r} cannot be held out and heard in training at once")
         if "train" in self.tests or "validate" in self.tests:
             raise ValueError("a test set cannot be called train or validate")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent_music(self) -> Self:
+        if self.genres is not None and self.held_out in self.genres:
+            raise ValueError(f"genre {self.held_out!r} cannot be held out and heard in training at once")
+        unknown = {self.held_out, *(self.genres or ())} - set(PROCEDURAL_GENRES)
+        if self.music == PROCEDURAL and unknown:
+            raise ValueError(
+                f"the procedural band plays {', '.join(PROCEDURAL_GENRES)}, not {', '.join(sorted(unknown))}"
+            )
         return self
 
     def microphones_m(self) -> NDArray[np.float64]:

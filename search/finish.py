@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 from datasets.atomic import replacing
 from search import scoring, terminal
-from search.study import Study, Trial, importances, ranking
+from search.proposals import importances
+from search.records import Trial, ranking
+from search.study import Study
 from search.terminal import Line
 from search.tracking import Tracker
 from search.trial import Job

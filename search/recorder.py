@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from search.study import Epoch, Study, Trial, ranking
+from search.records import Epoch, Trial, ranking
+from search.study import Study
 from search.terminal import SearchProgress
 from search.tracking import STATUS_OF, Tracker, end_tags
 from search.trial import Job

@@ -20,7 +20,8 @@ from search import finish, machine, runner, stopping
 from search.folder import SearchFolder
 from search.plan import Plan
 from search.recorder import Recorder
-from search.study import Epoch, Outcome, Study
+from search.records import Epoch, Outcome
+from search.study import Study
 from search.terminal import DataProgress, Line, SearchProgress
 from search.tracking import Store, Tracker
 from search.trial import Job

@@ -28,8 +28,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from search.records import Epoch, Outcome, Trial
 from search.scoring import score_tests
-from search.study import Epoch, Outcome, Study, Trial
+from search.study import Study
 from search.trial import Job, TrialRun
 from spaces.schema import Resources
 from trainables.contract import DivergedError

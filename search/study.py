@@ -3,70 +3,22 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from search import choose
-from spaces.schema import Dimension, Space, Value
-
-Outcome = Literal["running", "finished", "stopped", "failed"]
+from search import proposals
+from search.records import Epoch, Outcome, Trial
+from spaces.schema import Space, Value
 
 _EPOCH: Final = "epoch:"
 _ROLE: Final = "role"
 BASELINE: Final = "baseline"
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch of a trial came to.
-
-    Attributes:
-        epoch: Counted from 1.
-        metrics: Of the training and of the validation with the best setting; undefined ones are absent.
-        setting: The inner parameters that were best.
-        seconds: How long it took, validation included.
-    """
-
-    epoch: int
-    metrics: Mapping[str, float]
-    setting: Mapping[str, float]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A trial as the study knows it."""
-
-    number: int
-    parameters: Mapping[str, Value]
-    outcome: Outcome
-    reason: str
-    epochs: tuple[Epoch, ...]
-    run_id: str | None
-    is_baseline: bool
-    tests: Mapping[str, Mapping[str, float]]
-
-    def kept(self, objectives: choose.Objectives) -> Epoch | None:
-        """The epoch whose weights are kept: the best so far."""
-        if not self.epochs:
-            return None
-        return self.epochs[choose.best([epoch.metrics for epoch in self.epochs], objectives)]
-
-    def gains_at(self, epoch: int, objectives: choose.Objectives) -> tuple[float, ...] | None:
-        """The best up to an epoch, or None if the trial did not get there."""
-        seen = [e.metrics for e in self.epochs if e.epoch <= epoch]
-        if len(seen) < epoch:
-            return None
-        return choose.gains(seen[choose.best(seen, objectives)], objectives)
 
 
 class Study:
@@ -82,7 +34,6 @@ class Study:
             directions=[direction for _, direction in space.objectives],
             load_if_exists=True,
         )
-        self._study.sampler = _sampler(space, len(self._study.trials))
         interrupted = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         self._live = {trial.number: optuna.trial.Trial(self._study, trial._trial_id) for trial in interrupted}
         self._to_continue = list(self._live)
@@ -97,14 +48,17 @@ class Study:
         if self._to_continue:
             trial = self._live[self._to_continue.pop(0)]
         elif self.started() < self._space.budget.trials:
+            if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                known = self.trials()
+                self._study.enqueue_trial(dict(proposals.propose(self._space, known, len(known))))
             trial = self._study.ask()
             self._live[trial.number] = trial
         else:
             return None
         parameters: dict[str, Value] = {}
         for dimension in self._space.search:
-            if dimension.active(parameters):  # an interrupted trial answers what was proposed before
-                parameters[dimension.name] = _suggest(trial, dimension)
+            if dimension.active(parameters):  # the trial answers what was enqueued, or what it was given before a crash
+                parameters[dimension.name] = proposals.suggest(trial, dimension)
         return self.trial(trial.number)
 
     def started(self) -> int:
@@ -200,65 +154,3 @@ class Study:
             is_baseline=attributes.get(_ROLE) == BASELINE,
             tests=self._study.user_attrs.get(f"tests:{frozen.number:05d}", {}),
         )
-
-
-def _suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Value:
-    if dimension.kind == "choice":
-        return cast(Value, trial.suggest_categorical(dimension.name, dimension.choices))
-    log = dimension.kind.startswith("log")
-    if dimension.kind in ("int", "log_int"):
-        return trial.suggest_int(dimension.name, int(dimension.low), int(dimension.high), log=log)
-    return trial.suggest_float(dimension.name, dimension.low, dimension.high, log=log)
-
-
-def distribution(dimension: Dimension) -> BaseDistribution:
-    """Optuna's form of a dimension."""
-    if dimension.kind == "choice":
-        return CategoricalDistribution(dimension.choices)
-    log = dimension.kind.startswith("log")
-    if dimension.kind in ("int", "log_int"):
-        return IntDistribution(int(dimension.low), int(dimension.high), log=log)
-    return FloatDistribution(dimension.low, dimension.high, log=log)
-
-
-def _sampler(space: Space, started: int) -> optuna.samplers.BaseSampler:
-    """Multivariate TPE; after a restart it draws on from another seed, not the same proposals again."""
-    random_first = max(4, min(10, space.budget.trials // 4))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=space.seed + 7919 * started, multivariate=True, group=True, n_startup_trials=random_first
-        )
-
-
-def ranking(trials: Sequence[Trial], space: Space) -> list[Trial]:
-    """Trials that have a result, best first."""
-    usable = [trial for trial in trials if trial.epochs and trial.outcome != "failed"]
-    points = [
-        choose.gains(kept.metrics, space.objectives) for t in usable if (kept := t.kept(space.objectives)) is not None
-    ]
-    return [usable[index] for index in choose.order(points)]
-
-
-def importances(trials: Sequence[Trial], space: Space) -> dict[str, float]:
-    """How much each hyperparameter decides of the first objective (fANOVA), judged where all trials can be compared.
-
-    Trials that were stopped count with their best up to the first epoch that all of them reached. Empty if fewer than eight
-    trials have a value, or if the values do not differ.
-    """
-    usable = [trial for trial in trials if trial.epochs]
-    if len(usable) < 8:
-        return {}
-    shared = min(len(trial.epochs) for trial in usable)
-    values = [(trial.gains_at(shared, space.objectives) or (-math.inf,))[0] for trial in usable]
-    known = [(trial, value) for trial, value in zip(usable, values, strict=True) if math.isfinite(value)]
-    if len({value for _, value in known}) < 2:
-        return {}
-    scratch = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
-    dimensions = {dimension.name: dimension for dimension in space.search if not dimension.when}
-    for trial, value in known:
-        parameters = {name: trial.parameters[name] for name in dimensions}
-        distributions = {name: distribution(dimension) for name, dimension in dimensions.items()}
-        scratch.add_trial(optuna.trial.create_trial(params=parameters, distributions=distributions, value=value))
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    return dict(optuna.importance.get_param_importances(scratch, evaluator=evaluator))

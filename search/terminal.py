@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TextIO
 
+from search.records import Epoch, Trial, ranking
 from search.stopping import expected_epochs
-from search.study import Epoch, Trial, ranking
 from spaces.schema import Space
 
 _EVERY_S: Final = 20.0

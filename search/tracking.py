@@ -20,7 +20,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from search.study import Epoch, Outcome, Study, Trial
+from search.records import Epoch, Outcome, Trial
+from search.study import Study
 
 for _noisy in ("alembic", "mlflow"):  # after the import, which sets levels of its own
     logging.getLogger(_noisy).setLevel(logging.ERROR)

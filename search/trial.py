@@ -20,7 +20,7 @@ from datasets.atomic import replacing
 from datasets.shards import open_dataset
 from search import choose
 from search.folder import SearchFolder
-from search.study import Epoch
+from search.records import Epoch
 from spaces.schema import Space, Value, nested
 from trainables import registry
 from trainables.contract import DivergedError, Trainable

@@ -14,7 +14,8 @@ import torch
 from mlflow import MlflowClient
 
 from search.folder import SearchFolder
-from search.study import Study, Trial
+from search.records import Trial
+from search.study import Study
 from search.trial import Job, TrialRun
 from spaces.load import load
 

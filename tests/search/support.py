@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from datasets.spec import RoomSpec
-from search.study import Epoch
+from search.records import Epoch
 from spaces.schema import Budget, Dimension, Resources, Space, Stopping
 
 SPACE = Space(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from search.study import Study, importances, ranking
+from search.records import ranking
+from search.study import Study
 from spaces.schema import Budget
 from tests.search.support import epoch, space
 
@@ -151,20 +152,3 @@ def test_test_scores_and_run_ids_survive_a_restart(journal: Path) -> None:
     assert again.trial(0).run_id == "abc"
     assert again.parent_run_id() == "parent"
     assert again.trial(0).tests == {"S0": {"f1_1m": 0.9}}
-
-
-def test_importance_finds_the_parameter_that_decides(journal: Path) -> None:
-    study = Study(journal, space(budget=Budget(trials=30, epochs=9), start=()))
-    while (trial := study.next()) is not None:
-        study.record(trial.number, epoch(1, 0.5 + 0.1 * math.log10(float(trial.parameters["optimizer.lr"]))))
-        study.end(trial.number, "stopped", "")
-    found = importances(study.trials(), space())
-    assert max(found, key=lambda name: found[name]) == "optimizer.lr"
-    assert found["optimizer.lr"] > 0.7
-
-
-def test_too_few_trials_have_no_importance(journal: Path) -> None:
-    study = Study(journal, space())
-    study.next()
-    study.record(0, epoch(1, 0.5))
-    assert importances(study.trials(), space()) == {}

@@ -186,6 +186,9 @@ CASES = [
     Case("an unknown inner parameter", ("inner.treshold", "did you mean 'threshold'"), sub("threshold:", "treshold:")),
     Case("an inner value out of range", ("inner.threshold", "[0, 1]"), sub(r"\[0.1, 0.9, 0.05\]", "[0.1, 1.9, 0.05]")),
     Case("an unknown layout", ("dataset", "kinect_corners"), sub("kinect_corners", "kinect_korners")),
+    Case(
+        "a genre the band does not play", ("dataset", "classical, funk, jazz"), None, ("--set", "dataset.held_out=rock")
+    ),
     Case("sources reversed", ("dataset", "reversed"), sub("sources: 1-2", "sources: 2-1")),
     Case(
         "an unknown test set",

@@ -42,11 +42,10 @@ class CellGrid:
         self, positions_m: Float[Tensor, "batch slots 2"]
     ) -> tuple[Int[Tensor, "batch slots 2"], Float[Tensor, "batch slots 2"]]:
         """The cell each position lies in, and where in that cell, from 0 to 1. The room's far edge belongs to the last cell."""
-        relative = (positions_m.nan_to_num() - positions_m.new_tensor(self.origin_m)) / positions_m.new_tensor(
-            self.cell_m
-        )
-        # Rounded to a millionth of a cell, so that a position on an edge falls on one side whatever the float error.
-        relative = (relative.double() * 1e6).round() / 1e6
+        places = positions_m.nan_to_num().double()
+        relative = (places - places.new_tensor(self.origin_m)) / places.new_tensor(self.cell_m)
+        # Rounded to a ten-thousandth of a cell, so that single-precision positions on an edge all fall on its upper side.
+        relative = (relative * 1e4).round() / 1e4
         index = relative.floor().clamp(0, self.cells - 1)
         return index.long(), (relative - index).to(positions_m.dtype)
 

@@ -25,8 +25,10 @@ def room_plans(spec: RoomSpec, shown: Mapping[str, tuple[Tensor, Sequence[Keypoi
     figure = Figure(figsize=(3.1 * columns, 3.3 * len(shown) + 0.5), layout="constrained")
     axes = figure.subplots(len(shown), columns, squeeze=False)
     for row, (name, (truth, found)) in zip(axes, shown.items(), strict=True):
-        for plan, positions, keypoints in zip(row, truth, found, strict=True):
+        for plan, positions, keypoints in zip(row, truth, found, strict=False):
             _plan(plan, spec, positions, keypoints)
+        for spare in row[len(found) :]:
+            spare.remove()
         row[0].set_ylabel(f"{name}\ny, m")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)

@@ -22,6 +22,8 @@ from trainables.localizer.retrieval import Keypoints
 
 _EVALUATION_BATCH: Final = 250
 _WARM_UP: Final = 0.15
+_SHOWN: Final = 4
+"""Samples of a split in the picture."""
 
 
 class Localizer(Trainable):
@@ -187,7 +189,8 @@ class Localizer(Trainable):
 
         shown = {}
         for name in splits:
-            batch = self.data.split(name).batch(np.arange(4))
+            samples = self.data.split(name)
+            batch = samples.batch(np.arange(min(_SHOWN, len(samples))))
             shown[name] = (batch.positions_m, self.predict(batch.waves, settings))
         return room_plans(self.data.spec, shown)
 

@@ -1,0 +1,65 @@
+"""What is known of trials: values that the study keeps and everything else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from search import choose
+from spaces.schema import Space, Value
+
+Outcome = Literal["running", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch of a trial came to.
+
+    Attributes:
+        epoch: Counted from 1.
+        metrics: Of the training and of the validation with the best setting; undefined ones are absent.
+        setting: The inner parameters that were best.
+        seconds: How long it took, validation included.
+    """
+
+    epoch: int
+    metrics: Mapping[str, float]
+    setting: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial as the study knows it."""
+
+    number: int
+    parameters: Mapping[str, Value]
+    outcome: Outcome
+    reason: str
+    epochs: tuple[Epoch, ...]
+    run_id: str | None
+    is_baseline: bool
+    tests: Mapping[str, Mapping[str, float]]
+
+    def kept(self, objectives: choose.Objectives) -> Epoch | None:
+        """The epoch whose weights are kept: the best so far."""
+        if not self.epochs:
+            return None
+        return self.epochs[choose.best([epoch.metrics for epoch in self.epochs], objectives)]
+
+    def gains_at(self, epoch: int, objectives: choose.Objectives) -> tuple[float, ...] | None:
+        """The best up to an epoch, or None if the trial did not get there."""
+        seen = [e.metrics for e in self.epochs if e.epoch <= epoch]
+        if len(seen) < epoch:
+            return None
+        return choose.gains(seen[choose.best(seen, objectives)], objectives)
+
+
+def ranking(trials: Sequence[Trial], space: Space) -> list[Trial]:
+    """Trials that have a result, best first."""
+    usable = [trial for trial in trials if trial.epochs and trial.outcome != "failed"]
+    points = [
+        choose.gains(kept.metrics, space.objectives) for t in usable if (kept := t.kept(space.objectives)) is not None
+    ]
+    return [usable[index] for index in choose.order(points)]

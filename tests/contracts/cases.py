@@ -1,0 +1,112 @@
+"""For every built-in trainable: a small Config, and for each of its fields a value that has to make a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from spaces.schema import Value
+
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the contract suite needs to know of a trainable.
+
+    Attributes:
+        base: Dotted Config values that train in a tenth of a second.
+        variants: Changes to it under which state, seeds and resuming are tested.
+        exploding: A change that makes training diverge sooner or later.
+        fields: For every field of the Config, what has to be set for it to matter, and another value for it.
+    """
+
+    base: Values
+    variants: Mapping[str, Values]
+    exploding: Values
+    fields: Mapping[str, tuple[Values, Value]]
+
+
+_MAP: Values = {
+    "representation": "hm",
+    "grid.cells": 12,
+    "grid.margin_m": 0.0,
+    "network.heatmap_activation": "sigmoid",
+    "retrieval.threshold": 0.05,
+    "retrieval.smoothing_m": 0.3,
+}
+
+CASES: Mapping[str, Case] = {
+    "localizer": Case(
+        base={
+            "representation": "rg",
+            "encoder": "array",
+            "precision": "fp32",
+            "network.width": 4,
+            "network.tail_width": 4,
+            "network.decoder_width": 16,
+            "network.strides": "early",
+            "optimizer.lr": 2e-3,
+            "optimizer.batch_size": 12,
+            "optimizer.epoch_samples": 36,
+            "retrieval.threshold": 0.2,
+        },
+        variants={
+            "adam": {},
+            "sgd, one cycle": {"optimizer.name": "sgd", "optimizer.schedule": "one_cycle", "optimizer.beta1": 0.9},
+            "adamw, cosine, augmented": {
+                "optimizer.name": "adamw",
+                "optimizer.schedule": "cosine",
+                "optimizer.weight_decay": 0.1,
+                "augment.level_db": 10.0,
+                "augment.channel_gain_db": 2.0,
+            },
+            "tight grid": {"representation": "tg", "grid.cells": 20},
+            "heat map, bf16": {**_MAP, "precision": "bf16"},
+        },
+        exploding={
+            "optimizer.name": "sgd",
+            "optimizer.lr": 1.0,
+            "optimizer.beta1": 0.9,
+            "loss.position_weight": 1000.0,
+        },
+        fields={
+            "representation": ({"grid.cells": 12}, "tg"),
+            "encoder": ({}, "single"),
+            "precision": ({}, "bf16"),
+            "features.gain": ({}, "rms"),
+            "network.width": ({}, 8),
+            "network.tail_width": ({}, 8),
+            "network.decoder_width": ({}, 24),
+            "network.strides": ({}, "late"),
+            "network.merge": ({}, "sum"),
+            "network.leak": ({}, 0.2),
+            "network.encoder_norm": ({}, True),
+            "network.heatmap_activation": (_MAP, "linear"),
+            "grid.cells": ({}, 7),
+            "grid.margin_m": ({}, 0.5),
+            "target.sigma_m": (_MAP, 0.6),
+            "loss.classification": ({}, "focal"),
+            "loss.focal_gamma": ({"loss.classification": "focal"}, 1.0),
+            "loss.inactive_weight": ({}, 0.5),
+            "loss.position_weight": ({}, 20.0),
+            "loss.regression": ({}, "smooth_l1"),
+            "loss.huber_delta": ({"loss.regression": "smooth_l1"}, 0.3),
+            "optimizer.name": ({"optimizer.weight_decay": 0.1}, "adamw"),
+            "optimizer.lr": ({}, 1e-3),
+            "optimizer.beta1": ({}, 0.9),
+            "optimizer.beta2": ({}, 0.9),
+            "optimizer.weight_decay": ({}, 0.1),
+            "optimizer.batch_size": ({}, 18),
+            "optimizer.epoch_samples": ({}, 48),
+            "optimizer.schedule": ({}, "cosine"),
+            "optimizer.clip_norm": ({}, 0.5),
+            "augment.level_db": ({}, 6.0),
+            "augment.channel_gain_db": ({}, 3.0),
+            "retrieval.peaks": ({}, False),
+            "retrieval.threshold": ({}, 0.9),
+            "retrieval.nms_radius_m": ({}, 3.0),
+            "retrieval.smoothing_m": (_MAP, 1.0),
+        },
+    ),
+}

@@ -1,0 +1,208 @@
+"""What every trainable has to keep, tested on every built-in one."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from datasets.shards import Dataset
+from spaces.schema import Value, field_names, nested
+from tests.contracts.cases import CASES, Values
+from trainables import registry
+from trainables.contract import DivergedError, Metrics, Trainable
+
+NAMES = sorted(registry.BUILT_IN)
+VARIANTS = [(name, variant) for name in NAMES for variant in CASES[name].variants]
+FIELDS = [(name, field) for name in NAMES for field in CASES[name].fields]
+
+
+def make(name: str, data: Dataset, changes: Values, *, seed: int = 0, epochs: int = 3) -> Trainable:
+    kind = registry.load(name, "tests")
+    config = kind.Config.model_validate(nested(dict(CASES[name].base) | dict(changes)))
+    return kind(config, data, device="cpu", seed=seed, epochs=epochs)
+
+
+def train(trainable: Trainable, epochs: int) -> list[Metrics]:
+    results = [trainable.train_epoch() for _ in range(epochs)]
+    assert all(math.isfinite(value) for result in results for value in result.values())
+    return results
+
+
+def evidence(trainable: Trainable, epochs: int = 2) -> str:
+    """All numbers of a short training, to the last bit: losses, weights, figures on the validation set."""
+    losses = train(trainable, epochs)
+    weights = {name: value.numpy().tobytes() for name, value in trainable.weights().items()}
+    return repr((losses, trainable.evaluate("validate", [{}]), weights))
+
+
+def test_every_built_in_trainable_is_tested() -> None:
+    assert set(CASES) == set(registry.BUILT_IN)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_light_description_says_what_the_class_says(name: str) -> None:
+    described, kind = registry.describe(name, "tests"), registry.load(name, "tests")
+    assert (described.config, described.metrics, described.inner) == (kind.Config, kind.metrics, kind.inner)
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_training_lowers_the_loss(name: str, variant: str, tiny: Dataset) -> None:
+    trainable = make(name, tiny, CASES[name].variants[variant], epochs=6)
+    before = trainable.evaluate("train", [{}])[0]["loss"]
+    losses = [result["train_loss"] for result in train(trainable, 6)]
+    assert losses[-1] < losses[0]
+    assert trainable.evaluate("train", [{}])[0]["loss"] < before
+
+
+def saved(trainable: Trainable) -> Any:
+    """The state after a way through a file that may hold nothing but tensors and plain values."""
+    file = io.BytesIO()
+    torch.save(trainable.state(), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_a_saved_training_goes_on_bit_for_bit(name: str, variant: str, tiny: Dataset) -> None:
+    changes = CASES[name].variants[variant]
+    whole, first, second = (make(name, tiny, changes) for _ in range(3))
+    train(whole, 1)
+    train(first, 1)
+    second.load_state(saved(first))
+    assert evidence(second) == evidence(whole)
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_the_seed_decides_and_nothing_else_does(name: str, variant: str, tiny: Dataset) -> None:
+    changes = CASES[name].variants[variant]
+    first = evidence(make(name, tiny, changes, seed=1))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(99)
+        assert evidence(make(name, tiny, changes, seed=1)) == first
+    other = make(name, tiny, changes, seed=2)
+    assert evidence(other) != first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_seed_starts_from_other_weights_and_reads_in_another_order(name: str, tiny: Dataset) -> None:
+    first, second = make(name, tiny, {}, seed=1), make(name, tiny, {}, seed=2)
+    assert any(not torch.equal(value, second.weights()[key]) for key, value in first.weights().items())
+    second.load_weights(first.weights())
+    assert first.train_epoch()["train_loss"] != second.train_epoch()["train_loss"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_evaluating_in_between_changes_nothing(name: str, tiny: Dataset) -> None:
+    disturbed, left_alone = make(name, tiny, {}), make(name, tiny, {})
+    for trainable in (disturbed, left_alone):
+        train(trainable, 1)
+    disturbed.evaluate("validate", [{}])
+    disturbed.predict(tiny.split("S0").batch(np.arange(3)).waves, {})
+    assert evidence(disturbed) == evidence(left_alone)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_are_all_that_inference_needs_and_stay_as_they_were(name: str, tiny: Dataset) -> None:
+    trained, other = make(name, tiny, {}), make(name, tiny, {}, seed=5)
+    train(trained, 1)
+    weights, figures = trained.weights(), trained.evaluate("S0", [{}])
+    train(trained, 1)
+    assert repr(trained.evaluate("S0", [{}])) != repr(figures)
+    other.load_weights(weights)
+    assert repr(other.evaluate("S0", [{}])) == repr(figures)
+
+
+def poisoned(trainable: Trainable) -> dict[str, Any]:
+    return {
+        name: torch.full_like(value, math.nan) if value.is_floating_point() else value
+        for name, value in trainable.weights().items()
+    }
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_nan_in_the_weights_is_reported(name: str, variant: str, tiny: Dataset) -> None:
+    trainable = make(name, tiny, CASES[name].variants[variant])
+    trainable.load_weights(poisoned(trainable))
+    with pytest.raises(DivergedError, match="epoch 1 is nan"):
+        trainable.train_epoch()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_that_explodes_is_reported_and_never_hidden(name: str, tiny: Dataset) -> None:
+    trainable = make(name, tiny, CASES[name].exploding, epochs=20)
+    with pytest.raises(DivergedError, match="loss of epoch"):
+        train(trainable, 20)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_declared_figure_is_reported_for_every_setting(name: str, tiny: Dataset) -> None:
+    trainable = make(name, tiny, {})
+    settings = [
+        {},
+        *({parameter.name: bound} for parameter in trainable.inner for bound in (parameter.low, parameter.high)),
+    ]
+    reports = trainable.evaluate("validate", settings)
+    assert len(reports) == len(settings)
+    for report in reports:
+        assert {metric.name for metric in trainable.metrics} <= set(report)
+        assert all(isinstance(value, float) for value in report.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_inner_parameter_changes_the_figures(name: str, tiny: Dataset) -> None:
+    for parameter in registry.load(name, "tests").inner:
+        context, _ = CASES[name].fields[f"retrieval.{parameter.name}"]
+        trainable = make(name, tiny, context)
+        train(trainable, 1)
+        grid = np.linspace(parameter.low, parameter.high, 9).tolist()
+        reports = trainable.evaluate("validate", [{parameter.name: value} for value in grid])
+        assert len({repr(report) for report in reports}) > 1, parameter.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prediction_gives_one_result_a_sample_and_reads_each_alone(name: str, tiny: Dataset) -> None:
+    trainable = make(name, tiny, {})
+    train(trainable, 1)
+    audio = tiny.split("S0").batch(np.arange(5)).waves
+    together: Sequence[Any] = trainable.predict(audio, {})
+    assert len(together) == 5
+    alone = trainable.predict(audio[2:3], {})[0]
+    assert torch.allclose(alone.positions_m, together[2].positions_m, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_field_of_the_config_has_a_test(name: str) -> None:
+    fields = set(field_names(registry.load(name, "tests").Config))
+    assert fields == set(CASES[name].fields), "a new field needs a row in tests/contracts/cases.py"
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, str]:
+    """Evidence of trainings that several fields are compared with."""
+    return {}
+
+
+@pytest.mark.parametrize(("name", "field"), FIELDS)
+def test_every_field_of_the_config_changes_something(
+    name: str, field: str, tiny: Dataset, known: dict[str, str]
+) -> None:
+    context, other = CASES[name].fields[field]
+    before, after = make(name, tiny, context), make(name, tiny, {**context, field: other})
+    assert value_of(before, field) != value_of(after, field)
+    key = repr((name, sorted(context.items())))
+    if key not in known:
+        known[key] = evidence(before)
+    assert evidence(after) != known[key]
+
+
+def value_of(trainable: Any, field: str) -> Value:
+    value = trainable.config
+    for part in field.split("."):
+        value = getattr(value, part)
+    return value

@@ -1,0 +1,196 @@
+"""A spec reads what people write, refuses what makes no sense, and has one identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from pydantic import ValidationError
+
+from datasets.spec import PAPER_TESTS, RoomSpec, TestSpec
+
+ARRAY = {"centre_m": (3.0, 0.0), "direction_deg": 0.0, "offsets_m": (-0.1, 0.1)}
+
+
+def read(**values: Any) -> RoomSpec:
+    return RoomSpec.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("1-2", (1, 2)), ("3", (3, 3)), (2, (2, 2)), ([1, 3], (1, 3)), ((2, 4), (2, 4)), ("1-1", (1, 1))],
+)
+def test_numbers_of_sources_are_read_as_people_write_them(written: object, meant: tuple[int, int]) -> None:
+    assert read(sources=written).sources == meant
+
+
+@pytest.mark.parametrize("written", ["2-1", "0-1", "1-5", "one", "1-2-3", 0, True, 1.5, [1], [1, 2, 3], None])
+def test_numbers_of_sources_that_make_no_sense_are_refused(written: object) -> None:
+    with pytest.raises(ValidationError, match="sources"):
+        read(sources=written)
+
+
+def test_a_list_of_tests_names_the_papers_sets() -> None:
+    assert read(tests=["S1", "S0"]).tests == {"S1": PAPER_TESTS["S1"], "S0": PAPER_TESTS["S0"]}
+
+
+def test_a_number_resizes_the_papers_set_and_keeps_the_rest_of_it() -> None:
+    tests = read(tests={"S1": 30, "S2": 40}).tests
+    assert tests["S1"] == TestSpec(samples=30, sources=(3, 3))
+    assert tests["S2"] == TestSpec(samples=40, sources=(1, 2), genres="held_out")
+
+
+def test_a_set_of_ones_own_can_be_a_number_or_a_mapping() -> None:
+    tests = read(tests={"mine": 30, "yours": {"samples": 5, "sources": "2-4"}}).tests
+    assert tests == {"mine": TestSpec(samples=30), "yours": TestSpec(samples=5, sources=(2, 4))}
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [["S9"], {}, {"S0": 0}, {"S0": True}, {"S0": "many"}, {"train": 5}, {"validate": 5}, "S0"],
+    ids=repr,
+)
+def test_tests_that_make_no_sense_are_refused(tests: object) -> None:
+    with pytest.raises(ValidationError):
+        read(tests=tests)
+
+
+@pytest.mark.parametrize("tests", [[{"S0": 500}], [["S0"]]], ids=repr)
+def test_a_list_of_tests_that_holds_more_than_names_is_refused(tests: object) -> None:
+    with pytest.raises(ValidationError):
+        read(tests=tests)
+
+
+def test_an_unknown_test_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ValidationError, match="tests names 'S9'; the paper's test sets are S0, S1, S2"):
+        read(tests=["S0", "S9"])
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"layout": "kinect_ceiling"}, "known layouts: kinect_corners"),
+        ({"level_db": (0.0, -20.0)}, "level_db is reversed"),
+        ({"sources": (2, 1)}, "write the smaller number first"),
+        ({"tests": {"S0": {"samples": 3, "sources": "3-1"}}}, "sources of S0 are reversed: 3-1"),
+        ({"genres": ("jazz", "funk")}, "cannot be held out and heard in training"),
+        ({"genres": ("rock",)}, "the procedural band plays classical, funk, jazz, not rock"),
+        ({"held_out": "polka"}, "not polka"),
+        ({"tests": {"train": 5}}, "cannot be called train"),
+        ({"arrays": (ARRAY, ARRAY | {"offsets_m": (0.0, 0.1, 0.2)})}, "the same number of microphones"),
+        ({"trian": 5}, "trian"),
+        ({"train": 0}, "train"),
+        ({"size_m": (6.0, -1.0)}, "size_m"),
+        ({"gate": float("nan")}, "gate"),
+        ({"raster_m": 0.0}, "raster_m"),
+        ({"excerpts": 7}, "excerpts"),
+    ],
+)
+def test_a_mistake_is_named(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        read(**values)
+
+
+def test_the_defaults_are_table_1_of_the_paper() -> None:
+    spec = RoomSpec()
+    assert {name: (split.samples, split.sources, split.genres) for name, split in spec.splits().items()} == {
+        "train": (100_000, (1, 2), "seen"),
+        "validate": (5_000, (1, 2), "seen"),
+        "S0": (5_000, (1, 2), "seen"),
+        "S1": (2_500, (3, 3), "seen"),
+        "S2": (5_000, (1, 2), "held_out"),
+    }
+    assert (spec.size_m, spec.raster_m, spec.min_distance_m) == ((6.0, 6.0), 0.05, 2.0)
+    assert next(iter(spec.splits())) == "train"
+
+
+def test_the_most_sources_of_any_split_count() -> None:
+    assert RoomSpec().max_sources() == 3
+    assert read(tests=["S0"]).max_sources() == 2
+    assert read(sources=4, tests=["S0"]).max_sources() == 4
+
+
+def test_only_a_test_that_plays_it_hears_the_held_out_genre() -> None:
+    assert RoomSpec().hears_held_out()
+    assert not read(tests=["S0", "S1"]).hears_held_out()
+
+
+def test_arrays_of_ones_own_replace_the_layout() -> None:
+    spec = read(arrays=(ARRAY, ARRAY | {"centre_m": (0.0, 3.0), "direction_deg": 90.0}))
+    assert RoomSpec().microphones_m().shape == (2, 4, 2)
+    assert_allclose(spec.microphones_m(), [[(2.9, 0), (3.1, 0)], [(0, 2.9), (0, 3.1)]], atol=1e-9)
+
+
+def test_a_folder_may_hold_any_genre() -> None:
+    assert read(music="/music", genres=("rock",), held_out="polka").genres == ("rock",)
+
+
+def test_a_spec_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        RoomSpec().train = 3
+
+
+def test_music_is_the_band_or_a_folder() -> None:
+    assert RoomSpec().music_folder() is None
+    assert read(music="/music").music_folder() == Path("/music")
+
+
+OTHER: dict[str, object] = {
+    "layout": "kinect_opposite_walls",
+    "arrays": (ARRAY,),
+    "size_m": (6.0, 5.0),
+    "raster_m": 0.1,
+    "min_distance_m": 1.5,
+    "clearance_m": 0.4,
+    "sources": 1,
+    "train": 99_999,
+    "validate": 4_999,
+    "tests": ["S0"],
+    "music": "/music",
+    "genres": ("classical",),
+    "held_out": "funk",
+    "excerpt_s": 5.0,
+    "excerpts": 199,
+    "gate": 0.03,
+    "level_db": (-20.0, -1.0),
+    "seed": 1,
+}
+
+
+def test_every_field_has_another_value_to_test_the_fingerprint_with() -> None:
+    fields = {field.alias or name for name, field in RoomSpec.model_fields.items()}
+    assert fields - set(OTHER) == {"kind"}, "a new field needs a value in OTHER"
+
+
+def test_every_field_is_part_of_the_fingerprint() -> None:
+    prints = {RoomSpec().fingerprint(), *(read(**{name: value}).fingerprint() for name, value in OTHER.items())}
+    assert len(prints) == 1 + len(OTHER)
+
+
+@pytest.mark.parametrize("other", [{"samples": 4}, {"sources": 2}, {"genres": "held_out"}])
+def test_every_field_of_a_test_is_part_of_the_fingerprint(other: dict[str, object]) -> None:
+    assert read(tests={"S": {"samples": 3} | other}).fingerprint() != read(tests={"S": 3}).fingerprint()
+
+
+def test_the_fingerprint_does_not_depend_on_how_the_spec_was_written() -> None:
+    assert read(sources="1-2", tests=["S0"]).fingerprint() == read(sources=[1, 2], tests={"S0": 5000}).fingerprint()
+
+
+def test_where_the_music_lies_does_not_matter_but_what_it_is_does() -> None:
+    files = {"funk/a.wav": "1f", "jazz/b.wav": "2e"}
+    here, there = read(music="/here"), read(music="there")
+    assert here.fingerprint(files) == there.fingerprint(dict(reversed(files.items())))
+    assert here.fingerprint(files) != here.fingerprint(files | {"jazz/b.wav": "2d"})
+    assert here.fingerprint(files) != here.fingerprint({"funk/c.wav": "1f", "jazz/b.wav": "2e"})
+    assert here.fingerprint(files) != here.fingerprint({"funk/a.wav": "1f"})
+
+
+def test_a_spec_survives_being_written_as_json() -> None:
+    spec = read(train=50, tests=["S0"], arrays=(ARRAY,), genres=("funk",))
+    again = RoomSpec.model_validate_json(spec.model_dump_json(by_alias=True))
+    assert again == spec
+    assert again.fingerprint() == spec.fingerprint()
+    assert np.array_equal(again.microphones_m(), spec.microphones_m())

@@ -1,0 +1,45 @@
+"""The annotations are not decoration: while tests run, each call is held to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+import datasets
+from datasets import geometry
+from tests.conftest import CHECKED
+from trainables.localizer import features, grid
+
+
+def test_a_wrong_shape_is_rejected() -> None:
+    with pytest.raises(TypeCheckError, match="2560"):
+        features.stft_features(torch.zeros(2, 2, 4, 2559))
+
+
+def test_two_shapes_that_contradict_each_other_are_rejected() -> None:
+    square = grid.CellGrid(6, (0.0, 0.0), (1.0, 1.0))
+    with pytest.raises(TypeCheckError, match="batch slots 2"):
+        grid.tight_grid(square, torch.zeros(5, 2, 3))
+
+
+def test_a_wrong_precision_is_rejected_in_the_data_layer_too() -> None:
+    with pytest.raises(TypeCheckError, match="microphones_m"):
+        geometry.draw_positions(
+            np.random.default_rng(0),
+            1,
+            1,
+            size_m=(6, 6),
+            raster_m=0.05,
+            min_distance_m=2,
+            microphones_m=np.zeros((1, 2), np.float32),
+            clearance_m=0.1,
+        )
+
+
+def test_every_module_is_checked_but_the_two_that_cannot_be() -> None:
+    modules = {f"datasets.{path.stem}" for path in Path(datasets.__file__).parent.glob("*.py")} - {"datasets.__init__"}
+    assert modules - set(CHECKED) == {"datasets.spec", "datasets.library"}
