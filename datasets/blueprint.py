@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from datasets import library
+import numpy as np
+
+from datasets import geometry, library
+from datasets.errors import InputError
 from datasets.geometry import SAMPLES
 from datasets.library import Piece
 from datasets.spec import PROCEDURAL_GENRES, RoomSpec
@@ -40,12 +43,35 @@ def prepare(spec: RoomSpec, place: str) -> Source:
     Raises:
         InputError: If music is missing or unreadable.
     """
+    _require_room(spec)
     folder = spec.music_folder()
     if folder is None:
         return Source(spec, None, None, spec.fingerprint())
     pieces = library.scan(spec, place)
     sound_files = library.hashes(pieces, folder)
     return Source(spec, pieces, sound_files, spec.fingerprint(sound_files))
+
+
+def _require_room(spec: RoomSpec) -> None:
+    """Place the largest number of sources once, before anything is begun."""
+    try:
+        geometry.draw_positions(
+            np.random.default_rng(0),
+            1,
+            spec.max_sources(),
+            size_m=spec.size_m,
+            raster_m=spec.raster_m,
+            min_distance_m=spec.min_distance_m,
+            microphones_m=spec.microphones_m().reshape(-1, 2),
+            clearance_m=spec.clearance_m,
+        )
+    except ValueError as error:
+        raise InputError(
+            "dataset: size_m, raster_m, min_distance_m, clearance_m",
+            "the room must hold its sources",
+            value=str(error),
+            remedy="make the room larger, or the raster or the distances smaller",
+        ) from error
 
 
 @dataclass(frozen=True)

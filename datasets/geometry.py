@@ -76,6 +76,8 @@ def draw_positions(
         ValueError: If hardly any draw is accepted, so that the room cannot hold such scenes.
     """
     cells = np.asarray(raster_points(size_m, raster_m))
+    if cells.min() < 1:
+        raise ValueError(f"a raster of {raster_m} m has no point in a room of {size_m[0]} × {size_m[1]} m")
     accepted = np.empty((0, sources, 2))
     for _ in range(1000):
         drawn = (generator.integers(0, cells, (max(samples, 256), sources, 2)) + 0.5) * raster_m
@@ -85,4 +87,7 @@ def draw_positions(
         accepted = np.concatenate([accepted, drawn[keep]])
         if len(accepted) >= samples:
             return accepted[:samples]
-    raise ValueError(f"{sources} sources at least {min_distance_m} m apart do not fit into {size_m[0]} × {size_m[1]} m")
+    raise ValueError(
+        f"{sources} sources at least {min_distance_m} m apart do not fit into {size_m[0]} × {size_m[1]} m, "
+        f"{clearance_m} m from microphones"
+    )

@@ -43,6 +43,9 @@ Count = Annotated[int, Field(ge=1, le=4)]
 SourceRange = Annotated[tuple[Count, Count], BeforeValidator(_as_range)]
 
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+
+
 class ArraySpec(Frozen):
     """One linear microphone array."""
 
@@ -84,7 +87,7 @@ class RoomSpec(Frozen):
     sources: SourceRange = Field((1, 2), description="sources in a sample, equal shares")
     train: PositiveInt = Field(100_000, description="training samples")
     validate_: PositiveInt = Field(5_000, alias="validate", description="validation samples")
-    tests: dict[str, TestSpec] = Field(default_factory=lambda: dict(PAPER_TESTS), min_length=1)
+    tests: dict[FileName, TestSpec] = Field(default_factory=lambda: dict(PAPER_TESTS), min_length=1)
     music: str = Field(PROCEDURAL, description="`procedural`, or a folder with one sub-folder a genre")
     genres: tuple[str, ...] | None = Field(
         None, min_length=1, description="genres heard in training; all but `held_out` if absent"

@@ -21,8 +21,7 @@ from datasets import blueprint, build  # noqa: E402
 from datasets.shards import Dataset  # noqa: E402
 from datasets.spec import RoomSpec  # noqa: E402
 
-
-# Beside another busy process, a second thread waits more than it works: minutes instead of seconds.
+# Beside another busy process a second thread waits more than it works: minutes instead of seconds.
 torch.set_num_threads(1)
 
 

@@ -256,6 +256,15 @@ def test_music_that_never_passes_the_gate_is_refused(tmp_path: Path) -> None:
     assert "dataset.gate" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    "changes", [{"min_distance_m": 50.0}, {"clearance_m": 50.0}, {"size_m": (0.4, 0.4), "raster_m": 1.0}]
+)
+def test_a_room_that_cannot_hold_its_scenes_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="dataset") as caught:
+        made(tmp_path, **changes)
+    assert any(name in str(caught.value) for name in changes)
+
+
 def test_the_manifest_tells_what_the_data_is(built: Dataset) -> None:
     manifest = json.loads((built.folder / "manifest.json").read_text())
     assert manifest["fingerprint"] == built.fingerprint

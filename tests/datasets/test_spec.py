@@ -64,6 +64,12 @@ def test_a_list_of_tests_that_holds_more_than_names_is_refused(tests: object) ->
         read(tests=tests)
 
 
+@pytest.mark.parametrize("name", ["a/b", "../S0", "a\0b"], ids=repr)
+def test_a_set_whose_name_is_no_file_name_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="tests"):
+        read(tests={name: 5})
+
+
 def test_an_unknown_test_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ValidationError, match="tests names 'S9'; the paper's test sets are S0, S1, S2"):
         read(tests=["S0", "S9"])

@@ -189,6 +189,8 @@ CASES = [
     Case(
         "a genre the band does not play", ("dataset", "classical, funk, jazz"), None, ("--set", "dataset.held_out=rock")
     ),
+    Case("a room too small", ("dataset", "min_distance_m", "larger"), None, ("--set", "dataset.min_distance_m=7")),
+    Case("a test set named like a path", ("dataset.tests", "pattern"), None, ("--set", "dataset.tests={a/b: 4}")),
     Case("sources reversed", ("dataset", "reversed"), sub("sources: 1-2", "sources: 2-1")),
     Case(
         "an unknown test set",

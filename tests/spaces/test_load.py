@@ -49,7 +49,9 @@ def test_every_space_loads_with_and_without_a_gpu(path: Path, has_gpu: bool) -> 
 def test_the_full_profile_starts_from_the_papers_values(path: Path) -> None:
     space = load(path, has_gpu=True)
     values = dict(space.fixed) | dict(space.baseline)
-    papers = flattened(LocalizerConfig.model_validate({"representation": values.get("representation", "hm")}).model_dump())
+    papers = flattened(
+        LocalizerConfig.model_validate({"representation": values.get("representation", "hm")}).model_dump()
+    )
     assert all(papers[name] == value for name, value in values.items())
     assert (space.dataset.train, space.dataset.validate_, space.budget.epochs) == (100_000, 5_000, 200)
 
@@ -73,8 +75,15 @@ def test_a_null_in_a_profile_removes_a_dimension_and_a_range_is_replaced_whole(t
 
 
 def test_overrides_change_keys_of_the_file_and_fix_fields(tmp_path: Path) -> None:
-    path = write(tmp_path, search={"optimizer.lr": {"log_uniform": [1e-4, 1e-2]}, "network.leak": {"choice": [0.0, 0.01]}})
-    changes = ["budget.trials=9", "dataset.level_db=[-6, 0]", "optimizer.lr=3e-3", "search.network.merge={choice: [concat, sum]}"]
+    path = write(
+        tmp_path, search={"optimizer.lr": {"log_uniform": [1e-4, 1e-2]}, "network.leak": {"choice": [0.0, 0.01]}}
+    )
+    changes = [
+        "budget.trials=9",
+        "dataset.level_db=[-6, 0]",
+        "optimizer.lr=3e-3",
+        "search.network.merge={choice: [concat, sum]}",
+    ]
     space = load(path, has_gpu=False, overrides=changes)
     assert space.budget.trials == 9
     assert space.dataset.level_db == (-6, 0)

@@ -190,5 +190,5 @@ def _fill_retrieval(
     if given.get("peaks") is False and representation == "tg" and "threshold" not in given:
         values["threshold"] = 0.6
     target = data.get("target", {})
-    sigma = target.get("sigma_m") if isinstance(target, dict) else None
+    sigma = target.get("sigma_m") if isinstance(target, dict) else getattr(target, "sigma_m", None)
     values.setdefault("smoothing_m", Target().sigma_m if sigma is None else sigma)
