@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TextIO
 
 from search.records import Epoch, Trial, ranking
-from search.stopping import expected_epochs
+from search.stopping import expected_epochs, rungs
 from spaces.schema import Space
 
 _EVERY_S: Final = 20.0
@@ -123,10 +123,14 @@ class SearchProgress:
         typical = (sum(ended) + _PRIOR_TRIALS * expected) / (len(ended) + _PRIOR_TRIALS)
         running = [t for t in self.trials.values() if t.outcome == "running"]
         waiting = max(0, self._space.budget.trials - len(self.trials))
-        epochs = waiting * typical + sum(
-            full - len(t.epochs) if t.is_baseline else max(1.0, typical - len(t.epochs)) for t in running
-        )
+        epochs = waiting * typical + sum(self._to_next_decision(trial) for trial in running)
         return epochs * self._worked / self._epochs / self._at_once
+
+    def _to_next_decision(self, trial: Trial) -> int:
+        """Epochs a running trial will take at least: to its next rung, the baseline to its end."""
+        full = self._space.budget.epochs
+        steps = [full] if trial.is_baseline else [*rungs(self._space.stopping, full), full]
+        return min((step for step in steps if step > len(trial.epochs)), default=full) - len(trial.epochs)
 
     def _clock(self) -> str:
         return f"{clock(self._now() - self._start):>7}"
@@ -165,7 +169,9 @@ def best_trials(trials: Sequence[Trial], space: Space, most: int = 5) -> str:
     shown = ranked[:most] + [trial for trial in ranked[most:] if trial.is_baseline]
     names = [name for name, _ in space.objectives]
     metrics = names + [
-        name for name in ("f1_1m", "rmse_1m") if name not in names and any(_has(t, name, space) for t in shown)
+        name
+        for name in ("f1_0.3m", "f1_1m", "rmse_1m")
+        if name not in names and any(_has(t, name, space) for t in shown)
     ]
     dimensions = [dimension.name for dimension in space.search]
     rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in dimensions]]]

@@ -13,15 +13,20 @@ Encoder = Literal["single", "array", "combined"]
 
 RESOLUTIONS_M: Final = (0.3, 1.0)
 
-METRICS: Final = tuple(
-    Metric(f"{name}_{resolution:g}m", "minimize" if name == "rmse" else "maximize", f"{meaning} at {resolution:g} m")
-    for resolution in RESOLUTIONS_M
-    for name, meaning in (
-        ("f1", "F1"),
-        ("precision", "precision"),
-        ("recall", "recall"),
-        ("rmse", "RMSE of the matched, m,"),
-    )
+METRICS: Final = (
+    Metric("f1_mean", "maximize", "mean of F1 at 0.3 m and at 1 m, so that neither is bought with the other"),
+    *(
+        Metric(
+            f"{name}_{resolution:g}m", "minimize" if name == "rmse" else "maximize", f"{meaning} at {resolution:g} m"
+        )
+        for resolution in RESOLUTIONS_M
+        for name, meaning in (
+            ("f1", "F1"),
+            ("precision", "precision"),
+            ("recall", "recall"),
+            ("rmse", "RMSE of the matched, m,"),
+        )
+    ),
 )
 
 INNER: Final = (

@@ -163,7 +163,8 @@ class Localizer(Trainable):
             for resolution in RESOLUTIONS_M
             for name, value in summaries[*group, resolution][place].items()
         }
-        return report | {"loss": loss}
+        mean = sum(report[f"f1_{resolution:g}m"] for resolution in RESOLUTIONS_M) / len(RESOLUTIONS_M)
+        return {"f1_mean": mean} | report | {"loss": loss}
 
     def _complete(self, settings: Settings) -> dict[str, float]:
         own = self.config.retrieval
