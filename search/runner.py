@@ -31,9 +31,8 @@ from ray.tune.search import Searcher
 from search.records import Epoch, Outcome, Trial
 from search.scoring import score_tests
 from search.study import Study
-from search.trial import Job, TrialRun
+from search.trial import Attempt, Job
 from spaces.schema import Resources
-from trainables.contract import DivergedError
 
 _RETRIES: Final = 2
 _FAILED: Final = "failed"
@@ -197,7 +196,7 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
 
 
 class _TuneTrial(tune.Trainable):  # type: ignore[misc]
-    """Tune's shell around a `TrialRun`. Actors are reused; every trial builds its run anew."""
+    """Tune's shell around an `Attempt`. Actors are reused; every trial gets a new one."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
         self._job = job
@@ -205,19 +204,17 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(max(1, int(job.space.resources.cpu)))
         self.reset_config(config)
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:  # noqa: ARG002
-        self._run: TrialRun | None = None
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._attempt = Attempt(
+            self._job, new_config["number"], new_config["parameters"], new_config["recorded"], device()
+        )
         return True
 
     def step(self) -> dict[str, Any]:
-        if self._run is None:  # built here, since an error in a setup would not count as the trial's
-            config = self.config
-            self._run = TrialRun(self._job, config["number"], config["parameters"], config["recorded"], device())
-        try:
-            epoch = self._run.next_epoch()
-        except DivergedError as diverged:
-            return {_FAILED: str(diverged)}
-        return {"epoch": epoch.epoch, "result": epoch}  # an object, since Tune takes mappings apart
+        result = self._attempt.next_epoch()
+        if isinstance(result, str):
+            return {_FAILED: result}
+        return {"epoch": result.epoch, "result": result}  # an object, since Tune takes mappings apart
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a run keeps its own checkpoints, where a later launch finds them."""

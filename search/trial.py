@@ -6,9 +6,11 @@ checkpoint lies goes on from it, and first repeats the results that the study ha
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 
 import torch
 
-from datasets.atomic import replacing
+from datasets.atomic import replacing, write_text
 from datasets.shards import open_dataset
 from search import choose
 from search.folder import SearchFolder
@@ -66,6 +68,30 @@ def load(path: Path, device: str = "cpu") -> dict[str, Any]:
     """Read a checkpoint; only tensors and plain values, so that a file from elsewhere cannot run code."""
     content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     return content
+
+
+class Attempt:
+    """A trial as something that may go wrong: builds it at the first epoch, and answers with a reason instead of raising.
+
+    What raises once raises again, so it fails the trial at once; a process that dies is another matter, and is restarted.
+    """
+
+    def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, device: str) -> None:
+        self._error = job.folder.trial(number) / "error.txt"
+        self._build = functools.partial(TrialRun, job, number, parameters, recorded, device)
+        self._run: TrialRun | None = None
+
+    def next_epoch(self) -> Epoch | str:
+        """The next result, or why there is none."""
+        try:
+            self._run = self._run or self._build()
+            return self._run.next_epoch()
+        except DivergedError as diverged:
+            return str(diverged)
+        except Exception as error:  # noqa: BLE001  # whatever a trainable raises
+            self._error.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self._error, traceback.format_exc())
+            return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {self._error})"
 
 
 class TrialRun:

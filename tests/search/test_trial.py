@@ -10,7 +10,7 @@ import torch
 from datasets.shards import Dataset
 from search.folder import SearchFolder
 from search.scoring import score_tests
-from search.trial import Job, TrialRun, load, settings_of
+from search.trial import Attempt, Job, TrialRun, load, settings_of
 from spaces.schema import Budget, Value
 from tests.search.support import space
 from trainables.contract import DivergedError
@@ -86,3 +86,31 @@ def test_divergence_is_raised_and_leaves_the_last_good_checkpoint(job: Job) -> N
     with pytest.raises(DivergedError, match="loss"):
         trial.next_epoch()
     assert job.folder.checkpoint(0).read_bytes() == before
+
+
+def test_what_a_trainable_raises_becomes_the_reason_with_the_traceback_in_a_file(job: Job) -> None:
+    broken = PARAMETERS | {"optimizer.batch_size": 1}  # no Config allows it
+    reason = Attempt(job, 0, broken, 0, "cpu").next_epoch()
+    assert isinstance(reason, str)
+    assert reason.startswith("ValidationError: ")
+    error = job.folder.trial(0) / "error.txt"
+    assert str(error) in reason
+    assert "Traceback" in error.read_text()
+
+
+def test_an_attempt_builds_once_and_goes_on(job: Job) -> None:
+    attempt = Attempt(job, 0, PARAMETERS, 0, "cpu")
+    results = [attempt.next_epoch(), attempt.next_epoch()]
+    assert [result.epoch for result in results if not isinstance(result, str)] == [1, 2]
+
+
+def test_divergence_is_a_reason_without_a_traceback(job: Job) -> None:
+    attempt = Attempt(job, 0, PARAMETERS, 0, "cpu")
+    attempt.next_epoch()
+    assert attempt._run is not None
+    with torch.no_grad():
+        next(iter(attempt._run._trainable.network.parameters())).fill_(float("nan"))  # type: ignore[attr-defined]
+    reason = attempt.next_epoch()
+    assert isinstance(reason, str)
+    assert "loss" in reason
+    assert not (job.folder.trial(0) / "error.txt").exists()
