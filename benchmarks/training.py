@@ -18,7 +18,7 @@ from trainables.localizer.features import BINS, FRAMES
 from trainables.localizer.network import LocalizerNetwork
 from trainables.localizer.trainable import build_optimizer, use_bf16
 
-_SECONDS = 4.0
+_SECONDS = 3.0
 _ROUNDS = 5
 
 LAPTOP = {"width": 32, "tail_width": 16, "decoder_width": 128, "strides": "early", "encoder_norm": True}
