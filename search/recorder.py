@@ -29,7 +29,7 @@ class Recorder:
         """Open the trial's run."""
         name = "baseline" if trial.is_baseline else f"trial {trial.number}"
         tags = self._tags | {"trial": str(trial.number), "role": "baseline" if trial.is_baseline else "trial"}
-        parameters = dict(self._job.space.fixed) | dict(trial.parameters)
+        parameters = self._job.space.values(trial.parameters)
         run_id = self._tracker.open(trial.run_id, name, parameters, tags, parent=self._study.parent_run_id())
         self._study.set_run_id(trial.number, run_id)
         self._screen.started(trial)

@@ -21,6 +21,7 @@ from search.folder import SearchFolder
 from search.plan import Plan
 from search.recorder import Recorder
 from search.records import Epoch, Outcome
+from search.scoring import score_tests
 from search.study import Study
 from search.terminal import DataProgress, Line, SearchProgress
 from search.tracking import Store, Tracker
@@ -112,15 +113,15 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
     tracker = Tracker(store, space.name)
     try:
         _open_search(tracker, study, plan)
+        _settle(study, space.budget.epochs)  # first, so that the runs of what it ends are reconciled too
         tracker.reconcile(study)
-        _settle(study, space.budget.epochs)
         if study.unfinished():
             line.say("starting Ray")
             with runner.cluster(space.resources) as at_once:
                 _search(job, study, tracker, line, at_once, plan)
                 finish.conclude(study, job, tracker, line, runner.score)
         else:
-            finish.conclude(study, job, tracker, line, lambda job, numbers: {n: _score_here(job, n) for n in numbers})
+            finish.conclude(study, job, tracker, line, _score_here)
         _close_search(tracker, study, "FINISHED")
     except BaseException:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -134,10 +135,9 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
     return 0
 
 
-def _score_here(job: Job, number: int) -> dict[str, dict[str, float]]:
-    from search.scoring import score_tests
-
-    return score_tests(job, number, runner.device())
+def _score_here(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+    """Score in this process: where no trial is left to run, Ray is not worth starting."""
+    return {number: score_tests(job, number, runner.device()) for number in numbers}
 
 
 def _search(job: Job, study: Study, tracker: Tracker, line: Line, at_once: int, plan: Plan) -> None:

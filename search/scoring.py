@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from datasets.shards import open_dataset
-from search.trial import Job, load
-from trainables import registry
+from search.trial import Job, build, load
 from trainables.contract import Trainable
 
 
 def load_model(job: Job, number: int, device: str) -> tuple[Trainable, dict[str, float]]:
     """Load a trial's kept weights, and the setting they were best with."""
     content = load(job.folder.model(number), device)
-    kind = registry.load(content["trainable"], "trainable")
-    config = kind.Config.model_validate(content["config"])
-    data = open_dataset(job.dataset)
-    model = kind(config, data, device=device, seed=job.space.seed, epochs=job.space.budget.epochs)
+    model = build(job, content["config"], device)
     model.load_weights(content["weights"])
     return model, content["setting"]
 

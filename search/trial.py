@@ -49,10 +49,10 @@ def settings_of(space: Space) -> list[dict[str, float]]:
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*space.inner.values())]
 
 
-def build(job: Job, parameters: Mapping[str, Value], device: str) -> Trainable:
-    """Build a trial's trainable, untrained."""
+def build(job: Job, config_values: Mapping[str, Any], device: str) -> Trainable:
+    """Build the job's trainable, untrained, from nested values of its Config."""
     trainable = registry.load(job.space.trainable, "trainable")
-    config = trainable.Config.model_validate(nested(dict(job.space.fixed) | dict(parameters)))
+    config = trainable.Config.model_validate(config_values)
     data = open_dataset(job.dataset)
     return trainable(config, data, device=device, seed=job.space.seed, epochs=job.space.budget.epochs)
 
@@ -108,9 +108,9 @@ class TrialRun:
     def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, device: str) -> None:
         self._job = job
         self._number = number
-        self._parameters = parameters
+        self._config_values = nested(job.space.values(parameters))
         self._reported = recorded
-        self._trainable = build(job, parameters, device)
+        self._trainable = build(job, self._config_values, device)
         self._settings = settings_of(job.space)
         self._epochs: list[Epoch] = []
         checkpoint = job.folder.checkpoint(number)
@@ -146,7 +146,7 @@ class TrialRun:
         if best == len(self._epochs) - 1:
             model = {
                 "trainable": self._job.space.trainable,
-                "config": nested(dict(self._job.space.fixed) | dict(self._parameters)),
+                "config": self._config_values,
                 "weights": self._trainable.weights(),
                 "setting": self._epochs[best].setting,
                 "epoch": best + 1,

@@ -114,6 +114,10 @@ class Space:
     seed: int
     profile: str | None
 
+    def values(self, parameters: Mapping[str, Value]) -> dict[str, Value]:
+        """The Config fields of a trial: what is fixed for all, and what was proposed for it; by dotted name."""
+        return dict(self.fixed) | dict(parameters)
+
     def identity(self) -> dict[str, Any]:
         """What has to stay the same for a search to be resumed; the budget and the resources may change."""
         return {
