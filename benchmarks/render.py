@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from benchmarks.measure import paired, write
-from datasets import geometry, reference, render
+from datasets import geometry, machine, reference, render
 from datasets.spec import RoomSpec
-from search import machine
 
 _SCENES = 3200
 _SCENES_OF_REFERENCE = 160

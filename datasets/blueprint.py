@@ -1,19 +1,78 @@
-"""What is to be built: the checked sound files, the fingerprint and the shards. Needs no torch, so mistakes show at once."""
+"""What is to be built: the checked sound files, and the parts with their shards. Needs no torch, so mistakes show at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from datasets import geometry, library
+from datasets import echo, geometry, library
 from datasets.errors import InputError
-from datasets.geometry import SAMPLES
+from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
 from datasets.library import Piece
-from datasets.spec import PROCEDURAL_GENRES, RoomSpec
+from datasets.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, sources_of
+
+SIMULATOR_VERSION: Final = 2
+"""Raised whenever the same spec would render to other samples; part of every fingerprint."""
 
 SHARD_SAMPLES: Final = 1_000
+EXCERPTS: Final = 25
+"""Excerpts of music in a shard."""
+
+Kind = Literal["music", "responses", "split"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard to be made; its content depends on the part and the number alone."""
+
+    part: str
+    number: int
+    samples: int
+
+    @property
+    def name(self) -> str:
+        """File name, relative to the store."""
+        return f"{self.part}/{self.number:05d}.arrow"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of shards, named after its content.
+
+    Attributes:
+        kind: Excerpts of music, impulse responses of rooms that echo, or samples of a split, made from these.
+        folder: Name of the part and its fingerprint, e.g. `train-0123456789abcdef`.
+        identity: All that its content depends on, sound files apart.
+        samples: How many rows: excerpts, places or samples.
+        split: The split it is, if it is one.
+        acoustics: Rooms of the split or of the responses, if they echo.
+        responses: Folder of the part with the split's impulse responses, if it needs any.
+    """
+
+    kind: Kind
+    folder: str
+    identity: dict[str, Any]
+    samples: int
+    split: str | None = None
+    acoustics: Acoustics | None = None
+    responses: str | None = None
+
+    def shards(self) -> tuple[Shard, ...]:
+        """All its shards: stretches of samples, or blocks of places that do not cross rooms."""
+        if self.kind == "responses" and self.acoustics is not None:
+            sizes = _cut(self.acoustics.positions, echo.BLOCK) * self.acoustics.rooms
+        else:
+            sizes = _cut(self.samples, EXCERPTS if self.kind == "music" else SHARD_SAMPLES)
+        return tuple(Shard(self.folder, number, size) for number, size in enumerate(sizes))
+
+
+def _cut(whole: int, size: int) -> list[int]:
+    return [min(size, whole - first) for first in range(0, whole, size)]
 
 
 @dataclass(frozen=True)
@@ -22,18 +81,62 @@ class Source:
 
     Attributes:
         spec: What to make.
-        pieces: The sound files, or None for the procedural band.
         sound_files: SHA-256 of each by relative path, or None.
-        fingerprint: Identity of the result.
+        microphones_m: Shape (arrays, microphones, 2).
+        pieces: The music's files, or None for the procedural band.
     """
 
-    spec: RoomSpec
-    pieces: tuple[Piece, ...] | None
+    spec: LocalizerSpec
     sound_files: dict[str, str] | None
-    fingerprint: str
+    microphones_m: NDArray[np.float64] = field(compare=False)
+    pieces: tuple[Piece, ...] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the whole."""
+        return _digest([part.folder for part in self.parts()])
+
+    def with_spec(self, spec: LocalizerSpec) -> Source:
+        """The same sound files for another spec; what it says of music must be the same."""
+        return replace(self, spec=spec)
+
+    def parts(self) -> tuple[Part, ...]:
+        """Every part: music and impulse responses first, since splits are made from them."""
+        splits = [self._split(name) for name in self.spec.splits()]
+        responses = {part.folder: part for _, part in splits if part is not None}
+        return (*self._music(), *responses.values(), *(split for split, _ in splits))
+
+    def _music(self) -> tuple[Part, ...]:
+        if not isinstance(self.spec, MusicSpec):
+            return ()
+        identity = self.spec.model_dump(mode="json", include={"genres", "held_out", "excerpt_s", "excerpts", "seed"})
+        folder = f"music-{_digest([identity, self.sound_files])}"
+        return (Part("music", folder, identity, len(library.excerpts(self.spec, self.pieces))),)
+
+    def _split(self, name: str) -> tuple[Part, Part | None]:
+        split = self.spec.splits()[name]
+        identity = self.spec.identity(name)
+        acoustics = split.acoustics if split.acoustics is not None and split.acoustics.echoes else None
+        needed = None
+        if isinstance(self.spec, RoomSpec) and acoustics is not None:
+            role = echo.role_of(name)
+            geometric = ("layout", "arrays", "size_m", "raster_m", "clearance_m", "seed")
+            made_from = {key: identity[key] for key in geometric} | {"role": role, **acoustics.model_dump(mode="json")}
+            folder = f"responses-{_digest(made_from)}"
+            needed = Part("responses", folder, made_from, acoustics.rooms * acoustics.positions, acoustics=acoustics)
+        folder = f"{name}-{_digest([identity, self.sound_files])}"
+        part = Part(
+            "split", folder, identity, split.samples, name, acoustics, None if needed is None else needed.folder
+        )
+        return part, needed
 
 
-def prepare(spec: RoomSpec, place: str) -> Source:
+def _digest(content: Any) -> str:
+    text = json.dumps([SIMULATOR_VERSION, content], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def prepare(spec: LocalizerSpec, place: str) -> Source:
     """Check and hash the sound files of a spec.
 
     Args:
@@ -41,19 +144,23 @@ def prepare(spec: RoomSpec, place: str) -> Source:
         place: Where the music was named, for errors.
 
     Raises:
-        InputError: If music is missing or unreadable.
+        InputError: If music is missing or unreadable, or a room cannot be.
     """
-    _require_room(spec)
-    folder = spec.music_folder()
-    if folder is None:
-        return Source(spec, None, None, spec.fingerprint())
-    pieces = library.scan(spec, place)
-    sound_files = library.hashes(pieces, folder)
-    return Source(spec, pieces, sound_files, spec.fingerprint(sound_files))
+    require_rooms(spec)
+    if isinstance(spec, MusicSpec) and (folder := spec.music_folder()) is not None:
+        pieces = library.scan(spec, place)
+        return Source(spec, library.hashes(pieces, folder), spec.microphones_m(), pieces)
+    return Source(spec, None, spec.microphones_m())
 
 
-def _require_room(spec: RoomSpec) -> None:
-    """Place the largest number of sources once, before anything is begun."""
+def require_rooms(spec: LocalizerSpec) -> None:
+    """Place the largest number of sources once, and draw every room, before anything is begun.
+
+    Raises:
+        InputError: If a simulated room cannot be.
+    """
+    if not isinstance(spec, RoomSpec):
+        return
     try:
         geometry.draw_positions(
             np.random.default_rng(0),
@@ -72,45 +179,24 @@ def _require_room(spec: RoomSpec) -> None:
             value=str(error),
             remedy="make the room larger, or the raster or the distances smaller",
         ) from error
+    for name, split in spec.splits().items():
+        if split.acoustics is not None and split.acoustics.echoes:
+            for number in range(split.acoustics.rooms):
+                echo.draw_room(spec, split.acoustics, echo.role_of(name), number)
+            echo.draw_places(spec, split.acoustics, echo.role_of(name), 0)
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One shard to be made; its content depends on the spec, the split and the number alone."""
-
-    split: str
-    number: int
-    samples: int
-
-    @property
-    def name(self) -> str:
-        """File name."""
-        return f"{self.split}-{self.number:05d}.arrow"
+def bytes_of(source: Source) -> dict[str, int]:
+    """Size of every part on disk by folder; exact to a percent, but for impulse responses."""
+    return {part.folder: part.samples * _row_bytes(source, part) for part in source.parts()}
 
 
-def shards_of(spec: RoomSpec) -> tuple[Shard, ...]:
-    """Cut every split into shards."""
-    return tuple(
-        Shard(name, number, min(SHARD_SAMPLES, split.samples - number * SHARD_SAMPLES))
-        for name, split in spec.splits().items()
-        for number in range(-(-split.samples // SHARD_SAMPLES))
-    )
-
-
-def bytes_of(spec: RoomSpec) -> int:
-    """Size on disk, to a percent."""
-    arrays, microphones, _ = spec.microphones_m().shape
-    apiece = int(arrays * microphones) * SAMPLES * 2 + spec.max_sources() * 8 + 5
-    return apiece * sum(split.samples for split in spec.splits().values())
-
-
-def excerpts_of(source: Source) -> int:
-    """How many excerpts are cut or played for a dataset."""
-    spec = source.spec
-    if source.pieces is None:
-        return spec.excerpts * len(PROCEDURAL_GENRES)
-    genres = {piece.genre for piece in source.pieces}
-    held: dict[str, int] = {
-        g: sum(piece.excerpts(spec.excerpt_s) for piece in source.pieces if piece.genre == g) for g in genres
-    }
-    return sum(min(spec.excerpts, count) for count in held.values())
+def _row_bytes(source: Source, part: Part) -> int:
+    arrays, microphones, _ = source.microphones_m.shape
+    channels = int(arrays * microphones)
+    if part.split is not None:
+        return channels * SAMPLES * 2 + sources_of(source.spec.splits()[part.split])[1] * 8 + 5
+    if part.kind == "music":
+        return int(part.identity["excerpt_s"] * SAMPLE_RATE_HZ) * 4
+    longest_s = part.acoustics.rt60_s[1] if part.acoustics is not None and part.acoustics.rt60_s is not None else 0.5
+    return channels * int(1.5 * longest_s * SAMPLE_RATE_HZ + 500) * 4

@@ -1,133 +1,282 @@
-"""Build a dataset once: content-addressed by its fingerprint, shard by shard, each a function of spec, split and number alone."""
+"""Build a dataset once: content-addressed folders, shard by shard, each a function of its part and number alone."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
-from datasets import library, render, scenes
-from datasets.atomic import write_text
-from datasets.blueprint import Shard, Source, shards_of
+from datasets import library, makers
+from datasets.blueprint import Kind, Part, Shard, Source
+from datasets.echo import Pool
 from datasets.errors import InputError
 from datasets.library import Music
-from datasets.shards import MANIFEST, Batch, Dataset, ShardEntry, checksum, holds, open_dataset, write_shard
-from datasets.spec import RoomSpec, TestSpec
+from datasets.manifest import MANIFEST, Manifest, ShardEntry, missing
+from datasets.shards import Dataset, columns_of, encode, read_columns
+from datasets.spec import LocalizerSpec, MusicSpec, RoomSpec
+from datasets.store import Store
 
-_CHUNK: Final = 32
-"""Samples rendered at once; small enough for the spectra to stay in a core's cache."""
+_CALLED: Final[dict[Kind, str]] = {"music": "excerpts", "responses": "places", "split": "samples"}
+_VERSIONS: Final = ("torch", "numpy", "scipy", "pyroomacoustics")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and the total."""
 
-
-def find(root: Path, fingerprint: str) -> Dataset | None:
-    """A finished dataset with all its shards in place, if there is one under `root`."""
-    folder = root / fingerprint
-    if not (folder / MANIFEST).is_file():
-        return None
-    dataset = open_dataset(folder)
-    return None if dataset.incomplete() else dataset
+Make = Callable[[Shard], ShardEntry]
+Over = Callable[[Callable[[], Make], Sequence[Shard]], Iterator[ShardEntry]]
+"""Makes shards, in any order and place: given how to get a `Make` in whichever process it runs."""
 
 
-def build(source: Source, root: Path, progress: Progress) -> Dataset:
-    """Return the dataset of a spec, making what is missing of it.
+def here(factory: Callable[[], Make], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
+    """Make shards in this process, one after the other."""
+    make = factory()
+    for shard in shards:
+        yield make(shard)
+
+
+def find(source: Source, store: Store) -> Dataset | None:
+    """The finished dataset of a source, if all its shards are in a local store."""
+    manifests = {}
+    for part in source.parts():
+        manifest = Manifest.read(store, part.folder)
+        if manifest is None or manifest.incomplete(store):
+            return None
+        if part.split is not None:
+            manifests[part.split] = manifest
+    return Dataset(store, source.fingerprint, source.spec, source.microphones_m, manifests)
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Makes what is missing of datasets.
+
+    Attributes:
+        store: Where datasets lie.
+        progress: Told what goes on.
+        over: Who makes the shards.
+    """
+
+    store: Store
+    progress: Progress = lambda *_: None
+    over: Over = here
+
+    def build(self, source: Source, *, verify: bool = False) -> tuple[str, ...]:
+        """Make what is missing of a dataset.
+
+        Args:
+            source: From `blueprint.prepare`.
+            verify: Whether to read every byte of what is there.
+
+        Returns:
+            Names of shards that were there and had to be made again.
+
+        Raises:
+            InputError: If sound files cannot be decoded, a split has nothing to play, or the disk is full.
+        """
+        lacking = missing(source, self.store)
+        damaged: list[str] = []
+        todo: list[tuple[Part, dict[str, ShardEntry], list[Shard]]] = []
+        for part in source.parts():
+            if not verify and part not in lacking:
+                continue
+            manifest = Manifest.read(self.store, part.folder)
+            good, spoilt = self._good(part, manifest)
+            damaged += spoilt
+            todo.append((part, good, [shard for shard in part.shards() if shard.name not in good]))
+        for kind in ("music", "responses", "split"):
+            self._make(source, [work for work in todo if work[0].kind == kind])
+        for part, good, _ in todo:
+            self._finish(source, part, good)
+        return tuple(damaged)
+
+    def _good(self, part: Part, manifest: Manifest | None) -> tuple[dict[str, ShardEntry], list[str]]:
+        """Shards of a part that are there and whole, and those that are there and are not."""
+        known = {} if manifest is None else {shard.name: shard.sha256 for shard in manifest.shards}
+        good: dict[str, ShardEntry] = {}
+        spoilt = []
+        for shard in part.shards():
+            size = self.store.size(shard.name)
+            beside = self.store.read(_sidecar(shard))
+            expected = known.get(shard.name) or (None if beside is None else beside.split()[0].decode())
+            if size is None or expected is None:
+                spoilt += [shard.name] * (shard.name in known)
+                continue
+            if self.store.checksum(shard.name) == expected:
+                good[shard.name] = ShardEntry(shard.name, shard.samples, size, expected)
+            else:
+                spoilt.append(shard.name)
+        return good, spoilt
+
+    def _make(self, source: Source, work: list[tuple[Part, dict[str, ShardEntry], list[Shard]]]) -> None:
+        shards = [shard for _, _, missing in work for shard in missing]
+        if not shards:
+            return
+        what = _CALLED[work[0][0].kind]
+        total = sum(part.samples for part, _, _ in work)
+        done = total - sum(shard.samples for shard in shards)
+        folders = {part.folder: good for part, good, _ in work}
+        self.progress(what, done, total)
+        for entry in self.over(Workshop(source, self.store), shards):
+            folders[entry.name.partition("/")[0]][entry.name] = entry
+            done += entry.samples
+            self.progress(what, done, total)
+
+    def _finish(self, source: Source, part: Part, entries: dict[str, ShardEntry]) -> None:
+        manifest = Manifest(
+            part.folder,
+            part.identity,
+            None if part.kind == "responses" else source.sound_files,
+            {name: metadata.version(name) for name in _VERSIONS},
+            tuple(entries[shard.name] for shard in part.shards()),
+        )
+        self.store.write(f"{part.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
+
+
+def _sidecar(shard: Shard) -> str:
+    """A shard's checksum, in the form that `sha256sum --check` reads; written before the shard."""
+    return f"{shard.name}.sha256"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Everything a process needs to make shards: calling it sets up."""
+
+    source: Source
+    store: Store
+
+    def __call__(self) -> Make:
+        """A function that makes and writes one shard; it keeps the maker of the last part."""
+        current: dict[str, Any] = {}
+        parts = {part.folder: part for part in self.source.parts()}
+
+        def make(shard: Shard) -> ShardEntry:
+            if shard.part not in current:
+                current.clear()
+                current[shard.part] = self._maker(parts[shard.part])
+            made = current[shard.part].make(shard)
+            return self._write(shard, encode(made if isinstance(made, dict) else columns_of(made)))
+
+        return make
+
+    def _write(self, shard: Shard, content: Any) -> ShardEntry:
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.store.write(_sidecar(shard), f"{sha256}  {shard.name.partition('/')[2]}\n".encode())
+        self.store.write(shard.name, content)
+        return ShardEntry(shard.name, shard.samples, content.size, sha256)
+
+    def _maker(self, part: Part) -> Any:
+        spec = self.source.spec
+        if part.kind == "music" and isinstance(spec, MusicSpec):
+            return makers.ExcerptMaker(spec, self.source.pieces)
+        if not isinstance(spec, RoomSpec):
+            raise TypeError(f"nothing makes data of kind {spec.kind!r}")
+        if part.kind == "responses" and part.acoustics is not None:
+            return makers.ResponseMaker(spec, part, part.acoustics)
+        if part.responses is None:
+            return makers.free_field(spec, part, self._music(spec))
+        pool, responses = self._responses(part.responses)
+        return makers.by_responses(spec, part, self._music(spec), pool, responses)
+
+    def _read(self, kind: Kind, folder: str | None, names: Sequence[str]) -> Iterator[list[NDArray[Any]]]:
+        """Memory-map the columns of another part, shard by shard."""
+        part = next(p for p in self.source.parts() if p.kind == kind and folder in (None, p.folder))
+        for shard in part.shards():
+            yield read_columns(self.store.path(shard.name), names)
+
+    def _music(self, spec: MusicSpec) -> Music:
+        shards = list(self._read("music", None, ("wave", "level")))
+        waves = [wave for shard, _ in shards for wave in shard]
+        return library.assemble(
+            spec, library.excerpts(spec, self.source.pieces), waves, [float(v) for _, levels in shards for v in levels]
+        )
+
+    def _responses(self, folder: str) -> tuple[Pool, NDArray[np.float32]]:
+        """The impulse responses of all rooms; shorter ones end in silence."""
+        blocks = list(self._read("responses", folder, ("responses", "place", "room")))
+        taps = max(block[0].shape[-1] for block in blocks)
+        rooms = np.concatenate([block[2] for block in blocks])
+        responses = np.zeros((len(rooms), *blocks[0][0].shape[1:-1], taps), np.float32)
+        first = 0
+        for block, _, _ in blocks:
+            responses[first : first + len(block), ..., : block.shape[-1]] = block
+            first += len(block)
+        bounds = np.searchsorted(rooms, np.arange(rooms.max() + 2))
+        return Pool(np.concatenate([block[1] for block in blocks])[:, :2].astype(np.float64), bounds), responses
+
+
+def opened(source: Source, store: Store, cache: Path) -> Dataset:
+    """A finished dataset on this machine; what lies in a bucket is copied once.
 
     Args:
-        source: From `prepare`.
-        root: Folder of all datasets.
-        progress: Told what goes on.
+        source: What it was made from.
+        store: Where it lies.
+        cache: Local folder for what does not lie on this machine.
 
     Raises:
-        InputError: If music cannot be decoded, or leaves a split without an audible start.
+        InputError: If it is not there, or arrives damaged.
     """
-    existing = find(root, source.fingerprint)
-    if existing is not None:
-        return existing
-    folder = root / source.fingerprint
-    folder.mkdir(parents=True, exist_ok=True)
-    known = _known_checksums(folder)
-    music = library.gather(source.spec, source.pieces, lambda done, total: progress("music", done, total))
-    maker = ShardMaker(source.spec, music)
-    total = sum(split.samples for split in source.spec.splits().values())
-    entries: list[ShardEntry] = []
-    for shard in shards_of(source.spec):
-        path = folder / shard.name
-        sha256 = _checksum_if_good(path, shard, known.get(shard.name)) or write_shard(path, maker.make(shard))
-        entries.append(ShardEntry(shard.name, shard.split, shard.samples, path.stat().st_size, sha256))
-        progress("samples", sum(entry.samples for entry in entries), total)
-    manifest = {
-        "fingerprint": source.fingerprint,
-        "spec": source.spec.model_dump(mode="json", by_alias=True),
-        "sound_files": source.sound_files,
-        "versions": {"torch": torch.__version__, "numpy": np.__version__},
-        "shards": [asdict(entry) for entry in entries],
-    }
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
-    return open_dataset(folder)
-
-
-def _known_checksums(folder: Path) -> dict[str, str]:
-    """What the shards should be, if the dataset was once finished."""
-    if not (folder / MANIFEST).is_file():
-        return {}
-    return {shard.name: shard.sha256 for shard in open_dataset(folder).shards}
-
-
-def _checksum_if_good(path: Path, shard: Shard, expected: str | None) -> str | None:
-    """The checksum of a shard that an earlier build left, or None if it is missing, damaged or not whole."""
-    if not path.is_file() or not holds(path, shard.samples):
-        return None
-    found = checksum(path)
-    return found if expected in (None, found) else None
-
-
-class ShardMaker:
-    """Renders shards from music in memory."""
-
-    def __init__(self, spec: RoomSpec, music: Music) -> None:
-        self._spec = spec
-        self._music = music
-        self._microphones = spec.microphones_m()
-        self._window = render.window(spec.size_m, self._microphones)
-        self._starts = {
-            name: scenes.audible_starts(
-                music, music.of_split[name], heard=self._window.length, lead=self._window.lead, gate=spec.gate
-            )
-            for name in spec.splits()
-        }
-        for name, starts in self._starts.items():
-            if len(starts) == 0:
-                raise InputError(
-                    f"dataset.music, split {name!r}",
-                    "every split needs at least one audible passage",
-                    value=f"{len(music.of_split[name])} excerpts, gate {spec.gate}",
-                    remedy="add music, or lower dataset.gate",
-                )
-
-    def make(self, shard: Shard) -> Batch:
-        """Render one shard."""
-        split: TestSpec = self._spec.splits()[shard.split]
-        generator = np.random.default_rng([self._spec.seed, zlib.crc32(shard.split.encode()), shard.number])
-        drawn = scenes.draw(
-            generator, shard.samples, self._spec, split, self._starts[shard.split], self._spec.max_sources()
+    here = store if store.is_local else Store(str(cache))
+    if not store.is_local:
+        for part in source.parts():
+            if part.kind == "split" and (manifest := Manifest.read(store, part.folder)) is not None:
+                for shard in manifest.shards:
+                    store.fetch(shard.name, shard.sha256, here.path(shard.name))
+                here.write(f"{part.folder}/{MANIFEST}", store.read(f"{part.folder}/{MANIFEST}"))
+    found = find(source, here)
+    if found is None:
+        raise InputError(
+            f"{store.uri}: dataset {source.fingerprint}",
+            "the dataset must be there, with all its shards",
+            remedy="build it with  python -m datasets.generate",
         )
-        waves = torch.cat(list(self._render(drawn)))
-        return Batch(waves, torch.from_numpy(drawn.positions_m), torch.from_numpy(drawn.counts))
+    return found
 
-    def _render(self, drawn: scenes.Scenes) -> Iterator[torch.Tensor]:
-        microphones = torch.from_numpy(self._microphones)
-        heard = np.arange(self._window.length)
-        slots = int(drawn.counts.max())  # nobody plays in the slots beyond
-        for first in range(0, len(drawn.counts), _CHUNK):
-            rows = slice(first, first + _CHUNK)
-            places = np.nan_to_num(drawn.positions_m[rows, :slots], nan=self._spec.size_m[0] / 2)
-            played = self._music.waves[drawn.excerpts[rows, :slots, None], drawn.starts[rows, :slots, None] + heard]
-            sources = torch.from_numpy((played * drawn.gains[rows, :slots, None]).astype(np.float32))
-            yield render.free_field(sources, torch.from_numpy(places), microphones, self._window.lead)
+
+def build(source: Source, root: Path, progress: Progress = lambda *_: None) -> Dataset:
+    """Return the dataset of a source, made in this process where it is missing."""
+    store = Store(str(root))
+    Builder(store, progress).build(source)
+    return opened(source, store, root)
+
+
+def seconds(source: Source, workers: int) -> float:
+    """How long a dataset will take to build, from building a miniature of it right now."""
+    small = _miniature(source.spec)
+    began: dict[str, tuple[float, int]] = {}
+    spent: dict[str, tuple[float, int]] = {}
+
+    def mark(what: str, done: int, _total: int) -> None:
+        now = time.perf_counter()
+        first, _ = began.setdefault(what, (now, done))
+        spent[what] = (now - first, done)
+
+    with tempfile.TemporaryDirectory() as folder:
+        Builder(Store(folder), mark).build(source.with_spec(small))
+    total = 0.0
+    for kind, what in _CALLED.items():
+        rows = sum(part.samples for part in source.parts() if part.kind == kind)
+        if what in spent:
+            total += spent[what][0] / spent[what][1] * rows / workers
+    return total
+
+
+def _miniature(spec: LocalizerSpec) -> LocalizerSpec:
+    """Enough of a dataset to see what each part of it costs."""
+    small: dict[str, Any] = {"samples": 8}
+    if isinstance(spec, RoomSpec) and spec.acoustics is not None:
+        small["acoustics"] = spec.acoustics.model_copy(update={"rooms": 1, "positions": 8})
+    changed: dict[str, Any] = {
+        "train": spec.train.model_copy(update=small | {"samples": 500}),
+        "validate_": spec.validate_.model_copy(update=small),
+        "tests": {name: test.model_copy(update=small) for name, test in spec.tests.items()},
+    }
+    return spec.model_copy(update=changed | ({"excerpts": 8} if isinstance(spec, MusicSpec) else {}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 
 from datasets.errors import InputError
 from datasets.geometry import SAMPLE_RATE_HZ
-from datasets.spec import PROCEDURAL_GENRES, RoomSpec
+from datasets.spec import PROCEDURAL_GENRES, MusicSpec
 
 SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3")
 EXCERPT_RMS: Final = 0.1
 _SHARE_OF_A_SPLIT: Final = 0.1
-_SILENT_RMS: Final = 1e-4
-
-Progress = Callable[[int, int], None]
-"""Called with what is done and the total."""
+SILENT_RMS: Final = 1e-4
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,15 @@ class Music:
     """Excerpts in memory.
 
     Attributes:
-        waves: Shape (excerpts, samples), float32, 16 kHz, each with an RMS of 0.1.
+        waves: One an excerpt, shape (samples,), float32, 16 kHz, each with an RMS of 0.1.
         of_split: Rows of `waves` that a split may use; no row is in two.
     """
 
-    waves: NDArray[np.float32]
+    waves: tuple[NDArray[np.float32], ...]
     of_split: dict[str, NDArray[np.int64]]
 
 
-def scan(spec: RoomSpec, place: str) -> tuple[Piece, ...]:
+def scan(spec: MusicSpec, place: str) -> tuple[Piece, ...]:
     """Read the headers of all sound files a spec uses.
 
     Args:
@@ -136,7 +133,7 @@ def _reason(error: Exception) -> str:
     return str(error).rsplit(":", 1)[-1].strip()
 
 
-def _require_enough(pieces: list[Piece], genre: str, spec: RoomSpec, folder: Path) -> None:
+def _require_enough(pieces: list[Piece], genre: str, spec: MusicSpec, folder: Path) -> None:
     have = sum(piece.excerpts(spec.excerpt_s) for piece in pieces if piece.genre == genre)
     need = len(_splits_of(spec, held_out=genre == spec.held_out))
     if have < need:
@@ -157,49 +154,61 @@ def hashes(pieces: tuple[Piece, ...], folder: Path) -> dict[str, str]:
     return result
 
 
-def gather(spec: RoomSpec, pieces: tuple[Piece, ...] | None, progress: Progress) -> Music:
-    """Bring all excerpts of a spec into memory and hand each to one split.
+@dataclass(frozen=True)
+class Excerpt:
+    """A stretch of music to be cut or played; its number counts within its file, or within its genre of the band."""
+
+    genre: str
+    number: int
+    piece: Piece | None
+
+
+def excerpts(spec: MusicSpec, pieces: tuple[Piece, ...] | None) -> tuple[Excerpt, ...]:
+    """All excerpts of a spec: at most `spec.excerpts` a genre, drawn from all its files, or as many from the band.
 
     Args:
         spec: The dataset.
-        pieces: What `scan` found, or None to hear the procedural band.
-        progress: Told how many excerpts are done.
-
-    Raises:
-        InputError: If a file cannot be decoded or holds NaN.
+        pieces: What `scan` found, or None for the procedural band.
     """
-    # Imported here: the band's filters take a second to load, which a wrong space file should not wait for.
-    from datasets import procedural
-
     if pieces is None:
-        tasks = [(genre, number) for genre in PROCEDURAL_GENRES for number in range(spec.excerpts)]
-        genres = np.array([genre for genre, _ in tasks])
-        waves = []
-        for genre, number in tasks:
-            waves.append(procedural.play(genre, spec.seed * 1_000_003 + number, spec.excerpt_s))
-            progress(len(waves), len(tasks))
-    else:
-        chosen = _choose(spec, pieces)
-        waves = []
-        for piece, number in chosen:
-            waves.append(_decode(piece, number, spec.excerpt_s))
-            progress(len(waves), len(chosen))
-        genres = np.array([piece.genre for piece, _ in chosen])
-    stacked = np.stack(waves)
-    level = np.sqrt(np.mean(np.square(stacked, dtype=np.float64), axis=1))
-    audible = level > _SILENT_RMS
-    stacked = (stacked[audible] * (EXCERPT_RMS / level[audible, None])).astype(np.float32)
-    return Music(stacked, _assign(spec, genres[audible]))
-
-
-def _choose(spec: RoomSpec, pieces: tuple[Piece, ...]) -> list[tuple[Piece, int]]:
-    """At most `spec.excerpts` excerpts a genre, drawn from all files of the genre."""
-    chosen: list[tuple[Piece, int]] = []
+        return tuple(Excerpt(genre, number, None) for genre in PROCEDURAL_GENRES for number in range(spec.excerpts))
+    chosen: list[Excerpt] = []
     for genre in dict.fromkeys(piece.genre for piece in pieces):
-        everything = [(p, number) for p in pieces if p.genre == genre for number in range(p.excerpts(spec.excerpt_s))]
+        held = [(piece, piece.excerpts(spec.excerpt_s)) for piece in pieces if piece.genre == genre]
+        everything = [Excerpt(genre, number, piece) for piece, count in held for number in range(count)]
         order = np.random.default_rng([spec.seed, 1]).permutation(len(everything))[: spec.excerpts]
         chosen += [everything[index] for index in sorted(order)]
-    return chosen
+    return tuple(chosen)
+
+
+def hear(spec: MusicSpec, excerpt: Excerpt) -> tuple[NDArray[np.float32], float]:
+    """Cut or play one excerpt.
+
+    Returns:
+        Samples with an RMS of 0.1 (zeros if it is silent), and the RMS it had.
+
+    Raises:
+        InputError: If its file cannot be decoded or holds NaN.
+    """
+    if excerpt.piece is None:
+        # Imported here: the band's filters take a second to load, which a wrong space file should not wait for.
+        from datasets import procedural
+
+        wave = procedural.play(excerpt.genre, spec.seed * 1_000_003 + excerpt.number, spec.excerpt_s)
+    else:
+        wave = _decode(excerpt.piece, excerpt.number, spec.excerpt_s)
+    level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
+    gain = EXCERPT_RMS / level if level > SILENT_RMS else 0.0
+    return (wave * gain).astype(np.float32), level
+
+
+def assemble(
+    spec: MusicSpec, chosen: Sequence[Excerpt], waves: Sequence[NDArray[np.float32]], levels: Sequence[float]
+) -> Music:
+    """Leave out what is silent, and hand every other excerpt to one split."""
+    audible = [row for row, level in enumerate(levels) if level > SILENT_RMS]
+    genres = np.array([chosen[row].genre for row in audible])
+    return Music(tuple(waves[row] for row in audible), _assign(spec, genres))
 
 
 def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
@@ -232,13 +241,13 @@ def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
     return np.pad(resampled, (0, wanted - len(resampled))).astype(np.float32)
 
 
-def _splits_of(spec: RoomSpec, *, held_out: bool) -> list[str]:
+def _splits_of(spec: MusicSpec, *, held_out: bool) -> list[str]:
     """Splits that share a genre's excerpts; the first gets what the others leave."""
     tests = [name for name, test in spec.tests.items() if (test.genres == "held_out") == held_out]
     return tests if held_out else ["train", "validate", *tests]
 
 
-def _assign(spec: RoomSpec, genres: NDArray[np.str_]) -> dict[str, NDArray[np.int64]]:
+def _assign(spec: MusicSpec, genres: NDArray[np.str_]) -> dict[str, NDArray[np.int64]]:
     """Give every excerpt to one split, genre by genre; a tenth to each, the rest to the first."""
     rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in spec.splits()}
     generator = np.random.default_rng([spec.seed, 2])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyroomacoustics
 from numpy.typing import NDArray
 
+from datasets.echo import EchoRoom
 from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_S
 
 
@@ -34,3 +37,72 @@ def free_field(
     start = lead + pyroomacoustics.constants.get("frac_delay_length") // 2
     heard = room.mic_array.signals[:, start : start + SAMPLES]
     return np.asarray(heard).reshape(*microphones_m.shape[:2], SAMPLES)
+
+
+def impulse_responses(room: EchoRoom, places_m: NDArray[np.float64], *, decay_db: float = 70.0) -> NDArray[np.float32]:
+    """Impulse responses of a shoebox by the image source method, cut where no energy to speak of is left.
+
+    They keep the simulator's constant delay of 40 samples, so that nothing of the first arrival is lost, and its 10 Hz
+    high-pass, without which the sum of so many positive reflections drifts.
+
+    Args:
+        room: The shoebox.
+        places_m: Of the sources, in room coordinates, shape (places, 3).
+        decay_db: What is cut off has less than the whole response's energy, by so many dB.
+
+    Returns:
+        Shape (places, arrays, microphones, taps).
+    """
+    # Sound travels both ways alike; the images of the few microphones are fewer than those of the many places.
+    simulated = _shoebox(room, sources=room.microphones_m.reshape(-1, 3), microphones=places_m)
+    simulated.compute_rir()
+    taps = max(len(response) for row in simulated.rir for response in row)
+    full = np.zeros((len(places_m), room.microphones_m.size // 3, taps), np.float32)
+    for place, row in enumerate(simulated.rir):
+        for microphone, response in enumerate(row):
+            full[place, microphone, : len(response)] = response
+    left = np.cumsum(np.square(full[..., ::-1], dtype=np.float64), axis=-1)[..., ::-1]
+    kept = int((left > 10 ** (-decay_db / 10) * left[..., :1]).sum(-1).max())
+    return full[..., :kept].reshape(len(places_m), *room.microphones_m.shape[:2], kept)
+
+
+def simulate(
+    room: EchoRoom, sources: NDArray[np.float32], places_m: NDArray[np.float64], lead: int
+) -> NDArray[np.float64]:
+    """Simulate one sample in a shoebox, the way a pyroomacoustics user does.
+
+    Args:
+        room: The shoebox.
+        sources: Shape (sources, length).
+        places_m: In room coordinates, shape (sources, 3).
+        lead: First sample of the 160 ms that are kept.
+
+    Returns:
+        Shape (arrays, microphones, 2560).
+    """
+    simulated = _shoebox(room, sources=places_m, microphones=room.microphones_m.reshape(-1, 3), signals=sources)
+    simulated.simulate()
+    heard = simulated.mic_array.signals[:, lead : lead + SAMPLES]
+    return np.asarray(heard).reshape(*room.microphones_m.shape[:2], SAMPLES)
+
+
+def _shoebox(
+    room: EchoRoom,
+    *,
+    sources: NDArray[np.float64],
+    microphones: NDArray[np.float64],
+    signals: NDArray[np.float32] | None = None,
+) -> Any:
+    pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
+    pyroomacoustics.constants.set("rir_hpf_enable", True)
+    pyroomacoustics.constants.set("num_threads", 1)  # a worker has one core, and the sum's order stays the same
+    simulated = pyroomacoustics.ShoeBox(
+        room.size_m,
+        fs=SAMPLE_RATE_HZ,
+        materials=pyroomacoustics.Material(room.absorption),
+        max_order=room.max_order,
+    )
+    for number, position in enumerate(sources):
+        simulated.add_source(position, signal=None if signals is None else signals[number])
+    simulated.add_microphone_array(microphones.T)
+    return simulated

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import geometry
 from datasets.geometry import SAMPLES
 from datasets.library import Music
-from datasets.spec import RoomSpec, TestSpec
 
 _HOP: Final = 160
 """Excerpts are searched for audible starts every 10 ms."""
@@ -23,6 +21,7 @@ class Scenes:
 
     Attributes:
         positions_m: Shape (samples, slots, 2).
+        places: Rows of the impulse responses, where there are any; shape (samples, slots).
         counts: Sources in each sample, shape (samples,).
         excerpts: Rows of the music, shape (samples, slots).
         starts: First sample of the heard part of the excerpt, shape (samples, slots).
@@ -30,10 +29,20 @@ class Scenes:
     """
 
     positions_m: NDArray[np.float64]
+    places: NDArray[np.int64]
     counts: NDArray[np.int64]
     excerpts: NDArray[np.int64]
     starts: NDArray[np.int64]
     gains: NDArray[np.float64]
+
+
+class Placer(Protocol):
+    """Draws where the sources of a scene stand."""
+
+    def __call__(
+        self, generator: np.random.Generator, samples: int, sources: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Positions in metres, shape (samples, sources, 2), and rows of the impulse responses, (samples, sources)."""
 
 
 def audible_starts(music: Music, rows: NDArray[np.int64], *, heard: int, lead: int, gate: float) -> NDArray[np.int64]:
@@ -49,9 +58,9 @@ def audible_starts(music: Music, rows: NDArray[np.int64], *, heard: int, lead: i
     Returns:
         Pairs (row, start), shape (pairs, 2).
     """
-    starts = np.arange(0, music.waves.shape[1] - heard + 1, _HOP)
     pairs = []
     for row in rows:
+        starts = np.arange(0, len(music.waves[row]) - heard + 1, _HOP)
         total = np.concatenate([[0.0], np.cumsum(np.abs(music.waves[row]), dtype=np.float64)])
         loud = (total[starts + lead + SAMPLES] - total[starts + lead]) / SAMPLES >= gate
         pairs.append(np.stack([np.full(loud.sum(), row), starts[loud]], axis=1))
@@ -59,34 +68,31 @@ def audible_starts(music: Music, rows: NDArray[np.int64], *, heard: int, lead: i
 
 
 def draw(
-    generator: np.random.Generator, samples: int, spec: RoomSpec, split: TestSpec, starts: NDArray[np.int64], slots: int
+    generator: np.random.Generator,
+    samples: int,
+    sources: tuple[int, int],
+    place: Placer,
+    starts: NDArray[np.int64],
+    level_db: tuple[float, float],
 ) -> Scenes:
-    """Draw scenes: equal shares of every number of sources, positions on the raster, audible music, one level a sample.
+    """Draw scenes: equal shares of every number of sources, their places, audible music, one level a sample.
 
     Args:
         generator: The randomness.
         samples: How many.
-        spec: The dataset.
-        split: The split they belong to.
+        sources: Least and greatest number of sources; the greatest is the number of slots.
+        place: Draws where they stand.
         starts: From `audible_starts`.
-        slots: Width of the result, at least the split's largest number of sources.
+        level_db: Range of the levels.
     """
-    low, high = split.sources
+    low, high = sources
     counts = generator.permutation(np.resize(np.arange(low, high + 1), samples))
-    positions = np.full((samples, slots, 2), np.nan)
+    positions = np.full((samples, high, 2), np.nan)
+    places = np.zeros((samples, high), np.int64)
     for count in range(low, high + 1):
         rows = np.flatnonzero(counts == count)
-        positions[rows, :count] = geometry.draw_positions(
-            generator,
-            len(rows),
-            count,
-            size_m=spec.size_m,
-            raster_m=spec.raster_m,
-            min_distance_m=spec.min_distance_m,
-            microphones_m=spec.microphones_m().reshape(-1, 2),
-            clearance_m=spec.clearance_m,
-        )
-    chosen = starts[generator.integers(0, len(starts), (samples, slots))]
-    level = 10 ** (generator.uniform(*spec.level_db, samples) / 20)
-    present = np.arange(slots) < counts[:, None]
-    return Scenes(positions, counts, chosen[..., 0], chosen[..., 1], level[:, None] * present)
+        positions[rows, :count], places[rows, :count] = place(generator, len(rows), count)
+    chosen = starts[generator.integers(0, len(starts), (samples, high))]
+    level = 10 ** (generator.uniform(*level_db, samples) / 20)
+    present = np.arange(high) < counts[:, None]
+    return Scenes(positions, places, counts, chosen[..., 0], chosen[..., 1], level[:, None] * present)

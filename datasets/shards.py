@@ -1,18 +1,23 @@
 """Shards on disk: uncompressed Arrow IPC files that plain pyarrow can read, memory-mapped for training.
 
-Columns of a shard, one row a sample:
+A dataset is a set of parts, a folder each: its splits, and the impulse responses that rooms which echo need. Columns of a
+split's shards, one row a sample:
 
     waves       int16, fixed-shape tensor (arrays, microphones, 2560); multiply by `scale`
     scale       float32, largest |x| of the sample / 32767
     positions   float32, fixed-shape tensor (slots, 2), metres; NaN beyond `count`
     count       int8, number of sources
+
+Columns of impulse responses, one row a place of a source:
+
+    responses   float32, fixed-shape tensor (arrays, microphones, taps), 16 kHz, delayed by 40 samples
+    place       float32, fixed-shape tensor (3,), metres
+    room        int32, number of the room
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,12 +28,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.atomic import replacing
-from datasets.errors import InputError
-from datasets.spec import RoomSpec
+from datasets.manifest import Manifest, ShardEntry
+from datasets.spec import LocalizerSpec
+from datasets.store import Store
 
-MANIFEST: Final = "manifest.json"
-_COLUMNS: Final = ("waves", "scale", "positions", "count")
+_SPLIT_COLUMNS: Final = ("waves", "scale", "positions", "count")
 
 
 @dataclass(frozen=True)
@@ -46,62 +50,49 @@ class Batch:
     counts: Tensor
 
 
-def write_shard(path: Path, batch: Batch) -> str:
-    """Write one shard, whole or not at all.
-
-    Returns:
-        Its SHA-256.
-    """
+def columns_of(batch: Batch) -> dict[str, NDArray[Any]]:
+    """Samples as a shard's columns, 16 bits a wave's sample."""
     scale = batch.waves.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / 32767
-    quantised = (batch.waves / scale[:, None, None, None]).round().to(torch.int16)
-    table = pa.record_batch(
-        [
-            pa.FixedShapeTensorArray.from_numpy_ndarray(quantised.numpy()),
-            pa.array(scale.numpy()),
-            pa.FixedShapeTensorArray.from_numpy_ndarray(batch.positions_m.float().contiguous().numpy()),
-            pa.array(batch.counts.to(torch.int8).numpy()),
-        ],
-        names=list(_COLUMNS),
-    )
-    with replacing(path) as temporary:
-        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_batch(table)
-        return checksum(temporary)
+    quantised = (batch.waves / scale[:, None, None, None]).round_().to(torch.int16)
+    return {
+        "waves": quantised.numpy(),
+        "scale": scale.numpy(),
+        "positions": batch.positions_m.float().contiguous().numpy(),
+        "count": batch.counts.to(torch.int8).numpy(),
+    }
 
 
-def holds(path: Path, samples: int) -> bool:
-    """Whether a file is a readable shard of so many samples."""
-    try:
-        with pa.memory_map(str(path)) as source:
-            return bool(pa.ipc.open_file(source).get_batch(0).num_rows == samples)
-    except (pa.ArrowInvalid, OSError):
-        return False
+def encode(columns: Mapping[str, NDArray[Any]]) -> Any:
+    """Columns as the content of an Arrow IPC file."""
+    arrays = [
+        pa.array(column) if column.ndim == 1 else pa.FixedShapeTensorArray.from_numpy_ndarray(column)
+        for column in columns.values()
+    ]
+    table = pa.record_batch(arrays, names=list(columns))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_batch(table)
+    return sink.getvalue()
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def read_columns(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
+    """Memory-map columns of one shard."""
+    table = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    return [_as_numpy(table.column(name)) for name in names]
 
 
-@dataclass(frozen=True)
-class ShardEntry:
-    """A shard as the manifest lists it."""
-
-    name: str
-    split: str
-    samples: int
-    bytes: int
-    sha256: str
+def _as_numpy(column: Any) -> NDArray[Any]:
+    if isinstance(column, pa.FixedShapeTensorArray):
+        return np.asarray(column.to_numpy_ndarray())
+    return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
 class Split:
     """All samples of one split, memory-mapped."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        tables = [pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0) for path in paths]
-        columns = [[_as_numpy(table.column(name)) for table in tables] for name in _COLUMNS]
-        self._waves: list[NDArray[np.int16]] = columns[0]
+        columns = list(zip(*(read_columns(path, _SPLIT_COLUMNS) for path in paths), strict=True))
+        self._waves: Sequence[NDArray[np.int16]] = columns[0]
         self._scale: NDArray[np.float32] = np.concatenate(columns[1])
         self._first = np.cumsum([0] + [len(part) for part in columns[0]])
         self.positions_m = torch.from_numpy(np.concatenate(columns[2]))
@@ -121,27 +112,23 @@ class Split:
         return Batch(torch.from_numpy(waves), self.positions_m[indices], self.counts[indices])
 
 
-def _as_numpy(column: Any) -> NDArray[Any]:
-    if isinstance(column, pa.FixedShapeTensorArray):
-        return np.asarray(column.to_numpy_ndarray())
-    return np.asarray(column.to_numpy(zero_copy_only=False))
-
-
 @dataclass(frozen=True)
 class Dataset:
-    """A finished dataset.
+    """A finished dataset on this machine.
 
     Attributes:
-        folder: Where its shards lie.
+        store: Local; where its parts lie.
         fingerprint: Its identity.
         spec: What it was made from.
-        shards: All shards.
+        microphones_m: Shape (arrays, microphones, 2).
+        manifests: Of each split, by name.
     """
 
-    folder: Path
+    store: Store
     fingerprint: str
-    spec: RoomSpec
-    shards: tuple[ShardEntry, ...]
+    spec: LocalizerSpec
+    microphones_m: NDArray[np.float64]
+    manifests: Mapping[str, Manifest]
 
     def split(self, name: str) -> Split:
         """Memory-map one split.
@@ -149,40 +136,14 @@ class Dataset:
         Raises:
             KeyError: If there is no such split.
         """
-        paths = [self.folder / shard.name for shard in self.shards if shard.split == name]
-        if not paths:
-            raise KeyError(f"no split {name!r}; there are {sorted({shard.split for shard in self.shards})}")
-        return Split(paths)
+        if name not in self.manifests:
+            raise KeyError(f"no split {name!r}; there are {sorted(self.manifests)}")
+        return Split([self.store.path(shard.name) for shard in self.manifests[name].shards])
 
     def damaged(self) -> tuple[str, ...]:
         """Names of shards whose content is not what was written; reads every byte."""
-        return tuple(s.name for s in self.shards if not self._is_whole(s) or checksum(self.folder / s.name) != s.sha256)
+        return tuple(name for manifest in self.manifests.values() for name in manifest.damaged(self.store))
 
-    def incomplete(self) -> tuple[str, ...]:
-        """Names of shards that are missing or have another length; reads no content."""
-        return tuple(shard.name for shard in self.shards if not self._is_whole(shard))
-
-    def _is_whole(self, shard: ShardEntry) -> bool:
-        path = self.folder / shard.name
-        return path.is_file() and path.stat().st_size == shard.bytes
-
-
-def open_dataset(folder: Path) -> Dataset:
-    """Open a finished dataset.
-
-    Raises:
-        InputError: If the manifest is missing or unreadable.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        spec = RoomSpec.model_validate(manifest["spec"])
-        shards = tuple(ShardEntry(**shard) for shard in manifest["shards"])
-        return Dataset(folder, manifest["fingerprint"], spec, shards)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            str(path),
-            "a dataset needs a readable manifest",
-            value=str(error),
-            remedy="delete the folder; it is built again",
-        ) from error
+    def shards(self) -> tuple[ShardEntry, ...]:
+        """All shards of all splits."""
+        return tuple(shard for manifest in self.manifests.values() for shard in manifest.shards)

@@ -1,11 +1,10 @@
-"""What a dataset is: a frozen description with a fingerprint. Read without torch, so that mistakes are answered at once."""
+"""What a dataset is: a frozen description. Read without torch, so that mistakes are answered at once."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloa
 
 from datasets import geometry
 
-SIMULATOR_VERSION: Final = 1
-"""Raised whenever the same spec would render to other samples; part of every fingerprint."""
-
 PROCEDURAL: Final = "procedural"
 PROCEDURAL_GENRES: Final = ("classical", "funk", "jazz")
+_RANGE: Final = re.compile(r"(-?[\d.]+)(?:\s*-\s*(-?[\d.]+))?")
 
 
 class Frozen(BaseModel):
@@ -26,23 +23,24 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _as_range(value: object) -> object:
-    """Read `1-2` as (1, 2) and `2` as (2, 2)."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
+def as_range(value: object) -> tuple[Any, Any] | None:
+    """Read `1-2` as (1, 2) and `2` as (2, 2); None for what is no such thing."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return (value, value)
-    if isinstance(value, str):
-        low, _, high = value.partition("-")
-        if low.isdigit() and (high or low).isdigit():
-            return (int(low), int(high or low))
-    return value
+    if isinstance(value, str) and (found := _RANGE.fullmatch(value.strip())):
+        return (found[1], found[2] or found[1])
+    return None
+
+
+def _as_range(value: object) -> object:
+    read = as_range(value)
+    return value if read is None else read
 
 
 Count = Annotated[int, Field(ge=1, le=4)]
 SourceRange = Annotated[tuple[Count, Count], BeforeValidator(_as_range)]
-
-
+Range = Annotated[tuple[float, float], BeforeValidator(_as_range)]
+"""Drawn uniformly between two numbers; written [low, high], `low-high` or one number."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
 
@@ -56,47 +54,92 @@ class ArraySpec(Frozen):
     )
 
 
-class TestSpec(Frozen):
-    """One test set."""
+class Acoustics(Frozen):
+    """Shoebox rooms that echo, by the image source method (Allen and Berkley 1979). Ranges are drawn room by room."""
 
-    __test__ = False  # not a test case, whatever its name says to pytest
+    rt60_s: Range | None = Field(None, description="reverberation time after Sabine, s; 0 for no echo at all")
+    absorption: Range | None = Field(None, description="energy absorption of all surfaces, instead of rt60_s")
+    margin_m: Range = Field((0.5, 1.5), description="from the area to each wall, m")
+    height_m: Range = Field((2.5, 3.0), description="height of the room, m")
+    array_height_m: Range = Field((1.2, 1.2), description="height of the arrays, m")
+    source_height_m: Range = Field((1.2, 1.2), description="height of the sources, drawn place by place, m")
+    max_order: int | None = Field(None, ge=0, le=200, description="reflections; as many as the RT60 needs if absent")
+    rooms: Annotated[int, Field(ge=1, le=1000)] = Field(4, description="how many rooms")
+    positions: Annotated[int, Field(ge=4, le=20_000)] = Field(100, description="places of sources in each room")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.rt60_s is None) == (self.absorption is None):
+            raise ValueError("acoustics takes rt60_s or absorption, one of them")
+        for name in ("rt60_s", "absorption", "margin_m", "height_m", "array_height_m", "source_height_m"):
+            _ordered(name, getattr(self, name) or (0.0, 0.0), least=0.0)
+        if self.rt60_s is not None and self.rt60_s[0] == 0 < self.rt60_s[1]:
+            raise ValueError("rt60_s is 0 or above 0, not a range from one to the other")
+        if self.absorption is not None and not 0 < self.absorption[0] <= self.absorption[1] <= 1:
+            raise ValueError(f"absorption lies above 0 and at most at 1, got {list(self.absorption)}")
+        if self.absorption is not None and self.max_order is None:
+            raise ValueError("absorption needs max_order, the number of reflections to follow")
+        highest = max(self.array_height_m[1], self.source_height_m[1])
+        if highest >= self.height_m[0]:
+            raise ValueError(f"arrays and sources stand below the ceiling: {highest} m in {self.height_m[0]} m")
+        return self
+
+    @property
+    def echoes(self) -> bool:
+        """Whether there is any reflection."""
+        return self.rt60_s != (0.0, 0.0) and self.max_order != 0
+
+
+def _ordered(name: str, value: tuple[float, float], *, least: float | None = None) -> None:
+    low, high = value
+    if low > high:
+        raise ValueError(f"{name} is reversed: {[low, high]}; write the smaller number first")
+    if least is not None and low < least:
+        raise ValueError(f"{name} starts at {least:g} or above, got {low:g}")
+
+
+class SplitSpec(Frozen):
+    """One split; what is left out, the dataset says."""
 
     samples: PositiveInt
-    sources: SourceRange = (1, 2)
+    sources: SourceRange | None = Field(None, description="sources in a sample, equal shares")
     genres: Literal["seen", "held_out"] = "seen"
+    acoustics: Acoustics | None = None
+    snr_db: Range | None = None
 
+
+def _as_split(value: object) -> object:
+    """Read `4000` as `{samples: 4000}`."""
+    return {"samples": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Split = Annotated[SplitSpec, BeforeValidator(_as_split)]
 
 PAPER_TESTS: Final = {
-    "S0": TestSpec(samples=5000, sources=(1, 2)),
-    "S1": TestSpec(samples=2500, sources=(3, 3)),
-    "S2": TestSpec(samples=5000, sources=(1, 2), genres="held_out"),
+    "S0": SplitSpec(samples=5000, sources=(1, 2)),
+    "S1": SplitSpec(samples=2500, sources=(3, 3)),
+    "S2": SplitSpec(samples=5000, sources=(1, 2), genres="held_out"),
 }
 """Table I, synthetic."""
 
 
-class RoomSpec(Frozen):
-    """Simulated recordings of a room without echo (section III-A; Table I)."""
+class LocalizerSpec(Frozen):
+    """What all data for the 2D localizer share: where arrays and sources are, and the splits."""
 
-    kind: Literal["room"] = "room"
+    kind: str
     layout: str = Field("kinect_corners", description="a named layout of arrays; ignored where `arrays` is given")
     arrays: tuple[ArraySpec, ...] | None = Field(None, min_length=1, description="arrays of one's own")
     size_m: tuple[PositiveFloat, PositiveFloat] = Field((6.0, 6.0), description="the area, m")
-    raster_m: float = Field(0.05, gt=0, le=1, description="sources stand on the centres of this raster, m")
     min_distance_m: float = Field(2.0, ge=0, description="least distance between sources, m")
-    clearance_m: float = Field(0.3, gt=0, description="least distance between a source and a microphone, m")
     sources: SourceRange = Field((1, 2), description="sources in a sample, equal shares")
-    train: PositiveInt = Field(100_000, description="training samples")
-    validate_: PositiveInt = Field(5_000, alias="validate", description="validation samples")
-    tests: dict[FileName, TestSpec] = Field(default_factory=lambda: dict(PAPER_TESTS), min_length=1)
-    music: str = Field(PROCEDURAL, description="`procedural`, or a folder with one sub-folder a genre")
-    genres: tuple[str, ...] | None = Field(
-        None, min_length=1, description="genres heard in training; all but `held_out` if absent"
-    )
-    held_out: str = Field("jazz", description="the genre that only tests with `genres: held_out` hear")
-    excerpt_s: float = Field(6.0, ge=1, le=60, description="length of the excerpts that music is cut into, s")
-    excerpts: int = Field(200, ge=8, le=20_000, description="at most so many excerpts a genre")
+    train: Split = Field(SplitSpec(samples=100_000), description="training samples")
+    validate_: Split = Field(SplitSpec(samples=5_000), alias="validate", description="validation samples")
+    tests: dict[FileName, Split] = Field(default_factory=lambda: dict(PAPER_TESTS), min_length=1)
     gate: float = Field(0.02, ge=0, lt=0.2, description="least mean |x| of a source, where its excerpt's RMS is 0.1")
-    level_db: tuple[float, float] = Field((-20.0, 0.0), description="level of a sample, drawn uniformly, dB")
+    level_db: Range = Field((-20.0, 0.0), description="level of a sample, drawn uniformly, dB")
+    snr_db: Range | None = Field(
+        None, description="sensor noise: the sample's power over the noise's, dB; none if absent"
+    )
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="before")
@@ -112,7 +155,7 @@ class RoomSpec(Frozen):
                 raise ValueError(f"tests names {unknown[0]!r}; the paper's test sets are {', '.join(PAPER_TESTS)}")
             tests = {name: PAPER_TESTS[name] for name in tests}
         elif isinstance(tests, dict):
-            tests = {name: _resized(name, test) for name, test in tests.items()}
+            tests = {name: _like_the_papers(name, test) for name, test in tests.items()}
         return data | {"tests": tests}
 
     @model_validator(mode="after")
@@ -121,14 +164,60 @@ class RoomSpec(Frozen):
             raise ValueError(f"layout {self.layout!r} is unknown; known layouts: {', '.join(geometry.LAYOUTS)}")
         if len({len(array.offsets_m) for array in self.arrays or ()}) > 1:
             raise ValueError("all arrays need the same number of microphones, since they share one encoder")
-        if self.level_db[0] > self.level_db[1]:
-            raise ValueError(f"level_db is reversed: {list(self.level_db)}; write the lower level first")
-        for name, (low, high) in {"train": self.sources, **{n: t.sources for n, t in self.tests.items()}}.items():
-            if low > high:
-                raise ValueError(f"sources of {name} are reversed: {low}-{high}; write the smaller number first")
+        _ordered("level_db", self.level_db)
         if "train" in self.tests or "validate" in self.tests:
             raise ValueError("a test set cannot be called train or validate")
+        for name, split in self.splits().items():
+            low, high = split.sources or self.sources
+            if low > high:
+                raise ValueError(f"sources of {name} are reversed: {low}-{high}; write the smaller number first")
+            _ordered(f"snr_db of {name}", split.snr_db or (0.0, 0.0))
         return self
+
+    def microphones_m(self) -> NDArray[np.float64]:
+        """Positions of the microphones, shape (arrays, microphones, 2), metres."""
+        arrays = self.arrays or tuple(
+            ArraySpec(centre_m=centre, direction_deg=direction) for centre, direction in geometry.LAYOUTS[self.layout]
+        )
+        return np.stack([geometry.linear_array(a.centre_m, a.direction_deg, a.offsets_m) for a in arrays])
+
+    def splits(self) -> dict[str, SplitSpec]:
+        """Every split by name, training first, with what it leaves to the dataset filled in."""
+        return {
+            name: split.model_copy(update=self._filled(split))
+            for name, split in {"train": self.train, "validate": self.validate_, **self.tests}.items()
+        }
+
+    def _filled(self, split: SplitSpec) -> dict[str, Any]:
+        return {"sources": split.sources or self.sources, "snr_db": split.snr_db or self.snr_db}
+
+    def max_sources(self) -> int:
+        """The largest number of sources in any split."""
+        return max(sources_of(split)[1] for split in self.splits().values())
+
+    def identity(self, split: str) -> dict[str, Any]:
+        """All that the samples of a split depend on, sound files apart: other splits' sizes are not among it."""
+        described = self.model_dump(mode="json", exclude={"train", "validate_", "tests", "snr_db", "sources"})
+        return described | {"split": split, "of_split": self.splits()[split].model_dump(mode="json")}
+
+
+def sources_of(split: SplitSpec) -> tuple[int, int]:
+    """The numbers of sources of a split that `LocalizerSpec.splits` has filled in."""
+    if split.sources is None:
+        raise ValueError("the split has not been filled in by its dataset")
+    return split.sources
+
+
+class MusicSpec(LocalizerSpec):
+    """Data whose sources play music: a folder of it, or the procedural band."""
+
+    music: str = Field(PROCEDURAL, description="`procedural`, or a folder with one sub-folder a genre")
+    genres: tuple[str, ...] | None = Field(
+        None, min_length=1, description="genres heard in training; all but `held_out` if absent"
+    )
+    held_out: str = Field("jazz", description="the genre that only tests with `genres: held_out` hear")
+    excerpt_s: float = Field(6.0, ge=1, le=60, description="length of the excerpts that music is cut into, s")
+    excerpts: int = Field(200, ge=8, le=20_000, description="at most so many excerpts a genre")
 
     @model_validator(mode="after")
     def _consistent_music(self) -> Self:
@@ -141,37 +230,6 @@ class RoomSpec(Frozen):
             )
         return self
 
-    def microphones_m(self) -> NDArray[np.float64]:
-        """Positions of the microphones, shape (arrays, microphones, 2), metres."""
-        arrays = self.arrays or tuple(
-            ArraySpec(centre_m=centre, direction_deg=direction) for centre, direction in geometry.LAYOUTS[self.layout]
-        )
-        return np.stack([geometry.linear_array(a.centre_m, a.direction_deg, a.offsets_m) for a in arrays])
-
-    def splits(self) -> dict[str, TestSpec]:
-        """Every split by name, training first."""
-        return {
-            "train": TestSpec(samples=self.train, sources=self.sources),
-            "validate": TestSpec(samples=self.validate_, sources=self.sources),
-            **self.tests,
-        }
-
-    def max_sources(self) -> int:
-        """The largest number of sources in any split."""
-        return max(split.sources[1] for split in self.splits().values())
-
-    def fingerprint(self, sound_files: dict[str, str] | None = None) -> str:
-        """Identity of the rendered data: the spec, the simulator's version and the sound files' SHA-256.
-
-        Args:
-            sound_files: SHA-256 by path relative to the music folder; where the folder lies does not matter.
-        """
-        described = self.model_dump(mode="json", by_alias=True)
-        if sound_files is not None:
-            described["music"] = sorted(sound_files.items())
-        text = json.dumps([SIMULATOR_VERSION, described], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
     def hears_held_out(self) -> bool:
         """Whether any test set plays the held-out genre."""
         return any(test.genres == "held_out" for test in self.tests.values())
@@ -180,12 +238,50 @@ class RoomSpec(Frozen):
         """Where the music lies, or None for the procedural band."""
         return None if self.music == PROCEDURAL else Path(self.music)
 
+    def identity(self, split: str) -> dict[str, Any]:
+        """See the base class. Test sets share the excerpts, so their names count; where the folder lies does not."""
+        shares = sorted((name, test.genres) for name, test in self.tests.items())
+        band = {"music": PROCEDURAL} if self.music_folder() is None else {"music": "files"}
+        return super().identity(split) | {"shares": shares} | band
 
-def _resized(name: str, test: object) -> object:
-    if isinstance(test, int) and not isinstance(test, bool):
-        return (
-            {"samples": test, **PAPER_TESTS[name].model_dump(exclude={"samples"})}
-            if name in PAPER_TESTS
-            else {"samples": test}
-        )
+
+class RoomSpec(MusicSpec):
+    """Simulated recordings of a room, without echo (section III-A; Table I) or with it."""
+
+    kind: Literal["room"] = "room"
+    raster_m: float = Field(0.05, gt=0, le=1, description="sources stand on the centres of this raster, m")
+    clearance_m: float = Field(0.3, gt=0, description="least distance between a source and a microphone, m")
+    acoustics: Acoustics | None = Field(None, description="rooms that echo; none does if absent")
+
+    def _filled(self, split: SplitSpec) -> dict[str, Any]:
+        return super()._filled(split) | {"acoustics": split.acoustics or self.acoustics}
+
+    def identity(self, split: str) -> dict[str, Any]:
+        """See the base class."""
+        described = super().identity(split)
+        described.pop("acoustics")
+        return described
+
+
+class MeasuredSpec(MusicSpec):
+    """Music through measured impulse responses: sources stand where a response was measured."""
+
+    kind: Literal["measured"] = "measured"
+    bank: str = Field(description="impulse responses: a .sofa file, or .npz as docs/data.md describes")
+    bank_arrays: int = Field(2, ge=1, description="arrays that a SOFA file's receivers belong to, one after the other")
+    test_share: float = Field(0.15, gt=0, lt=0.5, description="share of the places that only tests use")
+    validate_share: float = Field(0.15, gt=0, lt=0.5, description="share of the places that only validation uses")
+
+    def identity(self, split: str) -> dict[str, Any]:
+        """See the base class; the bank counts by its content, whatever its path."""
+        described = super().identity(split)
+        described.pop("bank")
+        return described
+
+
+def _like_the_papers(name: object, test: object) -> object:
+    """Fill a test set of one of the paper's names with the paper's values."""
+    test = _as_split(test)
+    if name in PAPER_TESTS and isinstance(test, dict):
+        return PAPER_TESTS[str(name)].model_dump(exclude_none=True) | test
     return test

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal
 
+from datasets import machine
 from datasets.errors import InputError
-from search import machine
 from search.folder import free_bytes, require_writable
 from search.launch import Parser
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from datasets import blueprint
+from datasets import blueprint, machine
 from datasets.errors import InputError, nearest
-from search import machine
+from datasets.store import Store
 from search.folder import SearchFolder, require_writable
 from search.plan import Plan
 from spaces.load import load
@@ -51,6 +51,11 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--name", help="of the search (default: the file's)")
     result.add_argument("--seed", type=_whole, help="of suggestions and trainings (default: the file's)")
     result.add_argument("--storage", default="runs", metavar="DIR", help="where everything is kept (default: ./runs)")
+    result.add_argument(
+        "--datasets",
+        metavar="URI",
+        help="where datasets are kept, e.g. s3://bucket/prefix (default: the storage folder)",
+    )
     result.add_argument("--tracking-uri", metavar="URI", help="an MLflow store (default: SQLite in the storage folder)")
     result.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     again = result.add_mutually_exclusive_group()
@@ -83,9 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser().parse_args(arguments)
         plan = prepare(options)
         if options.dry_run:
-            from search.run import data_seconds
+            from datasets.build import seconds
 
-            print("\n".join(plan.lines(lambda: data_seconds(plan.source))))
+            print("\n".join(plan.lines(lambda: seconds(plan.source, machine.cores()))))
             return 0
         from search.run import run  # torch, Ray and MLflow are loaded only once everything is known to be right
 
@@ -113,8 +118,10 @@ def prepare(options: argparse.Namespace) -> Plan:
         _check_resources(space)
     place = "--audio" if options.audio else f"{options.space}: dataset.music"
     source = blueprint.prepare(space.dataset, place)
-    there = (folder.datasets / source.fingerprint / "manifest.json").is_file()
-    plan = Plan(space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", there)
+    for variant in space.datasets() or ():
+        blueprint.require_rooms(variant)
+    store = Store(options.datasets or str(folder.datasets))
+    plan = Plan(space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", store)
     plan.check_disk()
     return plan
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from datasets import machine
 from datasets.blueprint import Source, bytes_of
 from datasets.errors import InputError
-from search import folder, machine
+from datasets.manifest import missing
+from datasets.spec import LocalizerSpec
+from datasets.store import Store
+from search import folder
 from search.folder import SearchFolder
 from search.stopping import rungs
 from spaces.schema import Dimension, Space
@@ -23,7 +27,17 @@ class Plan:
     source: Source
     folder: SearchFolder
     tracking: str
-    data_is_there: bool
+    store: Store
+
+    def datasets(self) -> list[LocalizerSpec]:
+        """All datasets that trials may ask for, as far as they can be counted."""
+        return self.space.datasets() or [self.source.spec]
+
+    def lacking(self) -> dict[str, int]:
+        """Parts of these datasets that are still to be built, with their bytes."""
+        sources = [self.source.with_spec(spec) for spec in self.datasets()]
+        sizes = {folder: size for source in sources for folder, size in bytes_of(source).items()}
+        return {p.folder: sizes[p.folder] for source in sources for p in missing(source, self.store)}
 
     def check_disk(self) -> None:
         """Refuse to start what will not fit.
@@ -31,7 +45,7 @@ class Plan:
         Raises:
             InputError: If the disk is too full.
         """
-        needed = _ROOM_FOR_CHECKPOINTS + (0 if self.data_is_there else bytes_of(self.source.spec))
+        needed = _ROOM_FOR_CHECKPOINTS + sum(self.lacking().values())
         free = folder.free_bytes(self.folder.root)
         if free < needed:
             raise InputError(
@@ -52,7 +66,7 @@ class Plan:
         lines = [
             f"search   {space.name}: {objectives}" + (f"  (profile {space.profile})" if space.profile else ""),
             *[f"         {_dimension(dimension)}" for dimension in space.search],
-            f"data     {self._data(data_seconds)}",
+            *[f"{'data' * (n == 0):<9}{text}" for n, text in enumerate(self._data(data_seconds))],
             f"trials   {self._trials()}",
             f"each     {space.resources.cpu:g} CPU, {space.resources.gpu:g} GPU; this machine has {machine.cores()} cores"
             + (" and a GPU" if machine.has_gpu() else ", no GPU"),
@@ -66,14 +80,19 @@ class Plan:
             lines.insert(-3, f"         each validation tries {settings} settings of {', '.join(space.inner)}")
         return lines
 
-    def _data(self, data_seconds: Callable[[], float] | None) -> str:
+    def _data(self, data_seconds: Callable[[], float] | None) -> list[str]:
         sizes = ", ".join(f"{name} {split.samples:,}" for name, split in self.source.spec.splits().items())
-        what = f"{self.source.fingerprint}: {sizes} samples, {_size(bytes_of(self.source.spec))}"
-        if self.data_is_there:
-            return what + ", already built"
-        return what + (
-            f", about {max(0.1, data_seconds() / 60):.1f} min to build" if data_seconds is not None else ", to be built"
-        )
+        lacking = self.lacking()
+        what = f"{self.source.fingerprint}: {sizes} samples, "
+        lines = [what + (f"{_size(sum(lacking.values()))} to be built" if lacking else "already built")]
+        if lacking and data_seconds is not None:
+            lines[0] += f", about {max(0.1, data_seconds() / 60):.1f} min"
+        several = self.space.datasets()
+        if several is None:
+            lines.append("each trial may ask for training data of its own, built beside the others when it does")
+        elif len(several) > 1:
+            lines.append(f"{len(several)} sets of training data in all, each built when the first trial asks for it")
+        return lines
 
     def _trials(self) -> str:
         budget, stopping = self.space.budget, self.space.stopping

@@ -6,6 +6,7 @@ from typing import Final
 
 from search.records import Epoch, Trial, ranking
 from search.study import Study
+from search.supply import Supply
 from search.terminal import SearchProgress
 from search.tracking import STATUS_OF, Tracker, end_tags
 from search.trial import Job
@@ -18,19 +19,33 @@ KEPT_MODELS: Final = 5
 class Recorder:
     """Listens to the runner."""
 
-    def __init__(self, job: Job, study: Study, tracker: Tracker, screen: SearchProgress, tags: dict[str, str]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        study: Study,
+        tracker: Tracker,
+        screen: SearchProgress,
+        tags: dict[str, str],
+        supply: Supply,
+    ) -> None:
         self._job = job
         self._study = study
         self._tracker = tracker
         self._screen = screen
         self._tags = tags
+        self._supply = supply
 
     def started(self, trial: Trial) -> None:
         """Open the trial's run."""
         name = "baseline" if trial.is_baseline else f"trial {trial.number}"
         tags = self._tags | {"trial": str(trial.number), "role": "baseline" if trial.is_baseline else "trial"}
-        parameters = self._job.space.values(trial.parameters)
+        parameters = self._job.space.values(trial.parameters) | dict(trial.parameters)
+        source = self._job.source_of(trial.parameters)
+        tags["dataset"] = source.fingerprint
         run_id = self._tracker.open(trial.run_id, name, parameters, tags, parent=self._study.parent_run_id())
+        if trial.run_id != run_id:
+            self._tracker.log_data(run_id, self._job.store, source)
+        self._supply.report(source, lambda seconds: self._tracker.log_values(run_id, {"data_seconds": seconds}))
         self._study.set_run_id(trial.number, run_id)
         self._screen.started(trial)
 

@@ -6,23 +6,22 @@ import fcntl
 import shlex
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from datasets import build
-from datasets.blueprint import Source, excerpts_of
+from datasets import machine
+from datasets.build import Builder
 from datasets.errors import InputError
-from search import finish, machine, runner, stopping
+from search import finish, runner, stopping
 from search.folder import SearchFolder
 from search.plan import Plan
 from search.recorder import Recorder
 from search.records import Epoch, Outcome
 from search.scoring import score_tests
 from search.study import Study
+from search.supply import Supply
 from search.terminal import DataProgress, Line, SearchProgress
 from search.tracking import Store, Tracker
 from search.trial import Job
@@ -106,22 +105,46 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
     for text in plan.lines():
         line.say(text)
     folder.write_identity(space.identity())
-    dataset = build.build(plan.source, folder.datasets, DataProgress(line))
-    job = Job(space, folder, dataset.folder)
+    job = Job(space, folder, plan.source, plan.store)
     study = Study(folder.journal, space)
-    store = Store.at(folder.storage, tracking_uri)
-    tracker = Tracker(store, space.name)
+    _settle(study, space.budget.epochs)
+    if study.unfinished():
+        line.say("starting Ray")
+        with runner.cluster(space.resources) as at_once:
+            problems = _with_data(job, study, line, plan, tracking_uri, at_once)
+    else:
+        problems = _with_data(job, study, line, plan, tracking_uri, None)
+    for problem in problems[:3]:
+        line.say(f"MLflow could not record: {problem}")
+    _say_next(line, plan, command)
+    return 0
+
+
+def _with_data(
+    job: Job, study: Study, line: Line, plan: Plan, tracking_uri: str | None, at_once: int | None
+) -> list[str]:
+    """Make the data, run what is left of the search if Ray runs, and conclude; returns what MLflow could not record."""
+    if at_once is None:
+        supply = Supply(job, Builder(plan.store, DataProgress(line)))
+    else:
+        from datasets.distribute import over_ray
+
+        beside = over_ray(workers=max(1, int(plan.space.resources.cpu)), cpus=0)
+        supply = Supply(
+            job,
+            Builder(plan.store, DataProgress(line), over_ray()),
+            Builder(plan.store, lambda *_: None, beside),
+        )
+    supply.have(plan.source)
+    tracker = Tracker(Store.at(plan.folder.storage, tracking_uri), plan.space.name)
     try:
-        _open_search(tracker, study, plan)
-        _settle(study, space.budget.epochs)  # first, so that the runs of what it ends are reconciled too
+        _open_search(tracker, study, plan, supply)
         tracker.reconcile(study)
-        if study.unfinished():
-            line.say("starting Ray")
-            with runner.cluster(space.resources) as at_once:
-                _search(job, study, tracker, line, at_once, plan)
-                finish.conclude(study, job, tracker, line, runner.score)
-        else:
+        if at_once is None:
             finish.conclude(study, job, tracker, line, _score_here)
+        else:
+            _search(job, study, tracker, line, at_once, plan, supply)
+            finish.conclude(study, job, tracker, line, runner.score)
         _close_search(tracker, study, "FINISHED")
     except BaseException:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -129,10 +152,7 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
         raise
     finally:
         tracker.close()
-    for problem in tracker.problems[:3]:
-        line.say(f"MLflow could not record: {problem}")
-    _say_next(line, plan, command)
-    return 0
+    return tracker.problems
 
 
 def _score_here(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
@@ -140,14 +160,14 @@ def _score_here(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[st
     return {number: score_tests(job, number, runner.device()) for number in numbers}
 
 
-def _search(job: Job, study: Study, tracker: Tracker, line: Line, at_once: int, plan: Plan) -> None:
+def _search(job: Job, study: Study, tracker: Tracker, line: Line, at_once: int, plan: Plan, supply: Supply) -> None:
     screen = SearchProgress(line, job.space, at_once)
     for trial in study.trials():
         screen.trials[trial.number] = trial
-    recorder = Recorder(job, study, tracker, screen, tags_of(plan))
+    recorder = Recorder(job, study, tracker, screen, tags_of(plan), supply)
     decide = Decide(study, job, Deadline(job.space.budget.hours))
     try:
-        runner.run_trials(job, study, recorder, decide, at_once)
+        runner.run_trials(job, study, recorder, decide, supply, at_once)
     except BaseException:
         recorder.interrupted()
         raise
@@ -172,7 +192,7 @@ def tags_of(plan: Plan) -> dict[str, str]:
     }
 
 
-def _open_search(tracker: Tracker, study: Study, plan: Plan) -> None:
+def _open_search(tracker: Tracker, study: Study, plan: Plan, supply: Supply) -> None:
     space = plan.space
     parameters: dict[str, Any] = {
         "epochs": space.budget.epochs,
@@ -180,8 +200,11 @@ def _open_search(tracker: Tracker, study: Study, plan: Plan) -> None:
         **{f"fixed.{name}": value for name, value in space.fixed.items()},
     }
     run_id = tracker.open(study.parent_run_id(), f"search {space.name}", parameters, tags_of(plan) | {"role": "search"})
+    if study.parent_run_id() is None:
+        tracker.log_data(run_id, plan.store, plan.source)
     study.set_parent_run_id(run_id)
     tracker.log_file(run_id, plan.folder.identity)
+    supply.report(plan.source, lambda seconds: tracker.log_values(run_id, {"data_seconds": seconds}))
 
 
 def _close_search(tracker: Tracker, study: Study, status: Any) -> None:
@@ -221,24 +244,6 @@ def _option(command: Sequence[str], option: str) -> str:
         if word.startswith(f"{option}="):
             return " " + shlex.quote(word)
     return ""
-
-
-def data_seconds(source: Source) -> float:
-    """How long a dataset will take to build, from building a miniature of it right now."""
-    spec = source.spec
-    tests = {name: test.model_copy(update={"samples": 8}) for name, test in spec.tests.items()}
-    miniature = spec.model_copy(update={"train": 1000, "validate_": 8, "tests": tests, "excerpts": 8})
-    reached: dict[str, tuple[float, int]] = {}
-
-    def mark(what: str, done: int, _total: int) -> None:
-        reached[what] = (time.perf_counter(), done)
-
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        build.build(Source(miniature, source.pieces, source.sound_files, source.fingerprint), Path(folder), mark)
-    (music_end, excerpts), (end, made) = reached["music"], reached["samples"]
-    samples = sum(split.samples for split in spec.splits().values())
-    return (music_end - started) / excerpts * excerpts_of(source) + (end - music_end) / made * samples
 
 
 @contextmanager

@@ -1,21 +1,15 @@
-"""The only file that knows Ray: runs the study's trials on Ray Tune, and scores models in Ray tasks."""
+"""The only file that knows Ray Tune: runs the study's trials, and scores models in Ray tasks."""
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 os.environ.update(
-    RAY_USAGE_STATS_ENABLED="0",
-    RAY_AIR_NEW_OUTPUT="0",
-    RAY_DEDUP_LOGS="0",
-    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
     TUNE_DISABLE_SIGINT_HANDLER="1",
     TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
@@ -28,11 +22,13 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from datasets.cluster import local
+from datasets.machine import keep_freed_memory
 from search.records import Epoch, Outcome, Trial
 from search.scoring import score_tests
 from search.study import Study
 from search.trial import Attempt, Job
-from spaces.schema import Resources
+from spaces.schema import Resources, Value
 
 _RETRIES: Final = 2
 _FAILED: Final = "failed"
@@ -61,23 +57,18 @@ class Decider(Protocol):
         """The outcome and the reason that a trial's newest epoch leads to, or None to go on."""
 
 
+class Supply(Protocol):
+    """Has the datasets that trials ask for."""
+
+    def ready(self, parameters: Mapping[str, Value]) -> bool:
+        """Whether a trial can begin; if not, its dataset is on its way."""
+
+
 @contextmanager
 def cluster(resources: Resources) -> Iterator[int]:
-    """Start Ray on this machine, closed to the outside; yield how many trials fit at once."""
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    ray.init(
-        address="local",
-        _node_ip_address="127.0.0.1",
-        include_dashboard=False,
-        logging_level="ERROR",
-        log_to_driver=False,
-        configure_logging=False,
-    )
-    try:
-        yield _slots(resources, ray.cluster_resources())
-    finally:
-        ray.shutdown()
+    """Start Ray on this machine; yield how many trials fit at once."""
+    with local() as available:
+        yield _slots(resources, available)
 
 
 def _slots(resources: Resources, available: Mapping[str, float]) -> int:
@@ -87,8 +78,17 @@ def _slots(resources: Resources, available: Mapping[str, float]) -> int:
     return max(1, slots)
 
 
-def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, at_once: int) -> None:
-    """Run trials until the study has none left, or time is up."""
+def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, supply: Supply, at_once: int) -> None:
+    """Run trials until the study has none left, or time is up.
+
+    Args:
+        job: The search.
+        study: Its trials.
+        listener: Told what happens.
+        decide: Ends trials.
+        supply: Has the datasets they ask for.
+        at_once: How many run side by side.
+    """
     trainable = tune.with_resources(
         tune.with_parameters(_TuneTrial, job=job), {"cpu": job.space.resources.cpu, "gpu": job.space.resources.gpu}
     )
@@ -96,7 +96,7 @@ def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, at_o
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            search_alg=_StudySearcher(study, listener, decide),
+            search_alg=_StudySearcher(study, listener, decide, supply),
             scheduler=_StudyScheduler(study, listener, decide),
             max_concurrent_trials=at_once,
             reuse_actors=True,
@@ -129,17 +129,23 @@ def _quiet() -> Iterator[None]:
 class _StudySearcher(Searcher):  # type: ignore[misc]
     """Hands the study's trials to Tune."""
 
-    def __init__(self, study: Study, listener: Listener, decide: Decider) -> None:
+    def __init__(self, study: Study, listener: Listener, decide: Decider, supply: Supply) -> None:
         super().__init__(metric="epoch", mode="max")
         self._study = study
         self._listener = listener
         self._decide = decide
+        self._supply = supply
+        self._waiting: Trial | None = None
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        trial = self._study.next() if self._decide.may_start() else None
+        trial = (self._waiting or self._study.next()) if self._decide.may_start() else None
         if trial is None:
             return Searcher.FINISHED
+        if not self._supply.ready(trial.parameters):
+            self._waiting = trial
+            return None  # Tune asks again; meanwhile the other trials go on
+        self._waiting = None
         self.numbers[trial_id] = trial.number
         self._listener.started(trial)
         return {"number": trial.number, "parameters": dict(trial.parameters), "recorded": len(trial.epochs)}
@@ -239,15 +245,6 @@ def _score(job: Job, number: int) -> dict[str, dict[str, float]]:
 def device() -> str:
     """The accelerator this process was given, or the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed blocks: a step of training allocates hundreds of megabytes anew, page fault by page fault."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(-4, 0)  # M_MMAP_MAX
-            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def ray_logs() -> str:

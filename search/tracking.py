@@ -17,9 +17,11 @@ from urllib.parse import quote
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from datasets.blueprint import Source
+from datasets.store import Store as DataStore
 from search.records import Epoch, Outcome, Trial
 from search.study import Study
 
@@ -127,6 +129,22 @@ class Tracker:
         now = int(time.time() * 1000)
         metrics = [Metric(name, float(value), now, 0) for name, value in values.items()]
         self._queue.put(lambda: self._client.log_batch(run_id, metrics=metrics))
+
+    def log_data(self, run_id: str, store: DataStore, source: Source) -> None:
+        """Log a dataset: each split with its digest, its size and where it lies."""
+        inputs = []
+        for part in source.parts():
+            if part.split is not None:
+                context = {"train": "training", "validate": "validation"}.get(part.split, "test")
+                described = Dataset(
+                    name=part.split,
+                    digest=part.folder.removeprefix(f"{part.split}-"),
+                    source_type="local" if store.is_local else store.uri.partition(":")[0],
+                    source=json.dumps({"uri": f"{store.uri}/{part.folder}"}),
+                    profile=json.dumps({"samples": part.samples}),
+                )
+                inputs.append(DatasetInput(described, [InputTag("mlflow.data.context", context)]))
+        self._queue.put(lambda: self._client.log_inputs(run_id, inputs))
 
     def log_file(self, run_id: str, path: Path) -> None:
         """Log an artefact."""

@@ -19,7 +19,9 @@ from typing import Any
 import torch
 
 from datasets.atomic import replacing, write_text
-from datasets.shards import open_dataset
+from datasets.blueprint import Source
+from datasets.build import opened
+from datasets.store import Store
 from search import choose
 from search.folder import SearchFolder
 from search.records import Epoch
@@ -35,12 +37,18 @@ class Job:
     Attributes:
         space: The search.
         folder: Its files.
-        dataset: Folder of the dataset.
+        source: The space's dataset, its sound files checked; trials may ask for variants of it.
+        store: Where datasets lie.
     """
 
     space: Space
     folder: SearchFolder
-    dataset: Path
+    source: Source
+    store: Store
+
+    def source_of(self, parameters: Mapping[str, Value]) -> Source:
+        """What a trial's dataset is made from."""
+        return self.source.with_spec(self.space.dataset_of(parameters))
 
 
 def settings_of(space: Space) -> list[dict[str, float]]:
@@ -49,11 +57,18 @@ def settings_of(space: Space) -> list[dict[str, float]]:
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*space.inner.values())]
 
 
-def build(job: Job, config_values: Mapping[str, Any], device: str) -> Trainable:
-    """Build the job's trainable, untrained, from nested values of its Config."""
+def build(job: Job, config_values: Mapping[str, Any], device: str, source: Source | None = None) -> Trainable:
+    """Build the job's trainable, untrained.
+
+    Args:
+        job: The search.
+        config_values: Nested values of its Config.
+        device: A torch device.
+        source: The trial's dataset; tests and validation are those of the space's own in all of them.
+    """
     trainable = registry.load(job.space.trainable, "trainable")
     config = trainable.Config.model_validate(config_values)
-    data = open_dataset(job.dataset)
+    data = opened(source or job.source, job.store, job.folder.datasets)
     return trainable(config, data, device=device, seed=job.space.seed, epochs=job.space.budget.epochs)
 
 
@@ -110,7 +125,7 @@ class TrialRun:
         self._number = number
         self._config_values = nested(job.space.values(parameters))
         self._reported = recorded
-        self._trainable = build(job, self._config_values, device)
+        self._trainable = build(job, self._config_values, device, job.source_of(parameters))
         self._settings = settings_of(job.space)
         self._epochs: list[Epoch] = []
         checkpoint = job.folder.checkpoint(number)

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from datasets.errors import InputError, nearest
-from spaces.schema import Dimension, Value
+from spaces.schema import DATASET, Dimension, Value
 
 _RANGES: Final = ("uniform", "log_uniform", "int", "log_int")
 _KINDS: Final = (*_RANGES, "choice")
@@ -18,7 +18,7 @@ def read_dimensions(search: Mapping[str, Mapping[str, Any]], names: Sequence[str
 
     Args:
         search: The part of the file.
-        names: Fields of the Config.
+        names: Fields of the Config, and of the training data.
         path: The file, for errors.
 
     Returns:
@@ -43,13 +43,20 @@ def read_dimensions(search: Mapping[str, Mapping[str, Any]], names: Sequence[str
 
 def _read(name: str, written: Mapping[str, Any], names: Sequence[str], path: str) -> Dimension:
     place = f"{path}: search.{name}"
-    if name.startswith("dataset."):
+    if name.startswith(DATASET) and not name.startswith(f"{DATASET}train."):
+        inside = name.removeprefix(DATASET).rpartition(".")[2]
         raise InputError(
-            place, "only fields of the trainable can be searched so far", value=name, remedy="set it under dataset:"
+            place,
+            "of the data only what is trained on can be searched: all trials are validated and tested on the same",
+            value=name,
+            remedy=f"search {DATASET}train.{'samples' if inside == 'train' else inside}, or set it under dataset:",
         )
     if name not in names:
         raise InputError(
-            place, "a searched name must be a field of the trainable", value=name, remedy=nearest(name, names)
+            place,
+            "a searched name must be a field of the trainable or of dataset.train",
+            value=name,
+            remedy=nearest(name, names),
         )
     unknown = [key for key in written if key not in (*_KINDS, "when")]
     if unknown:

@@ -13,14 +13,31 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from datasets.errors import InputError, nearest
+from datasets.spec import Acoustics, LocalizerSpec, SplitSpec, as_range
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides, numbers, overlay
-from spaces.schema import Dimension, Direction, Space, SpaceFile, Value, field_names, flattened, nested
+from spaces.schema import (
+    DATASET,
+    Dimension,
+    Direction,
+    Space,
+    SpaceFile,
+    Value,
+    field_names,
+    flattened,
+    nested,
+    varied,
+    written_out,
+)
 from trainables import registry
 from trainables.contract import Metric
 from trainables.registry import Description
 
 LAPTOP: Final = "laptop"
+_TRAINED_ON: Final = [
+    *(f"{DATASET}train.{name}" for name in SplitSpec.model_fields if name not in ("acoustics", "genres")),
+    *(f"{DATASET}train.acoustics.{name}" for name in Acoustics.model_fields),
+]
 
 
 def load(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Sequence[str] = ()) -> Space:
@@ -137,7 +154,7 @@ class _Checker:
         described = registry.describe(self.file.trainable, f"{self.path}: trainable")
         names = field_names(described.config)
         fixed = self._fixed(names)
-        search = read_dimensions(self.file.search, names, self.path)
+        search = read_dimensions(self.file.search, names + _TRAINED_ON, self.path)
         self._check_values(described.config, fixed, search)
         space = Space(
             name=self.file.name,
@@ -177,6 +194,9 @@ class _Checker:
         for dimension in search:
             for value in dimension.choices or (dimension.low, dimension.high):
                 at = int(value) if dimension.kind in ("int", "log_int") else value
+                if dimension.name.startswith(DATASET):
+                    self._vary(dimension.name, at)
+                    continue
                 self._config(config, dict(fixed) | {dimension.name: at}, lambda key: f"{self.path}: search.{key}")
 
     def _config(self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]) -> BaseModel:
@@ -184,6 +204,29 @@ class _Checker:
             return config.model_validate(nested(values))
         except ValidationError as error:
             raise _explain(error, config, place) from error
+
+    def _vary(self, name: str, value: Value) -> LocalizerSpec:
+        """The dataset with one field changed; other searched fields may have to be there for it, so they are set too."""
+        beside = {
+            other: written["choice"][0] if "choice" in written else next(iter(written.values()))[0]
+            for other, written in self.file.search.items()
+            if other.startswith(DATASET)
+        }
+        values = {other.removeprefix(DATASET): v for other, v in (beside | {name: value}).items()}
+        try:
+            return varied(self.file.dataset, values)
+        except ValidationError as error:
+            raise _explain(error, type(self.file.dataset), lambda _: f"{self.path}: search.{name}") from error
+
+    def _of_dataset(self, dimension: Dimension) -> Value | None:
+        """The value of a searched dimension that leaves the dataset as it is."""
+        written: Any = written_out(self.file.dataset)
+        for key in dimension.name.removeprefix(DATASET).split("."):
+            written = None if written is None else written.get(key)
+        if isinstance(written, list) and written[0] == written[1]:
+            written = written[0]
+        same = [choice for choice in dimension.choices if _same_range(choice, written)]
+        return same[0] if same else written
 
     def _inner(self, described: Description) -> dict[str, tuple[float, ...]]:
         known = {parameter.name: parameter for parameter in described.inner}
@@ -211,7 +254,9 @@ class _Checker:
     ) -> dict[str, Value]:
         given = self.file.baseline
         papers = flattened(self._config(config, fixed, lambda key: f"{self.path}: fixed.{key}").model_dump())
-        values = {d.name: papers[d.name] for d in search} if given == "paper" else dict(given)
+        of_data = {d.name: self._of_dataset(d) for d in search if d.name.startswith(DATASET)}
+        papers |= {name: value for name, value in of_data.items() if value is not None}
+        values = {d.name: papers[d.name] for d in search if d.name in papers} if given == "paper" else dict(given)
         return self._point(values, search, "baseline", partial=given != "paper")
 
     def _point(
@@ -243,6 +288,11 @@ class _Checker:
 def _require_known(name: str, known: Sequence[str] | Mapping[str, Any], place: str) -> None:
     if name not in known:
         raise InputError(place, "the name must be known", value=name, remedy=nearest(name, known))
+
+
+def _same_range(choice: Value, written: Any) -> bool:
+    """Whether a choice such as `0.2-0.4` means the same as what the dataset has."""
+    return bool(choice == written) or list(map(float, as_range(choice) or ())) == written
 
 
 def _sweep(values: Mapping[str, list[float]], place: str) -> tuple[float, ...]:

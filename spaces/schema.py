@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 
-from datasets.spec import Frozen, RoomSpec
+from datasets.spec import Frozen, LocalizerSpec, RoomSpec
 
 Value = int | float | str | bool
 
 Direction = Literal["maximize", "minimize"]
+
+
+DATASET: Final = "dataset."
+"""Searched names that begin so are fields of the dataset."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Dimension:
     """One hyperparameter that is searched.
 
     Attributes:
-        name: Dotted name of a Config field.
+        name: Dotted name of a Config field, or `dataset.train.…`.
         kind: How it is drawn: uniformly, log-uniformly, from integers, or from choices.
         low: Least value, of all kinds but `choice`.
         high: Greatest value, likewise.
@@ -85,7 +90,7 @@ class Space:
     Attributes:
         name: Of the search; its folder and its MLflow experiment are called so.
         trainable: Built-in name or import path.
-        dataset: What is trained and tested on.
+        dataset: What is trained and tested on, where a trial does not ask for other training data.
         fixed: Values of Config fields that hold for all trials, by dotted name.
         search: Dimensions, ordered so that conditions come before what they decide.
         inner: Values of inference parameters, all combinations of which every validation tries.
@@ -101,7 +106,7 @@ class Space:
 
     name: str
     trainable: str
-    dataset: RoomSpec
+    dataset: LocalizerSpec
     fixed: Mapping[str, Value]
     search: tuple[Dimension, ...]
     inner: Mapping[str, tuple[float, ...]]
@@ -116,7 +121,24 @@ class Space:
 
     def values(self, parameters: Mapping[str, Value]) -> dict[str, Value]:
         """The Config fields of a trial: what is fixed for all, and what was proposed for it; by dotted name."""
-        return dict(self.fixed) | dict(parameters)
+        return dict(self.fixed) | {name: v for name, v in parameters.items() if not name.startswith(DATASET)}
+
+    def dataset_of(self, parameters: Mapping[str, Value]) -> LocalizerSpec:
+        """The data of a trial."""
+        asked = {name.removeprefix(DATASET): v for name, v in parameters.items() if name.startswith(DATASET)}
+        return varied(self.dataset, asked) if asked else self.dataset
+
+    def datasets(self) -> list[LocalizerSpec] | None:
+        """All datasets that trials may ask for, the space's own first; None if there is no end of them."""
+        searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
+        if any(dimension.kind != "choice" for dimension in searched):
+            return None
+        found = [self.dataset]
+        for values in itertools.product(*(dimension.choices for dimension in searched)):
+            point = dict(zip((d.name for d in searched), values, strict=True))
+            spec = self.dataset_of({d.name: point[d.name] for d in searched if d.active(point)})
+            found += [spec] if all(spec.identity("train") != other.identity("train") for other in found) else []
+        return found
 
     def identity(self) -> dict[str, Any]:
         """What has to stay the same for a search to be resumed; the budget and the resources may change."""
@@ -152,6 +174,33 @@ class SpaceFile(Frozen):
     budget: Budget
     resources: Resources = Field(default_factory=Resources)
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+def written_out(spec: LocalizerSpec) -> dict[str, Any]:
+    """A dataset as plain values, with all that its training split leaves to the whole filled in."""
+    described = spec.model_dump(mode="json", by_alias=True)
+    return described | {"train": spec.splits()["train"].model_dump(mode="json")}
+
+
+def varied(spec: LocalizerSpec, values: Mapping[str, Value]) -> LocalizerSpec:
+    """A dataset with some fields changed.
+
+    Args:
+        spec: The dataset.
+        values: By dotted name, e.g. `train.snr_db`.
+
+    Raises:
+        ValidationError: If a value is out of bounds.
+    """
+    described = written_out(spec)
+    for name, value in values.items():
+        *parents, last = name.split(".")
+        place = described
+        for parent in parents:
+            place[parent] = place.get(parent) or {}
+            place = place[parent]
+        place[last] = value
+    return type(spec).model_validate(described)
 
 
 def nested(flat: Mapping[str, Value]) -> dict[str, Any]:

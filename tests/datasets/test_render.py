@@ -26,7 +26,7 @@ def noise(*shape: int, seed: int = 0) -> NDArray[np.float32]:
 def rendered(sources: NDArray[np.float32], positions_m: ArrayLike, mics: NDArray[np.float64] = MICROPHONES) -> Tensor:
     """Waves of a batch, shape (batch, arrays, microphones, 2560)."""
     places = torch.from_numpy(np.asarray(positions_m))
-    return render.free_field(torch.from_numpy(sources), places, torch.from_numpy(mics), WINDOW.lead)
+    return render.FreeField((6.0, 6.0), mics).hear(torch.from_numpy(sources), places)
 
 
 def pulse(centre: int) -> NDArray[np.float64]:

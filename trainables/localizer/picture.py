@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from datasets.spec import RoomSpec
+from datasets.shards import Dataset
 from trainables.localizer.retrieval import Keypoints
 
 
-def room_plans(spec: RoomSpec, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]]]) -> Figure:
+def room_plans(data: Dataset, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]]]) -> Figure:
     """Draw samples as plans of the room.
 
     Args:
-        spec: The room and its arrays.
+        data: The room and its arrays.
         shown: By split: true positions, shape (samples, slots, 2), and what was found.
     """
     columns = max(len(found) for _, found in shown.values())
@@ -26,7 +26,7 @@ def room_plans(spec: RoomSpec, shown: Mapping[str, tuple[Tensor, Sequence[Keypoi
     axes = figure.subplots(len(shown), columns, squeeze=False)
     for row, (name, (truth, found)) in zip(axes, shown.items(), strict=True):
         for plan, positions, keypoints in zip(row, truth, found, strict=False):
-            _plan(plan, spec, positions, keypoints)
+            _plan(plan, data, positions, keypoints)
         for spare in row[len(found) :]:
             spare.remove()
         row[0].set_ylabel(f"{name}\ny, m")
@@ -35,9 +35,10 @@ def room_plans(spec: RoomSpec, shown: Mapping[str, tuple[Tensor, Sequence[Keypoi
     return figure
 
 
-def _plan(plan: Axes, spec: RoomSpec, truth: Tensor, found: Keypoints) -> None:
-    plan.add_patch(_rectangle(spec.size_m))
-    for number, array in enumerate(spec.microphones_m()):
+def _plan(plan: Axes, data: Dataset, truth: Tensor, found: Keypoints) -> None:
+    width, depth = data.spec.size_m
+    plan.add_patch(_rectangle((width, depth)))
+    for number, array in enumerate(data.microphones_m):
         plan.plot(*array.T, "s", color="0.45", markersize=3, label="microphones" if number == 0 else None)
     there = truth[~truth.isnan().any(dim=-1)]
     plan.plot(
@@ -47,7 +48,7 @@ def _plan(plan: Axes, spec: RoomSpec, truth: Tensor, found: Keypoints) -> None:
     if len(there) and len(found.positions_m):
         nearest = torch.cdist(there, found.positions_m).amin(dim=1)
         plan.set_title("nearest: " + ", ".join(f"{distance:.2f} m" for distance in nearest.tolist()), fontsize=8)
-    plan.set(xlim=(-0.6, spec.size_m[0] + 0.6), ylim=(-0.6, spec.size_m[1] + 0.6), aspect="equal", xlabel="x, m")
+    plan.set(xlim=(-0.6, width + 0.6), ylim=(-0.6, depth + 0.6), aspect="equal", xlabel="x, m")
     plan.tick_params(labelsize=7)
 
 

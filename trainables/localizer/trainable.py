@@ -41,7 +41,7 @@ class Localizer(Trainable):
         self.epochs = epochs
         self.epoch = 0
         self.grid = grid.CellGrid.over(config.grid, data.spec.size_m)
-        arrays, mics, _ = data.spec.microphones_m().shape
+        arrays, mics, _ = data.microphones_m.shape
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = LocalizerNetwork(config, arrays, mics)
@@ -193,7 +193,7 @@ class Localizer(Trainable):
             samples = self.data.split(name)
             batch = samples.batch(np.arange(min(_SHOWN, len(samples))))
             shown[name] = (batch.positions_m, self.predict(batch.waves, settings))
-        return room_plans(self.data.spec, shown)
+        return room_plans(self.data, shown)
 
     def state(self) -> dict[str, Any]:
         """Weights, optimizer and epoch; order and augmentation follow from seed and epoch."""

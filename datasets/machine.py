@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -54,3 +55,12 @@ def git_commit() -> str:
 def _git(*words: str) -> str:
     done = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed blocks: a step of training allocates hundreds of megabytes anew, page fault by page fault."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(-4, 0)  # M_MMAP_MAX
+            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

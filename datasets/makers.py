@@ -1,0 +1,198 @@
+"""Makers of shards: each turns a shard's number into its samples, and depends on nothing but the part it belongs to."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets import echo, geometry, library, reference, render, scenes
+from datasets.blueprint import EXCERPTS, Part, Shard
+from datasets.echo import Pool
+from datasets.errors import InputError
+from datasets.library import Music, Piece
+from datasets.render import Window
+from datasets.scenes import Placer, Scenes
+from datasets.shards import Batch
+from datasets.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, sources_of
+
+_CHUNK: Final = 32
+"""Samples rendered at once; small enough for the spectra to stay in a core's cache."""
+
+Hear = Callable[[Tensor, Scenes, slice], Tensor]
+"""Waves at the arrays from the sources' waves and a stretch of scenes."""
+
+
+class Maker(Protocol):
+    """Makes the shards of a split."""
+
+    def make(self, shard: Shard) -> Batch:
+        """Render one shard."""
+
+
+class MusicMaker:
+    """Samples whose sources play music.
+
+    Args:
+        spec: The dataset.
+        part: The split.
+        music: Its excerpts.
+        window: How much of a source is heard.
+        place: Draws places.
+        hear: Simulates.
+    """
+
+    def __init__(
+        self, spec: LocalizerSpec, part: Part, music: Music, *, window: Window, place: Placer, hear: Hear
+    ) -> None:
+        self._spec = spec
+        self._name = str(part.split)
+        self._split = spec.splits()[self._name]
+        self._music = music
+        self._window = window
+        self._place = place
+        self._hear = hear
+        rows = music.of_split[self._name]
+        self._starts = scenes.audible_starts(music, rows, heard=window.length, lead=window.lead, gate=spec.gate)
+        if len(self._starts) == 0:
+            raise InputError(
+                f"dataset.music, split {self._name!r}",
+                f"every split needs at least one audible passage of {window.length / geometry.SAMPLE_RATE_HZ:.2f} s",
+                value=f"{len(rows)} excerpts, gate {spec.gate}",
+                remedy="add music, lower dataset.gate, or raise dataset.excerpt_s",
+            )
+
+    def make(self, shard: Shard) -> Batch:
+        """Render one shard."""
+        generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
+        drawn = scenes.draw(
+            generator, shard.samples, sources_of(self._split), self._place, self._starts, self._spec.level_db
+        )
+        waves = torch.cat(list(self._render(drawn)))
+        if self._split.snr_db is not None:
+            add_noise(waves, generator, self._split.snr_db)
+        return Batch(waves, torch.from_numpy(drawn.positions_m), torch.from_numpy(drawn.counts))
+
+    def _render(self, drawn: Scenes) -> Iterator[Tensor]:
+        slots = drawn.gains.shape[1]
+        for first in range(0, len(drawn.counts), _CHUNK):
+            rows = slice(first, first + _CHUNK)
+            chosen = zip(drawn.excerpts[rows].flat, drawn.starts[rows].flat, strict=True)
+            played = [self._music.waves[excerpt][start : start + self._window.length] for excerpt, start in chosen]
+            sources = np.stack(played).reshape(-1, slots, self._window.length)
+            sources *= drawn.gains[rows, :, None].astype(np.float32)
+            yield self._hear(torch.from_numpy(sources), drawn, rows)
+
+
+def add_noise(waves: Tensor, generator: np.random.Generator, snr_db: tuple[float, float]) -> None:
+    """Add white sensor noise, in place: a sample's mean power over all microphones is the drawn SNR above the noise's."""
+    power = waves.square().mean(dim=(1, 2, 3), keepdim=True)
+    ratio = torch.from_numpy(10 ** (generator.uniform(*snr_db, len(waves)) / 10)).float()[:, None, None, None]
+    noise = torch.from_numpy(generator.standard_normal(tuple(waves.shape), dtype=np.float32))
+    waves.addcmul_(noise, (power / ratio).sqrt())
+
+
+def free_field(spec: RoomSpec, part: Part, music: Music) -> MusicMaker:
+    """A room without echo."""
+    field = render.FreeField(spec.size_m, spec.microphones_m())
+
+    def place(
+        generator: np.random.Generator, samples: int, sources: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        drawn = geometry.draw_positions(
+            generator,
+            samples,
+            sources,
+            size_m=spec.size_m,
+            raster_m=spec.raster_m,
+            min_distance_m=spec.min_distance_m,
+            microphones_m=spec.microphones_m().reshape(-1, 2),
+            clearance_m=spec.clearance_m,
+        )
+        return drawn, np.zeros(drawn.shape[:2], np.int64)
+
+    def hear(sources: Tensor, drawn: Scenes, rows: slice) -> Tensor:
+        return field.hear(sources, torch.from_numpy(np.nan_to_num(drawn.positions_m[rows], nan=spec.size_m[0] / 2)))
+
+    return MusicMaker(spec, part, music, window=field.window, place=place, hear=hear)
+
+
+def by_responses(
+    spec: LocalizerSpec, part: Part, music: Music, pool: Pool, responses: NDArray[np.float32]
+) -> MusicMaker:
+    """Rooms given by impulse responses, simulated or measured.
+
+    Args:
+        spec: The dataset.
+        part: The split.
+        music: Its excerpts.
+        pool: Where they were taken.
+        responses: Shape (places, arrays, microphones, taps).
+
+    Raises:
+        InputError: If the places cannot hold the split's sources.
+    """
+    field = render.Responses(responses)
+
+    def place(
+        generator: np.random.Generator, samples: int, sources: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        try:
+            rows = pool.draw(generator, samples, sources, spec.min_distance_m)
+        except ValueError as error:
+            raise InputError(
+                f"dataset, split {part.split!r}",
+                "places with impulse responses must be far enough apart",
+                value=str(error),
+                remedy="add places (acoustics.positions), or lower dataset.min_distance_m",
+            ) from error
+        return pool.positions_m[rows], rows
+
+    def hear(sources: Tensor, drawn: Scenes, rows: slice) -> Tensor:
+        return field.hear(sources, torch.from_numpy(drawn.places[rows]))
+
+    return MusicMaker(spec, part, music, window=field.window, place=place, hear=hear)
+
+
+class ExcerptMaker:
+    """Excerpts of music, cut from files or played."""
+
+    def __init__(self, spec: MusicSpec, pieces: tuple[Piece, ...] | None) -> None:
+        self._spec = spec
+        self._excerpts = library.excerpts(spec, pieces)
+
+    def make(self, shard: Shard) -> dict[str, NDArray[np.generic]]:
+        """Cut or play one block."""
+        first = shard.number * EXCERPTS
+        heard = [library.hear(self._spec, excerpt) for excerpt in self._excerpts[first : first + shard.samples]]
+        return {
+            "wave": np.stack([wave for wave, _ in heard]),
+            "level": np.array([level for _, level in heard], np.float32),
+        }
+
+
+class ResponseMaker:
+    """Impulse responses of simulated rooms, a block of places at a time."""
+
+    def __init__(self, spec: RoomSpec, part: Part, acoustics: Acoustics) -> None:
+        self._spec = spec
+        self._acoustics = acoustics
+        self._role = str(part.identity["role"])
+
+    def make(self, shard: Shard) -> dict[str, NDArray[np.generic]]:
+        """Simulate one block."""
+        blocks = -(-self._acoustics.positions // echo.BLOCK)
+        number, block = divmod(shard.number, blocks)
+        room = echo.draw_room(self._spec, self._acoustics, self._role, number)
+        places = echo.draw_places(self._spec, self._acoustics, self._role, number)
+        chosen = places[block * echo.BLOCK : block * echo.BLOCK + shard.samples]
+        return {
+            "responses": reference.impulse_responses(room, chosen + np.array([*room.origin_m, 0.0])),
+            "place": chosen.astype(np.float32),
+            "room": np.full(len(chosen), number, np.int32),
+        }

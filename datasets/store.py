@@ -1,0 +1,148 @@
+"""Where datasets lie: a local folder, or a bucket through pyarrow's filesystems. Files are whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from datasets.atomic import replacing
+from datasets.errors import InputError
+
+_CHUNK: Final = 1 << 22
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tree of files, named by paths relative to its root.
+
+    Attributes:
+        uri: A local path, or `s3://bucket/prefix`; pyarrow reads options from its query, e.g. `?endpoint_override=…`.
+    """
+
+    uri: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its files can be memory-mapped."""
+        return "://" not in self.uri
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        from pyarrow import fs  # here, since it takes longer to load than a mistake should wait
+
+        try:
+            return fs.FileSystem.from_uri(self.uri)  # type: ignore[no-any-return]
+        except (OSError, ValueError) as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> InputError:
+        return InputError(
+            self.uri,
+            "the bucket must exist and be open to these credentials",
+            value=str(error).partition("\n")[0],
+            remedy="check the URI, the network, and AWS_ACCESS_KEY_ID or the profile",
+        )
+
+    def _remote(self, name: str) -> str:
+        return f"{self._opened[1].rstrip('/')}/{name}"
+
+    def path(self, name: str) -> Path:
+        """Where a file lies on this machine.
+
+        Raises:
+            ValueError: If the store is not local.
+        """
+        if not self.is_local:
+            raise ValueError(f"{self.uri} is not on this machine")
+        return Path(self.uri) / name
+
+    def write(self, name: str, content: Any) -> None:
+        """Write a file from bytes or a buffer, whole or not at all.
+
+        Raises:
+            InputError: If the disk is full, or the bucket refuses.
+        """
+        if not self.is_local:
+            try:
+                with self._opened[0].open_output_stream(self._remote(name)) as stream:
+                    stream.write(content)  # an object appears when its stream is closed
+            except OSError as error:
+                raise self._refused(error) from error
+            return
+        path = self.path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise InputError(
+                str(path),
+                "the disk must have room for the dataset",
+                value=error.strerror,
+                remedy="free some space, or name another --storage; what is whole is kept, the same command goes on",
+            ) from error
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content, or None if there is none."""
+        if self.is_local:
+            path = self.path(name)
+            return path.read_bytes() if path.is_file() else None
+        if self.size(name) is None:
+            return None
+        try:
+            with self._opened[0].open_input_stream(self._remote(name)) as stream:
+                return bytes(stream.read())
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def size(self, name: str) -> int | None:
+        """A file's size in bytes, or None if there is none."""
+        if self.is_local:
+            path = self.path(name)
+            return path.stat().st_size if path.is_file() else None
+        try:
+            info = self._opened[0].get_file_info(self._remote(name))
+        except OSError as error:
+            raise self._refused(error) from error
+        return int(info.size) if info.is_file else None
+
+    def checksum(self, name: str) -> str:
+        """SHA-256 of a file."""
+        digest = hashlib.sha256()
+        if self.is_local:
+            with self.path(name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        with self._opened[0].open_input_stream(self._remote(name)) as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def fetch(self, name: str, sha256: str, to: Path) -> None:
+        """Copy a file of a bucket to this machine, unless it is there already.
+
+        Raises:
+            InputError: If what arrives is not what was written.
+        """
+        if to.is_file() and to.stat().st_size == self.size(name):
+            return
+        to.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        with replacing(to) as temporary, temporary.open("wb") as file:
+            with self._opened[0].open_input_stream(self._remote(name)) as stream:
+                while chunk := stream.read(_CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+            if digest.hexdigest() != sha256:
+                raise InputError(
+                    f"{self.uri}: {name}",
+                    "a shard must hold what was written",
+                    value="another checksum",
+                    remedy="run  python -m datasets.generate … --verify,  which makes it again",
+                )

@@ -1,0 +1,71 @@
+"""Datasets that trials ask for: each is made once, beside the trials that run, and shared by all that ask."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from datasets.blueprint import Source
+from datasets.build import Builder
+from datasets.manifest import missing
+from search.trial import Job
+from spaces.schema import Value
+
+
+class Supply:
+    """Keeps trials waiting until their dataset is there.
+
+    Args:
+        job: The search.
+        builder: Makes a dataset while nothing else runs.
+        beside: Makes one while trials run, if not the same; called from a thread, one dataset at a time.
+    """
+
+    def __init__(self, job: Job, builder: Builder, beside: Builder | None = None) -> None:
+        self._job = job
+        self._builder = builder
+        self._beside = beside or builder
+        self._there: set[str] = set()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._seconds: dict[str, float] = {}
+
+    def have(self, source: Source) -> None:
+        """Make a dataset, if it is not there, and wait for it."""
+        self._make(source, self._builder)
+
+    def ready(self, parameters: Mapping[str, Value]) -> bool:
+        """Whether a trial's dataset is there; begins to make it otherwise.
+
+        Raises:
+            InputError: If an earlier one could not be made.
+        """
+        if self._error is not None:
+            raise self._error
+        source = self._job.source_of(parameters)
+        if source.fingerprint in self._there:
+            return True
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._try, args=(source,), name="data", daemon=True)
+            self._thread.start()
+        return False
+
+    def report(self, source: Source, tell: Callable[[float], None]) -> None:
+        """Tell how many seconds a dataset took to make: once, and only if it was made now."""
+        spent = self._seconds.pop(source.fingerprint, None)
+        if spent is not None:
+            tell(spent)
+
+    def _try(self, source: Source) -> None:
+        try:
+            self._make(source, self._beside)
+        except BaseException as error:  # noqa: BLE001  # raised again where somebody listens
+            self._error = error
+
+    def _make(self, source: Source, builder: Builder) -> None:
+        started = time.monotonic()
+        if missing(source, builder.store):
+            builder.build(source)
+            self._seconds[source.fingerprint] = time.monotonic() - started
+        self._there.add(source.fingerprint)
