@@ -100,7 +100,7 @@ def _header(path: Path, genre: str) -> Piece:
         raise InputError(
             str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file"
         )
-    _require_whole(path)
+    require_whole(path)
     try:
         with soundfile.SoundFile(path) as file:
             file.read(1024)
@@ -116,8 +116,12 @@ def _header(path: Path, genre: str) -> Piece:
     return piece
 
 
-def _require_whole(path: Path) -> None:
-    """Compare a WAV's header with the file; libsndfile would quietly play what is left of it."""
+def require_whole(path: Path) -> None:
+    """Compare a WAV's header with the file; libsndfile would quietly play what is left of it.
+
+    Raises:
+        InputError: If the file is shorter than its header says.
+    """
     with path.open("rb") as file:
         start = file.read(8)
     promised = int.from_bytes(start[4:8], "little")
