@@ -12,10 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal
 
+from datasets.command import Parser
 from datasets.errors import InputError
 from search import machine
 from search.folder import free_bytes, require_writable
-from search.launch import Parser
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _NEEDED_DISK_GB: Final = 4.0

@@ -15,6 +15,7 @@ from typing import Any
 
 from datasets import build
 from datasets.blueprint import Source, excerpts_of
+from datasets.command import Line
 from datasets.errors import InputError
 from search import finish, machine, runner, stopping
 from search.folder import SearchFolder
@@ -23,7 +24,7 @@ from search.recorder import Recorder
 from search.records import Epoch, Outcome
 from search.scoring import score_tests
 from search.study import Study
-from search.terminal import DataProgress, Line, SearchProgress
+from search.terminal import DataProgress, SearchProgress
 from search.tracking import Store, Tracker
 from search.trial import Job
 
