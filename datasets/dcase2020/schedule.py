@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dcase2020.events import LEAST_CLIP_S
-from datasets.dcase2020.layout import FRAMES, SAMPLE_RATE_HZ
+from datasets.dcase2020.layout import SAMPLE_RATE_HZ, SAMPLES
 from datasets.dcase2020.rooms import Room
 from datasets.dcase2020.spec import SceneSpec
 
 FRAME: Final = 2_400
 """Samples of a label frame, 100 ms."""
-SAMPLES: Final = FRAMES * FRAME
 
 _REST_S: Final = (0.3, 3.0)
 """From the end of an event to the next one of its track."""

@@ -48,7 +48,7 @@ class SceneSpec(Frozen):
         description="recordings in each fold; 1 is the test, 2 the validation, 3 to 6 the training",
     )
     rooms: int = Field(
-        9, ge=1, le=9, description="simulated rooms; no room serves two of test, validation and training if 3 or more"
+        9, ge=1, le=99, description="simulated rooms; no room serves two of test, validation and training if 3 or more"
     )
     max_overlap: int = Field(2, ge=1, le=4, description="at most so many events at once")
     overlap_shares: tuple[NonNegativeFloat, ...] | None = Field(

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from datasets.dcase2020 import diffuse, encode, rooms
 from datasets.dcase2020.events import Sounds, faded
-from datasets.dcase2020.layout import CHANNELS, SAMPLE_RATE_HZ, RecordingName
+from datasets.dcase2020.layout import CHANNELS, SAMPLE_RATE_HZ, SAMPLES, RecordingName
 from datasets.dcase2020.rooms import Room
-from datasets.dcase2020.schedule import SAMPLES, Event, label_rows, schedule
+from datasets.dcase2020.schedule import Event, label_rows, schedule
 from datasets.dcase2020.spec import GROUPS, SceneSpec, group_of
 
 PEAK: Final = 0.9
@@ -93,7 +93,7 @@ def render(generator: np.random.Generator, room: Room, event: Event, clip: NDArr
     path = event.trajectory
     count = rooms.points(len(clip)) if path.speed_deg_s != 0 else 1
     azimuth = path.azimuth_at(np.arange(count, dtype=np.float64) * (rooms.POINT_SAMPLES / SAMPLE_RATE_HZ))
-    places = path.distance_m * encode.unit_vectors(azimuth, np.full(count, path.elevation_deg))
+    places = path.distance_m * encode.unit_vectors(azimuth, np.full(count, path.elevation_deg, np.float64))
     # An event may be any part of a clip, so its ends are softened.
     return rooms.play(faded(clip), rooms.early(room, places), rooms.tail(generator, room))
 
