@@ -211,7 +211,8 @@ def _read(response: HTTPResponse, most: int) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", error)) or type(error).__name__
+    cause = getattr(error, "reason", error)
+    return getattr(cause, "strerror", None) or str(cause) or type(error).__name__
 
 
 def _refuse(url: str, error: HTTPError) -> NoReturn:

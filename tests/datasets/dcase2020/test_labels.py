@@ -27,6 +27,12 @@ def test_lines_are_read_by_frame_and_keep_their_order_within_one(tmp_path: Path)
     ]
 
 
+def test_the_order_within_a_frame_is_kept_in_a_long_file(tmp_path: Path) -> None:
+    rows = [(frame, 0, track, 0, 0) for track in range(3) for frame in range(599, -1, -1)]
+    path = put(tmp_path, "".join(",".join(map(str, row)) + "\n" for row in rows))
+    assert read_labels(path)[:, 2].tolist() == [0, 1, 2] * 600
+
+
 def test_no_line_is_no_event(tmp_path: Path) -> None:
     assert read_labels(put(tmp_path, "")).shape == (0, 5)
 

@@ -126,6 +126,14 @@ def test_what_would_be_clipped_is_not_written(tmp_path: Path, audio: np.ndarray,
     assert not list(tmp_path.rglob("*.*"))
 
 
+def test_samples_are_rounded_to_the_nearest_step(tmp_path: Path) -> None:
+    audio = np.random.default_rng(0).uniform(-0.9, 0.9, (4, 5_000)).astype(np.float32)
+    write_recording(tmp_path, NAMES[0], foa=audio, rows=ROWS)
+    error = (Recordings(tmp_path).audio(NAMES[0])[:, :5_000] - audio) * 2**15
+    assert np.abs(error).max() <= 0.501
+    assert abs(error.mean()) < 0.02  # 1/√12 over √20 000 is 0.002
+
+
 def test_full_scale_is_written_as_the_last_step(tmp_path: Path) -> None:
     write_recording(tmp_path, NAMES[0], foa=np.ones((4, 3), np.float32), rows=ROWS)
     assert (Recordings(tmp_path).audio(NAMES[0])[:, :3] == 32_767 / 32_768).all()
