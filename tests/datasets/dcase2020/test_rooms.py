@@ -50,13 +50,14 @@ def test_images_of_the_first_order_stand_where_the_walls_mirror_them() -> None:
     assert images.delays_s[0] == pytest.approx(np.linalg.norm(images.offsets_m[0], axis=1) / 343)
 
 
-def test_the_early_images_are_all_there_are_up_to_their_limit() -> None:
-    room = Room(SIZE, ARRAY, 0.5)
+@pytest.mark.parametrize("size", [SIZE, (10.0, 4.0, 2.5)])
+def test_the_early_images_are_all_there_are_up_to_their_limit(size: tuple[float, float, float]) -> None:
+    room = Room(size, ARRAY, 0.5)
     source = np.array(ARRAY) + SOURCE
     steps = np.stack(np.meshgrid(*[np.arange(-8, 9)] * 3), axis=-1).reshape(-1, 3)
     lattice = np.concatenate(
         [
-            np.array(sign) * source + 2 * steps * SIZE - ARRAY
+            np.array(sign) * source + 2 * steps * size - ARRAY
             for sign in np.ndindex(2, 2, 2)
             for sign in [1 - 2 * np.array(sign)]
         ]

@@ -27,6 +27,15 @@ def sounding(events: tuple[Event, ...]) -> np.ndarray:
     return steps.cumsum()[:-1]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_even_crowded_recordings_have_a_silent_second(seed: int) -> None:
+    spec = SceneSpec(max_overlap=4, event_s=(6.0, 8.0))
+    events = schedule(np.random.default_rng(seed), spec, rooms.draw_room(spec, 1), ((400_000,),), 4)
+    silent = np.flatnonzero(sounding(events) == 0)
+    gaps = np.split(silent, np.flatnonzero(np.diff(silent) > 1) + 1)
+    assert max(len(gap) for gap in gaps) >= SAMPLE_RATE_HZ
+
+
 @pytest.mark.parametrize("overlap", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(6))
 def test_there_is_sound_and_silence_and_never_too_much_at_once(seed: int, overlap: int) -> None:
