@@ -39,9 +39,7 @@ def _make(row: dict[str, Any], factory: bytes) -> dict[str, Any]:
         return {"made": pickle.dumps(error)}
 
 
-def over_ray(
-    workers: int | None = None, cpus: float = 1.0
-) -> Over:
+def over_ray(workers: int | None = None, cpus: float = 1.0) -> Over:
     """A way to make shards on Ray, one core a shard.
 
     Args:

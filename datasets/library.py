@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,15 +90,24 @@ def scan(spec: MusicSpec, place: str) -> tuple[Piece, ...]:
 
 
 def _scan_genre(folder: Path, genre: str) -> list[Piece]:
-    return [_header(path, genre) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    return [header(path, genre) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
 
 
-def _header(path: Path, genre: str) -> Piece:
+def header(path: Path, genre: str) -> Piece:
+    """Read the header of a sound file.
+
+    Args:
+        path: The file.
+        genre: What it belongs to.
+
+    Raises:
+        InputError: If the file is empty, truncated or unreadable.
+    """
     if path.stat().st_size == 0:
         raise InputError(
             str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file"
         )
-    _require_whole(path)
+    require_whole(path)
     try:
         with soundfile.SoundFile(path) as file:
             file.read(1024)
@@ -113,8 +123,12 @@ def _header(path: Path, genre: str) -> Piece:
     return piece
 
 
-def _require_whole(path: Path) -> None:
-    """Compare a WAV's header with the file; libsndfile would quietly play what is left of it."""
+def require_whole(path: Path) -> None:
+    """Compare a WAV's header with the file; libsndfile would quietly play what is left of it.
+
+    Raises:
+        InputError: If the file is shorter than its header says.
+    """
     with path.open("rb") as file:
         start = file.read(8)
     promised = int.from_bytes(start[4:8], "little")
@@ -212,12 +226,30 @@ def assemble(
 
 
 def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
-    from scipy import signal
-
     frames = int(seconds * piece.rate_hz)
+    mono = read(piece, number * frames, frames)
+    wanted = round(seconds * SAMPLE_RATE_HZ)
+    resampled = resample(mono, piece.rate_hz, SAMPLE_RATE_HZ)[:wanted]
+    return np.pad(resampled, (0, wanted - len(resampled)))
+
+
+def read(piece: Piece, start: int, frames: int) -> NDArray[np.float32]:
+    """Read a part of a sound file, its channels averaged.
+
+    Args:
+        piece: The file.
+        start: First frame.
+        frames: How many, at the file's own rate.
+
+    Returns:
+        Shape (frames,).
+
+    Raises:
+        InputError: If the file cannot be decoded, ends early or holds NaN.
+    """
     try:
         with soundfile.SoundFile(piece.path) as file:
-            file.seek(number * frames)
+            file.seek(start)
             sound = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise InputError(
@@ -227,18 +259,22 @@ def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
         raise InputError(
             str(piece.path),
             "a sound file must be as long as its header says",
-            value=f"{number * frames + len(sound)} of {piece.frames} frames",
+            value=f"{start + len(sound)} of {piece.frames} frames",
             remedy="replace the truncated file",
         )
     if not np.isfinite(sound).all():
         raise InputError(
             str(piece.path), "samples must be finite numbers", value="NaN or infinity", remedy="repair the file"
         )
-    mono = sound.mean(axis=1)
-    wanted = round(seconds * SAMPLE_RATE_HZ)
-    divisor = np.gcd(piece.rate_hz, SAMPLE_RATE_HZ)
-    resampled = signal.resample_poly(mono, SAMPLE_RATE_HZ // divisor, piece.rate_hz // divisor)[:wanted]
-    return np.pad(resampled, (0, wanted - len(resampled))).astype(np.float32)
+    return np.asarray(sound.mean(axis=1))
+
+
+def resample(mono: NDArray[np.float32], rate_hz: int, wanted_hz: int) -> NDArray[np.float32]:
+    """Bring a sound, shape (samples,), to another sample rate."""
+    from scipy import signal
+
+    divisor = math.gcd(rate_hz, wanted_hz)
+    return np.asarray(signal.resample_poly(mono, wanted_hz // divisor, rate_hz // divisor)).astype(np.float32)
 
 
 def _splits_of(spec: MusicSpec, *, held_out: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -106,3 +107,48 @@ def _shoebox(
         simulated.add_source(position, signal=None if signals is None else signals[number])
     simulated.add_microphone_array(microphones.T)
     return simulated
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Image sources of a room, seen from its array.
+
+    Attributes:
+        offsets_m: From the array to each image, shape (sources, images, 3).
+        damping: Amplitude that the walls left, shape (sources, images).
+        delays_s: Distance over the speed of sound, shape (sources, images).
+    """
+
+    offsets_m: NDArray[np.float64]
+    damping: NDArray[np.float64]
+    delays_s: NDArray[np.float64]
+
+
+def shoebox_images(
+    size_m: tuple[float, float, float],
+    array_m: NDArray[np.float64],
+    sources_m: NDArray[np.float64],
+    *,
+    absorption: float,
+    max_order: int,
+) -> Images:
+    """Mirror sources at the walls of a box (Allen and Berkley, 1979).
+
+    Args:
+        size_m: The room: x, y and height.
+        array_m: Shape (3,).
+        sources_m: Shape (sources, 3).
+        absorption: Share of the energy that a wall takes at each reflection; 1 leaves the sources alone.
+        max_order: Reflections of an image at most; 0 keeps the sources alone.
+    """
+    pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
+    room = pyroomacoustics.ShoeBox(
+        size_m, fs=SAMPLE_RATE_HZ, max_order=max_order, materials=pyroomacoustics.Material(absorption)
+    )
+    room.add_microphone(array_m)
+    for position in sources_m:
+        room.add_source(position)
+    room.image_source_model()
+    offsets = np.stack([source.images.T for source in room.sources]).astype(np.float64) - array_m
+    damping = np.stack([source.damping[0] for source in room.sources]).astype(np.float64)
+    return Images(offsets, damping, np.linalg.norm(offsets, axis=-1) / SPEED_OF_SOUND_M_S)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from datasets import machine
+from datasets.command import Parser
 from datasets.errors import InputError
 from search.folder import free_bytes, require_writable
-from search.launch import Parser
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _NEEDED_DISK_GB: Final = 4.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from datasets.atomic import replacing
+from datasets.command import Line
 from search import scoring, terminal
 from search.proposals import importances
 from search.records import Trial, ranking
 from search.study import Study
-from search.terminal import Line
 from search.tracking import Tracker
 from search.trial import Job
 

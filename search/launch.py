@@ -6,26 +6,15 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from datasets import blueprint, machine
-from datasets.errors import InputError, nearest
+from datasets.command import Parser
+from datasets.errors import InputError
 from datasets.store import Store
 from search.folder import SearchFolder, require_writable
 from search.plan import Plan
 from spaces.load import load
 from spaces.schema import Space
-
-
-class Parser(argparse.ArgumentParser):
-    """Answers a wrong command line like every other wrong input."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print rule and remedy, exit with status 2."""
-        option = next((word for word in message.split() if word.startswith("--")), "")
-        known = [name for action in self._actions for name in action.option_strings]
-        hint = nearest(option, known) if "unrecognized" in message and option else "see --help"
-        raise InputError(self.prog, message, remedy=hint)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TextIO
+from typing import Final
 
+from datasets.command import Line
 from search.records import Epoch, Trial, ranking
 from search.stopping import expected_epochs, rungs
 from spaces.schema import Space
-
-_EVERY_S: Final = 20.0
-"""Where lines cannot move, progress is said this often."""
 
 
 def clock(seconds: float) -> str:
@@ -29,31 +26,6 @@ def show(value: object) -> str:
 
 _PRIOR_TRIALS: Final = 3
 """What halving should cost on average counts as much as so many ended trials when time is estimated."""
-
-
-class Line:
-    """One line of progress."""
-
-    def __init__(self, out: TextIO, now: Callable[[], float] = time.monotonic) -> None:
-        self._out = out
-        self._now = now
-        self._moves = out.isatty()
-        self._last = -_EVERY_S
-
-    def progress(self, text: str, *, final: bool = False) -> None:
-        """Say where things stand; replaced by the next call on a terminal, rationed elsewhere."""
-        if self._moves:
-            width = shutil.get_terminal_size().columns - 1
-            self._out.write("\r\x1b[K" + text[:width] + ("\n" if final else ""))
-        elif final or self._now() - self._last >= _EVERY_S:
-            self._last = self._now()
-            self._out.write(text + "\n")
-        self._out.flush()
-
-    def say(self, text: str = "") -> None:
-        """Say something that stays."""
-        self._out.write(("\r\x1b[K" if self._moves else "") + text + "\n")
-        self._out.flush()
 
 
 class DataProgress:

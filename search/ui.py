@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets.command import Parser
 from datasets.errors import InputError, nearest
-from search.launch import Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

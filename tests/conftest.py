@@ -11,6 +11,8 @@ CHECKED = [
     "trainables",
     *(f"datasets.{name}" for name in ("atomic", "blueprint", "build", "errors", "geometry", "procedural")),
     *(f"datasets.{name}" for name in ("echo", "makers", "reference", "render", "scenes", "shards", "store")),
+    *(f"datasets.dcase2020.{name}" for name in ("diffuse", "encode", "events", "procedural", "rooms", "schedule")),
+    "datasets.dcase2020.synthesis",
 ]
 # An int is a float to PEP 484 and to mypy; beartype has to be told.
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from datasets.command import Line
 from search.study import Study
-from search.terminal import DataProgress, Line, SearchProgress, best_trials, clock, table
+from search.terminal import DataProgress, SearchProgress, best_trials, clock, table
 from spaces.schema import Budget
 from tests.search.support import epoch, space
 

@@ -1,0 +1,170 @@
+"""`python -m datasets.fetch`: the recordings of TAU-NIGENS Spatial Sound Events 2020, or those of another record.
+
+Files come from the public record of the data set, with the sizes and MD5 checksums that it lists. A broken download is
+continued, what is whole is left alone, and zip archives are unpacked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from datasets import record
+from datasets.command import Line, Parser, answer, require_space, size
+from datasets.download import Network, Progress, download, part_of, read_text
+from datasets.errors import InputError
+from datasets.record import Archive
+from datasets.unpack import group, is_unpacked, unpack
+
+_UNPACKED_PER_BYTE: Final = 1.5
+"""Room for what is unpacked; sound of 16 bit seldom shrinks to less than two thirds."""
+_SHOWN_EVERY_S: Final = 0.2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = Parser(
+        prog="python -m datasets.fetch",
+        description="Download and unpack TAU-NIGENS Spatial Sound Events 2020 (CC BY-NC 4.0). What is there is kept.",
+        epilog="Example: python -m datasets.fetch --to data/tau2020 --only 'foa_dev.*' --only 'metadata_dev.*'",
+        allow_abbrev=False,
+    )
+    result.add_argument("--to", type=Path, default=Path("data/tau2020"), metavar="DIR", help="default: data/tau2020")
+    result.add_argument(
+        "--record",
+        default=record.TAU_NIGENS_2020,
+        metavar="URL",
+        help="listing of another record in Zenodo's interface, or a file with one",
+    )
+    result.add_argument(
+        "--only", action="append", default=[], metavar="PATTERN", help="files to fetch; may be given again"
+    )
+    result.add_argument("--list", action="store_true", help="say what the record offers, and do nothing")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None, network: Network | None = None) -> int:
+    """Run the command; returns its exit status.
+
+    Args:
+        arguments: The command line; the process's own if absent.
+        network: How servers are asked.
+    """
+    return answer(lambda: _run(parser().parse_args(arguments), network or Network()))
+
+
+def _run(options: argparse.Namespace, network: Network) -> int:
+    everything = _listing(options.record, network)
+    wanted = record.choose(everything, options.only)
+    if options.list:
+        for archive in wanted:
+            print(f"{archive.name:<24} {size(archive.size):>9}  md5 {archive.md5}")
+        return 0
+    line = Line(sys.stdout)
+    fetch(wanted, everything, options.to, _patient(network, line), line)
+    return 0
+
+
+def fetch(wanted: Sequence[Archive], everything: Iterable[Archive], folder: Path, network: Network, line: Line) -> None:
+    """Download files, then unpack the zip archives among them.
+
+    Args:
+        wanted: What is downloaded.
+        everything: All files of the record, which say whether an archive is split.
+        folder: Where to; it is made if it is missing.
+        network: How servers are asked.
+        line: Told about progress.
+
+    Raises:
+        InputError: If the disk is too small, a download fails or an archive is spoilt.
+    """
+    _make(folder)
+    packed = [one for one in group(everything) if any(part in wanted for part in one.parts)]
+    require_space(folder, needed_bytes(wanted, folder))
+    for archive in wanted:
+        download(archive, folder, network, _progress(line))
+    for one in packed:
+        missing = [part.name for part in one.parts if not (folder / part.name).is_file()]
+        if missing:
+            line.say(f"{one.stem} is not unpacked before {', '.join(missing)} is here")
+            continue
+        line.progress(f"unpacking {one.stem}")
+        by_hand = unpack(one, folder)
+        if by_hand is None:
+            line.say(f"unpacked {one.stem}")
+        else:
+            line.say(f"{one.stem} is a split archive, and 7z is not on the PATH. Install it, or run\n  {by_hand}")
+
+
+def needed_bytes(wanted: Iterable[Archive], folder: Path) -> int:
+    """Room that downloading and unpacking still need."""
+    packed = [one for one in group(wanted) if not is_unpacked(one, folder)]
+    unpacked = _UNPACKED_PER_BYTE * sum(part.size for one in packed for part in one.parts)
+    return round(sum(_missing_bytes(archive, folder / archive.name) for archive in wanted) + unpacked)
+
+
+def _missing_bytes(archive: Archive, path: Path) -> int:
+    """How much is still to come, by size alone; the MD5 is checked later."""
+    if path.is_file() and path.stat().st_size == archive.size:
+        return 0
+    part = part_of(path)
+    return max(0, archive.size - (part.stat().st_size if part.is_file() else 0))
+
+
+def _listing(source: str, network: Network) -> tuple[Archive, ...]:
+    if source.startswith(("https://", "http://")):
+        return record.parse(read_text(source, network), source)
+    try:
+        return record.parse(Path(source).read_text(encoding="utf-8"), source)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "--record",
+            "the listing is an address that begins with https://, or a readable file",
+            value=source,
+            remedy=f"for instance {record.TAU_NIGENS_2020}",
+        ) from error
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK) else "no permission to write"
+    except OSError as error:
+        reason = error.strerror
+    if reason is not None:
+        raise InputError(
+            "--to", "the folder must be writable", value=f"{folder}: {reason}", remedy="choose another folder"
+        )
+
+
+def _progress(line: Line, now: Callable[[], float] = time.monotonic) -> Progress:
+    shown = -_SHOWN_EVERY_S
+
+    def progress(archive: Archive, have: int) -> None:
+        nonlocal shown
+        whole = have == archive.size
+        if whole or now() - shown >= _SHOWN_EVERY_S:
+            shown = now()
+            line.progress(f"{archive.name:<24} {size(have)} of {size(archive.size)}", final=whole)
+
+    return progress
+
+
+def _patient(network: Network, line: Line) -> Network:
+    """Say why nothing happens while it waits."""
+
+    def sleep(seconds: float) -> None:
+        line.progress(f"broken off; trying again in {seconds:.0f} s")
+        network.sleep(seconds)
+
+    return replace(network, sleep=sleep)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Zip archives, whole or split into `.z01`, `.z02` … `.zip`, into a folder; once, however often it is asked for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from datasets import atomic
+from datasets.errors import InputError
+from datasets.record import Archive
+
+_PART: Final = re.compile(r"(.+)\.(zip|z\d\d)")
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An archive and its parts.
+
+    Attributes:
+        stem: Its name without suffix, e.g. foa_dev; also the folder that it holds.
+        parts: All its files, the one that ends in `.zip` last.
+    """
+
+    stem: str
+    parts: tuple[Archive, ...]
+
+    def state(self) -> str:
+        """What distinguishes this version of the archive."""
+        return "".join(f"{part.md5}  {part.name}\n" for part in self.parts)
+
+    def command(self, folder: Path) -> str:
+        """How to unpack a split archive by hand, where 7z is missing."""
+        last, joined = (shlex.quote(str(folder / name)) for name in (self.parts[-1].name, f"{self.stem}_joined.zip"))
+        return f"zip -s 0 {last} --out {joined} && unzip -o {joined} -d {shlex.quote(str(folder))} && rm {joined}"
+
+
+def group(archives: Iterable[Archive]) -> tuple[Packed, ...]:
+    """Put the parts of each zip archive together; files of other kinds are left out."""
+    found: dict[str, list[Archive]] = {}
+    for archive in sorted(archives, key=lambda archive: archive.name):  # .z01, .z02, .zip
+        if match := _PART.fullmatch(archive.name):
+            found.setdefault(match.group(1), []).append(archive)
+    return tuple(Packed(stem, tuple(parts)) for stem, parts in found.items() if parts[-1].name.endswith(".zip"))
+
+
+def is_unpacked(packed: Packed, folder: Path) -> bool:
+    """Whether this version of the archive has been unpacked into the folder."""
+    noted = _note(packed, folder)
+    return noted.is_file() and noted.read_text(encoding="utf-8") == packed.state()
+
+
+def unpack(packed: Packed, folder: Path) -> str | None:
+    """Unpack an archive whose parts all lie in the folder.
+
+    Returns:
+        None when it is unpacked; for a split archive where 7z is not on the PATH, the command to run by hand.
+
+    Raises:
+        InputError: If the archive is spoilt, or its content cannot be written.
+    """
+    if is_unpacked(packed, folder):
+        return None
+    if len(packed.parts) == 1:
+        _unpack_whole(packed, folder)
+    elif (tool := shutil.which("7z")) is not None:
+        _unpack_split(packed, folder, tool)
+    else:
+        return packed.command(folder)
+    # Last, so that what was broken off is unpacked again.
+    atomic.write_text(_note(packed, folder), packed.state())
+    return None
+
+
+def _note(packed: Packed, folder: Path) -> Path:
+    return folder / f".{packed.stem}.unpacked"
+
+
+def _unpack_whole(packed: Packed, folder: Path) -> None:
+    path = folder / packed.parts[0].name
+    try:
+        with zipfile.ZipFile(path) as archive:
+            holds_folder = any(name.startswith(f"{packed.stem}/") for name in archive.namelist())
+            archive.extractall(
+                folder if holds_folder else folder / packed.stem
+            )  # zipfile lets no name leave the folder
+    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+        raise _spoilt(path, str(error)) from error
+
+
+def _unpack_split(packed: Packed, folder: Path, tool: str) -> None:
+    path = folder / packed.parts[-1].name
+    done = subprocess.run([tool, "x", "-y", f"-o{folder}", str(path)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise _spoilt(path, said[-1] if said else f"7z ended with status {done.returncode}")
+
+
+def _spoilt(path: Path, reason: str) -> InputError:
+    return InputError(
+        str(path),
+        "the archive must unpack",
+        value=reason,
+        remedy="make sure that the disk has room; if it has, remove the archive and fetch it again",
+    )
