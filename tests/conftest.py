@@ -9,8 +9,8 @@ import pytest
 # decorates, and `datasets.library`, whose NDArray[np.str_] it takes for strings of length 0; neither annotates shapes.
 CHECKED = [
     "trainables",
-    *(f"datasets.{name}" for name in ("atomic", "blueprint", "build", "errors", "geometry", "procedural")),
-    *(f"datasets.{name}" for name in ("reference", "render", "scenes", "shards")),
+    *(f"datasets.{name}" for name in ("atomic", "banks", "blueprint", "build", "errors", "geometry", "procedural")),
+    *(f"datasets.{name}" for name in ("reference", "render", "scenes", "shards", "sofa")),
 ]
 # An int is a float to PEP 484 and to mypy; beartype has to be told.
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
