@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from datasets import soundfiles
 from datasets.errors import InputError
 from datasets.geometry import SAMPLE_RATE_HZ
 from datasets.spec import PROCEDURAL_GENRES, RoomSpec
@@ -96,44 +96,8 @@ def _scan_genre(folder: Path, genre: str) -> list[Piece]:
 
 
 def _header(path: Path, genre: str) -> Piece:
-    if path.stat().st_size == 0:
-        raise InputError(
-            str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file"
-        )
-    _require_whole(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            file.read(1024)
-            piece = Piece(path, genre, file.frames, file.samplerate)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise InputError(
-            str(path), "a sound file must be readable", value=_reason(error), remedy="remove or re-encode the file"
-        ) from error
-    if piece.frames < 1:
-        raise InputError(
-            str(path), "a sound file must hold sound", value="0 frames", remedy="remove or replace the file"
-        )
-    return piece
-
-
-def _require_whole(path: Path) -> None:
-    """Compare a WAV's header with the file; libsndfile would quietly play what is left of it."""
-    with path.open("rb") as file:
-        start = file.read(8)
-    promised = int.from_bytes(start[4:8], "little")
-    streamed = promised in (0, 2**32 - 1)  # written without knowing its end
-    if start[:4] == b"RIFF" and not streamed and promised + 8 > path.stat().st_size:
-        have = f"{path.stat().st_size} of {promised + 8} bytes"
-        raise InputError(
-            str(path),
-            "a sound file must be as long as its header says",
-            value=have,
-            remedy="replace the truncated file",
-        )
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rsplit(":", 1)[-1].strip()
+    header = soundfiles.read_header(path)
+    return Piece(path, genre, header.frames, header.rate_hz)
 
 
 def _require_enough(pieces: list[Piece], genre: str, spec: RoomSpec, folder: Path) -> None:
@@ -203,33 +167,11 @@ def _choose(spec: RoomSpec, pieces: tuple[Piece, ...]) -> list[tuple[Piece, int]
 
 
 def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
-    from scipy import signal
-
     frames = int(seconds * piece.rate_hz)
-    try:
-        with soundfile.SoundFile(piece.path) as file:
-            file.seek(number * frames)
-            sound = file.read(frames, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise InputError(
-            str(piece.path), "a sound file must be readable", value=_reason(error), remedy="re-encode the file"
-        ) from error
-    if len(sound) < frames:
-        raise InputError(
-            str(piece.path),
-            "a sound file must be as long as its header says",
-            value=f"{number * frames + len(sound)} of {piece.frames} frames",
-            remedy="replace the truncated file",
-        )
-    if not np.isfinite(sound).all():
-        raise InputError(
-            str(piece.path), "samples must be finite numbers", value="NaN or infinity", remedy="repair the file"
-        )
-    mono = sound.mean(axis=1)
+    mono = soundfiles.decode(piece.path, number * frames, frames).mean(axis=1)
     wanted = round(seconds * SAMPLE_RATE_HZ)
-    divisor = np.gcd(piece.rate_hz, SAMPLE_RATE_HZ)
-    resampled = signal.resample_poly(mono, SAMPLE_RATE_HZ // divisor, piece.rate_hz // divisor)[:wanted]
-    return np.pad(resampled, (0, wanted - len(resampled))).astype(np.float32)
+    resampled = soundfiles.resample(mono, piece.rate_hz)[:wanted]
+    return np.pad(resampled, (0, wanted - len(resampled)))
 
 
 def _splits_of(spec: RoomSpec, *, held_out: bool) -> list[str]:

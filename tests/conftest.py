@@ -10,7 +10,7 @@ import pytest
 CHECKED = [
     "trainables",
     *(f"datasets.{name}" for name in ("atomic", "banks", "blueprint", "build", "errors", "geometry", "procedural")),
-    *(f"datasets.{name}" for name in ("reference", "render", "scenes", "shards", "sofa")),
+    *(f"datasets.{name}" for name in ("reference", "render", "scenes", "shards", "sofa", "soundfiles")),
 ]
 # An int is a float to PEP 484 and to mypy; beartype has to be told.
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
