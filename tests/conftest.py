@@ -11,6 +11,7 @@ CHECKED = [
     "trainables",
     *(f"datasets.{name}" for name in ("atomic", "banks", "blueprint", "build", "errors", "geometry", "procedural")),
     *(f"datasets.{name}" for name in ("reference", "render", "scenes", "shards", "sofa", "soundfiles")),
+    *(f"datasets.recordings.{name}" for name in ("clips", "groups", "maker", "manifest", "rules", "sounds", "table")),
 ]
 # An int is a float to PEP 484 and to mypy; beartype has to be told.
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
