@@ -129,7 +129,11 @@ def _read_npz(path: Path, arrays: int) -> Bank:
         )
     origin = str(entries["origin"]) if "origin" in entries else path.name
     return Bank(
-        responses.astype(np.float32), positions, microphones, _rate(path, "rate_hz", numbers["rate_hz"]), origin
+        responses.astype(np.float32, copy=False),
+        positions,
+        microphones,
+        _rate(path, "rate_hz", numbers["rate_hz"]),
+        origin,
     )
 
 
@@ -150,7 +154,7 @@ def _entries(path: Path) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _numbers(path: Path, key: str, values: NDArray[Any]) -> NDArray[np.float64]:
+def _numbers(path: Path, key: str, values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind not in "fiu":
         raise InputError(
             f"{path}: {key}",
@@ -158,10 +162,10 @@ def _numbers(path: Path, key: str, values: NDArray[Any]) -> NDArray[np.float64]:
             value=str(values.dtype),
             remedy=f"store {key} as float32 or float64",
         )
-    return values.astype(np.float64)
+    return values  # of the precision they have: responses can fill a memory
 
 
-def _plane(path: Path, key: str, values: NDArray[np.float64], *, ndim: int) -> NDArray[np.float64]:
+def _plane(path: Path, key: str, values: NDArray[Any], *, ndim: int) -> NDArray[np.float64]:
     """Coordinates (…, 2) of what may come with heights."""
     if values.ndim != ndim or values.shape[-1] not in (2, 3) or values.size == 0:
         named = "(positions, 2)" if ndim == 2 else "(arrays, microphones, 2)"
@@ -171,17 +175,17 @@ def _plane(path: Path, key: str, values: NDArray[np.float64], *, ndim: int) -> N
             value=values.shape,
             remedy=f"reshape {key}",
         )
-    return values[..., :2]
+    return values[..., :2].astype(np.float64)
 
 
-def _rate(path: Path, key: str, values: NDArray[np.float64]) -> int:
+def _rate(path: Path, key: str, values: NDArray[Any]) -> int:
     rates = np.unique(values)
     rate = float(rates[0]) if rates.size == 1 else float("nan")
     if not 0 < rate <= HIGHEST_RATE_HZ or rate != round(rate):
         raise InputError(
             f"{path}: {key}",
             f"the sampling rate must be one whole number of Hz, at most {HIGHEST_RATE_HZ}",
-            value=rates.tolist(),
+            value=rates.astype(float).tolist(),
             remedy=f"correct {key}",
         )
     return round(rate)

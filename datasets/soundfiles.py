@@ -32,12 +32,12 @@ def read_header(path: Path) -> Header:
         raise InputError(
             str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file"
         )
-    _require_whole(path)
     try:
+        _require_whole(path)
         with soundfile.SoundFile(path) as file:
             file.read(1024)
             header = Header(file.frames, file.samplerate, file.channels)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise InputError(
             str(path), "a sound file must be readable", value=_reason(error), remedy="remove or re-encode the file"
         ) from error
@@ -67,7 +67,7 @@ def decode(path: Path, first: int, frames: int) -> NDArray[np.float32]:
             promised = file.frames
             file.seek(first)
             sound: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise InputError(
             str(path), "a sound file must be readable", value=_reason(error), remedy="re-encode the file"
         ) from error

@@ -139,7 +139,7 @@ def _track(spec: RecordingsSpec, row: Row) -> Track:
             "file",
             f"a recording must last at least {_SEGMENT_S * 1000:g} ms",
             "remove the clip",
-            value=f"{row.cells['file']}: {header.frames / header.rate_hz * 1000:.0f} ms",
+            value=f"{row.cells['file']}: {header.frames / header.rate_hz * 1000:.1f} ms",
         )
     channels = _channels(row, header, microphones if array is not None else arrays * microphones)
     return Track(row.place("file"), row.cells["file"], path, array, channels, header)
