@@ -17,7 +17,7 @@ from datasets.recordings.maker import RecordingsMaker, Takes
 from datasets.recordings.manifest import hashes, read_manifest
 from datasets.recordings.sounds import Sound, audible_starts, gather
 from datasets.recordings.spec import RecordingsSpec
-from datasets.shards import Batch
+from datasets.shards import Batch, Split, write_shard
 from tests.datasets.recorded import MICROPHONES, PLACE, ROWS, heard, positions_of, record, spec_of, write_manifest
 
 FLAT = MICROPHONES.reshape(-1, 2)
@@ -158,6 +158,16 @@ def test_a_shard_depends_on_seed_split_and_number_alone(
     assert not any(first.waves.equal(other.waves) for other in others)
 
 
+def test_a_shard_on_disk_holds_the_samples(maker: RecordingsMaker, tmp_path: Path) -> None:
+    batch = maker.make(Shard("train", 0, 16))
+    write_shard(tmp_path / "train.arrow", batch)
+    again = Split([tmp_path / "train.arrow"]).batch(np.arange(16))
+    step = batch.waves.abs().amax() / 32767
+    assert (again.waves - batch.waves).abs().max() <= 0.51 * step
+    np.testing.assert_array_equal(again.positions_m.numpy(), batch.positions_m.numpy())
+    assert again.counts.equal(batch.counts)
+
+
 def test_silence_is_gated_relative_to_the_clip() -> None:
     tone = 0.1 * np.sqrt(2) * np.sin(2 * np.pi * 500 * np.arange(16_000) / SAMPLE_RATE_HZ)
     tone[:8_000] = 0.0
@@ -206,6 +216,9 @@ def test_the_hashes_follow_content_and_not_the_folder(tmp_path: Path) -> None:
     assert sorted(found[0]) == sorted(["manifest", *(row[1] for row in ROWS)])
     soundfile.write(tmp_path / "there" / "t0.wav", heard(99, ((1.0, 1.0),)), 16_000)
     changed = hashes(spec, read_manifest(spec, PLACE))
+    assert spec.fingerprint(found[1]) == spec_of(tmp_path / "here" / "recordings.csv").fingerprint(found[0])
+    assert spec.fingerprint(changed) != spec.fingerprint(found[1])
+    assert spec.fingerprint(found[1]) != spec_of(tmp_path / "there" / "recordings.csv", seed=9).fingerprint(found[1])
     assert {name for name in changed if changed[name] != found[1][name]} == {"t0.wav"}
 
 
@@ -226,3 +239,18 @@ def test_groups_are_drawn_evenly_from_all_that_are_far_enough_apart() -> None:
 def test_reversed_gains_are_refused() -> None:
     with pytest.raises(ValueError, match="gain_db is reversed"):
         RecordingsSpec(manifest="recordings.csv", gain_db=(0.0, -6.0))
+
+
+@pytest.mark.parametrize(
+    ("tests", "expected"),
+    [
+        (None, {"A0": (5000, (1, 2)), "A1": (2500, (3, 3)), "A2": (5000, (1, 2))}),
+        (["R1", "A0"], {"R1": (300, (3, 3)), "A0": (5000, (1, 2))}),
+        ({"A1": 50, "mine": 20}, {"A1": (50, (3, 3)), "mine": (20, (1, 2))}),
+    ],
+)
+def test_the_paper_s_test_sets_go_by_their_names(tests: Any, expected: dict[str, Any]) -> None:
+    given = {} if tests is None else {"tests": tests}
+    spec = RecordingsSpec.model_validate({"manifest": "recordings.csv"} | given)
+    assert {name: (test.samples, test.sources) for name, test in spec.tests.items()} == expected
+    assert all(test.genres == "held_out" for name, test in spec.tests.items() if name == "A2")
