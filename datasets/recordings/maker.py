@@ -24,7 +24,7 @@ class Takes:
     """Which segments of which clips make each sample; parts beyond a sample's number of clips are -1 with a gain of 0.
 
     Attributes:
-        sounds: Numbers of the clips among all, shape (samples, parts).
+        sounds: Numbers of the clips among the audible ones of the split, shape (samples, parts).
         starts: First frames of the segments, shape (samples, parts).
         gains: Linear, shape (samples, parts).
     """
@@ -35,30 +35,38 @@ class Takes:
 
 
 class RecordingsMaker:
-    """Makes shards from recordings in memory.
+    """Makes the shards of a split from recordings in memory.
 
     Args:
-        spec: What to make.
-        sounds: From `sounds.gather`.
+        spec: The dataset.
+        split: Name of the split.
+        sounds: From `sounds.gather`; those of other splits are left alone.
 
     Raises:
-        InputError: If nothing is audible in a split, or what is leaves no positions far enough apart.
+        InputError: If nothing is audible in the split, or what is leaves no positions far enough apart.
     """
 
-    def __init__(self, spec: RecordingsSpec, sounds: Sequence[Sound]) -> None:
+    def __init__(self, spec: RecordingsSpec, split: str, sounds: Sequence[Sound]) -> None:
+        own = tuple(sound for sound in sounds if split in sound.clip.splits)
         self._spec = spec
-        self._sounds = sounds
-        clips = [sound.clip for sound in sounds]
-        self._superposes = {name: rules.superposed(rules.of_split(clips, name)) for name in spec.splits()}
-        self._pools = {name: _pool(spec, sounds, name) for name in spec.splits()}
-        for name, pool in self._pools.items():
-            if self._superposes[name]:
-                rules.require_room(spec, name, [clips[number] for number in pool])
+        self._name = split
+        self._counts = spec.splits()[split].sources
+        self._superposes = rules.superposed(sound.clip for sound in own)
+        self._sounds = tuple(sound for sound in own if len(sound.starts))
+        if not self._sounds:
+            raise InputError(
+                f"{spec.manifest}, column split",
+                f"split {split!r} needs at least one audible passage",
+                value=f"gate {spec.gate:g}",
+                remedy="replace silent recordings, or lower dataset.gate",
+            )
+        if self._superposes:
+            rules.require_room(spec, split, [sound.clip for sound in self._sounds])
 
     def make(self, shard: Shard) -> Batch:
-        """Make one shard; it depends on the spec, the recordings, the split and the shard's number alone."""
+        """Make one shard; it depends on the spec, the split, its recordings and the shard's number alone."""
         takes = self.draw(shard)
-        positions = np.full((shard.samples, self._spec.max_sources(), 2), np.nan, np.float32)
+        positions = np.full((shard.samples, self._counts[1], 2), np.nan, np.float32)
         counts = np.zeros(shard.samples, np.int64)
         for sample, parts in enumerate(takes.sounds):
             places = [place for part in parts if part >= 0 for place in self._sounds[part].clip.positions_m]
@@ -72,15 +80,12 @@ class RecordingsMaker:
         Every clip is equally likely, or every group of clips far enough apart, then every audible segment of a clip.
         Superpositions take each number of sources in equal shares, recordings as they are each number that was recorded.
         """
-        generator = np.random.default_rng([self._spec.seed, zlib.crc32(shard.split.encode()), shard.number])
-        pool = self._pools[shard.split]
-        if self._superposes[shard.split]:
-            chosen = self._superpose(generator, shard, pool)
-            gain_db = generator.uniform(*self._spec.gain_db, chosen.shape)
+        generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
+        chosen = (self._superpose if self._superposes else self._as_recorded)(generator, shard.samples)
+        gain_db = np.zeros(chosen.shape)
+        if self._superposes:
+            gain_db += generator.uniform(*self._spec.gain_db, chosen.shape)
             gain_db += generator.uniform(*self._spec.level_db, (len(chosen), 1))
-        else:
-            chosen = self._as_recorded(generator, shard, pool)
-            gain_db = np.zeros(chosen.shape)
         available = np.array([len(sound.starts) for sound in self._sounds])
         offsets = np.concatenate([[0], np.cumsum(available)])
         segment = (generator.random(chosen.shape) * available[chosen]).astype(np.int64)
@@ -104,43 +109,30 @@ class RecordingsMaker:
             waves[sample] += gain * sound.waves[..., start : start + SAMPLES]
         return waves
 
-    def _superpose(self, generator: np.random.Generator, shard: Shard, pool: NDArray[np.int64]) -> NDArray[np.int64]:
-        low, high = self._spec.splits()[shard.split].sources
-        counts = generator.permutation(np.resize(np.arange(low, high + 1), shard.samples))
-        places = np.array([self._sounds[number].clip.positions_m[0] for number in pool])
+    def _superpose(self, generator: np.random.Generator, samples: int) -> NDArray[np.int64]:
+        low, high = self._counts
+        counts = generator.permutation(np.resize(np.arange(low, high + 1), samples))
+        places = np.array([sound.clip.positions_m[0] for sound in self._sounds])
         allowed = groups.apart(places, self._spec.min_distance_m)
-        chosen = np.full((shard.samples, high), -1)
+        chosen = np.full((samples, high), -1)
         for count in range(low, high + 1):
             rows = np.flatnonzero(counts == count)
             try:
-                chosen[rows, :count] = pool[groups.draw_groups(generator, len(rows), allowed, count)]
+                chosen[rows, :count] = groups.draw_groups(generator, len(rows), allowed, count)
             except ValueError as error:
                 raise InputError(
-                    f"{self._spec.manifest}, columns x and y, split {shard.split!r}",
+                    f"{self._spec.manifest}, columns x and y, split {self._name!r}",
                     f"samples with {count} sources need positions at least {self._spec.min_distance_m:g} m apart",
                     value=str(error),
                     remedy="record more positions, or lower dataset.min_distance_m",
                 ) from error
         return chosen
 
-    def _as_recorded(self, generator: np.random.Generator, shard: Shard, pool: NDArray[np.int64]) -> NDArray[np.int64]:
-        sources = np.array([len(self._sounds[number].clip.positions_m) for number in pool])
-        counts = generator.permutation(np.resize(np.unique(sources), shard.samples))
-        chosen = np.empty((shard.samples, 1), np.int64)
+    def _as_recorded(self, generator: np.random.Generator, samples: int) -> NDArray[np.int64]:
+        sources = np.array([len(sound.clip.positions_m) for sound in self._sounds])
+        counts = generator.permutation(np.resize(np.unique(sources), samples))
+        chosen = np.empty((samples, 1), np.int64)
         for count in np.unique(counts):
             rows = np.flatnonzero(counts == count)
-            chosen[rows, 0] = generator.choice(pool[sources == count], len(rows))
+            chosen[rows, 0] = generator.choice(np.flatnonzero(sources == count), len(rows))
         return chosen
-
-
-def _pool(spec: RecordingsSpec, sounds: Sequence[Sound], split: str) -> NDArray[np.int64]:
-    """Numbers of a split's clips in which something is to be heard."""
-    audible = [n for n, sound in enumerate(sounds) if split in sound.clip.splits and len(sound.starts)]
-    if not audible:
-        raise InputError(
-            f"{spec.manifest}, column split",
-            f"split {split!r} needs at least one audible passage",
-            value=f"gate {spec.gate:g}",
-            remedy="replace silent recordings, or lower dataset.gate",
-        )
-    return np.array(audible)

@@ -37,9 +37,17 @@ def sounds(spec: RecordingsSpec) -> tuple[Sound, ...]:
     return decoded(spec)
 
 
+Makers = dict[str, RecordingsMaker]
+
+
 @pytest.fixture(scope="module")
-def maker(spec: RecordingsSpec, sounds: tuple[Sound, ...]) -> RecordingsMaker:
-    return RecordingsMaker(spec, sounds)
+def makers(spec: RecordingsSpec, sounds: tuple[Sound, ...]) -> Makers:
+    return {split: RecordingsMaker(spec, split, sounds) for split in spec.splits()}
+
+
+def rows_of(split: str) -> list[tuple[str, ...]]:
+    """Rows of the manifest, one a clip, in the order a maker counts them."""
+    return [row for row in ROWS if split in row[6].split()]
 
 
 def lags(wave: NDArray[Any], first: int) -> NDArray[np.int64]:
@@ -66,45 +74,47 @@ def assert_sounds_from_where_it_says(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "validate", "A0", "A2", "R0"])
-def test_a_single_source_sounds_from_its_label(maker: RecordingsMaker, split: str) -> None:
-    assert_sounds_from_where_it_says(maker.make(Shard(split, 0, 12)))
+def test_a_single_source_sounds_from_its_label(makers: Makers, split: str) -> None:
+    assert_sounds_from_where_it_says(makers[split].make(Shard(split, 0, 12)))
 
 
-def test_samples_are_shaped_and_labelled_as_the_split_asks(maker: RecordingsMaker, spec: RecordingsSpec) -> None:
+def test_samples_are_shaped_and_labelled_as_the_split_asks(makers: Makers, spec: RecordingsSpec) -> None:
     for split, (low, high) in {"train": (1, 2), "A1": (3, 3), "R0": (1, 2)}.items():
-        batch = maker.make(Shard(split, 0, 20))
+        batch = makers[split].make(Shard(split, 0, 20))
         assert batch.waves.shape == (20, 2, 4, SAMPLES)
-        assert batch.positions_m.shape == (20, 3, 2)
+        assert batch.positions_m.shape == (20, high, 2)
         counts = batch.counts.numpy()
         assert [int((counts == n).sum()) for n in range(low, high + 1)] == [20 // (high - low + 1)] * (high - low + 1)
         present = np.isfinite(batch.positions_m.numpy()).all(2)
-        np.testing.assert_array_equal(present, np.arange(3) < counts[:, None])
+        np.testing.assert_array_equal(present, np.arange(high) < counts[:, None])
         for places in batch.positions_m.numpy():
             placed = places[np.isfinite(places[:, 0])]
             apart = np.linalg.norm(placed[:, None] - placed, axis=-1)[np.triu_indices(len(placed), 1)]
             assert (apart >= spec.min_distance_m).all()
 
 
-def test_a_superposition_is_the_sum_of_what_each_source_alone_gives(maker: RecordingsMaker) -> None:
-    takes = maker.draw(Shard("A1", 0, 10))
+def test_a_superposition_is_the_sum_of_what_each_source_alone_gives(makers: Makers) -> None:
+    takes = makers["A1"].draw(Shard("A1", 0, 10))
     alone = [
-        maker.render(Takes(takes.sounds[:, [part]], takes.starts[:, [part]], takes.gains[:, [part]]))
+        makers["A1"].render(Takes(takes.sounds[:, [part]], takes.starts[:, [part]], takes.gains[:, [part]]))
         for part in range(3)
     ]
-    together = maker.render(takes)
+    together = makers["A1"].render(takes)
     assert np.abs(together).max() > 1e-3
     np.testing.assert_allclose(together, sum(alone), atol=1e-6)
 
 
 def test_a_segment_is_what_was_recorded_times_a_gain_in_range(
-    maker: RecordingsMaker, spec: RecordingsSpec, sounds: tuple[Sound, ...]
+    makers: Makers, spec: RecordingsSpec, sounds: tuple[Sound, ...]
 ) -> None:
-    takes = maker.draw(Shard("train", 0, 60))
+    takes = makers["train"].draw(Shard("train", 0, 60))
     ones = np.flatnonzero((takes.sounds >= 0).sum(1) == 1)
-    waves = maker.render(takes)
+    waves = makers["train"].render(takes)
     for sample in ones:
         number, start = takes.sounds[sample, 0], takes.starts[sample, 0]
-        original = heard(int(number), positions_of(ROWS[number]))[start : start + SAMPLES].T.reshape(2, 4, SAMPLES)
+        original = heard(int(number), positions_of(rows_of("train")[number]))[start : start + SAMPLES].T.reshape(
+            2, 4, SAMPLES
+        )
         scaled = waves[sample] / takes.gains[sample, 0]
         np.testing.assert_allclose(scaled, original, atol=0.3 / 32767)
     present = takes.gains[takes.sounds >= 0]
@@ -117,22 +127,22 @@ def test_a_segment_is_what_was_recorded_times_a_gain_in_range(
     assert difference.std() > 0.5
 
 
-def test_several_sources_at_once_are_used_as_recorded(maker: RecordingsMaker) -> None:
-    takes = maker.draw(Shard("R0", 0, 20))
+def test_several_sources_at_once_are_used_as_recorded(makers: Makers) -> None:
+    takes = makers["R0"].draw(Shard("R0", 0, 20))
     assert takes.sounds.shape == (20, 1)
-    assert {ROWS[number][0] for number in takes.sounds[:, 0]} == {"r0", "r1"}
+    assert {rows_of("R0")[number][0] for number in takes.sounds[:, 0]} == {"r0", "r1"}
     assert (takes.gains == 1).all()
-    batch = maker.make(Shard("R0", 0, 20))
+    batch = makers["R0"].make(Shard("R0", 0, 20))
     double = int(np.flatnonzero(batch.counts.numpy() == 2)[0])
     np.testing.assert_allclose(batch.positions_m[double, :2].numpy(), [(1.5, 3.0), (4.75, 2.0)])
 
 
-def test_nothing_of_training_is_heard_anywhere_else(maker: RecordingsMaker, spec: RecordingsSpec) -> None:
+def test_nothing_of_training_is_heard_anywhere_else(makers: Makers, spec: RecordingsSpec) -> None:
     clips, places = {}, {}
     for split in spec.splits():
-        takes = [maker.draw(Shard(split, number, 40)) for number in range(5)]
-        clips[split] = {ROWS[n][0] for each in takes for n in each.sounds[each.sounds >= 0]}
-        batches = [maker.make(Shard(split, number, 40)) for number in range(5)]
+        takes = [makers[split].draw(Shard(split, number, 40)) for number in range(5)]
+        clips[split] = {rows_of(split)[n][0] for each in takes for n in each.sounds[each.sounds >= 0]}
+        batches = [makers[split].make(Shard(split, number, 40)) for number in range(5)]
         positions = np.concatenate([batch.positions_m.numpy().reshape(-1, 2) for batch in batches])
         places[split] = {tuple(p) for p in positions[np.isfinite(positions[:, 0])].round(3).tolist()}
     assert clips["train"] == {"t0", "t1", "t2", "t3"}  # all of its own, and nothing else
@@ -144,22 +154,22 @@ def test_nothing_of_training_is_heard_anywhere_else(maker: RecordingsMaker, spec
 
 
 def test_a_shard_depends_on_seed_split_and_number_alone(
-    maker: RecordingsMaker, spec: RecordingsSpec, sounds: tuple[Sound, ...]
+    makers: Makers, spec: RecordingsSpec, sounds: tuple[Sound, ...]
 ) -> None:
     shard = Shard("train", 1, 16)
-    first = maker.make(shard)
-    maker.make(Shard("A0", 0, 5))
-    again = RecordingsMaker(spec, sounds).make(shard)
+    first = makers["train"].make(shard)
+    makers["A0"].make(Shard("A0", 0, 5))
+    again = RecordingsMaker(spec, "train", sounds).make(shard)
     assert first.waves.equal(again.waves)
     others = [
-        maker.make(Shard("train", 2, 16)),
-        RecordingsMaker(spec.model_copy(update={"seed": 4}), sounds).make(shard),
+        makers["train"].make(Shard("train", 2, 16)),
+        RecordingsMaker(spec.model_copy(update={"seed": 4}), "train", sounds).make(shard),
     ]
     assert not any(first.waves.equal(other.waves) for other in others)
 
 
-def test_a_shard_on_disk_holds_the_samples(maker: RecordingsMaker, tmp_path: Path) -> None:
-    batch = maker.make(Shard("train", 0, 16))
+def test_a_shard_on_disk_holds_the_samples(makers: Makers, tmp_path: Path) -> None:
+    batch = makers["train"].make(Shard("train", 0, 16))
     write_shard(tmp_path / "train.arrow", batch)
     again = Split([tmp_path / "train.arrow"]).batch(np.arange(16))
     step = batch.waves.abs().amax() / 32767
@@ -194,7 +204,7 @@ def test_files_an_array_in_any_channel_order_and_at_any_rate_give_the_same_label
     sounds = decoded(spec)
     assert {sound.waves.shape for sound in sounds} == {(2, 4, 8_000 - 320)}  # as long as the shorter file
     for split in ("train", "R0"):
-        assert_sounds_from_where_it_says(RecordingsMaker(spec, sounds).make(Shard(split, 0, 8)))
+        assert_sounds_from_where_it_says(RecordingsMaker(spec, split, sounds).make(Shard(split, 0, 8)))
 
 
 def test_superfluous_channels_may_be_left_out(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from datasets.errors import InputError
 from datasets.recordings.maker import RecordingsMaker
 from datasets.recordings.manifest import read_manifest
 from datasets.recordings.sounds import gather
+from datasets.recordings.spec import RecordingsSpec
 from tests.datasets.recorded import COLUMNS, PLACE, ROWS, heard, positions_of, record, spec_of, write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +37,19 @@ def complaint(folder: Path, rows: Sequence[Sequence[str]] = ROWS, columns: Any =
 def complaint_about(manifest: Path, **changes: Any) -> InputError:
     spec = spec_of(manifest, **changes)
     with pytest.raises(InputError) as caught:
-        RecordingsMaker(spec, gather(spec, read_manifest(spec, PLACE), lambda *_: None))
+        set_up(spec)
     return caught.value
+
+
+def set_up(spec: RecordingsSpec) -> None:
+    """Everything that happens before samples can be made."""
+    sounds = gather(spec, read_manifest(spec, PLACE), lambda *_: None)
+    for split in spec.splits():
+        RecordingsMaker(spec, split, sounds)
+
+
+def test_the_folder_these_tests_spoil_is_good(folder: Path) -> None:
+    set_up(spec_of(folder / "recordings.csv"))
 
 
 def cell(row: int, column: str, text: str) -> Callable[[Rows], Rows]:
