@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -14,7 +15,10 @@ from datasets import echo, geometry, library
 from datasets.errors import InputError
 from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
 from datasets.library import Piece
-from datasets.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, sources_of
+from datasets.recordings import manifest as recordings
+from datasets.recordings.clips import Clip
+from datasets.recordings.spec import RecordingsSpec
+from datasets.spec import Acoustics, LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec, sources_of
 
 SIMULATOR_VERSION: Final = 2
 """Raised whenever the same spec would render to other samples; part of every fingerprint."""
@@ -84,12 +88,16 @@ class Source:
         sound_files: SHA-256 of each by relative path, or None.
         microphones_m: Shape (arrays, microphones, 2).
         pieces: The music's files, or None for the procedural band.
+        clips: What the manifest of a dataset of recordings lists.
+        bank: SHA-256 of the measured impulse responses, if there are any.
     """
 
     spec: LocalizerSpec
     sound_files: dict[str, str] | None
     microphones_m: NDArray[np.float64] = field(compare=False)
     pieces: tuple[Piece, ...] | None = None
+    clips: tuple[Clip, ...] = ()
+    bank: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -124,7 +132,7 @@ class Source:
             made_from = {key: identity[key] for key in geometric} | {"role": role, **acoustics.model_dump(mode="json")}
             folder = f"responses-{_digest(made_from)}"
             needed = Part("responses", folder, made_from, acoustics.rooms * acoustics.positions, acoustics=acoustics)
-        folder = f"{name}-{_digest([identity, self.sound_files])}"
+        folder = f"{name}-{_digest([identity, self.sound_files, self.bank])}"
         part = Part(
             "split", folder, identity, split.samples, name, acoustics, None if needed is None else needed.folder
         )
@@ -147,10 +155,38 @@ def prepare(spec: LocalizerSpec, place: str) -> Source:
         InputError: If music is missing or unreadable, or a room cannot be.
     """
     require_rooms(spec)
+    if isinstance(spec, RecordingsSpec):
+        clips = recordings.read_manifest(spec, place)
+        return Source(spec, recordings.hashes(spec, clips), spec.microphones_m(), clips=clips)
+    source = Source(spec, None, spec.microphones_m())
+    if isinstance(spec, MeasuredSpec):
+        source = _measured(spec, source, place)
     if isinstance(spec, MusicSpec) and (folder := spec.music_folder()) is not None:
         pieces = library.scan(spec, place)
-        return Source(spec, library.hashes(pieces, folder), spec.microphones_m(), pieces)
-    return Source(spec, None, spec.microphones_m())
+        source = replace(source, pieces=pieces, sound_files=library.hashes(pieces, folder))
+    return source
+
+
+def _measured(spec: MeasuredSpec, source: Source, place: str) -> Source:
+    from datasets import banks  # SOFA takes its time to load
+
+    bank = banks.read_bank(Path(spec.bank), place, arrays=spec.bank_arrays, size_m=spec.size_m)
+    with Path(spec.bank).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    for name, split in spec.splits().items():
+        places = bank.positions_m[echo.places_of(spec, name, len(bank.positions_m))]
+        many = sources_of(split)[1]
+        try:
+            pool = echo.Pool(places, np.array([0, len(places)]))
+            pool.draw(np.random.default_rng(0), 1, many, spec.min_distance_m)
+        except ValueError as error:
+            raise InputError(
+                f"{spec.bank}: split {name!r}",
+                f"a split needs {many} measured places at least {spec.min_distance_m:g} m apart",
+                value=f"{len(places)} places",
+                remedy="measure more, lower dataset.min_distance_m, or change validate_share and test_share",
+            ) from error
+    return replace(source, microphones_m=bank.microphones_m, bank=digest)
 
 
 def require_rooms(spec: LocalizerSpec) -> None:

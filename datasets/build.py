@@ -15,14 +15,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import library, makers
+from datasets import banks, echo, library, makers
 from datasets.blueprint import Kind, Part, Shard, Source
 from datasets.echo import Pool
 from datasets.errors import InputError
 from datasets.library import Music
 from datasets.manifest import MANIFEST, Manifest, ShardEntry, missing
+from datasets.recordings.clips import Clip
+from datasets.recordings.maker import RecordingsMaker
+from datasets.recordings.sounds import gather
+from datasets.recordings.spec import RecordingsSpec
 from datasets.shards import Dataset, columns_of, encode, read_columns
-from datasets.spec import LocalizerSpec, MusicSpec, RoomSpec
+from datasets.spec import LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec
 from datasets.store import Store
 
 _CALLED: Final[dict[Kind, str]] = {"music": "excerpts", "responses": "places", "split": "samples"}
@@ -177,6 +181,10 @@ class Workshop:
         spec = self.source.spec
         if part.kind == "music" and isinstance(spec, MusicSpec):
             return makers.ExcerptMaker(spec, self.source.pieces)
+        if isinstance(spec, RecordingsSpec):
+            return RecordingsMaker(spec, str(part.split), gather(spec, self._clips(part), lambda *_: None))
+        if isinstance(spec, MeasuredSpec):
+            return self._measured(spec, part)
         if not isinstance(spec, RoomSpec):
             raise TypeError(f"nothing makes data of kind {spec.kind!r}")
         if part.kind == "responses" and part.acoustics is not None:
@@ -185,6 +193,15 @@ class Workshop:
             return makers.free_field(spec, part, self._music(spec))
         pool, responses = self._responses(part.responses)
         return makers.by_responses(spec, part, self._music(spec), pool, responses)
+
+    def _clips(self, part: Part) -> list[Clip]:
+        return [clip for clip in self.source.clips if part.split in clip.splits]
+
+    def _measured(self, spec: MeasuredSpec, part: Part) -> makers.MusicMaker:
+        bank = banks.read_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
+        rows = echo.places_of(spec, str(part.split), len(bank.positions_m))
+        pool = Pool(bank.positions_m[rows], np.array([0, len(rows)]))
+        return makers.by_responses(spec, part, self._music(spec), pool, bank.responses[rows])
 
     def _read(self, kind: Kind, folder: str | None, names: Sequence[str]) -> Iterator[list[NDArray[Any]]]:
         """Memory-map the columns of another part, shard by shard."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from datasets import geometry
 from datasets.errors import InputError
 from datasets.geometry import SPEED_OF_SOUND_M_S
-from datasets.spec import Acoustics, RoomSpec
+from datasets.spec import Acoustics, MeasuredSpec, RoomSpec
 
 BLOCK: Final = 25
 """Places whose impulse responses are made in one go."""
@@ -132,6 +132,19 @@ def draw_places(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) ->
     return np.concatenate([chosen, heights[:, None]], axis=1)
 
 
+def places_of(spec: MeasuredSpec, split: str, places: int) -> NDArray[np.int64]:
+    """Which of the measured places a split may use; training, validation and tests share none.
+
+    Returns:
+        Rows of the bank, ascending.
+    """
+    order = np.random.default_rng([spec.seed, 6]).permutation(places)
+    tests, validate = round(places * spec.test_share), round(places * spec.validate_share)
+    bounds = {"tests": (0, tests), "validate": (tests, tests + validate), "train": (tests + validate, places)}
+    first, last = bounds[role_of(split)]
+    return np.sort(order[first:last])
+
+
 @dataclass(frozen=True)
 class Pool:
     """Places with impulse responses, room by room.
@@ -157,6 +170,8 @@ class Pool:
         """
         accepted = np.empty((0, sources), np.int64)
         sizes = np.diff(self.first)
+        if sizes.min() < 1:
+            raise ValueError("a room has no place")
         for _ in range(1000):
             many = max(samples, 256)
             room = generator.integers(0, len(sizes), many)

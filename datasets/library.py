@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from datasets import soundfiles
 from datasets.errors import InputError
 from datasets.geometry import SAMPLE_RATE_HZ
 from datasets.spec import PROCEDURAL_GENRES, MusicSpec
@@ -103,48 +102,8 @@ def header(path: Path, genre: str) -> Piece:
     Raises:
         InputError: If the file is empty, truncated or unreadable.
     """
-    if path.stat().st_size == 0:
-        raise InputError(
-            str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file"
-        )
-    require_whole(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            file.read(1024)
-            piece = Piece(path, genre, file.frames, file.samplerate)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise InputError(
-            str(path), "a sound file must be readable", value=_reason(error), remedy="remove or re-encode the file"
-        ) from error
-    if piece.frames < 1:
-        raise InputError(
-            str(path), "a sound file must hold sound", value="0 frames", remedy="remove or replace the file"
-        )
-    return piece
-
-
-def require_whole(path: Path) -> None:
-    """Compare a WAV's header with the file; libsndfile would quietly play what is left of it.
-
-    Raises:
-        InputError: If the file is shorter than its header says.
-    """
-    with path.open("rb") as file:
-        start = file.read(8)
-    promised = int.from_bytes(start[4:8], "little")
-    streamed = promised in (0, 2**32 - 1)  # written without knowing its end
-    if start[:4] == b"RIFF" and not streamed and promised + 8 > path.stat().st_size:
-        have = f"{path.stat().st_size} of {promised + 8} bytes"
-        raise InputError(
-            str(path),
-            "a sound file must be as long as its header says",
-            value=have,
-            remedy="replace the truncated file",
-        )
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rsplit(":", 1)[-1].strip()
+    found = soundfiles.read_header(path)
+    return Piece(path, genre, found.frames, found.rate_hz)
 
 
 def _require_enough(pieces: list[Piece], genre: str, spec: MusicSpec, folder: Path) -> None:
@@ -227,54 +186,10 @@ def assemble(
 
 def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
     frames = int(seconds * piece.rate_hz)
-    mono = read(piece, number * frames, frames)
+    mono = soundfiles.decode(piece.path, number * frames, frames).mean(axis=1)
     wanted = round(seconds * SAMPLE_RATE_HZ)
-    resampled = resample(mono, piece.rate_hz, SAMPLE_RATE_HZ)[:wanted]
+    resampled = soundfiles.resample(mono, piece.rate_hz)[:wanted]
     return np.pad(resampled, (0, wanted - len(resampled)))
-
-
-def read(piece: Piece, start: int, frames: int) -> NDArray[np.float32]:
-    """Read a part of a sound file, its channels averaged.
-
-    Args:
-        piece: The file.
-        start: First frame.
-        frames: How many, at the file's own rate.
-
-    Returns:
-        Shape (frames,).
-
-    Raises:
-        InputError: If the file cannot be decoded, ends early or holds NaN.
-    """
-    try:
-        with soundfile.SoundFile(piece.path) as file:
-            file.seek(start)
-            sound = file.read(frames, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise InputError(
-            str(piece.path), "a sound file must be readable", value=_reason(error), remedy="re-encode the file"
-        ) from error
-    if len(sound) < frames:
-        raise InputError(
-            str(piece.path),
-            "a sound file must be as long as its header says",
-            value=f"{start + len(sound)} of {piece.frames} frames",
-            remedy="replace the truncated file",
-        )
-    if not np.isfinite(sound).all():
-        raise InputError(
-            str(piece.path), "samples must be finite numbers", value="NaN or infinity", remedy="repair the file"
-        )
-    return np.asarray(sound.mean(axis=1))
-
-
-def resample(mono: NDArray[np.float32], rate_hz: int, wanted_hz: int) -> NDArray[np.float32]:
-    """Bring a sound, shape (samples,), to another sample rate."""
-    from scipy import signal
-
-    divisor = math.gcd(rate_hz, wanted_hz)
-    return np.asarray(signal.resample_poly(mono, wanted_hz // divisor, rate_hz // divisor)).astype(np.float32)
 
 
 def _splits_of(spec: MusicSpec, *, held_out: bool) -> list[str]:

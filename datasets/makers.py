@@ -16,6 +16,7 @@ from datasets.blueprint import EXCERPTS, Part, Shard
 from datasets.echo import Pool
 from datasets.errors import InputError
 from datasets.library import Music, Piece
+from datasets.noise import add_noise
 from datasets.render import Window
 from datasets.scenes import Placer, Scenes
 from datasets.shards import Batch
@@ -87,14 +88,6 @@ class MusicMaker:
             sources = np.stack(played).reshape(-1, slots, self._window.length)
             sources *= drawn.gains[rows, :, None].astype(np.float32)
             yield self._hear(torch.from_numpy(sources), drawn, rows)
-
-
-def add_noise(waves: Tensor, generator: np.random.Generator, snr_db: tuple[float, float]) -> None:
-    """Add white sensor noise, in place: a sample's mean power over all microphones is the drawn SNR above the noise's."""
-    power = waves.square().mean(dim=(1, 2, 3), keepdim=True)
-    ratio = torch.from_numpy(10 ** (generator.uniform(*snr_db, len(waves)) / 10)).float()[:, None, None, None]
-    noise = torch.from_numpy(generator.standard_normal(tuple(waves.shape), dtype=np.float32))
-    waves.addcmul_(noise, (power / ratio).sqrt())
 
 
 def free_field(spec: RoomSpec, part: Part, music: Music) -> MusicMaker:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +127,9 @@ PAPER_TESTS: Final = {
 class LocalizerSpec(Frozen):
     """What all data for the 2D localizer share: where arrays and sources are, and the splits."""
 
+    papers: ClassVar[Mapping[str, SplitSpec]] = PAPER_TESTS
+    can_echo: ClassVar[bool] = False
+
     kind: str
     layout: str = Field("kinect_corners", description="a named layout of arrays; ignored where `arrays` is given")
     arrays: tuple[ArraySpec, ...] | None = Field(None, min_length=1, description="arrays of one's own")
@@ -150,12 +154,12 @@ class LocalizerSpec(Frozen):
             return data
         tests = data["tests"]
         if isinstance(tests, list):
-            unknown = [name for name in tests if not isinstance(name, str) or name not in PAPER_TESTS]
+            unknown = [name for name in tests if not isinstance(name, str) or name not in cls.papers]
             if unknown:
-                raise ValueError(f"tests names {unknown[0]!r}; the paper's test sets are {', '.join(PAPER_TESTS)}")
-            tests = {name: PAPER_TESTS[name] for name in tests}
+                raise ValueError(f"tests names {unknown[0]!r}; the paper's test sets are {', '.join(cls.papers)}")
+            tests = {name: cls.papers[name] for name in tests}
         elif isinstance(tests, dict):
-            tests = {name: _like_the_papers(name, test) for name, test in tests.items()}
+            tests = {name: _like_the_papers(cls.papers.get(str(name)), test) for name, test in tests.items()}
         return data | {"tests": tests}
 
     @model_validator(mode="after")
@@ -172,6 +176,8 @@ class LocalizerSpec(Frozen):
             if low > high:
                 raise ValueError(f"sources of {name} are reversed: {low}-{high}; write the smaller number first")
             _ordered(f"snr_db of {name}", split.snr_db or (0.0, 0.0))
+            if split.acoustics is not None and not self.can_echo:
+                raise ValueError(f"{name} asks for acoustics, which only simulated rooms have; remove it")
         return self
 
     def microphones_m(self) -> NDArray[np.float64]:
@@ -248,6 +254,8 @@ class MusicSpec(LocalizerSpec):
 class RoomSpec(MusicSpec):
     """Simulated recordings of a room, without echo (section III-A; Table I) or with it."""
 
+    can_echo: ClassVar[bool] = True
+
     kind: Literal["room"] = "room"
     raster_m: float = Field(0.05, gt=0, le=1, description="sources stand on the centres of this raster, m")
     clearance_m: float = Field(0.3, gt=0, description="least distance between a source and a microphone, m")
@@ -279,9 +287,9 @@ class MeasuredSpec(MusicSpec):
         return described
 
 
-def _like_the_papers(name: object, test: object) -> object:
+def _like_the_papers(paper: SplitSpec | None, test: object) -> object:
     """Fill a test set of one of the paper's names with the paper's values."""
     test = _as_split(test)
-    if name in PAPER_TESTS and isinstance(test, dict):
-        return PAPER_TESTS[str(name)].model_dump(exclude_none=True) | test
+    if paper is not None and isinstance(test, dict):
+        return paper.model_dump(exclude_none=True) | test
     return test

@@ -13,7 +13,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from datasets.errors import InputError, nearest
-from datasets.spec import Acoustics, LocalizerSpec, SplitSpec, as_range
+from datasets.kinds import KINDS
+from datasets.spec import Acoustics, LocalizerSpec, RoomSpec, SplitSpec, as_range
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides, numbers, overlay
 from spaces.schema import (
@@ -116,12 +117,15 @@ def _parse(data: dict[str, Any], path: str) -> SpaceFile:
 def _explain(error: ValidationError, model: type[BaseModel], place: Callable[[str], str]) -> InputError:
     """Turn pydantic's first complaint into ours; a misspelt key comes before the missing one it leaves behind."""
     first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
-    location = [str(part) for part in first["loc"]]
+    location = [str(part) for n, part in enumerate(first["loc"]) if not (n == 1 and part in KINDS)]
     where = place(".".join(location) or "the file")
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        remedy = nearest(location[-1], _names_beside(model, location[:-1]))
+        remedy = nearest(location[-1], _names_beside(model, location[:-1], str(first["loc"][1:2] and first["loc"][1])))
         return InputError(where, "the key must be known", value=location[-1], remedy=remedy)
+    if first["type"] == "union_tag_invalid":
+        named = first["ctx"]["tag"]
+        return InputError(f"{where}.kind", "the kind of data must be known", value=named, remedy=nearest(named, KINDS))
     if first["type"] == "missing":
         return InputError(where, "the key is required", remedy=f"add  {location[-1]}: …")
     value = first.get("input")
@@ -131,10 +135,13 @@ def _explain(error: ValidationError, model: type[BaseModel], place: Callable[[st
     )
 
 
-def _names_beside(model: type[BaseModel], location: Sequence[str]) -> list[str]:
+def _names_beside(model: type[BaseModel], location: Sequence[str], kind: str) -> list[str]:
     """Keys that are known at a place of the file."""
     for part in location:
-        field = model.model_fields.get(part)
+        if part == "dataset":
+            model = KINDS.get(kind, RoomSpec)
+            continue
+        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
         inner = getattr(field, "annotation", None)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 
-from datasets.spec import Frozen, LocalizerSpec, RoomSpec
+from datasets.kinds import AnySpec
+from datasets.spec import Frozen, LocalizerSpec
 
 Value = int | float | str | bool
 
@@ -163,7 +164,7 @@ class SpaceFile(Frozen):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     trainable: str
-    dataset: RoomSpec
+    dataset: AnySpec
     fixed: dict[str, Any] = Field(default_factory=dict)
     search: dict[str, dict[str, Any]] = Field(min_length=1)
     inner: dict[str, dict[str, list[float]]] = Field(default_factory=dict)

@@ -9,10 +9,12 @@ import pytest
 # decorates, and `datasets.library`, whose NDArray[np.str_] it takes for strings of length 0; neither annotates shapes.
 CHECKED = [
     "trainables",
-    *(f"datasets.{name}" for name in ("atomic", "blueprint", "build", "errors", "geometry", "procedural")),
-    *(f"datasets.{name}" for name in ("echo", "makers", "reference", "render", "scenes", "shards", "store")),
+    *(f"datasets.{name}" for name in ("atomic", "banks", "blueprint", "build", "echo", "errors", "geometry", "makers")),
+    *(f"datasets.{name}" for name in ("procedural", "reference", "render", "scenes", "shards", "sofa", "soundfiles")),
+    *(f"datasets.{name}" for name in ("manifest", "store")),
     *(f"datasets.dcase2020.{name}" for name in ("diffuse", "encode", "events", "procedural", "rooms", "schedule")),
     "datasets.dcase2020.synthesis",
+    *(f"datasets.recordings.{name}" for name in ("clips", "groups", "maker", "manifest", "rules", "sounds", "table")),
 ]
 # An int is a float to PEP 484 and to mypy; beartype has to be told.
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")

@@ -9,7 +9,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ["datasets", "trainables", "spaces", "search"]
-ONE_FILE = {"ray": "search/runner.py", "mlflow": "search/tracking.py", "pyroomacoustics": "datasets/reference.py"}
+ONE_FILE = {
+    "ray": "search/runner.py",
+    "mlflow": "search/tracking.py",
+    "pyroomacoustics": "datasets/reference.py",
+    "sofar": "datasets/sofa.py",
+}
 LIGHT = ["search.launch", "spaces.load", "datasets.blueprint", "trainables.localizer.config"]
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import library
+from datasets import library, soundfiles
 from datasets.dcase2020.layout import SAMPLE_RATE_HZ
 from datasets.dcase2020.spec import GROUPS, SceneSpec
 from datasets.errors import InputError
@@ -154,8 +154,8 @@ def faded(wave: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _decode(piece: Piece) -> Clip:
-    mono = library.read(piece, 0, min(piece.frames, _LONGEST_READ_S * piece.rate_hz))
-    clip = audible(library.resample(mono, piece.rate_hz, SAMPLE_RATE_HZ))
+    mono = soundfiles.decode(piece.path, 0, min(piece.frames, _LONGEST_READ_S * piece.rate_hz)).mean(axis=1)
+    clip = audible(soundfiles.resample(mono, piece.rate_hz, SAMPLE_RATE_HZ))
     if len(clip) < LEAST_CLIP_S * SAMPLE_RATE_HZ:
         raise InputError(
             str(piece.path),

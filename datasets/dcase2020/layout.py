@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from datasets.atomic import replacing
 from datasets.dcase2020.labels import COLUMNS, FRAMES, read_labels, slots, write_labels
 from datasets.errors import InputError
-from datasets.library import require_whole
+from datasets.soundfiles import require_whole
 
 __all__ = [
     "CHANNELS",

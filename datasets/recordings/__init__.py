@@ -1,0 +1,1 @@
+"""Real recordings, labelled by a CSV file and superposed into samples with several sources (section III-A)."""

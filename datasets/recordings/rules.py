@@ -1,0 +1,130 @@
+"""What has to hold between clips: no position in two splits, and enough clips for what each split asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from datasets.errors import InputError
+from datasets.recordings import groups
+from datasets.recordings.clips import Clip
+from datasets.recordings.spec import RecordingsSpec
+from datasets.spec import sources_of
+
+
+def superposed(clips: Iterable[Clip]) -> bool:
+    """Whether the samples of a split with these clips are superpositions: it has no clip with several sources."""
+    return all(len(clip.positions_m) == 1 for clip in clips)
+
+
+def of_split(clips: Iterable[Clip], split: str) -> tuple[Clip, ...]:
+    """The clips that a split uses."""
+    return tuple(clip for clip in clips if split in clip.splits)
+
+
+def require_separate(spec: RecordingsSpec, clips: Iterable[Clip]) -> None:
+    """Hold positions and held-out genres apart.
+
+    Raises:
+        InputError: If a position is in two of train, validate and the tests; if two tests that both superpose seen
+            genres have different clips at one position; or if train or validate plays a genre of a held-out test.
+    """
+    at: dict[tuple[float, float], list[Clip]] = {}
+    for clip in clips:
+        for x, y in clip.positions_m:
+            at.setdefault((round(x, 3), round(y, 3)), []).append(clip)
+    for position, here in at.items():
+        for one, other in combinations(here, 2):
+            if _leaks(spec, one, other):
+                raise InputError(
+                    other.row.place("split"),
+                    f"a position must not be in two splits; row {one.row.line} has it in {' '.join(one.splits)}",
+                    value=f"({position[0]:g}, {position[1]:g}) m in {' '.join(other.splits)}",
+                    remedy="put both recordings into one split, or leave one out",
+                )
+    _require_held_out(spec, tuple(clips))
+
+
+def _leaks(spec: RecordingsSpec, one: Clip, other: Clip) -> bool:
+    """Whether two clips at one position belong to splits that must not share it."""
+    if set(one.splits) & set(other.splits):
+        return False
+    both = {*one.splits, *other.splits}
+    if both & {"train", "validate"}:
+        return True
+    held_out = any(spec.tests[name].genres == "held_out" for name in both)
+    return not held_out and superposed((one, other))
+
+
+def _require_held_out(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
+    heard = {
+        clip.genre: clip.row.line for clip in reversed(clips) if clip.genre and {"train", "validate"} & set(clip.splits)
+    }
+    for clip in clips:
+        for name in clip.splits:
+            if name in spec.tests and spec.tests[name].genres == "held_out" and clip.genre in heard:
+                raise clip.row.wrong(
+                    "genre",
+                    f"test set {name} must not play what training hears; row {heard[clip.genre]} plays it",
+                    "move the clip to another test set, or correct its genre",
+                )
+
+
+def require_splits(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
+    """Every split needs clips, with as many sources as it asks for.
+
+    Raises:
+        InputError: If a split has none, if train or validate has a clip with several sources, if a clip has another
+            number of sources than its split, or if there are no positions far enough apart to superpose.
+    """
+    for name in spec.splits():
+        own = of_split(clips, name)
+        if not own:
+            raise InputError(
+                f"{spec.manifest}, column split",
+                f"split {name!r} needs recordings",
+                value=sorted({split for clip in clips for split in clip.splits}),
+                remedy=f"add rows with the split {name}, or take it out of dataset.tests",
+            )
+        if superposed(own):
+            require_room(spec, name, own)
+        else:
+            _require_counts(spec, name, own)
+
+
+def require_room(spec: RecordingsSpec, split: str, clips: Sequence[Clip]) -> None:
+    """Superpositions need positions far enough apart.
+
+    Raises:
+        InputError: If there are none.
+    """
+    allowed = groups.apart(np.array([clip.positions_m[0] for clip in clips]), spec.min_distance_m)
+    for count in range(1, sources_of(spec.splits()[split])[1] + 1):
+        if not groups.fits(allowed, count):
+            raise InputError(
+                f"{spec.manifest}, columns x and y, split {split!r}",
+                f"samples with {count} sources need {count} positions at least {spec.min_distance_m:g} m apart",
+                value=f"{len(clips)} audible clips",
+                remedy="record more positions, or lower dataset.min_distance_m or the split's number of sources",
+            )
+
+
+def _require_counts(spec: RecordingsSpec, split: str, clips: Sequence[Clip]) -> None:
+    low, high = sources_of(spec.splits()[split])
+    for clip in clips:
+        several = len(clip.positions_m)
+        if several > 1 and split in ("train", "validate"):
+            raise clip.row.wrong(
+                "x",
+                f"a recording of {several} sources must be in a test set, not in {split}",
+                "record the sources one at a time, or name a test set",
+            )
+        if not low <= several <= high:
+            raise clip.row.wrong(
+                "x",
+                f"test set {split} has {low} to {high} sources in a sample, and so must its recordings",
+                f"correct dataset.tests.{split}.sources, or move the clip",
+                value=f"{several} sources",
+            )

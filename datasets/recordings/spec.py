@@ -1,0 +1,57 @@
+"""What a dataset of recordings is (section III-A, "real world with augmentation")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from datasets.spec import FileName, LocalizerSpec, Range, Split, SplitSpec
+
+PAPER_TESTS: Final = {
+    "A0": SplitSpec(samples=5000, sources=(1, 2)),
+    "A1": SplitSpec(samples=2500, sources=(3, 3)),
+    "A2": SplitSpec(samples=5000, sources=(1, 2), genres="held_out"),
+    "R0": SplitSpec(samples=600, sources=(1, 2)),
+    "R1": SplitSpec(samples=300, sources=(3, 3)),
+    "R2": SplitSpec(samples=600, sources=(1, 2), genres="held_out"),
+}
+"""Table I: A from superposed recordings, R from recordings of several sources at once."""
+_SUPERPOSED: Final = ("A0", "A1", "A2")
+
+
+class RecordingsSpec(LocalizerSpec):
+    """Recordings of single sources that are superposed, and recordings of several that are used as they are.
+
+    The gate is relative to each clip: a segment of 160 ms is heard if its mean |x| over all microphones is at least
+    `gate` · RMS / 0.1, with the RMS of the whole clip. `level_db` and `gain_db` act on superposed samples alone.
+    """
+
+    papers: ClassVar[Mapping[str, SplitSpec]] = PAPER_TESTS
+
+    kind: Literal["recordings"] = "recordings"
+    manifest: str = Field(min_length=1, description="the CSV file that lists the recordings; see docs/data.md")
+    tests: dict[FileName, Split] = Field(
+        default_factory=lambda: {name: PAPER_TESTS[name] for name in _SUPERPOSED}, min_length=1
+    )
+    gain_db: Range = Field(
+        (-6.0, 0.0), description="gain of each source of a superposition over how it was recorded, drawn uniformly, dB"
+    )
+
+    @model_validator(mode="after")
+    def _consistent_gains(self) -> Self:
+        if self.gain_db[0] > self.gain_db[1]:
+            raise ValueError(f"gain_db is reversed: {list(self.gain_db)}; write the lower gain first")
+        return self
+
+    def identity(self, split: str) -> dict[str, Any]:
+        """See the base class; the recordings count by their content, wherever they lie."""
+        described = super().identity(split)
+        described.pop("manifest")
+        return described
+
+    def manifest_path(self) -> Path:
+        """Where the CSV file lies; its sound files are named relative to its folder."""
+        return Path(self.manifest)

@@ -1,0 +1,137 @@
+"""The manifest as text: a CSV file with a header, row by row, every cell with its place."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from datasets.errors import InputError, nearest
+
+REQUIRED: Final = ("clip", "file", "x", "y", "split")
+OPTIONAL: Final = ("array", "channels", "genre")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the manifest.
+
+    Attributes:
+        path: The CSV file.
+        line: The row's line number in it; the header is line 1.
+        cells: Stripped text by column; optional columns that are absent are empty.
+    """
+
+    path: Path
+    line: int
+    cells: dict[str, str]
+
+    def place(self, column: str) -> str:
+        """Where a cell stands, for errors."""
+        return f"{self.path}, row {self.line}, column {column}"
+
+    def wrong(self, column: str, rule: str, remedy: str, *, value: object = None) -> InputError:
+        """What is wrong with a cell; its text is shown unless `value` is given."""
+        return InputError(self.place(column), rule, value=self.cells[column] if value is None else value, remedy=remedy)
+
+    def numbers(self, column: str) -> tuple[float, ...]:
+        """Finite numbers separated by spaces."""
+        found = []
+        for text in self.cells[column].split():
+            try:
+                found.append(float(text))
+            except ValueError:
+                found.append(math.nan)
+        if not all(math.isfinite(number) for number in found):
+            raise self.wrong(
+                column, "a coordinate must be a number", "write metres, e.g. 2.35; several with spaces between"
+            )
+        return tuple(found)
+
+    def whole_numbers(self, column: str) -> tuple[int, ...]:
+        """Numbers of at least 0 separated by spaces."""
+        texts = self.cells[column].split()
+        if not all(text.isascii() and text.isdigit() for text in texts):
+            raise self.wrong(column, "these must be whole numbers, counted from 0", "write e.g. 0 1 2 3")
+        return tuple(int(text) for text in texts)
+
+
+def read_rows(path: Path, place: str) -> tuple[Row, ...]:
+    """Read all rows of a manifest.
+
+    Args:
+        path: The CSV file, UTF-8.
+        place: Where it was named, for errors.
+
+    Raises:
+        InputError: If the file is missing, not readable or empty, a column is missing, unknown or doubled, a row has
+            another number of cells than the header, or a required cell is empty.
+    """
+    if not path.is_file():
+        raise InputError(
+            place,
+            "the manifest of the recordings must exist",
+            value=str(path),
+            remedy="name a CSV file as docs/data.md describes",
+        )
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(_lines(file))
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise InputError(
+            str(path), "the manifest must be CSV text in UTF-8", value=str(error), remedy="save it again as CSV, UTF-8"
+        ) from error
+    header = [name.strip() for name in lines[0][1]] if lines else []
+    _require_columns(path, header)
+    rows = tuple(_row(path, header, line, cells) for line, cells in lines[1:])
+    if not rows:
+        raise InputError(str(path), "the manifest must list recordings", remedy="add a row for each sound file")
+    return rows
+
+
+def _lines(file: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, with the number of the line they end in."""
+    reader = csv.reader(file, strict=True)
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            yield reader.line_num, cells
+
+
+def _require_columns(path: Path, header: list[str]) -> None:
+    known = (*REQUIRED, *OPTIONAL)
+    for name in REQUIRED:
+        if name not in header:
+            raise InputError(
+                f"{path}, column {name}",
+                f"the manifest needs the columns {', '.join(REQUIRED)}",
+                value=header,
+                remedy=f"add {name} to the first line, and separate columns by commas",
+            )
+    for name in header:
+        if name not in known:
+            raise InputError(
+                f"{path}, column {name}",
+                f"a column must be one of {', '.join(known)}",
+                value=name,
+                remedy=f"rename or remove it; {nearest(name, known)}",
+            )
+        if header.count(name) > 1:
+            raise InputError(f"{path}, column {name}", "a column must be there once", remedy="remove one of the two")
+
+
+def _row(path: Path, header: list[str], line: int, cells: list[str]) -> Row:
+    if len(cells) != len(header):
+        raise InputError(
+            f"{path}, row {line}",
+            f"a row must have the header's {len(header)} cells",
+            value=cells,
+            remedy="add what is missing; put text that holds a comma between double quotes",
+        )
+    row = Row(path, line, dict.fromkeys(OPTIONAL, "") | dict(zip(header, (c.strip() for c in cells), strict=True)))
+    for name in REQUIRED:
+        if not row.cells[name]:
+            raise row.wrong(name, "this cell must not be empty", "fill it in")
+    return row
