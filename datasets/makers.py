@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import torch
@@ -27,13 +27,6 @@ _CHUNK: Final = 32
 
 Hear = Callable[[Tensor, Scenes, slice], Tensor]
 """Waves at the arrays from the sources' waves and a stretch of scenes."""
-
-
-class Maker(Protocol):
-    """Makes the shards of a split."""
-
-    def make(self, shard: Shard) -> Batch:
-        """Render one shard."""
 
 
 class MusicMaker:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +37,9 @@ class Scenes:
     gains: NDArray[np.float64]
 
 
-class Placer(Protocol):
-    """Draws where the sources of a scene stand."""
-
-    def __call__(
-        self, generator: np.random.Generator, samples: int, sources: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Positions in metres, shape (samples, sources, 2), and rows of the impulse responses, (samples, sources)."""
+Placer = Callable[[np.random.Generator, int, int], tuple[NDArray[np.float64], NDArray[np.int64]]]
+"""Draws where the sources of so many samples stand, so many in each: positions in metres, shape (samples, sources, 2), and
+rows of the impulse responses, shape (samples, sources)."""
 
 
 def audible_starts(music: Music, rows: NDArray[np.int64], *, heard: int, lead: int, gate: float) -> NDArray[np.int64]:
