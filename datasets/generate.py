@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -114,10 +113,7 @@ def _build(works: Sequence[LocalizerWork | SceneWork], line: Line, *, workers: i
     if verify:
         line.say("verified" + ("" if damaged else " every byte: nothing was damaged"))
     now = time.perf_counter()
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    line.say(
-        f"done     in {now - started:.1f} s, {ready - started:.1f} s of it to start Ray; peak {size(peak * 1024)} a process"
-    )
+    line.say(f"done     in {now - started:.1f} s, {ready - started:.1f} s of it to start Ray")
     return 0
 
 
