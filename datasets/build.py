@@ -67,11 +67,13 @@ class Builder:
         store: Where datasets lie.
         progress: Told what goes on.
         over: Who makes the shards.
+        cache: Local folder for what is needed of a bucket to make the rest.
     """
 
     store: Store
     progress: Progress = lambda *_: None
     over: Over = here
+    cache: Path = Path(tempfile.gettempdir()) / "soundsweep"
 
     def build(self, source: Source, *, verify: bool = False) -> tuple[str, ...]:
         """Make what is missing of a dataset.
@@ -129,7 +131,7 @@ class Builder:
         done = total - sum(shard.samples for shard in shards)
         folders = {part.folder: good for part, good, _ in work}
         self.progress(what, done, total)
-        for entry in self.over(Workshop(source, self.store), shards):
+        for entry in self.over(Workshop(source, self.store, self.cache), shards):
             folders[entry.name.partition("/")[0]][entry.name] = entry
             done += entry.samples
             self.progress(what, done, total)
@@ -156,6 +158,7 @@ class Workshop:
 
     source: Source
     store: Store
+    cache: Path
 
     def __call__(self) -> Make:
         """A function that makes and writes one shard; it keeps the maker of the last part."""
@@ -207,7 +210,16 @@ class Workshop:
         """Memory-map the columns of another part, shard by shard."""
         part = next(p for p in self.source.parts() if p.kind == kind and folder in (None, p.folder))
         for shard in part.shards():
-            yield read_columns(self.store.path(shard.name), names)
+            yield read_columns(self._local(shard), names)
+
+    def _local(self, shard: Shard) -> Path:
+        """A shard on this machine; what lies in a bucket is copied once."""
+        if self.store.is_local:
+            return self.store.path(shard.name)
+        path = self.cache / shard.name
+        written = self.store.read(_sidecar(shard)) or b"?"
+        self.store.fetch(shard.name, written.split()[0].decode(), path)
+        return path
 
     def _music(self, spec: MusicSpec) -> Music:
         shards = list(self._read("music", None, ("wave", "level")))

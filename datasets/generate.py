@@ -71,10 +71,11 @@ def _generate(options: argparse.Namespace) -> int:
     if options.audio:
         changes["music"] = options.audio
     specs = specfile.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
-    store = Store(options.datasets or str(Path(options.storage) / "datasets"))
+    local = Path(options.storage) / "datasets"
+    store = Store(options.datasets or str(local))
     line = Line(sys.stdout)
     place = "--audio" if options.audio else f"{options.spec}: dataset.music"
-    works = [_work(spec, store, place) for spec in specs]
+    works = [_work(spec, store, local, place) for spec in specs]
     for text in dict.fromkeys(text for work in works for text in work.describe()):
         line.say(text)
     if store.is_local:
@@ -120,9 +121,10 @@ def _build(works: Sequence[LocalizerWork | SceneWork], line: Line, *, workers: i
 class LocalizerWork:
     """A dataset for the 2D localizer to be built."""
 
-    def __init__(self, source: Source, store: Store) -> None:
+    def __init__(self, source: Source, store: Store, cache: Path) -> None:
         self._source = source
         self._store = store
+        self._cache = cache
 
     def describe(self) -> list[str]:
         """Its parts in words."""
@@ -148,13 +150,13 @@ class LocalizerWork:
         """Make what is missing; returns what was damaged."""
         from datasets.build import Builder
 
-        return Builder(self._store, progress, over).build(self._source, verify=verify)
+        return Builder(self._store, progress, over, self._cache).build(self._source, verify=verify)
 
 
-def _work(spec: LocalizerSpec | SceneSpec, store: Store, place: str) -> LocalizerWork | SceneWork:
+def _work(spec: LocalizerSpec | SceneSpec, store: Store, cache: Path, place: str) -> LocalizerWork | SceneWork:
     if isinstance(spec, SceneSpec):
         return SceneWork(SceneSource.prepare(spec, place), store)
-    return LocalizerWork(blueprint.prepare(spec, place), store)
+    return LocalizerWork(blueprint.prepare(spec, place), store, cache)
 
 
 if __name__ == "__main__":

@@ -126,15 +126,16 @@ def _with_data(
 ) -> list[str]:
     """Make the data, run what is left of the search if Ray runs, and conclude; returns what MLflow could not record."""
     if at_once is None:
-        supply = Supply(job, Builder(plan.store, DataProgress(line)))
+        supply = Supply(job, Builder(plan.store, DataProgress(line), cache=plan.folder.datasets))
     else:
         from datasets.distribute import over_ray
 
         beside = over_ray(workers=max(1, int(plan.space.resources.cpu)), cpus=0)
         supply = Supply(
             job,
-            Builder(plan.store, DataProgress(line), over_ray()),
-            Builder(plan.store, lambda *_: None, beside),
+            Builder(plan.store, DataProgress(line), over_ray(), plan.folder.datasets),
+            Builder(plan.store, lambda *_: None, beside, plan.folder.datasets),
+            line.say,
         )
     supply.have(plan.source)
     tracker = Tracker(Store.at(plan.folder.storage, tracking_uri), plan.space.name)

@@ -20,12 +20,16 @@ class Supply:
         job: The search.
         builder: Makes a dataset while nothing else runs.
         beside: Makes one while trials run, if not the same; called from a thread, one dataset at a time.
+        say: Told in words when one is made beside the trials.
     """
 
-    def __init__(self, job: Job, builder: Builder, beside: Builder | None = None) -> None:
+    def __init__(
+        self, job: Job, builder: Builder, beside: Builder | None = None, say: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._job = job
         self._builder = builder
         self._beside = beside or builder
+        self._say = say
         self._there: set[str] = set()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -59,7 +63,11 @@ class Supply:
 
     def _try(self, source: Source) -> None:
         try:
+            if missing(source, self._beside.store):
+                self._say(f"data     {source.fingerprint}: a trial waits for it; building it beside the others")
             self._make(source, self._beside)
+            if source.fingerprint in self._seconds:
+                self._say(f"data     {source.fingerprint}: there, in {self._seconds[source.fingerprint]:.0f} s")
         except BaseException as error:  # noqa: BLE001  # raised again where somebody listens
             self._error = error
 
