@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 import time
@@ -12,22 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from datasets import banks, echo, library, makers
 from datasets.blueprint import Kind, Part, Shard, Source
-from datasets.echo import Pool
 from datasets.errors import InputError
-from datasets.library import Music
 from datasets.manifest import MANIFEST, Manifest, ShardEntry, missing
-from datasets.recordings.clips import Clip
-from datasets.recordings.maker import RecordingsMaker
-from datasets.recordings.sounds import gather
-from datasets.recordings.spec import RecordingsSpec
-from datasets.shards import Dataset, columns_of, encode, read_columns
-from datasets.spec import LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec
+from datasets.shards import Dataset
+from datasets.spec import LocalizerSpec, MusicSpec, RoomSpec
 from datasets.store import Store
+from datasets.workshop import Make, Workshop, sidecar
 
 _CALLED: Final[dict[Kind, str]] = {"music": "excerpts", "responses": "places", "split": "samples"}
 _VERSIONS: Final = ("torch", "numpy", "scipy", "pyroomacoustics")
@@ -35,7 +25,6 @@ _VERSIONS: Final = ("torch", "numpy", "scipy", "pyroomacoustics")
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and the total."""
 
-Make = Callable[[Shard], ShardEntry]
 Over = Callable[[Callable[[], Make], Sequence[Shard]], Iterator[ShardEntry]]
 """Makes shards, in any order and place: given how to get a `Make` in whichever process it runs."""
 
@@ -111,7 +100,7 @@ class Builder:
         spoilt = []
         for shard in part.shards():
             size = self.store.size(shard.name)
-            beside = self.store.read(_sidecar(shard))
+            beside = self.store.read(sidecar(shard))
             expected = known.get(shard.name) or (None if beside is None else beside.split()[0].decode())
             if size is None or expected is None:
                 spoilt += [shard.name] * (shard.name in known)
@@ -145,101 +134,6 @@ class Builder:
             tuple(entries[shard.name] for shard in part.shards()),
         )
         self.store.write(f"{part.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
-
-
-def _sidecar(shard: Shard) -> str:
-    """A shard's checksum, in the form that `sha256sum --check` reads; written before the shard."""
-    return f"{shard.name}.sha256"
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """Everything a process needs to make shards: calling it sets up."""
-
-    source: Source
-    store: Store
-    cache: Path
-
-    def __call__(self) -> Make:
-        """A function that makes and writes one shard; it keeps the maker of the last part."""
-        current: dict[str, Any] = {}
-        parts = {part.folder: part for part in self.source.parts()}
-
-        def make(shard: Shard) -> ShardEntry:
-            if shard.part not in current:
-                current.clear()
-                current[shard.part] = self._maker(parts[shard.part])
-            made = current[shard.part].make(shard)
-            return self._write(shard, encode(made if isinstance(made, dict) else columns_of(made)))
-
-        return make
-
-    def _write(self, shard: Shard, content: Any) -> ShardEntry:
-        sha256 = hashlib.sha256(content).hexdigest()
-        self.store.write(_sidecar(shard), f"{sha256}  {shard.name.partition('/')[2]}\n".encode())
-        self.store.write(shard.name, content)
-        return ShardEntry(shard.name, shard.samples, content.size, sha256)
-
-    def _maker(self, part: Part) -> Any:
-        spec = self.source.spec
-        if part.kind == "music" and isinstance(spec, MusicSpec):
-            return makers.ExcerptMaker(spec, self.source.pieces)
-        if isinstance(spec, RecordingsSpec):
-            return RecordingsMaker(spec, str(part.split), gather(spec, self._clips(part), lambda *_: None))
-        if isinstance(spec, MeasuredSpec):
-            return self._measured(spec, part)
-        if not isinstance(spec, RoomSpec):
-            raise TypeError(f"nothing makes data of kind {spec.kind!r}")
-        if part.kind == "responses" and part.acoustics is not None:
-            return makers.ResponseMaker(spec, part, part.acoustics)
-        if part.responses is None:
-            return makers.free_field(spec, part, self._music(spec))
-        pool, responses = self._responses(part.responses)
-        return makers.by_responses(spec, part, self._music(spec), pool, responses)
-
-    def _clips(self, part: Part) -> list[Clip]:
-        return [clip for clip in self.source.clips if part.split in clip.splits]
-
-    def _measured(self, spec: MeasuredSpec, part: Part) -> makers.MusicMaker:
-        bank = banks.read_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
-        rows = echo.places_of(spec, str(part.split), len(bank.positions_m))
-        pool = Pool(bank.positions_m[rows], np.array([0, len(rows)]))
-        return makers.by_responses(spec, part, self._music(spec), pool, bank.responses[rows])
-
-    def _read(self, kind: Kind, folder: str | None, names: Sequence[str]) -> Iterator[list[NDArray[Any]]]:
-        """Memory-map the columns of another part, shard by shard."""
-        part = next(p for p in self.source.parts() if p.kind == kind and folder in (None, p.folder))
-        for shard in part.shards():
-            yield read_columns(self._local(shard), names)
-
-    def _local(self, shard: Shard) -> Path:
-        """A shard on this machine; what lies in a bucket is copied once."""
-        if self.store.is_local:
-            return self.store.path(shard.name)
-        path = self.cache / shard.name
-        written = self.store.read(_sidecar(shard)) or b"?"
-        self.store.fetch(shard.name, written.split()[0].decode(), path)
-        return path
-
-    def _music(self, spec: MusicSpec) -> Music:
-        shards = list(self._read("music", None, ("wave", "level")))
-        waves = [wave for shard, _ in shards for wave in shard]
-        return library.assemble(
-            spec, library.excerpts(spec, self.source.pieces), waves, [float(v) for _, levels in shards for v in levels]
-        )
-
-    def _responses(self, folder: str) -> tuple[Pool, NDArray[np.float32]]:
-        """The impulse responses of all rooms; shorter ones end in silence."""
-        blocks = list(self._read("responses", folder, ("responses", "place", "room")))
-        taps = max(block[0].shape[-1] for block in blocks)
-        rooms = np.concatenate([block[2] for block in blocks])
-        responses = np.zeros((len(rooms), *blocks[0][0].shape[1:-1], taps), np.float32)
-        first = 0
-        for block, _, _ in blocks:
-            responses[first : first + len(block), ..., : block.shape[-1]] = block
-            first += len(block)
-        bounds = np.searchsorted(rooms, np.arange(rooms.max() + 2))
-        return Pool(np.concatenate([block[1] for block in blocks])[:, :2].astype(np.float64), bounds), responses
 
 
 def opened(source: Source, store: Store, cache: Path) -> Dataset:

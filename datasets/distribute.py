@@ -14,9 +14,10 @@ from ray import data
 
 from datasets import machine
 from datasets.blueprint import Shard
-from datasets.build import Make, Over
+from datasets.build import Over
 from datasets.errors import InputError
 from datasets.manifest import ShardEntry
+from datasets.workshop import Make
 
 os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
 

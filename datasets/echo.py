@@ -145,6 +145,14 @@ def places_of(spec: MeasuredSpec, split: str, places: int) -> NDArray[np.int64]:
     return np.sort(order[first:last])
 
 
+def rooms_of_shard(number: int, shards: int, rooms: int) -> range:
+    """Which rooms a shard uses: one, or as many as are needed for every room to be in some shard.
+
+    A process then never holds the impulse responses of all rooms at once.
+    """
+    return range(number % rooms, rooms, rooms if shards >= rooms else shards)
+
+
 @dataclass(frozen=True)
 class Pool:
     """Places with impulse responses, room by room.

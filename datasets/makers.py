@@ -28,6 +28,10 @@ _CHUNK: Final = 32
 Hear = Callable[[Tensor, Scenes, slice], Tensor]
 """Waves at the arrays from the sources' waves and a stretch of scenes."""
 
+Enter = Callable[[int], tuple[Placer, Hear]]
+Rooms = Callable[[int], tuple[Pool, NDArray[np.float32]]]
+"""The places that a shard's number may use, and their impulse responses, shape (places, arrays, microphones, taps)."""
+
 
 class MusicMaker:
     """Samples whose sources play music.
@@ -37,20 +41,16 @@ class MusicMaker:
         part: The split.
         music: Its excerpts.
         window: How much of a source is heard.
-        place: Draws places.
-        hear: Simulates.
+        enter: Says for a shard's number where sources may stand in it, and how they sound from there.
     """
 
-    def __init__(
-        self, spec: LocalizerSpec, part: Part, music: Music, *, window: Window, place: Placer, hear: Hear
-    ) -> None:
+    def __init__(self, spec: LocalizerSpec, part: Part, music: Music, *, window: Window, enter: Enter) -> None:
         self._spec = spec
         self._name = str(part.split)
         self._split = spec.splits()[self._name]
         self._music = music
         self._window = window
-        self._place = place
-        self._hear = hear
+        self._enter = enter
         rows = music.of_split[self._name]
         self._starts = scenes.audible_starts(music, rows, heard=window.length, lead=window.lead, gate=spec.gate)
         if len(self._starts) == 0:
@@ -64,15 +64,15 @@ class MusicMaker:
     def make(self, shard: Shard) -> Batch:
         """Render one shard."""
         generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
-        drawn = scenes.draw(
-            generator, shard.samples, sources_of(self._split), self._place, self._starts, self._spec.level_db
-        )
-        waves = torch.cat(list(self._render(drawn)))
+        place, hear = self._enter(shard.number)
+        sources = sources_of(self._split)
+        drawn = scenes.draw(generator, shard.samples, sources, place, self._starts, self._spec.level_db)
+        waves = torch.cat(list(self._render(drawn, hear)))
         if self._split.snr_db is not None:
             add_noise(waves, generator, self._split.snr_db)
         return Batch(waves, torch.from_numpy(drawn.positions_m), torch.from_numpy(drawn.counts))
 
-    def _render(self, drawn: Scenes) -> Iterator[Tensor]:
+    def _render(self, drawn: Scenes, hear: Hear) -> Iterator[Tensor]:
         slots = drawn.gains.shape[1]
         for first in range(0, len(drawn.counts), _CHUNK):
             rows = slice(first, first + _CHUNK)
@@ -80,7 +80,7 @@ class MusicMaker:
             played = [self._music.waves[excerpt][start : start + self._window.length] for excerpt, start in chosen]
             sources = np.stack(played).reshape(-1, slots, self._window.length)
             sources *= drawn.gains[rows, :, None].astype(np.float32)
-            yield self._hear(torch.from_numpy(sources), drawn, rows)
+            yield hear(torch.from_numpy(sources), drawn, rows)
 
 
 def free_field(spec: RoomSpec, part: Part, music: Music) -> MusicMaker:
@@ -105,44 +105,47 @@ def free_field(spec: RoomSpec, part: Part, music: Music) -> MusicMaker:
     def hear(sources: Tensor, drawn: Scenes, rows: slice) -> Tensor:
         return field.hear(sources, torch.from_numpy(np.nan_to_num(drawn.positions_m[rows], nan=spec.size_m[0] / 2)))
 
-    return MusicMaker(spec, part, music, window=field.window, place=place, hear=hear)
+    return MusicMaker(spec, part, music, window=field.window, enter=lambda _: (place, hear))
 
 
-def by_responses(
-    spec: LocalizerSpec, part: Part, music: Music, pool: Pool, responses: NDArray[np.float32]
-) -> MusicMaker:
+def by_responses(spec: LocalizerSpec, part: Part, music: Music, taps: int, rooms: Rooms) -> MusicMaker:
     """Rooms given by impulse responses, simulated or measured.
 
     Args:
         spec: The dataset.
         part: The split.
         music: Its excerpts.
-        pool: Where they were taken.
-        responses: Shape (places, arrays, microphones, taps).
+        taps: Of the longest response.
+        rooms: The rooms of a shard.
 
     Raises:
         InputError: If the places cannot hold the split's sources.
     """
-    field = render.Responses(responses)
 
-    def place(
-        generator: np.random.Generator, samples: int, sources: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        try:
-            rows = pool.draw(generator, samples, sources, spec.min_distance_m)
-        except ValueError as error:
-            raise InputError(
-                f"dataset, split {part.split!r}",
-                "places with impulse responses must be far enough apart",
-                value=str(error),
-                remedy="add places (acoustics.positions), or lower dataset.min_distance_m",
-            ) from error
-        return pool.positions_m[rows], rows
+    def enter(number: int) -> tuple[Placer, Hear]:
+        pool, responses = rooms(number)
+        field = render.Responses(responses, taps)
 
-    def hear(sources: Tensor, drawn: Scenes, rows: slice) -> Tensor:
-        return field.hear(sources, torch.from_numpy(drawn.places[rows]))
+        def place(
+            generator: np.random.Generator, samples: int, sources: int
+        ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+            try:
+                rows = pool.draw(generator, samples, sources, spec.min_distance_m)
+            except ValueError as error:
+                raise InputError(
+                    f"dataset, split {part.split!r}",
+                    "places with impulse responses must be far enough apart",
+                    value=str(error),
+                    remedy="add places (acoustics.positions), or lower dataset.min_distance_m",
+                ) from error
+            return pool.positions_m[rows], rows
 
-    return MusicMaker(spec, part, music, window=field.window, place=place, hear=hear)
+        def hear(sources: Tensor, drawn: Scenes, rows: slice) -> Tensor:
+            return field.hear(sources, torch.from_numpy(drawn.places[rows]))
+
+        return place, hear
+
+    return MusicMaker(spec, part, music, window=render.response_window(taps), enter=enter)
 
 
 class ExcerptMaker:

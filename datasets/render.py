@@ -123,19 +123,26 @@ def _delay_table(longest: int, length: int) -> Tensor:
     return torch.view_as_real(table.flatten(0, 1)).flatten(-2)
 
 
+def response_window(taps: int) -> Window:
+    """The window for impulse responses of so many taps, in whole blocks of 160 ms."""
+    blocks = -(-taps // SAMPLES)
+    return Window((blocks + 1) * SAMPLES, blocks * SAMPLES)
+
+
 class Responses:
     """Sound through impulse responses: a convolution in blocks of 160 ms, of which only the heard block is computed.
 
     Args:
         responses: Shape (places, arrays, microphones, taps), float32.
+        taps: Length that they are brought to with silence, if not their own.
     """
 
-    def __init__(self, responses: NDArray[np.float32]) -> None:
-        places, *self._shape, taps = responses.shape
-        self._blocks = -(-taps // SAMPLES)
-        self.window = Window((self._blocks + 1) * SAMPLES, self._blocks * SAMPLES)
+    def __init__(self, responses: NDArray[np.float32], taps: int | None = None) -> None:
+        places, *self._shape, own = responses.shape
+        self.window = response_window(taps or own)
+        self._blocks = self.window.lead // SAMPLES
         padded = np.zeros((places, int(np.prod(self._shape)), self._blocks * SAMPLES), np.float32)
-        padded[..., :taps] = responses.reshape(places, -1, taps)
+        padded[..., :own] = responses.reshape(places, -1, own)
         cut = torch.from_numpy(padded).unflatten(-1, (self._blocks, SAMPLES))
         self._spectra = [torch.fft.rfft(cut[:, :, block], 2 * SAMPLES) for block in range(self._blocks)]
 

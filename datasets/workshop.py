@@ -1,0 +1,133 @@
+"""What makes the shards: set up once in whichever process, then shard after shard, each written with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets import banks, echo, library, makers
+from datasets.blueprint import Kind, Part, Shard, Source
+from datasets.echo import Pool
+from datasets.library import Music
+from datasets.manifest import ShardEntry
+from datasets.recordings.clips import Clip
+from datasets.recordings.maker import RecordingsMaker
+from datasets.recordings.sounds import gather
+from datasets.recordings.spec import RecordingsSpec
+from datasets.shards import columns_of, encode, read_columns
+from datasets.spec import Acoustics, MeasuredSpec, MusicSpec, RoomSpec
+from datasets.store import Store
+
+Make = Callable[[Shard], ShardEntry]
+"""Makes and writes one shard."""
+
+
+def sidecar(shard: Shard) -> str:
+    """A shard's checksum, in the form that `sha256sum --check` reads; written before the shard."""
+    return f"{shard.name}.sha256"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Everything a process needs to make shards: calling it sets up."""
+
+    source: Source
+    store: Store
+    cache: Path
+
+    def __call__(self) -> Make:
+        """A function that makes and writes one shard; it keeps the maker of the last part."""
+        current: dict[str, Any] = {}
+        parts = {part.folder: part for part in self.source.parts()}
+
+        def make(shard: Shard) -> ShardEntry:
+            if shard.part not in current:
+                current.clear()
+                current[shard.part] = self._maker(parts[shard.part])
+            made = current[shard.part].make(shard)
+            return self._write(shard, encode(made if isinstance(made, dict) else columns_of(made)))
+
+        return make
+
+    def _write(self, shard: Shard, content: Any) -> ShardEntry:
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.store.write(sidecar(shard), f"{sha256}  {shard.name.partition('/')[2]}\n".encode())
+        self.store.write(shard.name, content)
+        return ShardEntry(shard.name, shard.samples, content.size, sha256)
+
+    def _maker(self, part: Part) -> Any:
+        spec = self.source.spec
+        if part.kind == "music" and isinstance(spec, MusicSpec):
+            return makers.ExcerptMaker(spec, self.source.pieces)
+        if isinstance(spec, RecordingsSpec):
+            return RecordingsMaker(spec, str(part.split), gather(spec, self._clips(part), lambda *_: None))
+        if isinstance(spec, MeasuredSpec):
+            return self._measured(spec, part)
+        if not isinstance(spec, RoomSpec):
+            raise TypeError(f"nothing makes data of kind {spec.kind!r}")
+        if part.kind == "responses" and part.acoustics is not None:
+            return makers.ResponseMaker(spec, part, part.acoustics)
+        if part.acoustics is None:
+            return makers.free_field(spec, part, self._music(spec))
+        return makers.by_responses(spec, part, self._music(spec), *self._rooms(part, part.acoustics))
+
+    def _clips(self, part: Part) -> list[Clip]:
+        return [clip for clip in self.source.clips if part.split in clip.splits]
+
+    def _measured(self, spec: MeasuredSpec, part: Part) -> makers.MusicMaker:
+        bank = banks.read_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
+        rows = echo.places_of(spec, str(part.split), len(bank.positions_m))
+        pool = Pool(bank.positions_m[rows], np.array([0, len(rows)]))
+        responses = bank.responses[rows]
+        return makers.by_responses(spec, part, self._music(spec), responses.shape[-1], lambda _: (pool, responses))
+
+    def _part(self, folder: str | None, kind: Kind) -> Part:
+        return next(p for p in self.source.parts() if p.kind == kind and folder in (None, p.folder))
+
+    def _local(self, shard: Shard) -> Path:
+        """A shard on this machine; what lies in a bucket is copied once."""
+        if self.store.is_local:
+            return self.store.path(shard.name)
+        path = self.cache / shard.name
+        written = self.store.read(sidecar(shard)) or b"?"
+        self.store.fetch(shard.name, written.split()[0].decode(), path)
+        return path
+
+    def _music(self, spec: MusicSpec) -> Music:
+        blocks = self._part(None, "music").shards()
+        shards = [read_columns(self._local(block), ("wave", "level")) for block in blocks]
+        waves = [wave for shard, _ in shards for wave in shard]
+        return library.assemble(
+            spec, library.excerpts(spec, self.source.pieces), waves, [float(v) for _, levels in shards for v in levels]
+        )
+
+    def _rooms(self, part: Part, acoustics: Acoustics) -> tuple[int, makers.Rooms]:
+        """Taps of the longest impulse response of a split's rooms, and the rooms of each shard."""
+        blocks = self._part(part.responses, "responses").shards()
+        paths = [self._local(block) for block in blocks]
+        a_room = len(blocks) // acoustics.rooms
+        shards = len(part.shards())
+
+        def rooms(number: int) -> tuple[Pool, NDArray[np.float32]]:
+            chosen = echo.rooms_of_shard(number, shards, acoustics.rooms)
+            read = [
+                read_columns(path, ("responses", "place"))
+                for room in chosen
+                for path in paths[room * a_room : (room + 1) * a_room]
+            ]
+            responses = np.zeros((sum(len(block) for block, _ in read), *read[0][0].shape[1:-1], taps), np.float32)
+            first = 0
+            for block, _ in read:
+                responses[first : first + len(block), ..., : block.shape[-1]] = block
+                first += len(block)
+            bounds = np.arange(len(chosen) + 1) * acoustics.positions
+            return Pool(np.concatenate([place for _, place in read])[:, :2].astype(np.float64), bounds), responses
+
+        taps = max(read_columns(path, ("responses",))[0].shape[-1] for path in paths)
+        return taps, rooms
