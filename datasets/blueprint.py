@@ -114,6 +114,12 @@ class Source:
         responses = {part.folder: part for _, part in splits if part is not None}
         return (*self._music(), *responses.values(), *(split for split, _ in splits))
 
+    def needs(self, part: Part) -> tuple[Part, ...]:
+        """What a split is made from: the music, and the responses of its rooms."""
+        if part.kind != "split":
+            return ()
+        return tuple(p for p in self.parts() if p.kind == "music" or p.folder == part.responses)
+
     def _music(self) -> tuple[Part, ...]:
         if not isinstance(self.spec, MusicSpec):
             return ()

@@ -40,12 +40,21 @@ def find(source: Source, store: Store) -> Dataset | None:
     """The finished dataset of a source, if all its shards are in a local store."""
     manifests = {}
     for part in source.parts():
-        manifest = Manifest.read(store, part.folder)
-        if manifest is None or manifest.incomplete(store):
-            return None
         if part.split is not None:
+            manifest = Manifest.read(store, part.folder)
+            if manifest is None or manifest.incomplete(store):
+                return None
             manifests[part.split] = manifest
     return Dataset(store, source.fingerprint, source.spec, source.microphones_m, manifests)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A part in the making: its shards that are there and whole, by name, and those to be made."""
+
+    part: Part
+    good: dict[str, ShardEntry]
+    shards: list[Shard]
 
 
 @dataclass(frozen=True)
@@ -77,21 +86,25 @@ class Builder:
         Raises:
             InputError: If sound files cannot be decoded, a split has nothing to play, or the disk is full.
         """
-        lacking = missing(source, self.store)
+        lacking = {part.folder for part in missing(source, self.store)}
         damaged: list[str] = []
-        todo: list[tuple[Part, dict[str, ShardEntry], list[Shard]]] = []
-        for part in source.parts():
-            if not verify and part not in lacking:
-                continue
+        todo: list[Work] = []
+        needed: set[str] = set()
+        for part in reversed(source.parts()):  # splits first: they say which music and responses are needed
             manifest = Manifest.read(self.store, part.folder)
+            if part.folder not in lacking | needed and not (verify and manifest is not None):
+                continue
             good, spoilt = self._good(part, manifest)
             damaged += spoilt
-            todo.append((part, good, [shard for shard in part.shards() if shard.name not in good]))
+            work = Work(part, good, [shard for shard in part.shards() if shard.name not in good])
+            if work.shards:
+                needed |= {other.folder for other in source.needs(part)}
+            todo.append(work)
         for kind in ("music", "responses", "split"):
-            self._make(source, [work for work in todo if work[0].kind == kind])
-        for part, good, _ in todo:
-            self._finish(source, part, good)
-        return tuple(damaged)
+            self._make(source, [work for work in todo if work.part.kind == kind])
+        for work in todo:
+            self._finish(source, work)
+        return tuple(sorted(damaged))
 
     def _good(self, part: Part, manifest: Manifest | None) -> tuple[dict[str, ShardEntry], list[str]]:
         """Shards of a part that are there and whole, and those that are there and are not."""
@@ -111,27 +124,28 @@ class Builder:
                 spoilt.append(shard.name)
         return good, spoilt
 
-    def _make(self, source: Source, work: list[tuple[Part, dict[str, ShardEntry], list[Shard]]]) -> None:
-        shards = [shard for _, _, missing in work for shard in missing]
+    def _make(self, source: Source, works: list[Work]) -> None:
+        shards = [shard for work in reversed(works) for shard in work.shards]
         if not shards:
             return
-        what = _CALLED[work[0][0].kind]
-        total = sum(part.samples for part, _, _ in work)
+        what = _CALLED[works[0].part.kind]
+        total = sum(work.part.samples for work in works)
         done = total - sum(shard.samples for shard in shards)
-        folders = {part.folder: good for part, good, _ in work}
+        folders = {work.part.folder: work.good for work in works}
         self.progress(what, done, total)
         for entry in self.over(Workshop(source, self.store, self.cache), shards):
             folders[entry.name.partition("/")[0]][entry.name] = entry
             done += entry.samples
             self.progress(what, done, total)
 
-    def _finish(self, source: Source, part: Part, entries: dict[str, ShardEntry]) -> None:
+    def _finish(self, source: Source, work: Work) -> None:
+        part = work.part
         manifest = Manifest(
             part.folder,
             part.identity,
             None if part.kind == "responses" else source.sound_files,
             {name: metadata.version(name) for name in _VERSIONS},
-            tuple(entries[shard.name] for shard in part.shards()),
+            tuple(work.good[shard.name] for shard in part.shards()),
         )
         self.store.write(f"{part.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
 

@@ -78,9 +78,12 @@ class Manifest:
 
 
 def missing(source: Source, store: Store) -> tuple[Part, ...]:
-    """Parts that are not finished, or have lost shards; reads no content."""
-    return tuple(
-        part
-        for part in source.parts()
-        if (manifest := Manifest.read(store, part.folder)) is None or manifest.incomplete(store)
-    )
+    """Parts to be made: splits that are not finished or have lost shards, and what these are made from; reads no content."""
+    splits = [part for part in source.parts() if part.kind == "split" and not _is_whole(part, store)]
+    needed = {other.folder for part in splits for other in source.needs(part) if not _is_whole(other, store)}
+    return tuple(part for part in source.parts() if part in splits or part.folder in needed)
+
+
+def _is_whole(part: Part, store: Store) -> bool:
+    manifest = Manifest.read(store, part.folder)
+    return manifest is not None and not manifest.incomplete(store)
