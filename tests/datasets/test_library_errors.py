@@ -41,12 +41,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def read_all(spec: RoomSpec) -> None:
+    blueprint.prepare(spec, PLACE)
+    gather(spec, PLACE)
+
+
 def complaint(folder: Path, **changes: object) -> InputError:
     """The error that reading and decoding all music of a folder ends in."""
     spec = RoomSpec.model_validate({"music": str(folder), "excerpt_s": 1, "excerpts": 20} | changes)
     with pytest.raises(InputError) as caught:
-        blueprint.prepare(spec, PLACE)
-        gather(spec, PLACE)
+        read_all(spec)
     return caught.value
 
 
