@@ -52,6 +52,29 @@ class Line:
         self._out.flush()
 
 
+class DataProgress:
+    """Progress of building a dataset."""
+
+    def __init__(self, line: Line, now: Callable[[], float] = time.monotonic) -> None:
+        self._line = line
+        self._now = now
+        self._started: dict[str, float] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Told of every excerpt and shard."""
+        started = self._started.setdefault(what, self._now())
+        passed = self._now() - started
+        left = f", {clock(passed * (total - done) / done)} left" if done < total and passed > 1 else ""
+        self._line.progress(f"data     {what} {done:,} of {total:,}{left}", final=done == total)
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds as 1:02:03 or 2:03."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
 def answer(command: Callable[[], int]) -> int:
     """Run a command; its exit status, 2 for wrong input and 130 when it was stopped by hand."""
     try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets import machine
 from datasets.build import Builder
-from datasets.command import Line
+from datasets.command import DataProgress, Line
 from datasets.errors import InputError
 from search import finish, runner, stopping
 from search.folder import SearchFolder
@@ -23,7 +23,7 @@ from search.records import Epoch, Outcome
 from search.scoring import score_tests
 from search.study import Study
 from search.supply import Supply
-from search.terminal import DataProgress, SearchProgress
+from search.terminal import SearchProgress
 from search.tracking import Store, Tracker
 from search.trial import Job
 

@@ -6,17 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from datasets.command import Line
+from datasets.command import Line, clock
 from search.records import Epoch, Trial, ranking
 from search.stopping import expected_epochs, rungs
 from spaces.schema import Space
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds as 1:02:03 or 2:03."""
-    whole = max(0, round(seconds))
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def show(value: object) -> str:
@@ -26,22 +19,6 @@ def show(value: object) -> str:
 
 _PRIOR_TRIALS: Final = 3
 """What halving should cost on average counts as much as so many ended trials when time is estimated."""
-
-
-class DataProgress:
-    """Progress of building a dataset."""
-
-    def __init__(self, line: Line, now: Callable[[], float] = time.monotonic) -> None:
-        self._line = line
-        self._now = now
-        self._started: dict[str, float] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Told of every excerpt and shard."""
-        started = self._started.setdefault(what, self._now())
-        passed = self._now() - started
-        left = f", {clock(passed * (total - done) / done)} left" if done < total and passed > 1 else ""
-        self._line.progress(f"data     {what} {done:,} of {total:,}{left}", final=done == total)
 
 
 class SearchProgress:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from datasets.errors import InputError, nearest
-from datasets.kinds import KINDS
-from datasets.spec import Acoustics, LocalizerSpec, RoomSpec, SplitSpec, as_range
+from datasets.spec import Acoustics, LocalizerSpec, SplitSpec, as_range
+from datasets.specfile import choose_profile, explain, numbers, overlay, read_yaml, splits_written_out
+from datasets.variants import varied, written_out
 from spaces.dimensions import read_dimensions
-from spaces.overrides import apply_overrides, numbers, overlay
+from spaces.overrides import apply_overrides
 from spaces.schema import (
     DATASET,
     Dimension,
@@ -27,14 +27,11 @@ from spaces.schema import (
     field_names,
     flattened,
     nested,
-    varied,
-    written_out,
 )
 from trainables import registry
 from trainables.contract import Metric
 from trainables.registry import Description
 
-LAPTOP: Final = "laptop"
 _TRAINED_ON: Final = [
     *(f"{DATASET}train.{name}" for name in SplitSpec.model_fields if name not in ("acoustics", "genres")),
     *(f"{DATASET}train.acoustics.{name}" for name in Acoustics.model_fields),
@@ -53,101 +50,24 @@ def load(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Se
     Raises:
         InputError: If anything is wrong; it says where and what to do.
     """
-    data = _read(path)
+    data = splits_written_out(read_yaml(path))
     profiles = data.pop("profiles", None) or {}
     if not isinstance(profiles, dict):
         raise InputError(
             f"{path}: profiles", "profiles are a mapping by name", value=profiles, remedy="write  laptop: {…}"
         )
-    chosen = _choose_profile(profiles, profile, path, has_gpu=has_gpu)
+    chosen = choose_profile(profiles, profile, path, has_gpu=has_gpu)
     if chosen is not None:
-        data = overlay(data, profiles[chosen] or {}, f"{path}: profiles.{chosen}")
+        data = overlay(data, splits_written_out(profiles[chosen] or {}), f"{path}: profiles.{chosen}")
     data = apply_overrides(data, overrides)
     return _Checker(str(path), _parse(data, str(path))).space(chosen)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        raise InputError(str(path), "a space is a file", value="a folder", remedy="name one of the files in it")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        beside = [
-            str(other) for other in sorted((path.parent if path.parent.is_dir() else Path("spaces")).glob("*.yaml"))
-        ]
-        remedy = nearest(str(path), beside) if beside else "name a YAML file"
-        raise InputError(str(path), "the space file must exist", remedy=remedy) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            str(path), "the space file must be readable text", value=str(error), remedy="name a YAML file"
-        ) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
-        problem = getattr(error, "problem", None) or str(error)
-        raise InputError(where, "the file must be valid YAML", value=problem, remedy="mend that line") from error
-    if data is None:
-        raise InputError(str(path), "a space file must not be empty", remedy="start from spaces/rg_rep.yaml")
-    if not isinstance(data, dict):
-        raise InputError(
-            str(path), "a space is a mapping of keys to values", value=data, remedy="start from spaces/rg_rep.yaml"
-        )
-    return data
-
-
-def _choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path, *, has_gpu: bool) -> str | None:
-    if wanted == "full":
-        return None
-    if wanted is None:
-        return LAPTOP if LAPTOP in profiles and not has_gpu else None
-    if wanted not in profiles:
-        raise InputError(
-            f"{path}: profiles", "the profile must exist", value=wanted, remedy=nearest(wanted, [*profiles, "full"])
-        )
-    return wanted
 
 
 def _parse(data: dict[str, Any], path: str) -> SpaceFile:
     try:
         return SpaceFile.model_validate(numbers(data))
     except ValidationError as error:
-        raise _explain(error, SpaceFile, lambda key: f"{path}: {key}") from error
-
-
-def _explain(error: ValidationError, model: type[BaseModel], place: Callable[[str], str]) -> InputError:
-    """Turn pydantic's first complaint into ours; a misspelt key comes before the missing one it leaves behind."""
-    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
-    location = [str(part) for n, part in enumerate(first["loc"]) if not (n == 1 and part in KINDS)]
-    where = place(".".join(location) or "the file")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        remedy = nearest(location[-1], _names_beside(model, location[:-1], str(first["loc"][1:2] and first["loc"][1])))
-        return InputError(where, "the key must be known", value=location[-1], remedy=remedy)
-    if first["type"] == "union_tag_invalid":
-        named = first["ctx"]["tag"]
-        return InputError(f"{where}.kind", "the kind of data must be known", value=named, remedy=nearest(named, KINDS))
-    if first["type"] == "missing":
-        return InputError(where, "the key is required", remedy=f"add  {location[-1]}: …")
-    value = first.get("input")
-    shown = value if not isinstance(value, dict) else None
-    return InputError(
-        where, message[0].lower() + message[1:], value=shown, remedy="correct the value; docs/spaces.md lists every key"
-    )
-
-
-def _names_beside(model: type[BaseModel], location: Sequence[str], kind: str) -> list[str]:
-    """Keys that are known at a place of the file."""
-    for part in location:
-        if part == "dataset":
-            model = KINDS.get(kind, RoomSpec)
-            continue
-        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
-        inner = getattr(field, "annotation", None)
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
-    return [field.alias or name for name, field in model.model_fields.items()] + (
-        ["profiles"] if model is SpaceFile else []
-    )
+        raise explain(error, SpaceFile, lambda key: f"{path}: {key}") from error
 
 
 @dataclass(frozen=True)
@@ -210,7 +130,7 @@ class _Checker:
         try:
             return config.model_validate(nested(values))
         except ValidationError as error:
-            raise _explain(error, config, place) from error
+            raise explain(error, config, place) from error
 
     def _vary(self, name: str, value: Value) -> LocalizerSpec:
         """The dataset with one field changed; other searched fields may have to be there for it, so they are set too."""
@@ -223,7 +143,7 @@ class _Checker:
         try:
             return varied(self.file.dataset, values)
         except ValidationError as error:
-            raise _explain(error, type(self.file.dataset), lambda _: f"{self.path}: search.{name}") from error
+            raise explain(error, type(self.file.dataset), lambda _: f"{self.path}: search.{name}") from error
 
     def _of_dataset(self, dimension: Dimension) -> Value | None:
         """The value of a searched dimension that leaves the dataset as it is."""

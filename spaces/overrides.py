@@ -1,34 +1,15 @@
-"""Change a space file before it is parsed: profiles merged in, `--set` applied, numbers read as numbers."""
+"""Change a space file before it is parsed, by `--set`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from datasets.errors import InputError
+from datasets.specfile import assign, number
 from spaces.schema import SpaceFile, flattened
-
-
-def overlay(data: Mapping[str, Any], change: Any, place: str) -> dict[str, Any]:
-    """Merge mappings; a null removes a key; anything else replaces."""
-    if not isinstance(change, dict):
-        raise InputError(place, "a profile is a mapping", value=change, remedy="write keys of the space below it")
-    result = dict(data)
-    for key, value in change.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict) and isinstance(result.get(key), dict) and not _is_leaf(value):
-            result[key] = overlay(result[key], value, f"{place}.{key}")
-        else:
-            result[key] = value
-    return result
-
-
-def _is_leaf(value: Mapping[str, Any]) -> bool:
-    """Whether a mapping is one value: a dimension or an inner sweep, replaced whole."""
-    return bool({"uniform", "log_uniform", "int", "log_int", "choice", "range"} & set(value))
 
 
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -47,18 +28,8 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise InputError(f"--set {name}", "the value must be valid YAML", value=text, remedy="quote it") from error
-        data = _set(data, name.strip(), _number(value))
+        data = _set(data, name.strip(), number(value))
     return data
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; nobody who writes it means text."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _set(data: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
@@ -70,22 +41,4 @@ def _set(data: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
         return data | {head: value}
     if head in ("search", "fixed", "inner"):  # their keys are dotted names themselves
         return data | {head: (data.get(head) or {}) | {rest: value}}
-    part = data.get(head)
-    place, result = (dict(part) if isinstance(part, dict) else {}), data
-    result = data | {head: place}
-    *parents, last = rest.split(".")
-    for parent in parents:
-        inside = place.get(parent)
-        place[parent] = dict(inside) if isinstance(inside, dict) else {}
-        place = place[parent]
-    place[last] = value
-    return result
-
-
-def numbers(value: Any) -> Any:
-    """Read 1e-4 as a number everywhere in the file."""
-    if isinstance(value, dict):
-        return {key: numbers(inside) for key, inside in value.items()}
-    if isinstance(value, list):
-        return [numbers(inside) for inside in value]
-    return _number(value) if isinstance(value, str) and "e" in value.lower() else value
+    return assign(data, name, value)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 
 from datasets.kinds import AnySpec
 from datasets.spec import Frozen, LocalizerSpec
+from datasets.variants import varied
 
 Value = int | float | str | bool
 
@@ -175,33 +176,6 @@ class SpaceFile(Frozen):
     budget: Budget
     resources: Resources = Field(default_factory=Resources)
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-
-
-def written_out(spec: LocalizerSpec) -> dict[str, Any]:
-    """A dataset as plain values, with all that its training split leaves to the whole filled in."""
-    described = spec.model_dump(mode="json", by_alias=True)
-    return described | {"train": spec.splits()["train"].model_dump(mode="json")}
-
-
-def varied(spec: LocalizerSpec, values: Mapping[str, Value]) -> LocalizerSpec:
-    """A dataset with some fields changed.
-
-    Args:
-        spec: The dataset.
-        values: By dotted name, e.g. `train.snr_db`.
-
-    Raises:
-        ValidationError: If a value is out of bounds.
-    """
-    described = written_out(spec)
-    for name, value in values.items():
-        *parents, last = name.split(".")
-        place = described
-        for parent in parents:
-            place[parent] = place.get(parent) or {}
-            place = place[parent]
-        place[last] = value
-    return type(spec).model_validate(described)
 
 
 def nested(flat: Mapping[str, Value]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets.command import Line
+from datasets.command import DataProgress, Line, clock
 from search.study import Study
-from search.terminal import DataProgress, SearchProgress, best_trials, clock, table
+from search.terminal import SearchProgress, best_trials, table
 from spaces.schema import Budget
 from tests.search.support import epoch, space
 
