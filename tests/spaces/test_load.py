@@ -53,7 +53,8 @@ def test_the_full_profile_starts_from_the_papers_values(path: Path) -> None:
         LocalizerConfig.model_validate({"representation": values.get("representation", "hm")}).model_dump()
     )
     assert all(papers[name] == value for name, value in values.items())
-    assert (space.dataset.train, space.dataset.validate_, space.budget.epochs) == (100_000, 5_000, 200)
+    sizes = {name: split.samples for name, split in space.dataset.splits().items()}
+    assert (sizes["train"], sizes["validate"], space.budget.epochs) == (100_000, 5_000, 200)
 
 
 def test_a_named_profile_applies_and_full_is_none(tmp_path: Path) -> None:
