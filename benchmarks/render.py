@@ -1,30 +1,47 @@
 """`python -m benchmarks.render`: samples a second, batched renderer against pyroomacoustics, on the same scenes and cores.
 
-pyroomacoustics makes one room object a sample, in one process a core; the renderer uses all cores as `datasets.build` does.
+pyroomacoustics makes one room object a sample; both run in one process a core. Rooms: without echo, with the reflections that
+an RT60 of 0.4 s needs, and with 10 reflections. Impulse responses of rooms that echo are there before the clock starts, as
+they are once places repeat; what they cost is measured too. What the Fourier transforms alone take bounds the first.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.measure import paired, write
-from datasets import geometry, machine, reference, render
+from datasets import echo, geometry, machine, reference, render
+from datasets.echo import EchoRoom
 from datasets.spec import RoomSpec
 
-_SCENES = 3200
-_SCENES_OF_REFERENCE = 160
 _CHUNK = 32
 _SPEC = RoomSpec()
+_PLACES = 25
+_ECHOES = {
+    "rt60 0.4 s": RoomSpec.model_validate({"acoustics": {"rt60_s": 0.4, "positions": _PLACES}}),
+    "rt60 0.4 s, 10 reflections": RoomSpec.model_validate(
+        {"acoustics": {"rt60_s": 0.4, "max_order": 10, "positions": _PLACES}}
+    ),
+}
 
 
-def scenes(count: int) -> tuple[np.ndarray, np.ndarray]:
+@cache
+def field() -> render.FreeField:
+    """The room without echo."""
+    return render.FreeField(_SPEC.size_m, _SPEC.microphones_m())
+
+
+@cache
+def scenes(count: int) -> tuple[Any, Any]:
     """Two sources of noise at random places: waves (count, 2, length), positions (count, 2, 2)."""
     generator = np.random.default_rng(0)
-    microphones = _SPEC.microphones_m()
     positions = geometry.draw_positions(
         generator,
         count,
@@ -32,50 +49,99 @@ def scenes(count: int) -> tuple[np.ndarray, np.ndarray]:
         size_m=_SPEC.size_m,
         raster_m=_SPEC.raster_m,
         min_distance_m=_SPEC.min_distance_m,
-        microphones_m=microphones.reshape(-1, 2),
+        microphones_m=_SPEC.microphones_m().reshape(-1, 2),
         clearance_m=_SPEC.clearance_m,
     )
-    length = render.window(_SPEC.size_m, microphones).length
-    return generator.standard_normal((count, 2, length)).astype(np.float32), positions
+    return generator.standard_normal((count, 2, field().window.length)).astype(np.float32), positions
 
 
-def render_with_reference(scene: tuple[np.ndarray, np.ndarray]) -> int:
-    """One sample the slow way."""
-    microphones = _SPEC.microphones_m()
-    reference.free_field(*scene, microphones, render.window(_SPEC.size_m, microphones).lead)
-    return 1
-
-
-def one_thread() -> None:
-    """Keep the processes of the pool from sharing cores."""
+def prepare() -> None:
+    """Set a process up as a worker of `datasets.generate` is."""
     torch.set_num_threads(1)
+    machine.keep_freed_memory()
+
+
+def render_free_field(count: int) -> int:
+    """Samples without echo, batched."""
+    waves, positions = scenes(count)
+    for first in range(0, count, _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        field().hear(torch.from_numpy(waves[rows]), torch.from_numpy(positions[rows]))
+    return count
+
+
+def transform(count: int) -> int:
+    """Only the transforms of `render_free_field`: one a source, one back a microphone."""
+    waves, _ = scenes(count)
+    length = waves.shape[-1]
+    heard = torch.zeros(_CHUNK, _SPEC.microphones_m().size // 2, length // 2 + 1, dtype=torch.complex64)
+    for first in range(0, count, _CHUNK):
+        torch.fft.rfft(torch.from_numpy(waves[first : first + _CHUNK]))
+        torch.fft.irfft(heard, length)
+    return count
+
+
+def simulate_free_field(count: int) -> int:
+    """Samples without echo, a room object each."""
+    waves, positions = scenes(count)
+    for wave, places in zip(waves, positions, strict=True):
+        reference.free_field(wave, places, _SPEC.microphones_m(), field().window.lead)
+    return count
+
+
+@cache
+def room(name: str) -> tuple[EchoRoom, Any, render.Responses, Any]:
+    """A room that echoes, its places, its responses, and noise for two sources."""
+    spec = _ECHOES[name]
+    if spec.acoustics is None:
+        raise ValueError(name)
+    drawn = echo.draw_room(spec, spec.acoustics, "train", 0)
+    places = echo.draw_places(spec, spec.acoustics, "train", 0) + np.array([*drawn.origin_m, 0.0])
+    responses = render.Responses(reference.impulse_responses(drawn, places))
+    noise = np.random.default_rng(0).standard_normal((_CHUNK, 2, responses.window.length)).astype(np.float32)
+    return drawn, places, responses, noise
+
+
+def convolve(name: str, count: int) -> int:
+    """Samples of a room that echoes, from its responses."""
+    _, places, responses, noise = room(name)
+    generator = np.random.default_rng(1)
+    for _ in range(0, count, _CHUNK):
+        responses.hear(torch.from_numpy(noise), torch.from_numpy(generator.integers(0, len(places), (_CHUNK, 2))))
+    return count
+
+
+def simulate_room(name: str, count: int) -> int:
+    """Samples of a room that echoes, a room object each."""
+    drawn, places, responses, noise = room(name)
+    for sample in range(count):
+        reference.simulate(
+            drawn, noise[sample], places[[sample % _PLACES, (sample + 7) % _PLACES]], responses.window.lead
+        )
+    return count
 
 
 def main() -> None:
     """Measure, print, store."""
-    waves, positions = scenes(_SCENES)
-    microphones = torch.from_numpy(_SPEC.microphones_m())
-    lead = render.window(_SPEC.size_m, _SPEC.microphones_m()).lead
-    few = list(zip(waves[:_SCENES_OF_REFERENCE], positions[:_SCENES_OF_REFERENCE], strict=True))
+    cores = machine.cores()
+    with multiprocessing.get_context("spawn").Pool(cores, prepare) as pool:
 
-    def ours() -> float:
-        started = time.perf_counter()
-        for first in range(0, _SCENES, _CHUNK):
-            rows = slice(first, first + _CHUNK)
-            render.free_field(torch.from_numpy(waves[rows]), torch.from_numpy(positions[rows]), microphones, lead)
-        return _SCENES / (time.perf_counter() - started)
+        def rate(work: Callable[..., int], *arguments: Any) -> Callable[[], float]:
+            def once() -> float:
+                started = time.perf_counter()
+                return sum(pool.starmap(work, [arguments] * cores, chunksize=1)) / (time.perf_counter() - started)
 
-    with multiprocessing.get_context("spawn").Pool(machine.cores(), one_thread) as pool:
+            return once
 
-        def theirs() -> float:
-            started = time.perf_counter()
-            pool.map(render_with_reference, few, chunksize=10)
-            return _SCENES_OF_REFERENCE / (time.perf_counter() - started)
-
-        result = paired(ours, theirs, rounds=7)
-    for name, key in (("batched renderer", "ours"), ("pyroomacoustics", "theirs"), ("ratio", "ratio")):
-        print(f"{name:<18}{result[key]}")
-    print(write("render", {"samples_per_second": result}))
+        results = {
+            "free field": paired(rate(render_free_field, 6400), rate(simulate_free_field, 160), rounds=7),
+            "transforms alone": paired(rate(transform, 6400), rate(render_free_field, 6400), rounds=7),
+        }
+        for name, few in zip(_ECHOES, (2, 16), strict=True):
+            results[name] = paired(rate(convolve, name, 640), rate(simulate_room, name, few), rounds=5)
+    for name, result in results.items():
+        print(f"{name:<28}{result['ours']}  against {result['theirs']}: {result['ratio']} times")
+    print(write("render", {"samples_per_second": results}))
 
 
 if __name__ == "__main__":

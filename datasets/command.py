@@ -64,8 +64,9 @@ class DataProgress:
         """Told of every excerpt and shard."""
         started = self._started.setdefault(what, self._now())
         passed = self._now() - started
-        left = f", {clock(passed * (total - done) / done)} left" if done < total and passed > 1 else ""
-        self._line.progress(f"data     {what} {done:,} of {total:,}{left}", final=done == total)
+        left = f", {clock(passed * (total - done) / done)} left" if 0 < done < total and passed > 1 else ""
+        spent = f" in {passed:.1f} s" if done == total else ""
+        self._line.progress(f"data     {what} {done:,} of {total:,}{left}{spent}", final=done == total)
 
 
 def clock(seconds: float) -> str:

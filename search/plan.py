@@ -9,7 +9,6 @@ from datasets import machine
 from datasets.blueprint import Source, bytes_of
 from datasets.errors import InputError
 from datasets.manifest import missing
-from datasets.spec import LocalizerSpec
 from datasets.store import Store
 from search import folder
 from search.folder import SearchFolder
@@ -29,15 +28,18 @@ class Plan:
     tracking: str
     store: Store
 
-    def datasets(self) -> list[LocalizerSpec]:
-        """All datasets that trials may ask for, as far as they can be counted."""
-        return self.space.datasets() or [self.source.spec]
+    def lacking(self) -> tuple[int, int]:
+        """Bytes still to be built of the space's own dataset, and of all that trials may ask for."""
+        own = self._bytes_of_missing(self.source)
+        specs = self.space.datasets() or [self.source.spec]
+        everything = own.copy()
+        for spec in specs[1:]:
+            everything |= self._bytes_of_missing(self.source.with_spec(spec))
+        return sum(own.values()), sum(everything.values())
 
-    def lacking(self) -> dict[str, int]:
-        """Parts of these datasets that are still to be built, with their bytes."""
-        sources = [self.source.with_spec(spec) for spec in self.datasets()]
-        sizes = {folder: size for source in sources for folder, size in bytes_of(source).items()}
-        return {p.folder: sizes[p.folder] for source in sources for p in missing(source, self.store)}
+    def _bytes_of_missing(self, source: Source) -> dict[str, int]:
+        sizes = bytes_of(source)
+        return {part.folder: sizes[part.folder] for part in missing(source, self.store)}
 
     def check_disk(self) -> None:
         """Refuse to start what will not fit.
@@ -45,7 +47,7 @@ class Plan:
         Raises:
             InputError: If the disk is too full.
         """
-        needed = _ROOM_FOR_CHECKPOINTS + sum(self.lacking().values())
+        needed = _ROOM_FOR_CHECKPOINTS + self.lacking()[1]
         free = folder.free_bytes(self.folder.root)
         if free < needed:
             raise InputError(
@@ -82,16 +84,19 @@ class Plan:
 
     def _data(self, data_seconds: Callable[[], float] | None) -> list[str]:
         sizes = ", ".join(f"{name} {split.samples:,}" for name, split in self.source.spec.splits().items())
-        lacking = self.lacking()
+        own, everything = self.lacking()
         what = f"{self.source.fingerprint}: {sizes} samples, "
-        lines = [what + (f"{_size(sum(lacking.values()))} to be built" if lacking else "already built")]
-        if lacking and data_seconds is not None:
+        lines = [what + (f"{_size(own)} to be built" if own else "already built")]
+        if own and data_seconds is not None:
             lines[0] += f", about {max(0.1, data_seconds() / 60):.1f} min"
         several = self.space.datasets()
         if several is None:
-            lines.append("each trial may ask for training data of its own, built beside the others when it does")
+            lines.append("trials may ask for training data of their own; it is built beside the others when they do")
         elif len(several) > 1:
-            lines.append(f"{len(several)} sets of training data in all, each built when the first trial asks for it")
+            lines.append(
+                f"{len(several)} sets of training data can be asked for, in all {_size(everything)} more; "
+                "each is built once, when a trial asks"
+            )
         return lines
 
     def _trials(self) -> str:

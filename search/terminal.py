@@ -37,11 +37,7 @@ class SearchProgress:
     def started(self, trial: Trial) -> None:
         """A trial begins or goes on."""
         self.trials[trial.number] = trial
-        what = (
-            "baseline (the paper)"
-            if trial.is_baseline
-            else ", ".join(f"{n}={show(v)}" for n, v in trial.parameters.items())
-        )
+        what = "baseline" if trial.is_baseline else ", ".join(f"{n}={show(v)}" for n, v in trial.parameters.items())
         again = f", goes on after epoch {len(trial.epochs)}" if trial.epochs else ""
         self._line.say(f"{self._clock()}  trial {trial.number:<3} starts    {what}{again}")
 
@@ -127,7 +123,7 @@ def best_trials(trials: Sequence[Trial], space: Space, most: int = 5) -> str:
     for trial in shown:
         kept = trial.kept(space.objectives)
         values = [] if kept is None else [f"{kept.metrics.get(name, float('nan')):.3f}" for name in metrics]
-        label = f"{trial.number} (paper)" if trial.is_baseline else str(trial.number)
+        label = f"{trial.number} (baseline)" if trial.is_baseline else str(trial.number)
         parameters = [show(trial.parameters.get(name, "–")) for name in dimensions]
         rows.append([label, *values, str(len(trial.epochs)), trial.outcome, *parameters])
     return table(rows)

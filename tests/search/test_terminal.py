@@ -105,7 +105,7 @@ def test_the_table_shows_the_best_first_and_always_the_baseline(tmp_path: Path) 
     rows = best_trials(study.trials(), searched, most=3).splitlines()
     assert [row.split()[0] for row in rows[2:]] == ["7", "6", "5", "0"]
     assert "f1_1m" in rows[0]
-    assert "(paper)" in rows[-1]
+    assert "(baseline)" in rows[-1]
 
 
 def test_columns_are_in_line() -> None:

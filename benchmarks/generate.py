@@ -1,0 +1,122 @@
+"""`python -m benchmarks.generate`: whole runs of `datasets.generate` at three sizes, against pyroomacoustics and the disk.
+
+Everything is counted: starting Ray, playing the music, rendering, checksums, writing; then verifying every byte. Beside it, in
+the same run: pyroomacoustics with one room object a sample on all cores, and writing as many bytes to the same disk.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import write
+from benchmarks.render import prepare, simulate_free_field
+from datasets import machine
+
+_SIZES = (10_000, 50_000, 100_000)
+_ROUNDS = 3
+_STAGE = re.compile(r"^data +(\w+) [\d,]+ of [\d,]+ in ([\d.]+) s$", re.MULTILINE)
+
+
+class Memory:
+    """The most memory that was in use beyond what was in use at the start; page cache does not count."""
+
+    def __init__(self) -> None:
+        self._first = self._least = available()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.1):
+            self._least = min(self._least, available())
+
+    def peak_gb(self) -> float:
+        """Stop watching."""
+        self._stop.set()
+        self._thread.join()
+        return (self._first - self._least) / 1e9
+
+
+def available() -> int:
+    """Bytes that new processes could have."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/meminfo has no MemAvailable")
+
+
+def generate(folder: Path, samples: int, *options: str) -> tuple[float, dict[str, float]]:
+    """Run the command; seconds in all, and of each stage."""
+    spec = folder / "spec.yaml"
+    spec.write_text(f"{{kind: room, train: {samples}, validate: 1, tests: {{S0: 1}}}}")
+    command = [sys.executable, "-m", "datasets.generate", str(spec), "--storage", str(folder), *options]
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return time.perf_counter() - started, {what: float(spent) for what, spent in _STAGE.findall(done.stdout)}
+
+
+def measure(samples: int) -> dict[str, float]:
+    """One size: made, verified, and as many bytes written plainly."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        folder = Path(name)
+        memory = Memory()
+        whole, stages = generate(folder, samples)
+        peak = memory.peak_gb()
+        verified, _ = generate(folder, samples, "--verify")
+        making = stages["samples"]
+        content = (next((folder / "datasets").glob("train-*")) / "00000.arrow").read_bytes()
+        started = time.perf_counter()
+        for number in range(samples // 1000):
+            with (folder / f"plain{number}").open("wb") as file:
+                file.write(content)
+                os.fsync(file.fileno())
+        plain = time.perf_counter() - started
+        shutil.rmtree(folder / "datasets")
+    return {
+        "samples": samples,
+        "seconds": whole,
+        "seconds_music": stages["excerpts"],
+        "seconds_samples": making,
+        "seconds_verify_run": verified,
+        "seconds_plain_write": plain,
+        "samples_per_second_all": samples / whole,
+        "samples_per_second_made": samples / making,
+        "peak_memory_gb": peak,
+    }
+
+
+def main() -> None:
+    """Measure, print, store."""
+    cores = machine.cores()
+    runs: list[dict[str, Any]] = []
+    with multiprocessing.get_context("spawn").Pool(cores, prepare) as pool:
+        pool.map(simulate_free_field, [160] * cores, chunksize=1)
+        for _ in range(_ROUNDS):
+            for samples in _SIZES:
+                started = time.perf_counter()
+                theirs = sum(pool.map(simulate_free_field, [160] * cores, chunksize=1)) / (
+                    time.perf_counter() - started
+                )
+                run = measure(samples)
+                run |= {
+                    "pyroomacoustics_samples_per_second": theirs,
+                    "ratio_all": run["samples_per_second_all"] / theirs,
+                    "ratio_made": run["samples_per_second_made"] / theirs,
+                }
+                runs.append(run)
+                print({key: round(value, 2) for key, value in run.items()}, flush=True)
+    print(write("generate", {"runs": runs}))
+
+
+if __name__ == "__main__":
+    main()
