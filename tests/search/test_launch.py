@@ -45,7 +45,7 @@ def test_as_a_command_it_exits_with_2_and_no_traceback(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: ")
 
 
-@pytest.mark.parametrize("name", ["rg_rep", "hm_rep", "tg_rep", "encoders"])
+@pytest.mark.parametrize("name", ["rg_rep", "hm_rep", "tg_rep", "encoders", "rooms"])
 @pytest.mark.parametrize("profile", ["laptop", "full"])
 def test_a_dry_run_of_every_space_says_what_would_be_done_and_does_nothing(
     name: str, profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
