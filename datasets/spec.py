@@ -111,7 +111,11 @@ class SplitSpec(Frozen):
 
 def _as_split(value: object) -> object:
     """Read `4000` as `{samples: 4000}`."""
-    return {"samples": value} if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"samples": value}
+    if not isinstance(value, Mapping | SplitSpec):  # pydantic would name our class
+        raise ValueError("a split is a number of samples, an integer, or a mapping such as {samples: 4000, snr_db: 20}")
+    return value
 
 
 Split = Annotated[SplitSpec, BeforeValidator(_as_split)]

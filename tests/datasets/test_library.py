@@ -38,9 +38,17 @@ def spec_of(folder: Path, **changes: Any) -> RoomSpec:
     )
 
 
-def gather(spec: RoomSpec) -> Music:
-    pieces = None if spec.music_folder() is None else library.scan(spec, "here")
-    return library.gather(spec, pieces, lambda *_: None)
+def gather(spec: RoomSpec, place: str = "here") -> Music:
+    """All music of a spec in memory, the way a build goes: choose excerpts, hear each, share them out."""
+    pieces = None if spec.music_folder() is None else library.scan(spec, place)
+    chosen = library.excerpts(spec, pieces)
+    waves, levels = zip(*(library.hear(spec, excerpt) for excerpt in chosen), strict=True)
+    return library.assemble(spec, chosen, waves, levels)
+
+
+def waves_of(spec: RoomSpec) -> NDArray[np.float32]:
+    """Its excerpts side by side, shape (excerpts, samples)."""
+    return np.stack(gather(spec).waves)
 
 
 def pitch_hz(wave: NDArray[np.float32]) -> float:
@@ -61,7 +69,7 @@ def three_genres(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("rate_hz", "channels"), [(44_100, 2), (16_000, 1), (48_000, 1), (22_050, 2)])
 def test_a_tone_keeps_its_pitch_whatever_the_file(tmp_path: Path, suffix: str, rate_hz: int, channels: int) -> None:
     write(tmp_path / "funk" / f"a{suffix}", tone(440, 4.2, rate_hz, channels), rate_hz)
-    heard = gather(spec_of(tmp_path, tests=["S0"])).waves
+    heard = waves_of(spec_of(tmp_path, tests=["S0"]))
     assert heard.shape == (4, SECOND)
     assert heard.dtype == np.float32
     assert [pitch_hz(wave) for wave in heard] == pytest.approx([440] * 4, abs=HZ)
@@ -69,27 +77,27 @@ def test_a_tone_keeps_its_pitch_whatever_the_file(tmp_path: Path, suffix: str, r
 
 def test_many_channels_and_odd_rates_are_read(tmp_path: Path) -> None:
     write(tmp_path / "funk" / "a.wav", tone(440, 4.2, 11_025, 6), 11_025, "FLOAT")
-    assert pitch_hz(gather(spec_of(tmp_path, tests=["S0"])).waves[1]) == pytest.approx(440, abs=HZ)
+    assert pitch_hz(waves_of(spec_of(tmp_path, tests=["S0"]))[1]) == pytest.approx(440, abs=HZ)
 
 
 def test_what_lies_above_8_khz_does_not_fold_back(tmp_path: Path) -> None:
     sound = tone(440, 4.0, 44_100) + tone(10_000, 4.0, 44_100)  # would come back at 6 kHz
     write(tmp_path / "funk" / "a.wav", sound, 44_100)
-    spectrum = np.abs(np.fft.rfft(gather(spec_of(tmp_path, tests=["S0"])).waves[1] * np.hanning(SECOND)))
+    spectrum = np.abs(np.fft.rfft(waves_of(spec_of(tmp_path, tests=["S0"]))[1] * np.hanning(SECOND)))
     assert 20 * np.log10(spectrum[5_990:6_010].max() / spectrum[440]) < -40  # decibels
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
     left, right = tone(400, 4, SECOND)[:, 0], tone(1000, 4, SECOND)[:, 0]
     write(tmp_path / "funk" / "a.wav", np.stack([left, 0.5 * right], axis=1), SECOND, "FLOAT")
-    spectrum = np.abs(np.fft.rfft(gather(spec_of(tmp_path, tests=["S0"])).waves[0]))
+    spectrum = np.abs(np.fft.rfft(waves_of(spec_of(tmp_path, tests=["S0"]))[0]))
     assert spectrum[1000] / spectrum[400] == pytest.approx(0.5, rel=1e-3)
 
 
 def test_excerpts_are_the_seconds_of_the_file_and_each_is_cut_once(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 5 * SECOND + 300)
     write(tmp_path / "funk" / "deep" / "a.wav", noise, SECOND, "FLOAT")
-    heard = gather(spec_of(tmp_path, tests=["S0"])).waves
+    heard = waves_of(spec_of(tmp_path, tests=["S0"]))
     seconds = noise[: 5 * SECOND].reshape(5, SECOND)
     expected = 0.1 * seconds / np.sqrt(np.mean(seconds**2, axis=1, keepdims=True))
     assert_allclose(heard, expected, atol=1e-6)
@@ -98,7 +106,7 @@ def test_excerpts_are_the_seconds_of_the_file_and_each_is_cut_once(tmp_path: Pat
 @pytest.mark.parametrize("music", ["procedural", "folder"])
 def test_every_excerpt_has_an_rms_of_a_tenth(music: str, three_genres: Path) -> None:
     spec = spec_of(three_genres) if music == "folder" else RoomSpec(excerpts=8, excerpt_s=1)
-    level = np.sqrt(np.mean(np.square(gather(spec).waves, dtype=np.float64), axis=1))
+    level = np.sqrt(np.mean(np.square(waves_of(spec), dtype=np.float64), axis=1))
     assert_allclose(level, 0.1, rtol=1e-5)
 
 
@@ -106,7 +114,7 @@ def test_silence_is_left_out(tmp_path: Path) -> None:
     sound = tone(440, 6, SECOND)
     sound[2 * SECOND : 4 * SECOND] = 0
     write(tmp_path / "funk" / "a.wav", sound, SECOND)
-    assert len(gather(spec_of(tmp_path, tests=["S0"])).waves) == 4
+    assert len(waves_of(spec_of(tmp_path, tests=["S0"]))) == 4
 
 
 @pytest.mark.parametrize("music", ["procedural", "folder"])
@@ -136,7 +144,7 @@ def test_only_named_genres_are_heard(three_genres: Path) -> None:
 
 
 def test_a_genre_gives_no_more_excerpts_than_asked(three_genres: Path) -> None:
-    assert len(gather(spec_of(three_genres, excerpts=8)).waves) == 3 * 8
+    assert len(waves_of(spec_of(three_genres, excerpts=8))) == 3 * 8
 
 
 def test_the_seed_decides_who_gets_which_excerpt(three_genres: Path) -> None:
@@ -195,6 +203,6 @@ def test_drums_fill_the_treble_with_noise_and_strings_with_lines() -> None:
 
 
 def test_another_seed_of_the_spec_is_another_concert() -> None:
-    first, again, other = (gather(RoomSpec(excerpts=8, excerpt_s=1, seed=seed)).waves for seed in (1, 1, 2))
+    first, again, other = (waves_of(RoomSpec(excerpts=8, excerpt_s=1, seed=seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first[:4], other[:4])

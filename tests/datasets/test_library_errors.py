@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from datasets import blueprint, library
+from datasets import blueprint
 from datasets.errors import InputError, nearest
 from datasets.spec import RoomSpec
+from tests.datasets.test_library import gather
 
 RATE_HZ = 16_000
 PLACE = "space.yaml: dataset.music"
@@ -40,17 +41,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def read_all(spec: RoomSpec) -> None:
+    blueprint.prepare(spec, PLACE)
+    gather(spec, PLACE)
+
+
 def complaint(folder: Path, **changes: object) -> InputError:
     """The error that reading and decoding all music of a folder ends in."""
     spec = RoomSpec.model_validate({"music": str(folder), "excerpt_s": 1, "excerpts": 20} | changes)
     with pytest.raises(InputError) as caught:
-        library.gather(spec, blueprint.prepare(spec, PLACE).pieces, lambda *_: None)
+        read_all(spec)
     return caught.value
 
 
 def test_the_folder_these_tests_spoil_is_good(folder: Path) -> None:
     spec = RoomSpec(music=str(folder), excerpt_s=1, excerpts=20)
-    assert len(library.gather(spec, library.scan(spec, PLACE), lambda *_: None).waves) == 12
+    assert len(gather(spec, PLACE).waves) == 12
 
 
 @pytest.mark.parametrize("name", ["absent", "funk/whole.wav"])

@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 from pydantic import ValidationError
 
-from datasets.spec import PAPER_TESTS, RoomSpec, TestSpec
+from datasets.blueprint import Source
+from datasets.spec import PAPER_TESTS, LocalizerSpec, MeasuredSpec, RoomSpec, SplitSpec
 
 ARRAY = {"centre_m": (3.0, 0.0), "direction_deg": 0.0, "offsets_m": (-0.1, 0.1)}
 
@@ -39,13 +40,13 @@ def test_a_list_of_tests_names_the_papers_sets() -> None:
 
 def test_a_number_resizes_the_papers_set_and_keeps_the_rest_of_it() -> None:
     tests = read(tests={"S1": 30, "S2": 40}).tests
-    assert tests["S1"] == TestSpec(samples=30, sources=(3, 3))
-    assert tests["S2"] == TestSpec(samples=40, sources=(1, 2), genres="held_out")
+    assert tests["S1"] == SplitSpec(samples=30, sources=(3, 3))
+    assert tests["S2"] == SplitSpec(samples=40, sources=(1, 2), genres="held_out")
 
 
 def test_a_set_of_ones_own_can_be_a_number_or_a_mapping() -> None:
     tests = read(tests={"mine": 30, "yours": {"samples": 5, "sources": "2-4"}}).tests
-    assert tests == {"mine": TestSpec(samples=30), "yours": TestSpec(samples=5, sources=(2, 4))}
+    assert tests == {"mine": SplitSpec(samples=30), "yours": SplitSpec(samples=5, sources=(2, 4))}
 
 
 @pytest.mark.parametrize(
@@ -162,6 +163,8 @@ OTHER: dict[str, object] = {
     "excerpts": 199,
     "gate": 0.03,
     "level_db": (-20.0, -1.0),
+    "snr_db": 30,
+    "acoustics": {"rt60_s": 0.4},
     "seed": 1,
 }
 
@@ -171,32 +174,87 @@ def test_every_field_has_another_value_to_test_the_fingerprint_with() -> None:
     assert fields - set(OTHER) == {"kind"}, "a new field needs a value in OTHER"
 
 
+def fingerprint(spec: LocalizerSpec, sound_files: dict[str, str] | None = None) -> str:
+    return Source(spec, sound_files, spec.microphones_m()).fingerprint
+
+
 def test_every_field_is_part_of_the_fingerprint() -> None:
-    prints = {RoomSpec().fingerprint(), *(read(**{name: value}).fingerprint() for name, value in OTHER.items())}
+    prints = {fingerprint(RoomSpec()), *(fingerprint(read(**{name: value})) for name, value in OTHER.items())}
     assert len(prints) == 1 + len(OTHER)
 
 
-@pytest.mark.parametrize("other", [{"samples": 4}, {"sources": 2}, {"genres": "held_out"}])
-def test_every_field_of_a_test_is_part_of_the_fingerprint(other: dict[str, object]) -> None:
-    assert read(tests={"S": {"samples": 3} | other}).fingerprint() != read(tests={"S": 3}).fingerprint()
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"samples": 4},
+        {"sources": 2},
+        {"genres": "held_out"},
+        {"snr_db": 30},
+        {"acoustics": {"rt60_s": 0.4}},
+    ],
+    ids=repr,
+)
+def test_every_field_of_a_split_is_part_of_the_fingerprint(other: dict[str, object]) -> None:
+    assert set(SplitSpec.model_fields) == {"samples", "sources", "genres", "snr_db", "acoustics"}, "a new field"
+    assert fingerprint(read(tests={"S": {"samples": 3} | other})) != fingerprint(read(tests={"S": 3}))
+    if "genres" not in other:  # which splits but tests do not choose
+        assert fingerprint(read(train={"samples": 3} | other)) != fingerprint(read(train=3))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"rt60_s": 0.5},
+        {"absorption": 0.5, "rt60_s": None},
+        {"margin_m": (0.5, 1.4)},
+        {"height_m": 2.7},
+        {"array_height_m": 1.3},
+        {"source_height_m": (1.0, 1.2)},
+        {"max_order": 4},
+        {"rooms": 5},
+        {"positions": 101},
+    ],
+    ids=repr,
+)
+def test_every_field_of_the_acoustics_is_part_of_the_fingerprint(other: dict[str, object]) -> None:
+    base = {"rt60_s": 0.4, "max_order": 3}
+    assert fingerprint(read(acoustics=base | other)) != fingerprint(read(acoustics=base))
 
 
 def test_the_fingerprint_does_not_depend_on_how_the_spec_was_written() -> None:
-    assert read(sources="1-2", tests=["S0"]).fingerprint() == read(sources=[1, 2], tests={"S0": 5000}).fingerprint()
+    written = [
+        {"sources": "1-2", "tests": ["S0"], "train": 40, "snr_db": 20},
+        {"sources": [1, 2], "tests": {"S0": 5000}, "train": {"samples": 40}, "snr_db": "20-20"},
+        {
+            "sources": (2, 2),  # every split says it for itself
+            "tests": {"S0": {"samples": 5000, "sources": "1-2", "snr_db": 20}},
+            "train": {"samples": 40, "sources": "1-2", "snr_db": [20, 20]},
+            "validate": {"samples": 5000, "sources": [1, 2], "snr_db": 20},
+        },
+    ]
+    assert len({fingerprint(read(**spec)) for spec in written}) == 1
 
 
 def test_where_the_music_lies_does_not_matter_but_what_it_is_does() -> None:
     files = {"funk/a.wav": "1f", "jazz/b.wav": "2e"}
     here, there = read(music="/here"), read(music="there")
-    assert here.fingerprint(files) == there.fingerprint(dict(reversed(files.items())))
-    assert here.fingerprint(files) != here.fingerprint(files | {"jazz/b.wav": "2d"})
-    assert here.fingerprint(files) != here.fingerprint({"funk/c.wav": "1f", "jazz/b.wav": "2e"})
-    assert here.fingerprint(files) != here.fingerprint({"funk/a.wav": "1f"})
+    assert fingerprint(here, files) == fingerprint(there, dict(reversed(files.items())))
+    assert fingerprint(here, files) != fingerprint(here, files | {"jazz/b.wav": "2d"})
+    assert fingerprint(here, files) != fingerprint(here, {"funk/c.wav": "1f", "jazz/b.wav": "2e"})
+    assert fingerprint(here, files) != fingerprint(here, {"funk/a.wav": "1f"})
+
+
+def test_where_the_bank_lies_does_not_matter_but_what_it_is_does() -> None:
+    def of(path: str, digest: str) -> str:
+        spec = MeasuredSpec(bank=path)
+        return Source(spec, None, spec.microphones_m(), bank=digest).fingerprint
+
+    assert of("/here.npz", "1f") == of("there.npz", "1f") != of("/here.npz", "2e")
 
 
 def test_a_spec_survives_being_written_as_json() -> None:
     spec = read(train=50, tests=["S0"], arrays=(ARRAY,), genres=("funk",))
     again = RoomSpec.model_validate_json(spec.model_dump_json(by_alias=True))
     assert again == spec
-    assert again.fingerprint() == spec.fingerprint()
+    assert fingerprint(again) == fingerprint(spec)
     assert np.array_equal(again.microphones_m(), spec.microphones_m())

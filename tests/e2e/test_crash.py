@@ -13,6 +13,8 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from datasets import blueprint
+from datasets.store import Store
 from search.folder import SearchFolder
 from search.records import Trial
 from search.study import Study
@@ -112,10 +114,11 @@ def finished(now: list[Trial]) -> dict[int, tuple[object, ...]]:
 def assert_reused_actors_carry_nothing_over(storage: Path, trial: Trial) -> None:
     """The same trial alone, in this process, gives the same numbers."""
     searched = load(SPACE, has_gpu=False, overrides=SMALL)
-    [dataset] = (storage / "datasets").iterdir()
+    source = blueprint.prepare(searched.dataset, "tests")
+    job = Job(searched, SearchFolder(storage, "alone"), source, Store(str(storage / "datasets")))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    alone = TrialRun(Job(searched, SearchFolder(storage, "alone"), dataset), 0, trial.parameters, 0, "cpu").next_epoch()
+    alone = TrialRun(job, 0, trial.parameters, 0, "cpu").next_epoch()
     torch.set_num_threads(threads)
     assert alone.metrics["train_loss"] == pytest.approx(trial.epochs[0].metrics["train_loss"], rel=1e-5)
 

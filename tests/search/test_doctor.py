@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from search import doctor, machine
+from datasets import machine
+from search import doctor
 
 
 def test_versions_that_differ_from_the_pins_are_named_with_the_command(tmp_path: Path) -> None:

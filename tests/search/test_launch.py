@@ -45,12 +45,12 @@ def test_as_a_command_it_exits_with_2_and_no_traceback(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: ")
 
 
-@pytest.mark.parametrize("name", ["rg_rep", "hm_rep", "tg_rep", "encoders"])
+@pytest.mark.parametrize("name", ["rg_rep", "hm_rep", "tg_rep", "encoders", "rooms"])
 @pytest.mark.parametrize("profile", ["laptop", "full"])
 def test_a_dry_run_of_every_space_says_what_would_be_done_and_does_nothing(
     name: str, profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.run.data_seconds", lambda _: 90.0)
+    monkeypatch.setattr("datasets.build.seconds", lambda _source, _workers: 90.0)
     command = [
         str(ROOT / "spaces" / f"{name}.yaml"),
         "--dry-run",
@@ -62,6 +62,6 @@ def test_a_dry_run_of_every_space_says_what_would_be_done_and_does_nothing(
     assert main(command) == 0
     said = capsys.readouterr().out
     assert f"search   {name}" in said
-    assert "about 1.5 min to build" in said
+    assert "to be built, about 1.5 min" in said
     assert "trial 0 is the baseline" in said
     assert not (tmp_path / "runs").exists()

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from datasets import blueprint
 from datasets.errors import InputError
+from datasets.store import Store
 from search import run
 from search.folder import SearchFolder
 from search.study import Study
@@ -20,9 +22,8 @@ def study_at_a_rung(folder: Path, searched: Space, values: list[float]) -> tuple
     for number, value in enumerate(values):
         study.next()
         study.record(number, epoch(1, value))
-    return study, run.Decide(
-        study, Job(searched, SearchFolder(folder, "toy"), folder), run.Deadline(searched.budget.hours)
-    )
+    job = Job(searched, SearchFolder(folder, "toy"), blueprint.prepare(searched.dataset, "tests"), Store(str(folder)))
+    return study, run.Decide(study, job, run.Deadline(searched.budget.hours))
 
 
 def test_a_rung_stops_the_worse_and_never_the_baseline(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def write(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def test_the_four_spaces_are_there() -> None:
-    assert [path.stem for path in FILES] == ["encoders", "hm_rep", "rg_rep", "tg_rep"]
+def test_the_five_spaces_are_there() -> None:
+    assert [path.stem for path in FILES] == ["encoders", "hm_rep", "rg_rep", "rooms", "tg_rep"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -48,12 +48,13 @@ def test_every_space_loads_with_and_without_a_gpu(path: Path, has_gpu: bool) -> 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_full_profile_starts_from_the_papers_values(path: Path) -> None:
     space = load(path, has_gpu=True)
-    values = dict(space.fixed) | dict(space.baseline)
+    values = space.values(dict(space.fixed) | dict(space.baseline))
     papers = flattened(
         LocalizerConfig.model_validate({"representation": values.get("representation", "hm")}).model_dump()
     )
     assert all(papers[name] == value for name, value in values.items())
-    assert (space.dataset.train, space.dataset.validate_, space.budget.epochs) == (100_000, 5_000, 200)
+    sizes = {name: split.samples for name, split in space.dataset.splits().items()}
+    assert (sizes["train"], sizes["validate"], space.budget.epochs) == (100_000, 5_000, 200)
 
 
 def test_a_named_profile_applies_and_full_is_none(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""A small dataset in small shards, built once a run and copied for every test that may spoil it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from datasets import blueprint, build
+from datasets.shards import Dataset
+from datasets.store import Store
+from tests.datasets.small import SHARD, made, source
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blueprint, "SHARD_SAMPLES", SHARD)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blueprint, "SHARD_SAMPLES", SHARD)
+        made(root)
+    return root
+
+
+@pytest.fixture
+def built(template: Path, tmp_path: Path, small_shards: None) -> Dataset:
+    root = tmp_path / "datasets"
+    shutil.copytree(template, root)
+    return build.opened(source(), Store(str(root)), root)
