@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.download import Network, download, is_whole, read_text
 from datasets.errors import InputError
-from datasets.record import Archive
-from tests.datasets.server import Server, nobody, serving
+from datasets.fetch.download import Network, download, is_whole, read_text
+from datasets.fetch.record import Archive
+from tests.datasets.fetch.server import Server, nobody, serving
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 PATH = "/foa_dev.zip"

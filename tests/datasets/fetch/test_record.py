@@ -7,7 +7,7 @@ import json
 import pytest
 
 from datasets.errors import InputError
-from datasets.record import TAU_NIGENS_2020, Archive, choose, parse
+from datasets.fetch.record import TAU_NIGENS_2020, Archive, choose, parse
 
 MD5 = {"a.zip": "0" * 31 + "a", "b.z01": "0" * 31 + "b"}
 SIZES = {"a.zip": 10, "b.z01": 20}

@@ -14,7 +14,7 @@ from typing import Final
 
 from datasets import atomic
 from datasets.errors import InputError
-from datasets.record import Archive
+from datasets.fetch.record import Archive
 
 _PART: Final = re.compile(r"(.+)\.(zip|z\d\d)")
 

@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from datasets import record
 from datasets.command import Line, Parser, answer, require_space, size
-from datasets.download import Network, Progress, download, part_of, read_text
 from datasets.errors import InputError
-from datasets.record import Archive
-from datasets.unpack import group, is_unpacked, unpack
+from datasets.fetch import record
+from datasets.fetch.download import Network, Progress, download, part_of, read_text
+from datasets.fetch.record import Archive
+from datasets.fetch.unpack import group, is_unpacked, unpack
 
 _UNPACKED_PER_BYTE: Final = 1.5
 """Room for what is unpacked; sound of 16 bit seldom shrinks to less than two thirds."""

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import command, fetch
-from datasets.download import Network
-from datasets.record import Archive
-from datasets.unpack import Packed, group, unpack
-from tests.datasets.server import nobody, serving
+from datasets import command
+from datasets.fetch import __main__ as fetch
+from datasets.fetch.download import Network
+from datasets.fetch.record import Archive
+from datasets.fetch.unpack import Packed, group, unpack
+from tests.datasets.fetch.server import nobody, serving
 
 QUICK = Network((0.0,), 10.0, lambda _: None)
 

@@ -1,0 +1,1 @@
+"""Downloads official archives of recordings: `python -m datasets.fetch`."""
