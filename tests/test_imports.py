@@ -24,6 +24,7 @@ LIGHT = [
     "datasets.manifest",
     "datasets.kinds",
     "trainables.localizer.config",
+    "trainables.doanet.config",
 ]
 
 

@@ -1,0 +1,1 @@
+"""DOAnet: directions of up to a few moving sources, trained with differentiable tracking losses."""

@@ -1,0 +1,163 @@
+"""Every hyperparameter of DOAnet: name, default (the authors'), bounds, unit. Needs no torch.
+
+Source: Adavanne, Politis and Virtanen, "Differentiable tracking-based training of deep learning sound source localizers"
+(WASPAA 2021), and the authors' published implementation where the paper is silent.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field, model_validator
+
+from datasets.spec import Frozen
+from trainables.contract import InnerParameter, Metric
+
+Format = Literal["foa", "mic"]
+LossKind = Literal["mse", "pit_mse", "dmotp", "dmotp_act", "dmotp_dmota_act"]
+
+GATES_DEG: Final = (20.0, 180.0)
+"""Angles up to which a prediction may stand for a reference in CLEAR-MOT; the second one admits every pair."""
+
+_CLEAR: Final = (
+    ("mota", "MOTA (CLEAR-MOT, %)"),
+    ("motp", "MOTP (CLEAR-MOT), the mean angle of the matches in degrees,"),
+    ("ids", "identity switches"),
+    ("fp", "false positives"),
+    ("fn", "misses"),
+    ("fragmentations", "interruptions of a track"),
+)
+
+METRICS: Final = (
+    *(
+        Metric(f"{name}_{gate:g}deg", "maximize" if name == "mota" else "minimize", f"{meaning} within {gate:g}°")
+        for gate in GATES_DEG
+        for name, meaning in _CLEAR
+    ),
+    Metric("le", "minimize", "localization error of the authors, degrees; silence in hard frames lowers it"),
+    Metric("lr", "maximize", "localization recall of the authors, %"),
+    Metric("lp", "maximize", "localization precision of the authors, %"),
+    Metric("lf", "maximize", "F-score of the two, %"),
+    Metric("mota_authors", "maximize", "MOTa of the authors, %; its switches are onsets of an output"),
+    Metric("ids_authors", "minimize", "onsets of an output, which the authors call identity switches"),
+)
+
+INNER: Final = (
+    InnerParameter("threshold", 0.0, 1.0, "an output sounds where its activity is above"),
+    InnerParameter("smoothing_frames", 1.0, 51.0, "length of the median over an output's activity, frames of 100 ms"),
+)
+
+
+class Network(Frozen):
+    """Sizes of the convolutional recurrent network."""
+
+    channels: int = Field(128, ge=4, le=512, description="filters of each of the three convolutions")
+    gru: int = Field(128, ge=4, le=1024, description="units of the GRU in each direction, and of what follows it")
+    gru_layers: int = Field(2, ge=1, le=4, description="bidirectional GRU layers")
+    branch: int = Field(128, ge=4, le=1024, description="units of the two hidden layers of each branch")
+    dropout: float = Field(0.0, ge=0, lt=1, description="after each convolution block and between GRU layers")
+    heads: int = Field(0, ge=0, le=16, description="heads of the self-attention after the GRU; 0 is none")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Network:
+        if self.heads and self.gru % self.heads:
+            raise ValueError(f"gru is a multiple of heads, got gru {self.gru} and heads {self.heads}")
+        return self
+
+
+class Loss(Frozen):
+    """What is minimised. Everything but `kind` serves the tracking losses alone."""
+
+    kind: LossKind = Field(
+        "dmotp_dmota_act",
+        description="squared error slot by slot (mse) or for the best order of the slots (pit_mse); or the angle of the "
+        "associated (dmotp), with the activity (act), with misses, false positives and switches (dmota)",
+    )
+    form: Literal["authors", "deepmot"] = Field(
+        "authors", description="dMOTp and dMOTa as DOAnet's authors compute them, or as DeepMOT (Xu et al. 2020) does"
+    )
+    dmotp_weight: float = Field(50.0, ge=0, le=1000, description="weight of dMOTp; DeepMOT's is 5")
+    dmota_weight: float = Field(1.0, ge=0, le=1000, description="weight of dMOTa")
+    ids_weight: float = Field(
+        1.0, ge=0, le=1000, description="weight of identity switches within dMOTa; DeepMOT's is 2"
+    )
+    activity_weight: float = Field(10.0, ge=0, le=1000, description="weight of the activity's cross entropy")
+    gate: float = Field(0.5, ge=0, lt=1, description="associations up to this probability count as none")
+    borders: Literal["crossed", "kept"] = Field(
+        "crossed",
+        description="whether a sequence's first frame follows the last one of the sequence before it in the batch, as the "
+        "authors have it, or no frame; DeepMOT's form always keeps borders",
+    )
+    delta: float = Field(
+        0.5, gt=0, lt=1, description="DeepMOT: the association that a pair has to exceed to be a match"
+    )
+    temperature: float = Field(100.0, gt=0, le=1000, description="DeepMOT: factor within the softmax")
+
+    @property
+    def tracks(self) -> bool:
+        """Whether associations are needed."""
+        return self.kind not in ("mse", "pit_mse")
+
+    @property
+    def has_activity(self) -> bool:
+        """Whether the network has a branch for activity."""
+        return self.kind in ("dmotp_act", "dmotp_dmota_act")
+
+    @property
+    def has_dmota(self) -> bool:
+        """Whether dMOTa is part of the loss."""
+        return self.kind == "dmotp_dmota_act"
+
+
+class Optimizer(Frozen):
+    """How it is trained."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    lr: float = Field(1e-3, gt=0, le=1, description="learning rate")
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    batch_size: int = Field(64, ge=1, le=4096, description="sequences a step")
+    epoch_sequences: int = Field(
+        0, ge=0, le=10_000_000, description="sequences between two validations; 0 is the whole training split"
+    )
+    schedule: Literal["constant", "cosine", "one_cycle"] = Field(
+        "constant", description="learning rate over the epochs"
+    )
+    clip_norm: float = Field(0.0, ge=0, le=1000, description="largest gradient norm; 0 is no limit")
+
+
+class Augment(Frozen):
+    """Changes to the training recordings."""
+
+    mixing: bool = Field(False, description="train on sums of two recordings without overlapping events, too")
+
+
+class Inference(Frozen):
+    """From the output to tracks. `inner:` of a space sweeps these at every validation."""
+
+    threshold: float = Field(0.5, ge=0, le=1, description="an output sounds where its activity is above")
+    smoothing_frames: int = Field(
+        1, ge=1, le=51, description="median over an output's activity, frames of 100 ms; even numbers mean the next odd"
+    )
+
+
+class DoanetConfig(Frozen):
+    """DOAnet. All defaults are the authors'."""
+
+    format: Format = Field("foa", description="first-order Ambisonics, or the four capsules of the tetrahedron")
+    max_sources: int = Field(2, ge=1, le=4, description="outputs of the network; no more events may sound at once")
+    sequence_frames: int = Field(50, ge=2, le=600, description="length of a sequence, frames of 100 ms")
+    activity_tanh: bool = Field(
+        True,
+        description="the activity passes a tanh before its sigmoid, as in the authors' code but not in their paper; its "
+        "probability then stays within 0.269 and 0.731",
+    )
+    hnet: str | None = Field(
+        None,
+        description="file of a trained Hungarian network, through which the tracking losses see the association; without "
+        "it the association is exact, but has no gradient of its own",
+    )
+    network: Network = Field(default_factory=Network)
+    loss: Loss = Field(default_factory=Loss)
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    augment: Augment = Field(default_factory=Augment)
+    inference: Inference = Field(default_factory=Inference)

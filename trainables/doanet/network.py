@@ -1,0 +1,120 @@
+"""The convolutional recurrent network of DOAnet: features in, directions and activity of each output out."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trainables.doanet.config import DoanetConfig, Network
+from trainables.doanet.features import BANDS, FEATURE_CHANNELS, FRAMES_PER_LABEL
+
+_POOLS: Final = ((FRAMES_PER_LABEL, 2), (1, 2), (1, 2))
+"""Time and band. The first one brings feature frames to label frames."""
+
+
+class Output(NamedTuple):
+    """What the network says of every label frame.
+
+    Attributes:
+        directions: Within a cube of side 2; only the direction counts. Axes x, y, z.
+        activity: Logits, None without that branch.
+    """
+
+    directions: Float[Tensor, "batch labels sources 3"]
+    activity: Float[Tensor, "batch labels sources"] | None
+
+
+class RecurrentProduct(nn.Module):
+    """Bidirectional GRU whose two directions are multiplied after a tanh.
+
+    Shape:
+        input (batch, labels, inputs), output (batch, labels, units).
+    """
+
+    def __init__(self, inputs: int, network: Network) -> None:
+        super().__init__()
+        # Between layers: PyTorch warns of a dropout that has no next layer.
+        dropout = network.dropout if network.gru_layers > 1 else 0.0
+        self.gru = nn.GRU(
+            inputs, network.gru, network.gru_layers, batch_first=True, dropout=dropout, bidirectional=True
+        )
+
+    def forward(self, inputs: Float[Tensor, "batch labels inputs"]) -> Float[Tensor, "batch labels units"]:
+        """Run both directions, multiply them."""
+        forwards, backwards = self.gru(inputs)[0].tanh().chunk(2, dim=-1)
+        product: Tensor = forwards * backwards
+        return product
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over the sequence (Vaswani et al. 2017), followed by a tanh; no residual.
+
+    The authors mention it as an option that is off; the tanh keeps its output in the range of what it replaces.
+    """
+
+    def __init__(self, units: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(units, heads, dropout, batch_first=True)
+
+    def forward(self, inputs: Float[Tensor, "batch labels units"]) -> Float[Tensor, "batch labels units"]:
+        """Attend to the whole sequence."""
+        attended: Tensor = self.attention(inputs, inputs, inputs, need_weights=False)[0]
+        return attended.tanh()
+
+
+def _block(channels: int, network: Network, pool: tuple[int, int]) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, network.channels, 3, padding=1),
+        nn.BatchNorm2d(network.channels),
+        nn.ReLU(),
+        nn.MaxPool2d(pool),
+        nn.Dropout2d(network.dropout),
+    )
+
+
+def _branch(network: Network, outputs: int, *, tanh: bool) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(network.gru, network.branch),
+        nn.ReLU(),
+        nn.Linear(network.branch, network.branch),
+        nn.ReLU(),
+        nn.Linear(network.branch, outputs),
+        nn.Tanh() if tanh else nn.Identity(),
+    )
+
+
+class DoaNetwork(nn.Module):
+    """Three convolution blocks, a recurrent block, a branch for directions and, if the loss has it, one for activity.
+
+    With the defaults it has 1 553 928 parameters (FOA) or 1 557 384 (MIC).
+
+    Shape:
+        input (batch, 7 or 10, 5 · labels, 64), output see `Output`; the direction branch's units are x of all sources,
+        then y, then z.
+    """
+
+    def __init__(self, config: DoanetConfig) -> None:
+        super().__init__()
+        network = config.network
+        channels = [FEATURE_CHANNELS[config.format], network.channels, network.channels]
+        self.blocks = nn.Sequential(
+            *(_block(inputs, network, pool) for inputs, pool in zip(channels, _POOLS, strict=True))
+        )
+        bands = BANDS
+        for _, pool in _POOLS:
+            bands //= pool
+        self.recurrent = RecurrentProduct(network.channels * bands, network)
+        attends = network.heads > 0
+        self.attention = SelfAttention(network.gru, network.heads, network.dropout) if attends else nn.Identity()
+        self.directions = _branch(network, 3 * config.max_sources, tanh=True)
+        has_activity = config.loss.has_activity
+        self.activity = _branch(network, config.max_sources, tanh=config.activity_tanh) if has_activity else None
+
+    def forward(self, features: Float[Tensor, "batch channels frames 64"]) -> Output:
+        """Say where each output points, and whether it sounds."""
+        local = self.blocks(features).transpose(1, 2).flatten(2)
+        hidden = self.attention(self.recurrent(local))
+        directions = self.directions(hidden).unflatten(-1, (3, -1)).transpose(-1, -2)
+        return Output(directions, None if self.activity is None else self.activity(hidden))
