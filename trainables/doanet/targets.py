@@ -1,0 +1,57 @@
+"""What the network should say: directions in slots, and which event each slot holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets.dcase2020.labels import FRAMES
+
+EMPTY: Final = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Labels of a batch of sequences.
+
+    Attributes:
+        directions: Unit vectors (x front, y left, z up); anything, NaN included, in empty slots.
+        active: Which slots hold an event.
+        ids: The event in each slot, unique within its sequence; -1 in empty slots.
+    """
+
+    directions: Float[Tensor, "batch labels sources 3"]
+    active: Bool[Tensor, "batch labels sources"]
+    ids: Int[Tensor, "batch labels sources"]
+
+
+def identities(rows: NDArray[np.int64], sources: int = 2) -> NDArray[np.int64]:
+    """Number the events of a recording, in the slots of `datasets.dcase2020.labels.slots`.
+
+    A slot is no identity, since an event moves to slot 0 when the one before it ends. An event is an unbroken run of
+    frames of one class and track: the data set reuses track numbers, so what returns after a pause is another event.
+
+    Args:
+        rows: Labels, shape (lines, 5): frame, class, track, azimuth, elevation; no frame has more lines than `sources`.
+        sources: How many slots there are.
+
+    Returns:
+        Shape (600, sources), numbered from 0 in order of onset; -1 in slots without event.
+    """
+    numbers = np.full((FRAMES, sources), EMPTY, np.int64)
+    current: dict[tuple[int, int], tuple[int, int]] = {}
+    filled = [0] * FRAMES
+    known = 0
+    for frame, sound, track in rows[np.argsort(rows[:, 0], kind="stable"), :3].tolist():
+        number, last = current.get((sound, track), (EMPTY, EMPTY))
+        if number == EMPTY or frame > last + 1:
+            number, known = known, known + 1
+        current[sound, track] = (number, frame)
+        numbers[frame, filled[frame]] = number
+        filled[frame] += 1
+    return numbers
