@@ -23,8 +23,7 @@ _FARTHEST: Final = 3.0
 
 def unit(directions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
     """Bring to length 1; the zero vector stays, with a finite gradient."""
-    normed: Tensor = directions / (directions.square().sum(-1, keepdim=True) + 1e-10).sqrt()
-    return normed
+    return directions / (directions.square().sum(-1, keepdim=True) + 1e-10).sqrt()
 
 
 def distances(
@@ -36,7 +35,8 @@ def distances(
     """
     present = torch.where(reference.active[..., None], reference.directions, PADDING)
     gap = unit(directions.float())[..., :, None, :] - present[..., None, :, :]
-    return torch.linalg.vector_norm(gap, dim=-1)
+    length: Tensor = torch.linalg.vector_norm(gap, dim=-1)
+    return length
 
 
 def orders(sources: int, device: torch.device) -> Tensor:

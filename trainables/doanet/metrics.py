@@ -1,0 +1,151 @@
+"""The figures of `config.METRICS`: those of DOAnet's authors, and CLEAR-MOT at every gate.
+
+Source of the former: Adavanne, Politis and Virtanen, "Differentiable tracking-based training of deep learning sound source
+localizers" (2021), section on metrics, as their implementation computes them. Their MOTa cannot see a switch: what counts as
+such is the onset of an output. Two tracks that swap cost nothing there, and a correct onset costs one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.doanet.clearmot import ClearCounts, clear_counts
+from trainables.doanet.config import GATES_DEG
+from trainables.doanet.tracks import NONE, Choice, Tracks, cheapest, sounding
+
+_TINY: float = 1e-7
+"""What the authors' totals start from."""
+
+
+@dataclass(frozen=True, eq=False)
+class AuthorsCounts:
+    """Sums over frames and recordings, one of each choice; add the counts of batches to get those of a dataset.
+
+    Attributes:
+        references: Events in frames.
+        predictions: Sounding outputs in frames.
+        matches: The smaller of the two in each frame, summed, however far apart they are.
+        angle_deg: Angles of their best pairs, summed.
+        misses: Events in excess of the outputs.
+        false_positives: Outputs in excess of the events.
+        onsets: Outputs that sound and did not in the frame before; the first frame of a recording has none.
+    """
+
+    references: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    matches: NDArray[np.int64]
+    angle_deg: NDArray[np.float64]
+    misses: NDArray[np.int64]
+    false_positives: NDArray[np.int64]
+    onsets: NDArray[np.int64]
+
+    def __add__(self, other: AuthorsCounts) -> AuthorsCounts:
+        return AuthorsCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+    def summarise(self) -> list[dict[str, float]]:
+        """LE in degrees (NaN without a match), LR, LP, LF and MOTa in percent, onsets; one mapping a choice."""
+        result = []
+        for row in range(len(self.references)):
+            matches, references = int(self.matches[row]), int(self.references[row]) + _TINY
+            recall, precision = matches / references, matches / (int(self.predictions[row]) + _TINY)
+            errors = int(self.misses[row] + self.false_positives[row] + self.onsets[row])
+            result.append(
+                {
+                    "le": float(self.angle_deg[row]) / matches if matches else math.nan,
+                    "lr": 100 * recall,
+                    "lp": 100 * precision,
+                    "lf": 100 * 2 * precision * recall / (precision + recall + _TINY),
+                    "mota_authors": 100 * (1 - errors / references),
+                    "ids_authors": float(self.onsets[row]),
+                }
+            )
+        return result
+
+
+def authors_counts(tracks: Tracks, active: NDArray[np.bool_]) -> AuthorsCounts:
+    """Count as the authors do, without any largest angle.
+
+    Where activity is not predicted, all outputs sound all the time: localization error and recall are then the authors',
+    who leave out the other figures, while precision and MOTa show what being always on costs.
+
+    Args:
+        tracks: Recordings; onsets are not counted across their borders, as the authors' are not across their batches.
+        active: Which outputs sound, shape (choices, recordings, frames, sources).
+    """
+    angle = _authors_angles_deg(tracks)
+    outputs, events = active.sum(-1), tracks.active.sum(-1)
+    angle_sums = []
+    for of_choice in active:
+        output = cheapest(angle, of_choice[..., :, None] & tracks.active[..., None, :])
+        paired = np.take_along_axis(angle, np.maximum(output, 0)[..., None, :], -2)[..., 0, :]
+        angle_sums.append(float(np.where(output != NONE, paired, 0.0).sum()))
+    return AuthorsCounts(
+        references=np.full(len(active), events.sum()),
+        predictions=outputs.sum((1, 2)),
+        matches=np.minimum(outputs, events).sum((1, 2)),
+        angle_deg=np.array(angle_sums),
+        misses=np.maximum(events - outputs, 0).sum((1, 2)),
+        false_positives=np.maximum(outputs - events, 0).sum((1, 2)),
+        onsets=(active[:, :, 1:] & ~active[:, :, :-1]).sum((1, 2, 3)),
+    )
+
+
+def _authors_angles_deg(tracks: Tracks) -> NDArray[np.float64]:
+    """Angles of unit vectors in single precision, which cannot go below 0.03°."""
+    found = tracks.predicted.astype(np.float32)
+    found /= np.maximum(np.linalg.norm(found, axis=-1, keepdims=True), 1e-5)
+    truth = np.where(tracks.active[..., None], tracks.reference, 0).astype(np.float32)
+    cosine = np.clip(found @ np.swapaxes(truth, -1, -2), np.float32(-1 + _TINY), np.float32(1 - _TINY))
+    angle: NDArray[np.float64] = np.degrees(np.arccos(cosine)).astype(np.float64)
+    return angle
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Everything that is counted, for some choices and gates; add the counts of batches to get those of a dataset.
+
+    Attributes:
+        authors: One of each choice.
+        clear: One of each choice and gate; the gates of a choice follow each other.
+        gates_deg: The gates.
+    """
+
+    authors: AuthorsCounts
+    clear: ClearCounts
+    gates_deg: tuple[float, ...]
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.authors + other.authors, self.clear + other.clear, self.gates_deg)
+
+    def summarise(self) -> list[dict[str, float]]:
+        """The metrics of each choice, by their names in `config.METRICS`."""
+        clear = self.clear.summarise()
+        result = []
+        for row, authors in enumerate(self.authors.summarise()):
+            of_choice = clear[row * len(self.gates_deg) : (row + 1) * len(self.gates_deg)]
+            named = {
+                f"{name}_{gate:g}deg": value
+                for gate, values in zip(self.gates_deg, of_choice, strict=True)
+                for name, value in values.items()
+            }
+            result.append(named | authors)
+        return result
+
+
+def count(tracks: Tracks, choices: Sequence[Choice], gates_deg: tuple[float, ...] = GATES_DEG) -> Counts:
+    """Compare outputs with events for every choice of inference parameters.
+
+    Args:
+        tracks: Some recordings.
+        choices: Thresholds and smoothings of the activity.
+        gates_deg: Largest angles of a pair in CLEAR-MOT, degrees.
+    """
+    active = np.stack([sounding(tracks, choice) for choice in choices])
+    every_gate = np.tile(np.array(gates_deg, np.float64), len(choices))
+    clear = clear_counts(tracks, active.repeat(len(gates_deg), axis=0), every_gate)
+    return Counts(authors_counts(tracks, active), clear, gates_deg)
