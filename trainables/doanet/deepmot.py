@@ -1,6 +1,6 @@
 """The tracking losses as DeepMOT has them, for comparison with those of DOAnet's authors.
 
-Source: Xu et al., "How to train your deep multi-object tracker" (CVPR 2020), equations 4 to 10. Hypotheses are the network's
+Source: Xu et al., "How to train your deep multi-object tracker" (CVPR 2020). Hypotheses are the network's
 outputs, objects the events. All outputs take part, as in the authors' form: those beyond the number of events add a
 constant to the false positives. Frames weigh the same, and a frame's memory is that of its sequence.
 """

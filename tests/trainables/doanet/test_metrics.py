@@ -219,6 +219,13 @@ def test_the_cheapest_pairs_are_as_many_as_possible(sources: int) -> None:
         assert found[row].tolist() == expected
 
 
+def test_single_precision_from_the_network_is_counted_alike() -> None:
+    tracks = random_tracks(2, 40, 2, seed=3)
+    assert tracks.activity is not None
+    single = replace(tracks, predicted=tracks.predicted.astype(np.float32), activity=tracks.activity.astype(np.float32))
+    assert figures(single) == pytest.approx(figures(tracks), rel=1e-4)
+
+
 def test_angles_do_not_depend_on_length() -> None:
     azimuths = np.array([0.0, 37.0, 180.0])
     found = angles_deg(vectors(azimuths) * 0.2, vectors(np.array([0.0, 90.0, np.nan])))
