@@ -10,7 +10,7 @@ CHECKED = [
     "trainables",
     *(f"datasets.{name}" for name in ("atomic", "banks", "blueprint", "build", "echo", "errors", "geometry", "makers")),
     *(f"datasets.{name}" for name in ("procedural", "reference", "render", "scenes", "shards", "sofa", "soundfiles")),
-    *(f"datasets.{name}" for name in ("manifest", "noise", "store")),
+    *(f"datasets.{name}" for name in ("manifest", "noise", "store", "workshop")),
     *(f"datasets.dcase2020.{name}" for name in ("diffuse", "encode", "events", "labels", "procedural")),
     *(f"datasets.dcase2020.{name}" for name in ("rooms", "schedule", "synthesis")),
     *(f"datasets.recordings.{name}" for name in ("clips", "groups", "maker", "manifest", "rules", "sounds", "table")),
