@@ -171,7 +171,7 @@ def opened(source: Source, store: Store, cache: Path) -> Dataset:
     found = find(source, here)
     if found is None:
         raise InputError(
-            f"{store.uri}: dataset {source.fingerprint}",
+            f"{store.name}: dataset {source.fingerprint}",
             "the dataset must be there, with all its shards",
             remedy="build it with  python -m datasets.generate",
         )
