@@ -15,7 +15,13 @@ ONE_FILE = {
     "pyroomacoustics": "datasets/reference.py",
     "sofar": "datasets/sofa.py",
 }
-LIGHT = ["search.launch", "spaces.load", "datasets.blueprint", "trainables.localizer.config"]
+LIGHT = [
+    "search.launch",
+    "spaces.load",
+    "datasets.blueprint",
+    "datasets.preview.__main__",
+    "trainables.localizer.config",
+]
 
 
 def imports_of(path: Path) -> set[str]:
