@@ -107,7 +107,8 @@ class Builder:
         for kind in ("music", "responses", "split"):
             self._make(source, [work for work in todo if work.part.kind == kind])
         for work in todo:
-            self._finish(source, work)
+            if work.shards or work.part.folder in lacking:  # what was found whole keeps the word of who made it
+                self._finish(source, work)
         return tuple(sorted(damaged))
 
     def _good(self, part: Part, manifest: Manifest | None) -> tuple[dict[str, ShardEntry], list[str]]:

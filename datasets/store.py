@@ -47,9 +47,12 @@ class Store:
         from pyarrow import fs  # here, since it takes longer to load than a mistake should wait
 
         try:
-            return fs.FileSystem.from_uri(self.uri)  # type: ignore[no-any-return]
+            opened, path = fs.FileSystem.from_uri(self.uri)
         except (OSError, ValueError) as error:
             raise self._refused(error) from error
+        if not path.strip("/"):
+            raise self._refused(ValueError("no bucket in it"))
+        return opened, path
 
     def _refused(self, error: Exception) -> InputError:
         return InputError(

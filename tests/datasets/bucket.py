@@ -56,10 +56,18 @@ class Bucket:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # header and body in one go: two small packets would wait 40 ms for each other
+    disable_nagle_algorithm = True
     bucket: Bucket
     key: str
     query: dict[str, str]
     body: bytes
+
+    def handle_expect_100(self) -> bool:
+        """Say at once that the body may come."""
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
 
     def _read(self) -> None:
         """Take path, query and body of a request in."""
