@@ -9,11 +9,19 @@ import pytest
 # decorates, and `datasets.library`, whose NDArray[np.str_] it takes for strings of length 0; neither annotates shapes.
 CHECKED = [
     "trainables",
-    *(f"datasets.{name}" for name in ("atomic", "banks", "blueprint", "build", "echo", "errors", "geometry", "makers")),
+    *(
+        f"datasets.{name}"
+        for name in ("asked", "atomic", "banks", "blueprint", "build", "echo", "errors", "geometry", "makers")
+    ),
     *(f"datasets.{name}" for name in ("procedural", "reference", "render", "scenes", "shards", "sofa", "soundfiles")),
     *(f"datasets.{name}" for name in ("manifest", "store")),
     *(f"datasets.dcase2020.{name}" for name in ("diffuse", "encode", "events", "procedural", "rooms", "schedule")),
     "datasets.dcase2020.synthesis",
+    *(
+        f"datasets.preview.{name}"
+        for name in ("figures", "material", "miniature", "page", "responses", "scenes", "sounds")
+    ),
+    "datasets.preview.statistics",
     *(f"datasets.recordings.{name}" for name in ("clips", "groups", "maker", "manifest", "rules", "sounds", "table")),
 ]
 # An int is a float to PEP 484 and to mypy; beartype has to be told.
