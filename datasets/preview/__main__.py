@@ -113,13 +113,13 @@ def _localizer(spec: LocalizerSpec, store: Store, place: str, named: tuple[str, 
     from datasets.preview.material import gathered
 
     with gathered(source, store) as material:
-        notice = None
+        notices: tuple[str, ...] = ()
         if material.state == "miniature":
-            notice = " ".join([_MINIATURE, *material.notes])
+            notices = (_MINIATURE, *material.notes)
         elif material.state == "beginning":
-            notice = "The dataset lies in a bucket: this page shows the first shard of each split only."
+            notices = ("The dataset lies in a bucket: this page shows the first shard of each split only.",)
         facts = localizer.facts(material, store.uri)
-        return page.document(*named, notice, facts, localizer.sections(material, samples))
+        return page.document(*named, notices, facts, localizer.sections(material, samples))
 
 
 _MINIATURE: Final = (
@@ -133,15 +133,13 @@ def _scenes(spec: SceneSpec, store: Store, place: str, named: tuple[str, str], r
     from datasets.preview import page, scenes
 
     found = scenes.gather(source, store, recordings)
-    notice = None
-    if found.built is None:
-        notice = " ".join([_UNBUILT.format(len(found.shown)), *found.notes])
-    return page.document(*named, notice, scenes.facts(found, store.uri), scenes.sections(found))
+    notices = () if found.built is not None else (_UNBUILT.format(len(found.shown)), *found.notes)
+    return page.document(*named, notices, scenes.facts(found, store.uri), scenes.sections(found))
 
 
 _UNBUILT: Final = (
-    "These recordings are not built. This page is a miniature: {} of them were made just now, and the statistics are of "
-    "these alone."
+    "These recordings are not built. What follows is a miniature: {} of them were made for this page, and all statistics "
+    "are of these alone."
 )
 
 

@@ -65,17 +65,15 @@ class Plan:
     walls_m: tuple[tuple[float, float, float, float], ...] = ()
 
 
-def _figure(size: tuple[float, float] = _SMALL, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(rows, 1, squeeze=False, sharex=rows > 1)
+def _figure(size: tuple[float, float] = _SMALL, heights: Sequence[float] = (1,)) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(heights), 1, squeeze=False, sharex=len(heights) > 1, height_ratios=heights)
     return figure, [axis for row in axes for axis in row]
 
 
 def _svg(figure: Figure, alt: str) -> Markup:
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE):
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     own = "f" + hashlib.sha256((alt + drawn).encode()).hexdigest()[:10]
@@ -104,12 +102,14 @@ def _room(axis: Axes, plan: Plan) -> None:
     axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xlabel="x, m", ylabel="y, m")
 
 
-def density(plan: Plan, positions_m: NDArray[np.float64], alt: str) -> Markup:
+@mpl.rc_context(_STYLE)
+def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -> Markup:
     """Draw where sources are.
 
     Args:
         plan: The room.
         positions_m: Of all sources, shape (sources, 2).
+        unit: What is counted.
         alt: What the drawing shows.
     """
     figure, (axis,) = _figure((3.9, 3.5))
@@ -125,12 +125,13 @@ def density(plan: Plan, positions_m: NDArray[np.float64], alt: str) -> Markup:
         origin="lower",
         interpolation="nearest",
     )
-    bar = figure.colorbar(shown, ax=axis, shrink=0.75, label="sources in a cell")
+    bar = figure.colorbar(shown, ax=axis, shrink=0.75, label=f"{unit} in 25 × 25 cm")
     bar.outline.set_linewidth(0)
     _room(axis, plan)
     return _svg(figure, alt)
 
 
+@mpl.rc_context(_STYLE)
 def sources(plan: Plan, positions_m: NDArray[np.float64], alt: str) -> Markup:
     """Draw one sample's sources, shape (sources, 2)."""
     figure, (axis,) = _figure((3.2, 2.7))
@@ -139,9 +140,10 @@ def sources(plan: Plan, positions_m: NDArray[np.float64], alt: str) -> Markup:
     return _svg(figure, alt)
 
 
+@mpl.rc_context(_STYLE)
 def waveforms(waves: Mapping[str, NDArray[np.float32]], rate_hz: int, alt: str) -> Markup:
     """Draw waveforms under each other on one scale, each of shape (samples,)."""
-    figure, axes = _figure((3.6, 2.7), len(waves))
+    figure, axes = _figure((3.6, 2.7), (1,) * len(waves))
     most = max(float(np.abs(wave).max()) for wave in waves.values()) or 1.0
     for number, (axis, (name, wave)) in enumerate(zip(axes, waves.items(), strict=True)):
         _outline(axis, wave, rate_hz, COLOURS[number % len(COLOURS)])
@@ -158,6 +160,7 @@ def _outline(axis: Axes, wave: NDArray[np.float32], rate_hz: int, colour: str) -
     axis.plot(times, ends, color=colour, linewidth=0.7)
 
 
+@mpl.rc_context(_STYLE)
 def spectrogram(
     decibels: NDArray[np.float64], seconds: float, top_hz: float, alt: str, *, wide: bool = False
 ) -> Markup:
@@ -185,6 +188,7 @@ def spectrogram(
     return _svg(figure, alt)
 
 
+@mpl.rc_context(_STYLE)
 def histogram(values: NDArray[np.float64], label: str, unit_of_count: str, alt: str) -> Markup:
     """Draw how often values occur, shape (values,)."""
     figure, (axis,) = _figure()
@@ -193,18 +197,20 @@ def histogram(values: NDArray[np.float64], label: str, unit_of_count: str, alt: 
     return _svg(figure, alt)
 
 
+@mpl.rc_context(_STYLE)
 def bars(values: Mapping[str, float], label: str, unit: str, alt: str) -> Markup:
     """Draw one bar a name."""
     figure, (axis,) = _figure()
-    axis.barh(list(values), list(values.values()), color=COLOURS[: len(values)] if len(values) > 1 else COLOURS[0])
+    axis.barh(list(values), list(values.values()), color=COLOURS[0])
     axis.invert_yaxis()
     axis.set(xlabel=unit, ylabel=label)
     return _svg(figure, alt)
 
 
+@mpl.rc_context(_STYLE)
 def impulse(response: NDArray[np.float32], fading: Decay, rate_hz: int, alt: str) -> Markup:
     """Draw an impulse response, shape (taps,), and what energy is left of it."""
-    figure, (above, below) = _figure((4.4, 3.4), 2)
+    figure, (above, below) = _figure((4.4, 3.4), (1, 1))
     _outline(above, response, rate_hz, COLOURS[0])
     above.set_ylabel("response")
     step = max(1, len(fading.curve_db) // _POINTS)
@@ -219,6 +225,7 @@ def impulse(response: NDArray[np.float32], fading: Decay, rate_hz: int, alt: str
     return _svg(figure, alt)
 
 
+@mpl.rc_context(_STYLE)
 def timeline(
     rows: NDArray[np.int64], runs: Sequence[NDArray[np.int64]], classes: Sequence[str], frames: int, alt: str
 ) -> Markup:
@@ -231,7 +238,7 @@ def timeline(
         frames: Of 100 ms, in the recording.
         alt: What the drawing shows.
     """
-    figure, (azimuth, elevation, several) = _figure((11, 4.6), 3)
+    figure, (azimuth, elevation, several) = _figure((11, 4.2), (2.4, 2, 1))
     for run in runs:
         kind = int(run[0, 1])
         named = classes[kind] if kind < len(classes) else f"class {kind}"

@@ -48,7 +48,7 @@ def sections(material: Material, samples: int) -> list[Section]:
             )
             for place, row in enumerate(shown.tolist())
         ]
-        overview = [table(statistics.rows(material, name, measured, genres)), _overview(plan, name, measured)]
+        overview = [table(statistics.rows(material, name, measured, genres)), _overview(material, plan, name, measured)]
         body = join([*overview, heading(f"{len(cards)} samples"), paragraph(_ABOUT, "soft"), *cards])
         found.append(Section(f"split-{name}", name, body))
     return found + _rooms(material)
@@ -109,12 +109,15 @@ def _plan(material: Material, name: str) -> Plan:
     return Plan(material.source.spec.size_m, material.source.microphones_m, walls)
 
 
-def _overview(plan: Plan, name: str, found: Measured) -> Markup:
+def _overview(material: Material, plan: Plan, name: str, found: Measured) -> Markup:
+    places = responses.places_m(material, name, ROOMS) if material.state == "miniature" else found.positions_m[:0]
+    positions, unit = (places, "places") if len(places) else (found.positions_m, "sources")
     walls = f" Red: the walls of {len(plan.walls_m)} of its rooms." if plan.walls_m else ""
+    told = f"Where the {len(places):,} places for sources in them are." if len(places) else ""
     shown = [
         figure(
-            figures.density(plan, found.positions_m, f"Plan of {name}: arrays, area and density of sources"),
-            f"Where {len(found.positions_m):,} sources are. Dashed: the area.{walls}",
+            figures.density(plan, positions, unit, f"Plan of {name}: arrays, area and density of {unit}"),
+            (told or f"Where {len(positions):,} sources are.") + f" Dashed: the area.{walls}",
         ),
         figure(
             figures.histogram(found.levels_db, "level, dB re 1", "samples", f"Levels of the samples of {name}"),
@@ -180,5 +183,5 @@ def _rooms(material: Material) -> list[Section]:
 _DECAY: Final = (
     "The energy left is the backward integral of the squared response (Schroeder 1965); the measured RT60 is three times "
     "what it takes to fall from −5 to −25 dB (T20, ISO 3382). The asked one is Sabine's, which assumes a diffuse field: "
-    "a shoebox with walls that are all alike rings longer than that."
+    "a shoebox whose walls are all alike often rings longer."
 )

@@ -53,9 +53,10 @@ def table(rows: Iterable[tuple[str, str]]) -> Markup:
     return Markup(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
 
 
-def figure(drawing: Markup, caption: str) -> Markup:
-    """A drawing with a caption of plain text."""
-    return Markup(f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>")
+def figure(drawing: Markup, caption: str, *, wide: bool = False) -> Markup:
+    """A drawing with a caption of plain text; a wide one is not shrunk to a narrow window, which scrolls instead."""
+    kind = ' class="wide"' if wide else ""
+    return Markup(f"<figure{kind}>{drawing}<figcaption>{escape(caption)}</figcaption></figure>")
 
 
 def grid(parts: Iterable[Markup]) -> Markup:
@@ -82,13 +83,13 @@ def audio(content: bytes, label: str) -> Markup:
     )
 
 
-def document(title: str, lead: str, notice: str | None, facts: Markup, sections: Sequence[Section]) -> str:
+def document(title: str, lead: str, notices: Sequence[str], facts: Markup, sections: Sequence[Section]) -> str:
     """The whole page.
 
     Args:
         title: Of the page, plain text.
         lead: What it shows, plain text.
-        notice: What a reader must know first, plain text.
+        notices: What a reader must know first, plain text; the first is the heading of the others.
         facts: The key figures.
         sections: In order.
     """
@@ -96,7 +97,9 @@ def document(title: str, lead: str, notice: str | None, facts: Markup, sections:
     parts = "".join(
         f'<section id="{escape(s.anchor)}"><h2>{escape(s.title)}</h2>{s.body}</section>\n' for s in sections
     )
-    noted = f'<p class="notice" role="note">{escape(notice)}</p>' if notice else ""
+    noted = "".join(f"<li>{escape(notice)}</li>" for notice in notices[1:])
+    noted = f"<ul>{noted}</ul>" if noted else ""
+    noted = f'<div class="notice" role="note"><p>{escape(notices[0])}</p>{noted}</div>' if notices else ""
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
@@ -130,7 +133,9 @@ p { margin: .4rem 0; max-width: 62rem; }
 header p, .soft, figcaption, .player span { color: var(--soft); }
 .notice { background: var(--noticed); border-left: 4px solid var(--noticed-line); color: var(--ink);
   padding: .7rem 1rem; margin: 1rem 0; border-radius: 0 6px 6px 0; }
-header .notice { color: var(--ink); }
+.notice { max-width: 62rem; }
+header .notice p { color: var(--ink); }
+.notice ul { margin: .4rem 0; padding-left: 1.3rem; font-size: .92rem; }
 section { margin-top: 2.2rem; scroll-margin-top: 1rem; }
 nav ol { display: flex; flex-wrap: wrap; gap: .35rem .6rem; list-style: none; margin: 1.2rem 0; padding: 0; }
 nav a { display: block; padding: .2rem .8rem; border: 1px solid var(--line); border-radius: 999px; color: var(--accent);
@@ -147,6 +152,8 @@ td { overflow-wrap: anywhere; }
 figure { margin: 0; min-width: 0; }
 figure svg { display: block; width: 100%; height: auto; color: var(--ink); }
 .grid > figure svg { max-width: 30rem; }
+.card > figure { overflow-x: auto; }
+.card > figure.wide svg { min-width: 42rem; }
 figcaption { font-size: .85rem; line-height: 1.4; margin-top: .2rem; }
 .player { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem 1rem; margin-top: .7rem; font-size: .85rem; }
 audio { width: min(100%, 22rem); height: 2.4rem; }

@@ -53,6 +53,17 @@ def rooms_of(material: Material, split: str, most: int) -> list[EchoRoom]:
     return [echo.draw_room(spec, acoustics, role, number) for number in range(min(most, acoustics.rooms))]
 
 
+def places_m(material: Material, split: str, most: int) -> NDArray[np.float64]:
+    """Where sources may stand in the first rooms of a split that echoes, shape (places, 2)."""
+    spec = material.source.spec
+    acoustics = spec.splits()[split].acoustics
+    if not isinstance(spec, RoomSpec) or acoustics is None or not acoustics.echoes:
+        return np.empty((0, 2))
+    role = echo.role_of(split)
+    rooms = range(min(most, acoustics.rooms))
+    return np.concatenate([echo.draw_places(spec, acoustics, role, number)[:, :2] for number in rooms])
+
+
 def sabine_s(room: EchoRoom) -> float:
     """Reverberation time of a shoebox by Sabine's formula, s."""
     width, depth, height = room.size_m

@@ -294,12 +294,14 @@ def _recording(recording: Shown, classes: tuple[str, ...], seconds: float) -> Ma
             figure(
                 figures.timeline(recording.rows, found, classes, FRAMES, f"Events of {stem} over time"),
                 "Azimuth and elevation of every event, and how many sound at once.",
+                wide=True,
             ),
             figure(
                 figures.spectrogram(
                     decibels, layout.SECONDS, layout.SAMPLE_RATE_HZ / 2, f"Spectrogram of {stem}", wide=True
                 ),
                 "W, the omnidirectional channel.",
+                wide=True,
             ),
             audio(sounds.wav(heard, layout.SAMPLE_RATE_HZ), label),
         ],
