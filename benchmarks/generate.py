@@ -1,7 +1,8 @@
 """`python -m benchmarks.generate`: whole runs of `datasets.generate` at three sizes, against pyroomacoustics and the disk.
 
-Everything is counted: starting Ray, playing the music, rendering, checksums, writing; then verifying every byte, and reading in a training's order. Beside it, in
-the same run: pyroomacoustics with one room object a sample on all cores, and writing as many bytes to the same disk.
+Everything is counted: starting Ray, playing the music, rendering, checksums, writing; then verifying every byte, and reading in
+a training's order. Beside it, in the same run: pyroomacoustics with one room object a sample on all cores, and writing as many
+bytes to the same disk.
 """
 
 from __future__ import annotations
