@@ -86,6 +86,10 @@ class Builder:
         Raises:
             InputError: If sound files cannot be decoded, a split has nothing to play, or the disk is full.
         """
+        with self.store.building():
+            return self._build(source, verify=verify)
+
+    def _build(self, source: Source, *, verify: bool) -> tuple[str, ...]:
         lacking = {part.folder for part in missing(source, self.store)}
         damaged: list[str] = []
         todo: list[Work] = []
@@ -148,6 +152,7 @@ class Builder:
             {name: metadata.version(name) for name in _VERSIONS},
             tuple(work.good[shard.name] for shard in part.shards()),
         )
+        self.store.sweep(part.folder)
         self.store.write(f"{part.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
 
 

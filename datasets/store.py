@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -138,6 +140,24 @@ class Store:
                     yield chunk
         except OSError as error:
             raise self._refused(error) from error
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Let one process of this machine build at a time; the others wait, and then find what it has made."""
+        if not self.is_local:
+            yield  # objects of a bucket are whole or absent, and the same whoever writes them
+            return
+        root = Path(self.uri)
+        root.mkdir(parents=True, exist_ok=True)
+        with (root / ".building").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def sweep(self, folder: str) -> None:
+        """Remove what killed processes left half written in a folder; for the one that builds."""
+        if self.is_local:
+            for path in (Path(self.uri) / folder).glob(".*.part"):
+                path.unlink(missing_ok=True)
 
     def fetch(self, name: str, sha256: str, to: Path) -> None:
         """Copy a file of a bucket to this machine, unless it is there already.
