@@ -65,9 +65,24 @@ class Plan:
     walls_m: tuple[tuple[float, float, float, float], ...] = ()
 
 
-def _figure(size: tuple[float, float] = _SMALL, heights: Sequence[float] = (1,)) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=size, layout="constrained")
+def _figure(
+    size: tuple[float, float] = _SMALL,
+    heights: Sequence[float] = (1,),
+    edges: tuple[float, float, float, float] | None = None,
+) -> tuple[Figure, list[Axes]]:
+    """Axes under each other.
+
+    Args:
+        size: Inches.
+        heights: Of the axes, relative to each other.
+        edges: Left, right, bottom and top of all axes, as shares of the size; finding them takes as long as drawing, so
+            what is drawn often says where they are.
+    """
+    figure = Figure(figsize=size, layout="constrained" if edges is None else None)
     axes = figure.subplots(len(heights), 1, squeeze=False, sharex=len(heights) > 1, height_ratios=heights)
+    if edges is not None:
+        left, right, bottom, top = edges
+        figure.subplots_adjust(left, bottom, right, top, hspace=0.12)
     return figure, [axis for row in axes for axis in row]
 
 
@@ -134,7 +149,7 @@ def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -
 @mpl.rc_context(_STYLE)
 def sources(plan: Plan, positions_m: NDArray[np.float64], alt: str) -> Markup:
     """Draw one sample's sources, shape (sources, 2)."""
-    figure, (axis,) = _figure((3.2, 2.7))
+    figure, (axis,) = _figure((3.2, 2.7), edges=(0.14, 0.98, 0.17, 0.97))
     _room(axis, plan)
     axis.plot(*positions_m.T, "o", color=COLOURS[2], markersize=9, markeredgewidth=2, fillstyle="none")
     return _svg(figure, alt)
@@ -143,7 +158,7 @@ def sources(plan: Plan, positions_m: NDArray[np.float64], alt: str) -> Markup:
 @mpl.rc_context(_STYLE)
 def waveforms(waves: Mapping[str, NDArray[np.float32]], rate_hz: int, alt: str) -> Markup:
     """Draw waveforms under each other on one scale, each of shape (samples,)."""
-    figure, axes = _figure((3.6, 2.7), (1,) * len(waves))
+    figure, axes = _figure((3.6, 2.7), (1,) * len(waves), (0.21, 0.97, 0.17, 0.97))
     most = max(float(np.abs(wave).max()) for wave in waves.values()) or 1.0
     for number, (axis, (name, wave)) in enumerate(zip(axes, waves.items(), strict=True)):
         _outline(axis, wave, rate_hz, COLOURS[number % len(COLOURS)])
@@ -173,7 +188,10 @@ def spectrogram(
         alt: What the drawing shows.
         wide: Whether it has a row to itself; then time is in seconds.
     """
-    figure, (axis,) = _figure((11, 2.4) if wide else (3.8, 2.7))
+    right = 0.91 if wide else 0.76
+    figure, (axis,) = _figure(
+        (11, 2.4) if wide else (3.8, 2.7), edges=(0.05 if wide else 0.13, right, 0.19 if wide else 0.17, 0.97)
+    )
     shown = axis.imshow(
         decibels,
         cmap="magma",
@@ -182,7 +200,9 @@ def spectrogram(
         aspect="auto",
         interpolation="nearest",
     )
-    bar = figure.colorbar(shown, ax=axis, label="dB re maximum", pad=0.02)
+    bar = figure.colorbar(
+        shown, figure.add_axes((right + 0.02, 0.19, 0.012 if wide else 0.035, 0.78)), label="dB re maximum"
+    )
     bar.outline.set_linewidth(0)
     axis.set(xlabel="time, s" if wide else "time, ms", ylabel="frequency, kHz")
     return _svg(figure, alt)
