@@ -21,7 +21,7 @@ CHECKED = [
         f"datasets.preview.{name}"
         for name in ("figures", "material", "miniature", "page", "responses", "scenes", "sounds")
     ),
-    "datasets.preview.statistics",
+    *(f"datasets.preview.{name}" for name in ("localizer", "recordings", "statistics")),
     *(f"datasets.recordings.{name}" for name in ("clips", "groups", "maker", "manifest", "rules", "sounds", "table")),
 ]
 # An int is a float to PEP 484 and to mypy; beartype has to be told.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -31,6 +32,7 @@ _DENSITY: Final = LinearSegmentedColormap.from_list("density", [(0.24, 0.52, 0.7
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "preview",
+    "text.parse_math": False,  # names of folders may hold dollars
     "font.size": 9,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -88,7 +90,10 @@ def _figure(
 
 def _svg(figure: Figure, alt: str) -> Markup:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    with warnings.catch_warnings():
+        # The browser has letters for names of folders that matplotlib, which only measures them, has not.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     own = "f" + hashlib.sha256((alt + drawn).encode()).hexdigest()[:10]
@@ -265,7 +270,7 @@ def timeline(
         times = (run[:, 0] + 0.5) / 10
         for axis, column in ((azimuth, 3), (elevation, 4)):
             style = {"color": COLOURS[kind % len(COLOURS)], "linewidth": 3.5, "solid_capstyle": "round", "alpha": 0.85}
-            for part in _unbroken(run[:, column]):
+            for part in unbroken(run[:, column]):
                 axis.plot(times[part], run[part, column], **style, label=named)  # type: ignore[arg-type]
     active = np.bincount(rows[:, 0], minlength=frames)[:frames]
     several.fill_between(np.arange(frames + 1) / 10, np.append(active, 0), step="post", color=COLOURS[0], alpha=0.6)
@@ -279,7 +284,7 @@ def timeline(
     return _svg(figure, alt)
 
 
-def _unbroken(angles: NDArray[np.int64]) -> list[slice]:
-    """Stretches without a step from one end of the scale to the other."""
+def unbroken(angles: NDArray[np.int64]) -> list[slice]:
+    """Cut angles, shape (frames,), where they step from one end of the scale to the other."""
     breaks = [0, *(np.flatnonzero(np.abs(np.diff(angles)) > 180) + 1).tolist(), len(angles)]
     return [slice(first, last) for first, last in pairwise(breaks)]
