@@ -134,6 +134,7 @@ def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -
     """
     figure, (axis,) = _figure((3.9, 3.5))
     cells = [max(4, min(60, round(side / 0.25))) for side in plan.size_m]
+    cell = [100 * side / number for side, number in zip(plan.size_m, cells, strict=True)]
     counts, across, along = np.histogram2d(
         positions_m[:, 0], positions_m[:, 1], bins=cells, range=[(0, side) for side in plan.size_m]
     )
@@ -145,7 +146,7 @@ def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -
         origin="lower",
         interpolation="nearest",
     )
-    bar = figure.colorbar(shown, ax=axis, shrink=0.75, label=f"{unit} in 25 × 25 cm")
+    bar = figure.colorbar(shown, ax=axis, shrink=0.75, label=f"{unit} in {cell[0]:.0f} × {cell[1]:.0f} cm")
     bar.outline.set_linewidth(0)
     _room(axis, plan)
     return _svg(figure, alt)
