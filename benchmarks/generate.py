@@ -1,7 +1,8 @@
 """`python -m benchmarks.generate`: whole runs of `datasets.generate` at three sizes, against pyroomacoustics and the disk.
 
-Everything is counted: starting Ray, playing the music, rendering, checksums, writing; then verifying every byte. Beside it, in
-the same run: pyroomacoustics with one room object a sample on all cores, and writing as many bytes to the same disk.
+Everything is counted: starting Ray, playing the music, rendering, checksums, writing; then verifying every byte, and reading in
+a training's order. Beside it, in the same run: pyroomacoustics with one room object a sample on all cores, and writing as many
+bytes to the same disk.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.measure import write
 from benchmarks.render import prepare, simulate_free_field
-from datasets import machine
+from datasets import blueprint, machine, specfile
+from datasets.build import build
+from datasets.spec import RoomSpec
 
 _SIZES = (10_000, 50_000, 100_000)
 _ROUNDS = 3
@@ -65,6 +70,19 @@ def generate(folder: Path, samples: int, *options: str) -> tuple[float, dict[str
     return time.perf_counter() - started, {what: float(spent) for what, spent in _STAGE.findall(done.stdout)}
 
 
+def read_rate(folder: Path) -> float:
+    """Samples a second that one process reads in batches of 64, in random order, for training."""
+    spec = specfile.read_specs(folder / "spec.yaml", has_gpu=False)[0]
+    if not isinstance(spec, RoomSpec):
+        raise TypeError(spec)
+    split = build(blueprint.prepare(spec, "spec.yaml"), folder / "datasets").split("train")
+    order = np.random.default_rng(0).permutation(len(split))
+    started = time.perf_counter()
+    for first in range(0, len(order), 64):
+        split.batch(order[first : first + 64])
+    return len(order) / (time.perf_counter() - started)
+
+
 def measure(samples: int) -> dict[str, float]:
     """One size: made, verified, and as many bytes written plainly."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
@@ -74,6 +92,7 @@ def measure(samples: int) -> dict[str, float]:
         peak = memory.peak_gb()
         verified, _ = generate(folder, samples, "--verify")
         making = stages["samples"]
+        reading = read_rate(folder)
         content = (next((folder / "datasets").glob("train-*")) / "00000.arrow").read_bytes()
         started = time.perf_counter()
         for number in range(samples // 1000):
@@ -91,6 +110,7 @@ def measure(samples: int) -> dict[str, float]:
         "seconds_plain_write": plain,
         "samples_per_second_all": samples / whole,
         "samples_per_second_made": samples / making,
+        "samples_per_second_read": reading,
         "peak_memory_gb": peak,
     }
 

@@ -86,6 +86,10 @@ class Builder:
         Raises:
             InputError: If sound files cannot be decoded, a split has nothing to play, or the disk is full.
         """
+        with self.store.building():
+            return self._build(source, verify=verify)
+
+    def _build(self, source: Source, *, verify: bool) -> tuple[str, ...]:
         lacking = {part.folder for part in missing(source, self.store)}
         damaged: list[str] = []
         todo: list[Work] = []
@@ -103,7 +107,8 @@ class Builder:
         for kind in ("music", "responses", "split"):
             self._make(source, [work for work in todo if work.part.kind == kind])
         for work in todo:
-            self._finish(source, work)
+            if work.shards or work.part.folder in lacking:  # what was found whole keeps the word of who made it
+                self._finish(source, work)
         return tuple(sorted(damaged))
 
     def _good(self, part: Part, manifest: Manifest | None) -> tuple[dict[str, ShardEntry], list[str]]:
@@ -147,6 +152,7 @@ class Builder:
             {name: metadata.version(name) for name in _VERSIONS},
             tuple(work.good[shard.name] for shard in part.shards()),
         )
+        self.store.sweep(part.folder)
         self.store.write(f"{part.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
 
 
@@ -171,7 +177,7 @@ def opened(source: Source, store: Store, cache: Path) -> Dataset:
     found = find(source, here)
     if found is None:
         raise InputError(
-            f"{store.uri}: dataset {source.fingerprint}",
+            f"{store.name}: dataset {source.fingerprint}",
             "the dataset must be there, with all its shards",
             remedy="build it with  python -m datasets.generate",
         )
@@ -197,7 +203,7 @@ def seconds(source: Source, workers: int) -> float:
         spent[what] = (now - first, done)
 
     with tempfile.TemporaryDirectory() as folder:
-        Builder(Store(folder), mark).build(source.with_spec(small))
+        Builder(Store(f"{folder}/datasets"), mark).build(source.with_spec(small))
     total = 0.0
     for kind, what in _CALLED.items():
         rows = sum(part.samples for part in source.parts() if part.kind == kind)

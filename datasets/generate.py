@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from datasets import blueprint, machine, specfile
+from datasets import asked, blueprint
 from datasets.blueprint import Source
 from datasets.command import DataProgress, Line, Parser, answer, require_space, size
 from datasets.dcase2020.build import SceneSource, SceneWork
 from datasets.dcase2020.spec import SceneSpec
-from datasets.errors import InputError
 from datasets.manifest import missing
 from datasets.spec import LocalizerSpec
 from datasets.store import Store
@@ -31,18 +30,7 @@ def parser() -> Parser:
         epilog="Example: python -m datasets.generate spaces/rg_rep.yaml --profile full --set train=20000",
         allow_abbrev=False,
     )
-    result.add_argument("spec", type=Path, help="YAML file, e.g. spaces/rooms.yaml; docs/spaces.md describes the keys")
-    result.add_argument("--profile", help="part of the file under `profiles:`; `full` for none")
-    result.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the dataset"
-    )
-    result.add_argument("--audio", metavar="DIR", help="a folder of music, one sub-folder a genre")
-    result.add_argument(
-        "--storage", default="runs", metavar="DIR", help="where searches keep everything (default: ./runs)"
-    )
-    result.add_argument(
-        "--datasets", metavar="URI", help="where datasets are kept, e.g. s3://bucket/prefix (default: STORAGE/datasets)"
-    )
+    asked.add_options(result)
     result.add_argument("--workers", type=_count, metavar="N", help="processes of one core each (default: all cores)")
     result.add_argument(
         "--verify", action="store_true", help="read every byte of what is there; what is damaged is rebuilt"
@@ -67,34 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    changes = dict(_change(text) for text in options.set)
-    if options.audio:
-        changes["music"] = options.audio
-    specs = specfile.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
+    specs, store, place = asked.read(options)
     local = Path(options.storage) / "datasets"
-    store = Store(options.datasets or str(local))
     line = Line(sys.stdout)
-    place = "--audio" if options.audio else f"{options.spec}: dataset.music"
     works = [_work(spec, store, local, place) for spec in specs]
     for text in dict.fromkeys(text for work in works for text in work.describe()):
         line.say(text)
     if store.is_local:
-        require_space(Path(store.uri), sum(work.bytes_missing() for work in works[:1]) + _SPARE_BYTES)
+        needed = {folder: count for work in works for folder, count in work.bytes_missing().items()}
+        require_space(Path(store.uri), sum(needed.values()) + _SPARE_BYTES)
     if options.dry_run:
         return 0
     if not options.verify and not any(work.lacking() for work in works):
         line.say("done     nothing to make; --verify reads every byte")
         return 0
     return _build(works, line, workers=options.workers, verify=options.verify)
-
-
-def _change(text: str) -> tuple[str, Any]:
-    import yaml
-
-    name, equals, value = text.partition("=")
-    if not (equals and name.strip()):
-        raise InputError("--set", "a change is written name=value", value=text, remedy="e.g. --set train=20000")
-    return name.strip().removeprefix("dataset."), specfile.number(yaml.safe_load(value))
 
 
 def _build(works: Sequence[LocalizerWork | SceneWork], line: Line, *, workers: int | None, verify: bool) -> int:
@@ -141,10 +116,10 @@ class LocalizerWork:
         """Whether anything is to be made."""
         return bool(missing(self._source, self._store))
 
-    def bytes_missing(self) -> int:
-        """What it will take on disk."""
+    def bytes_missing(self) -> dict[str, int]:
+        """What it will take on disk, by folder."""
         sizes = blueprint.bytes_of(self._source)
-        return sum(sizes[part.folder] for part in missing(self._source, self._store))
+        return {part.folder: sizes[part.folder] for part in missing(self._source, self._store)}
 
     def build(self, progress: Callable[[str, int, int], None], over: Any, *, verify: bool) -> tuple[str, ...]:
         """Make what is missing; returns what was damaged."""

@@ -58,7 +58,7 @@ class Manifest:
             return cls(**found, shards=shards)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{store.uri}/{name}",
+                f"{store.name}/{name}",
                 "a dataset needs a readable manifest",
                 value=str(error),
                 remedy="delete that folder; it is built again",

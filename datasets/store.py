@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,18 +34,29 @@ class Store:
         """Whether its files can be memory-mapped."""
         return "://" not in self.uri
 
+    @property
+    def name(self) -> str:
+        """The URI as it may be shown: without credentials and options."""
+        if self.is_local:
+            return self.uri
+        scheme, _, rest = self.uri.partition("://")
+        return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+
     @cached_property
     def _opened(self) -> tuple[Any, str]:
         from pyarrow import fs  # here, since it takes longer to load than a mistake should wait
 
         try:
-            return fs.FileSystem.from_uri(self.uri)  # type: ignore[no-any-return]
+            opened, path = fs.FileSystem.from_uri(self.uri)
         except (OSError, ValueError) as error:
             raise self._refused(error) from error
+        if not path.strip("/"):
+            raise self._refused(ValueError("no bucket in it"))
+        return opened, path
 
     def _refused(self, error: Exception) -> InputError:
         return InputError(
-            self.uri,
+            self.name,
             "the bucket must exist and be open to these credentials",
             value=str(error).partition("\n")[0],
             remedy="check the URI, the network, and AWS_ACCESS_KEY_ID or the profile",
@@ -82,12 +96,7 @@ class Store:
         except OSError as error:
             if error.errno not in _FULL:
                 raise
-            raise InputError(
-                str(path),
-                "the disk must have room for the dataset",
-                value=error.strerror,
-                remedy="free some space, or name another --storage; what is whole is kept, the same command goes on",
-            ) from error
+            raise _no_room(path, error) from error
 
     def read(self, name: str) -> bytes | None:
         """A file's content, or None if there is none."""
@@ -119,30 +128,73 @@ class Store:
         if self.is_local:
             with self.path(name).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
-        with self._opened[0].open_input_stream(self._remote(name)) as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
+        for chunk in self._chunks(name):
+            digest.update(chunk)
         return digest.hexdigest()
+
+    def _chunks(self, name: str) -> Iterator[bytes]:
+        """A file of a bucket, piece by piece."""
+        try:
+            with self._opened[0].open_input_stream(self._remote(name)) as stream:
+                while chunk := stream.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise self._refused(error) from error
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Let one process of this machine build at a time; the others wait, and then find what it has made."""
+        if not self.is_local:
+            yield  # objects of a bucket are whole or absent, and the same whoever writes them
+            return
+        root = Path(self.uri).absolute()
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with root.with_name(f".{root.name}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def sweep(self, folder: str) -> None:
+        """Remove what killed processes left half written in a folder; for the one that builds."""
+        if self.is_local:
+            for path in (Path(self.uri) / folder).glob(".*.part"):
+                path.unlink(missing_ok=True)
 
     def fetch(self, name: str, sha256: str, to: Path) -> None:
         """Copy a file of a bucket to this machine, unless it is there already.
 
         Raises:
-            InputError: If what arrives is not what was written.
+            InputError: If what arrives is not what was written, the disk is full, or the bucket refuses.
         """
         if to.is_file() and to.stat().st_size == self.size(name):
             return
-        to.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
-        with replacing(to) as temporary, temporary.open("wb") as file:
-            with self._opened[0].open_input_stream(self._remote(name)) as stream:
-                while chunk := stream.read(_CHUNK):
-                    digest.update(chunk)
-                    file.write(chunk)
-            if digest.hexdigest() != sha256:
-                raise InputError(
-                    f"{self.uri}: {name}",
-                    "a shard must hold what was written",
-                    value="another checksum",
-                    remedy="run  python -m datasets.generate … --verify,  which makes it again",
-                )
+        try:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(to) as temporary:
+                with temporary.open("wb") as file:
+                    for chunk in self._chunks(name):
+                        digest.update(chunk)
+                        file.write(chunk)
+                self._require_same(name, digest.hexdigest(), sha256)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise _no_room(to, error) from error
+
+    def _require_same(self, name: str, found: str, sha256: str) -> None:
+        if found != sha256:
+            raise InputError(
+                f"{self.name}/{name}",
+                "a shard must hold what was written",
+                value="another checksum",
+                remedy="run  python -m datasets.generate … --verify,  which makes it again",
+            )
+
+
+def _no_room(path: Path, error: OSError) -> InputError:
+    return InputError(
+        str(path),
+        "the disk must have room for the dataset",
+        value=error.strerror,
+        remedy="free some space, or name another --storage; what is whole is kept, the same command goes on",
+    )

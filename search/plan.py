@@ -47,7 +47,7 @@ class Plan:
         Raises:
             InputError: If the disk is too full.
         """
-        needed = _ROOM_FOR_CHECKPOINTS + self.lacking()[1]
+        needed = _ROOM_FOR_CHECKPOINTS + self.lacking()[0]
         free = folder.free_bytes(self.folder.root)
         if free < needed:
             raise InputError(

@@ -140,7 +140,7 @@ class Tracker:
                     name=part.split,
                     digest=part.folder.removeprefix(f"{part.split}-"),
                     source_type="local" if store.is_local else store.uri.partition(":")[0],
-                    source=json.dumps({"uri": f"{store.uri}/{part.folder}"}),
+                    source=json.dumps({"uri": f"{store.name}/{part.folder}"}),
                     profile=json.dumps({"samples": part.samples}),
                 )
                 inputs.append(DatasetInput(described, [InputTag("mlflow.data.context", context)]))

@@ -44,12 +44,11 @@ def read_dimensions(search: Mapping[str, Mapping[str, Any]], names: Sequence[str
 def _read(name: str, written: Mapping[str, Any], names: Sequence[str], path: str) -> Dimension:
     place = f"{path}: search.{name}"
     if name.startswith(DATASET) and not name.startswith(f"{DATASET}train."):
-        inside = name.removeprefix(DATASET).rpartition(".")[2]
         raise InputError(
             place,
             "of the data only what is trained on can be searched: all trials are validated and tested on the same",
             value=name,
-            remedy=f"search {DATASET}train.{'samples' if inside == 'train' else inside}, or set it under dataset:",
+            remedy=f"search {_of_training(name, names)}, or set it under dataset:",
         )
     if name not in names:
         raise InputError(
@@ -74,6 +73,13 @@ def _read(name: str, written: Mapping[str, Any], names: Sequence[str], path: str
         return Dimension(name, "choice", choices=_choices(written["choice"], place), when=when)
     low, high = _bounds(kinds[0], written[kinds[0]], place)
     return Dimension(name, kinds[0], low, high, when=when)  # type: ignore[arg-type]  # one of _KINDS
+
+
+def _of_training(name: str, names: Sequence[str]) -> str:
+    """The searchable field that a field of the dataset, or of another split, corresponds to."""
+    parts = name.split(".")[1:]
+    candidates = [f"{DATASET}train.{'.'.join(parts[first:])}" for first in range(len(parts))]
+    return next((candidate for candidate in candidates if candidate in names), f"{DATASET}train.samples")
 
 
 def _choices(written: Any, place: str) -> tuple[Value, ...]:

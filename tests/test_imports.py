@@ -23,6 +23,7 @@ LIGHT = [
     "datasets.blueprint",
     "datasets.manifest",
     "datasets.kinds",
+    "datasets.preview.__main__",
     "trainables.localizer.config",
     "trainables.doanet.config",
 ]

@@ -127,12 +127,16 @@ class SceneWork:
             whole(self._store, self._source.folder, name) for _, name in self._source.recordings()
         )
 
-    def bytes_missing(self) -> int:
-        """What it will take on disk."""
-        return sum(self._source.spec.folds.values()) * BYTES if self.lacking() else 0
+    def bytes_missing(self) -> dict[str, int]:
+        """What it will take on disk, by folder."""
+        return {self._source.folder: sum(self._source.spec.folds.values()) * BYTES} if self.lacking() else {}
 
     def build(self, progress: Callable[[str, int, int], None], over: Over, *, verify: bool) -> tuple[str, ...]:
         """Make what is missing; returns what was damaged."""
+        with self._store.building():
+            return self._build(progress, over, verify=verify)
+
+    def _build(self, progress: Callable[[str, int, int], None], over: Over, *, verify: bool) -> tuple[str, ...]:
         folder = self._source.folder
         names = dict(self._source.recordings())
         manifest = Manifest.read(self._store, folder)

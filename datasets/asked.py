@@ -1,0 +1,57 @@
+"""The options that say which dataset is meant, for every command that works on one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datasets import machine, specfile
+from datasets.command import Parser
+from datasets.dcase2020.spec import SceneSpec
+from datasets.errors import InputError
+from datasets.kinds import KEY_OF_SOUND
+from datasets.spec import LocalizerSpec
+from datasets.store import Store
+
+
+def add_options(parser: Parser) -> None:
+    """Add the file, what changes it, and where datasets lie."""
+    parser.add_argument("spec", type=Path, help="YAML file, e.g. spaces/rooms.yaml; docs/spaces.md describes the keys")
+    parser.add_argument("--profile", help="part of the file under `profiles:`; `full` for none")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the dataset"
+    )
+    parser.add_argument("--audio", metavar="DIR", help="a folder of music, one sub-folder a genre")
+    parser.add_argument(
+        "--storage", default="runs", metavar="DIR", help="where searches keep everything (default: ./runs)"
+    )
+    parser.add_argument(
+        "--datasets", metavar="URI", help="where datasets are kept, e.g. s3://bucket/prefix (default: STORAGE/datasets)"
+    )
+
+
+def read(options: argparse.Namespace) -> tuple[list[LocalizerSpec | SceneSpec], Store, str]:
+    """Read the datasets that the options mean.
+
+    Returns:
+        The dataset and its variants, where they are kept, and where their sound was named, for errors.
+
+    Raises:
+        InputError: If anything is wrong with them.
+    """
+    changes = dict(_change(text) for text in options.set)
+    if options.audio:
+        changes["music"] = options.audio
+    specs = specfile.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
+    store = Store(options.datasets or str(Path(options.storage) / "datasets"))
+    return specs, store, "--audio" if options.audio else f"{options.spec}: dataset.{KEY_OF_SOUND[specs[0].kind]}"
+
+
+def _change(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.strip()):
+        raise InputError("--set", "a change is written name=value", value=text, remedy="e.g. --set train=20000")
+    return name.strip().removeprefix("dataset."), specfile.number(yaml.safe_load(value))

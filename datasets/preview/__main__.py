@@ -1,0 +1,147 @@
+"""`python -m datasets.preview SPEC`: a page that shows a dataset and lets one listen to it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from datasets import asked, blueprint, machine, specfile
+from datasets.atomic import write_text
+from datasets.command import Line, Parser, answer, size
+from datasets.dcase2020.build import SceneSource
+from datasets.dcase2020.spec import SceneSpec
+from datasets.errors import InputError
+from datasets.spec import LocalizerSpec
+from datasets.store import Store
+
+_SAMPLES: Final = 6
+_RECORDINGS: Final = 3
+_MOST: Final = 30
+
+
+def parser() -> Parser:
+    """The command line."""
+    result = Parser(
+        prog="python -m datasets.preview",
+        description="Show a dataset on one HTML page: statistics, plans, spectrograms and sound. Where the dataset is "
+        "built it is read; where it is not, a miniature is made for the page, in seconds.",
+        epilog="Example: python -m datasets.preview spaces/rg_rep.yaml --profile full",
+        allow_abbrev=False,
+    )
+    asked.add_options(result)
+    result.add_argument(
+        "--samples",
+        type=_count,
+        metavar="N",
+        help=f"samples of each split, or recordings of scenes, from 1 to {_MOST} (default: {_SAMPLES}, {_RECORDINGS})",
+    )
+    result.add_argument("--out", type=Path, metavar="FILE", help="default: STORAGE/previews/NAME.html")
+    return result
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= _MOST:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {_MOST}, got {text}")
+    return value
+
+
+_count.__name__ = "whole number"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return answer(lambda: _preview(parser().parse_args(arguments)))
+
+
+def _preview(options: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    specs, store, place = asked.read(options)
+    out = options.out or Path(options.storage) / "previews" / f"{options.spec.stem}.html"
+    _require_writable(out)
+    line = Line(sys.stdout)
+    lead = _lead(options, len(specs) - 1)
+    if isinstance(specs[0], SceneSpec):
+        written = _scenes(specs[0], store, place, (options.spec.stem, lead), options.samples or _RECORDINGS)
+    else:
+        written = _localizer(specs[0], store, place, (options.spec.stem, lead), options.samples or _SAMPLES)
+    try:
+        write_text(out, written)
+    except OSError as error:
+        raise _unwritable(out, error.strerror or str(error)) from error
+    line.say(f"page     {out} ({size(out.stat().st_size)}, {time.perf_counter() - started:.1f} s)")
+    return 0
+
+
+def _require_writable(out: Path) -> None:
+    """Refuse a place that cannot be written before anything is computed for it."""
+    if out.is_dir():
+        raise _unwritable(out, "a folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error.strerror or str(error)) from error
+
+
+def _unwritable(out: Path, reason: str) -> InputError:
+    return InputError(
+        str(out), "the page must be a file that can be written", value=reason, remedy="name another --out"
+    )
+
+
+def _lead(options: argparse.Namespace, variants: int) -> str:
+    """What the page is of, in a sentence or two."""
+    profiles = specfile.read_yaml(options.spec).get("profiles") or {}
+    chosen = specfile.choose_profile(profiles, options.profile, options.spec, has_gpu=machine.has_gpu())
+    words = [f"The dataset of {options.spec}"]
+    if chosen is not None:
+        words.append(f"with the profile {chosen}")
+    if options.set:
+        words.append("with " + ", ".join(options.set))
+    more = f" Its search may ask for {variants} more, which differ in the training split." if variants else ""
+    return " ".join(words) + "." + more
+
+
+def _localizer(spec: LocalizerSpec, store: Store, place: str, named: tuple[str, str], samples: int) -> str:
+    source = blueprint.prepare(spec, place)
+    # Imported here: torch and matplotlib take seconds to load, which a mistake should not wait for.
+    from datasets.preview import localizer, page
+    from datasets.preview.material import gathered
+
+    with gathered(source, store) as material:
+        notices: tuple[str, ...] = ()
+        if material.state == "miniature":
+            notices = (_MINIATURE, *material.notes)
+        elif material.state == "beginning":
+            notices = ("The dataset lies in a bucket: this page shows the first shard of each split only.",)
+        facts = localizer.facts(material, store.uri)
+        return page.document(*named, notices, facts, localizer.sections(material, samples))
+
+
+_MINIATURE: Final = (
+    "This dataset is not built. What follows is a miniature: new samples from the same spec, few of each split and from few "
+    "excerpts of music. They are like the dataset's samples, but not among them."
+)
+
+
+def _scenes(spec: SceneSpec, store: Store, place: str, named: tuple[str, str], shown: int) -> str:
+    source = SceneSource.prepare(spec, place)
+    from datasets.preview import page, recordings, scenes
+
+    found = recordings.gather(source, store, shown)
+    notices = () if found.built is not None else (_UNBUILT.format(len(found.shown)), *found.notes)
+    return page.document(*named, notices, scenes.facts(found, store.uri), scenes.sections(found))
+
+
+_UNBUILT: Final = (
+    "This dataset is not built. What follows is a miniature: all statistics are of the recordings that were made "
+    "for this page, {} in number."
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""One HTML page that needs nothing beside itself: everything is in it, and text is escaped on its way in."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final, NewType
+
+Markup = NewType("Markup", str)
+"""HTML that is safe to put into a page; any other text goes through `text`."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page that the table of contents lists.
+
+    Attributes:
+        anchor: Its id, unique in the page.
+        title: Plain text.
+        body: What it holds.
+    """
+
+    anchor: str
+    title: str
+    body: Markup
+
+
+def text(plain: object) -> Markup:
+    """Escape plain text."""
+    return Markup(escape(str(plain)))
+
+
+def join(parts: Iterable[Markup]) -> Markup:
+    """Markup after markup."""
+    return Markup("\n".join(parts))
+
+
+def paragraph(plain: str, kind: str = "") -> Markup:
+    """A paragraph of plain text; `kind` is its class."""
+    return Markup(f'<p class="{escape(kind)}">{escape(plain)}</p>' if kind else f"<p>{escape(plain)}</p>")
+
+
+def heading(plain: str) -> Markup:
+    """A heading within a section."""
+    return Markup(f"<h3>{escape(plain)}</h3>")
+
+
+def table(rows: Iterable[tuple[str, str]]) -> Markup:
+    """Names and values, plain text."""
+    lines = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
+    return Markup(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
+
+
+def figure(drawing: Markup, caption: str, *, wide: bool = False) -> Markup:
+    """A drawing with a caption of plain text; a wide one is not shrunk to a narrow window, which scrolls instead."""
+    kind = ' class="wide"' if wide else ""
+    return Markup(f"<figure{kind}>{drawing}<figcaption>{escape(caption)}</figcaption></figure>")
+
+
+def grid(parts: Iterable[Markup]) -> Markup:
+    """Parts side by side where the window is wide enough."""
+    return Markup(f'<div class="grid">{join(parts)}</div>')
+
+
+def card(title: str, parts: Iterable[Markup]) -> Markup:
+    """A box with a title of plain text."""
+    return Markup(f'<article class="card"><h4>{escape(title)}</h4>{join(parts)}</article>')
+
+
+def audio(content: bytes, label: str) -> Markup:
+    """A player.
+
+    Args:
+        content: A WAV file.
+        label: What is heard, plain text.
+    """
+    data = base64.b64encode(content).decode()
+    return Markup(
+        f'<div class="player"><audio controls preload="metadata" aria-label="{escape(label)}" '
+        f'src="data:audio/wav;base64,{data}"></audio><span>{escape(label)}</span></div>'
+    )
+
+
+def document(title: str, lead: str, notices: Sequence[str], facts: Markup, sections: Sequence[Section]) -> str:
+    """The whole page.
+
+    Args:
+        title: Of the page, plain text.
+        lead: What it shows, plain text.
+        notices: What a reader must know first, plain text; the first is the heading of the others.
+        facts: The key figures.
+        sections: In order.
+    """
+    contents = "".join(f'<li><a href="#{escape(s.anchor)}">{escape(s.title)}</a></li>' for s in sections)
+    parts = "".join(
+        f'<section id="{escape(s.anchor)}"><h2>{escape(s.title)}</h2>{s.body}</section>\n' for s in sections
+    )
+    noted = "".join(f"<li>{escape(notice)}</li>" for notice in notices[1:])
+    noted = f"<ul>{noted}</ul>" if noted else ""
+    noted = f'<div class="notice" role="note"><p>{escape(notices[0])}</p>{noted}</div>' if notices else ""
+    whole = (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n<header><h1>{escape(title)}</h1><p>{escape(lead)}</p>"
+        f"{noted}</header>\n{facts}\n"
+        f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n{parts}</main>\n</body>\n</html>\n'
+    )
+    return whole.encode("utf-8", "replace").decode()  # names of files need not be Unicode
+
+
+_STYLE: Final = """
+:root {
+  color-scheme: light dark;
+  --ink: #23272e; --soft: #5d6673; --paper: #fbfbf9; --card: #ffffff; --line: #dfe1e4; --accent: #1f6f8b;
+  --noticed: #fdf3d7; --noticed-line: #d9b24a;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ink: #dfe3e8; --soft: #9aa4b1; --paper: #15181c; --card: #1c2025; --line: #323840; --accent: #6dbad3;
+    --noticed: #2f2917; --noticed-line: #8b7433;
+  }
+}
+* { box-sizing: border-box; }
+html { scroll-behavior: smooth; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
+main { max-width: 76rem; margin: 0 auto; padding: 2rem clamp(1rem, 3vw, 2.5rem) 4rem; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.35rem; margin: 0 0 .8rem; padding-top: 1.6rem; border-top: 1px solid var(--line); }
+h3 { font-size: 1.05rem; margin: 1.8rem 0 .6rem; }
+h4 { font-size: .95rem; margin: 0 0 .6rem; }
+p { margin: .4rem 0; max-width: 62rem; }
+header p, .soft, figcaption, .player span { color: var(--soft); }
+.notice { background: var(--noticed); border-left: 4px solid var(--noticed-line); color: var(--ink);
+  padding: .7rem 1rem; margin: 1rem 0; border-radius: 0 6px 6px 0; }
+.notice { max-width: 62rem; }
+header .notice p { color: var(--ink); }
+.notice ul { margin: .4rem 0; padding-left: 1.3rem; font-size: .92rem; }
+section { margin-top: 2.2rem; scroll-margin-top: 1rem; }
+nav ol { display: flex; flex-wrap: wrap; gap: .35rem .6rem; list-style: none; margin: 1.2rem 0; padding: 0; }
+nav a { display: block; padding: .2rem .8rem; border: 1px solid var(--line); border-radius: 999px; color: var(--accent);
+  text-decoration: none; background: var(--card); overflow-wrap: anywhere; }
+nav a:hover, nav a:focus-visible { border-color: var(--accent); }
+table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; vertical-align: top; padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid var(--line); }
+th { font-weight: 500; color: var(--soft); min-width: 9rem; }
+td { overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; margin: .8rem 0; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17.5rem), 1fr)); gap: 1rem; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .9rem 1rem;
+  margin: 0 0 1rem; }
+figure { margin: 0; min-width: 0; }
+figure svg { display: block; width: 100%; height: auto; color: var(--ink); }
+.grid > figure svg { max-width: 30rem; }
+.card > figure { overflow-x: auto; }
+.card > figure.wide svg { min-width: 42rem; }
+figcaption { font-size: .85rem; line-height: 1.4; margin-top: .2rem; }
+.player { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem 1rem; margin-top: .7rem; font-size: .85rem; }
+audio { width: min(100%, 22rem); height: 2.4rem; }
+@media print { audio { display: none; } .card { break-inside: avoid; } }
+"""

@@ -1,0 +1,148 @@
+"""Impulse responses to be drawn: read where the dataset is built, simulated or measured ones for a miniature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets import banks, echo, reference
+from datasets.blueprint import Part
+from datasets.echo import EchoRoom
+from datasets.geometry import SPEED_OF_SOUND_M_S
+from datasets.preview.material import Material
+from datasets.preview.miniature import images
+from datasets.shards import read_columns
+from datasets.spec import MeasuredSpec, RoomSpec
+
+_IMAGES: Final = 1_500_000
+"""Image sources of one drawn impulse response at most: a second of work."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """An impulse response.
+
+    Attributes:
+        splits: Which use it.
+        label: Where it was taken.
+        response: From one place to the first microphone, shape (taps,), 16 kHz.
+        asked_s: Reverberation time that the spec asks for; None if it asks for none.
+        note: What to know of it, or nothing.
+    """
+
+    splits: tuple[str, ...]
+    label: str
+    response: NDArray[np.float32]
+    asked_s: float | None
+    note: str = ""
+
+
+def rooms_of(material: Material, split: str, most: int) -> list[EchoRoom]:
+    """The first rooms of a split that echoes, as the whole dataset has them; a miniature has fewer of the same."""
+    spec = material.source.spec
+    acoustics = spec.splits()[split].acoustics
+    if not isinstance(spec, RoomSpec) or acoustics is None or not acoustics.echoes:
+        return []
+    role = echo.role_of(split)
+    return [echo.draw_room(spec, acoustics, role, number) for number in range(min(most, acoustics.rooms))]
+
+
+def places_m(material: Material, split: str, most: int) -> NDArray[np.float64]:
+    """Where sources may stand in the first rooms of a split that echoes, shape (places, 2)."""
+    spec = material.source.spec
+    acoustics = spec.splits()[split].acoustics
+    if not isinstance(spec, RoomSpec) or acoustics is None or not acoustics.echoes:
+        return np.empty((0, 2))
+    role = echo.role_of(split)
+    rooms = range(min(most, acoustics.rooms))
+    return np.concatenate([echo.draw_places(spec, acoustics, role, number)[:, :2] for number in rooms])
+
+
+def sabine_s(room: EchoRoom) -> float:
+    """Reverberation time of a shoebox by Sabine's formula, s."""
+    width, depth, height = room.size_m
+    surface = 2 * (width * depth + width * height + depth * height)
+    return 24 * math.log(10) / SPEED_OF_SOUND_M_S * width * depth * height / (surface * room.absorption)
+
+
+def heard(material: Material, rooms: int) -> Iterator[Heard]:
+    """One impulse response a room, of the first rooms of everything that has rooms of its own; none without echo.
+
+    Args:
+        material: The dataset.
+        rooms: At most so many of each.
+    """
+    spec = material.source.spec
+    if isinstance(spec, MeasuredSpec):
+        yield from _measured(spec)
+    for folder, splits in _sharing(material).items():
+        if folder is None:
+            continue
+        drawn = rooms_of(material, splits[0], 1 if material.state == "miniature" else rooms)
+        for number, room in enumerate(drawn):
+            if material.state == "miniature":
+                yield _simulated(material, splits, room)
+            else:
+                yield from _read(material, splits, number, room)
+
+
+def _sharing(material: Material) -> dict[str | None, tuple[str, ...]]:
+    result: dict[str | None, tuple[str, ...]] = {}
+    for part in material.source.parts():
+        if part.split is not None:
+            result[part.responses] = (*result.get(part.responses, ()), part.split)
+    return result
+
+
+def _asked_s(part: Part, room: EchoRoom) -> float | None:
+    asked = part.acoustics is not None and part.acoustics.rt60_s is not None
+    return sabine_s(room) if asked else None
+
+
+def _simulated(material: Material, splits: tuple[str, ...], room: EchoRoom) -> Heard:
+    spec, part = material.source.spec, material.part(splits[0])
+    if not isinstance(spec, RoomSpec) or part.acoustics is None:
+        raise TypeError(f"split {splits[0]!r} has no simulated rooms")
+    place = echo.draw_places(spec, part.acoustics, echo.role_of(splits[0]), 0)[:1]
+    order = room.max_order
+    while images(order) > _IMAGES:
+        order -= 1
+    alone = replace(room, max_order=order, microphones_m=room.microphones_m[:1, :1])
+    response = reference.impulse_responses(alone, place + np.array([*room.origin_m, 0.0]))[0, 0, 0]
+    note = ""
+    if order < room.max_order:
+        note = f"drawn with {order} reflections instead of {room.max_order}, so its end is too quiet"
+    return Heard(splits, _label(0, *place[0, :2].tolist()), response, _asked_s(part, room), note)
+
+
+def _read(material: Material, splits: tuple[str, ...], number: int, room: EchoRoom) -> Iterator[Heard]:
+    part = material.part(splits[0])
+    responses = next(p for p in material.source.parts() if p.folder == part.responses)
+    blocks = len(responses.shards()) // (part.acoustics.rooms if part.acoustics is not None else 1)
+    path = material.data.store.path(responses.shards()[number * blocks].name)
+    if path.is_file():  # of a bucket, only the beginning is here
+        waves, places = read_columns(path, ("responses", "place"))
+        yield Heard(splits, _label(number, *places[0, :2].tolist()), waves[0, 0, 0], _asked_s(part, room))
+
+
+def _label(number: int, x_m: float, y_m: float) -> str:
+    return f"room {number + 1}, source at ({x_m:.2f}, {y_m:.2f}) m, first microphone"
+
+
+def _measured(spec: MeasuredSpec) -> Iterator[Heard]:
+    bank = banks.read_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
+    by_role: dict[str, tuple[str, ...]] = {}
+    for name in spec.splits():
+        by_role[echo.role_of(name)] = (*by_role.get(echo.role_of(name), ()), name)
+    for splits in by_role.values():
+        row = int(echo.places_of(spec, splits[0], len(bank.positions_m))[0])
+        x, y = bank.positions_m[row]
+        label = f"place {row + 1} of the bank at ({x:.2f}, {y:.2f}) m, first microphone"
+        note = "noise of the measurement lengthens what is measured of the decay"
+        yield Heard(splits, label, bank.responses[row, 0, 0], None, note)

@@ -1,0 +1,82 @@
+"""Ray Data makes the same bytes with any number of workers, and answers wrong input as one process does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from datasets import cluster
+from datasets.build import Builder
+from datasets.errors import InputError
+from datasets.store import Store
+from tests.datasets.small import ECHO, content, flip, made, part_of, source
+
+pytestmark = [
+    pytest.mark.slow,  # Ray takes seconds to start
+    pytest.mark.filterwarnings("ignore:`use_.* is deprecated:DeprecationWarning"),  # inside Ray Data
+]
+
+# More than a thousand training samples, so that there are several shards at their real size: workers know no patches.
+ECHOING = {"train": 2_010, "validate": 8, "tests": {"S0": 4}, "acoustics": ECHO | {"positions": 30}}
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    level, disabled = logging.getLogger("ray.data").level, logging.root.manager.disable
+    with cluster.local():
+        yield
+    logging.getLogger("ray.data").setLevel(level)
+    logging.disable(disabled)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    root = tmp_path_factory.mktemp("here")
+    made(root, **ECHOING)
+    return content(root)
+
+
+@pytest.mark.usefixtures("ray")
+@pytest.mark.parametrize(("workers", "cpus"), [(1, 1.0), (2, 1.0), (4, 0.0), (None, 1.0)])
+def test_any_number_of_workers_makes_the_same_bytes(
+    expected: dict[str, bytes], tmp_path: Path, workers: int | None, cpus: float
+) -> None:
+    from datasets.distribute import over_ray
+
+    told: list[tuple[str, int, int]] = []
+    builder = Builder(Store(str(tmp_path)), lambda *step: told.append(step), over_ray(workers, cpus))
+    assert builder.build(source(**ECHOING)) == ()
+    assert len([name for name in expected if name.endswith(".arrow")]) == 1 + 3 * 2 * 2 + 3 + 1 + 1
+    assert content(tmp_path) == expected
+    assert {(what, done) for what, done, total in told if done == total} == {
+        ("excerpts", 24),
+        ("places", 3 * 60),
+        ("samples", 2_022),
+    }
+
+
+@pytest.mark.usefixtures("ray")
+def test_workers_mend_what_is_damaged(expected: dict[str, bytes], tmp_path: Path) -> None:
+    from datasets.distribute import over_ray
+
+    for name, written in expected.items():
+        Store(str(tmp_path)).write(name, written)
+    spoilt = tuple(
+        sorted(part_of(name, source(**ECHOING)).shards()[-1].name for name in ("music", "responses", "train"))
+    )
+    for name in spoilt:
+        flip(tmp_path / name)
+    assert Builder(Store(str(tmp_path)), over=over_ray(2)).build(source(**ECHOING), verify=True) == spoilt
+    assert content(tmp_path) == expected
+
+
+@pytest.mark.usefixtures("ray")
+def test_wrong_input_found_by_a_worker_is_answered_like_any_other(tmp_path: Path) -> None:
+    from datasets.distribute import over_ray
+
+    with pytest.raises(InputError, match="at least one audible passage") as caught:
+        Builder(Store(str(tmp_path)), over=over_ray(2)).build(source(gate=0.199))
+    assert "dataset.gate" in caught.value.remedy
