@@ -23,6 +23,7 @@ LIGHT = [
     "datasets.blueprint",
     "datasets.manifest",
     "datasets.kinds",
+    "trainables.hnet.config",
     "trainables.localizer.config",
 ]
 
