@@ -24,6 +24,7 @@ LIGHT = [
     "datasets.manifest",
     "datasets.kinds",
     "datasets.preview.__main__",
+    "trainables.hnet.config",
     "trainables.localizer.config",
     "trainables.doanet.config",
 ]

@@ -1,0 +1,217 @@
+"""Distance matrices of random directions, and who belongs to whom in them: what the Hungarian network learns from.
+
+Adavanne et al. 2021, section IV-A, in the detail of the authors' published programs where the paper is short.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, Int8
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from datasets.errors import InputError
+from trainables.hnet.config import Padding, Permutation
+
+RESOLUTIONS_DEG: Final = (1, 2, 3, 4, 5, 10, 15, 20, 30)
+"""Spacings of the grids that directions are drawn from; all divide 180."""
+
+SOURCES: Final = (2, 7)
+"""Least and most sources; directions of a matrix differ in elevation, and the coarsest grid has seven."""
+
+_FAR: Final = 10.0
+_RANDOM_RANGE: Final = 100.0
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """Distances and associations; rows are references, columns are predictions.
+
+    Attributes:
+        distances: Euclidean, between unit vectors (0 to 2) or with a missing source (mostly far more).
+        associations: True where reference and prediction belong together.
+        references: How many references are real.
+        predictions: How many predictions are real.
+    """
+
+    distances: Float32[np.ndarray, "n rows columns"]
+    associations: Bool[np.ndarray, "n rows columns"]
+    references: Int8[np.ndarray, "n"]
+    predictions: Int8[np.ndarray, "n"]
+
+    def __len__(self) -> int:
+        return len(self.distances)
+
+
+def amounts(max_sources: int, largest: int) -> dict[tuple[int, int], int]:
+    """How many matrices to draw, by number of references and of predictions.
+
+    With k = min(references, predictions), 2 (N - k) + 1 combinations share `largest` matrices: each number of associations
+    is as frequent as any other, up to rounding. For N = 2 and 15 000 these are the authors' 3000, 5000 and 15 000.
+
+    Args:
+        max_sources: N.
+        largest: Matrices with N references and N predictions.
+
+    Raises:
+        InputError: If N is not 2 … 7.
+    """
+    if not SOURCES[0] <= max_sources <= SOURCES[1]:
+        raise InputError(
+            "max_sources",
+            f"must lie in {SOURCES[0]} … {SOURCES[1]}",
+            value=max_sources,
+            remedy="a grid of 30° has seven elevations, and no two sources of a matrix share one",
+        )
+    numbers = range(max_sources + 1)
+    return {(r, p): round(largest / (2 * (max_sources - min(r, p)) + 1)) for r in numbers for p in numbers}
+
+
+def draw(max_sources: int, largest: int, generator: np.random.Generator, *, padding: Padding = "mixed") -> Matrices:
+    """Draw a whole set, resolution by resolution and combination by combination; shuffle it before training.
+
+    Args:
+        max_sources: N, rows and columns of each matrix.
+        largest: Matrices of each resolution with N references and N predictions; `amounts` says how many others.
+        generator: Decides everything.
+        padding: Where missing sources are.
+
+    Raises:
+        InputError: If N is not 2 … 7.
+    """
+    counts = amounts(max_sources, largest)
+    pairs = np.array(list(counts), np.int8).repeat(list(counts.values()), axis=0)
+    parts = [_draw_resolution(step, pairs, max_sources, generator, padding) for step in RESOLUTIONS_DEG]
+    references, predictions = np.tile(pairs, (len(RESOLUTIONS_DEG), 1)).T
+    return Matrices(
+        np.concatenate([distances for distances, _ in parts]),
+        np.concatenate([associations for _, associations in parts]),
+        references,
+        predictions,
+    )
+
+
+def _draw_resolution(
+    step_deg: int, pairs: Int8[np.ndarray, "n 2"], slots: int, generator: np.random.Generator, padding: Padding
+) -> tuple[Float32[np.ndarray, "n rows columns"], Bool[np.ndarray, "n rows columns"]]:
+    constant = _constant_padding(len(pairs), generator, padding)
+    sides = []
+    for present in pairs.T:
+        vectors = unit_vectors(step_deg, len(pairs), slots, generator)
+        sides.append(np.where(np.arange(slots) < present[:, None], vectors, _missing(constant, slots, generator)))
+    x, y, z = (np.square(mine[:, :, None] - theirs[:, None]) for mine, theirs in zip(*sides, strict=True))
+    exact = np.sqrt(x + y + z)
+    # Associated before rounding to single precision, which makes ties of what differs.
+    return permute(exact.astype(np.float32), associate(exact, pairs[:, 0], pairs[:, 1]), generator, "either")
+
+
+def unit_vectors(
+    step_deg: int, samples: int, slots: int, generator: np.random.Generator
+) -> Float[np.ndarray, "3 samples slots"]:
+    """Directions on a grid of azimuths from -180° and elevations from -90° to 90°; in a sample each occurs once at most.
+
+    Args:
+        step_deg: Spacing of the grid.
+        samples: How many sets of directions.
+        slots: Directions in each.
+        generator: Azimuths and elevations are drawn independently of each other.
+
+    Returns:
+        x = cos(el) cos(az), y = cos(el) sin(az), z = sin(el).
+    """
+    azimuth = np.deg2rad(-180.0 + step_deg * _distinct(360 // step_deg, samples, slots, generator))
+    elevation = np.deg2rad(-90.0 + step_deg * _distinct(180 // step_deg + 1, samples, slots, generator))
+    across = np.cos(elevation)
+    return np.stack([across * np.cos(azimuth), across * np.sin(azimuth), np.sin(elevation)])
+
+
+def _distinct(pool: int, samples: int, slots: int, generator: np.random.Generator) -> Int[np.ndarray, "samples slots"]:
+    """Numbers below `pool`, without replacement within a sample, every order as likely as any other."""
+    drawn = np.empty((slots, samples), np.int64)
+    for slot in range(slots):
+        # The number of a place among those still free; stepping over the taken ones in rising order finds the place.
+        place = generator.integers(pool - slot, size=samples)
+        for taken in np.sort(drawn[:slot], axis=0):
+            place += place >= taken
+        drawn[slot] = place
+    return drawn.T
+
+
+def _constant_padding(samples: int, generator: np.random.Generator, padding: Padding) -> Bool[np.ndarray, "samples"]:
+    if padding == "mixed":
+        return generator.random(samples) < 0.5
+    return np.full(samples, padding == "constant")
+
+
+def _missing(
+    constant: Bool[np.ndarray, "samples"], slots: int, generator: np.random.Generator
+) -> Float[np.ndarray, "3 samples slots"]:
+    """Where missing sources are: at (10, 10, 10), or anywhere within ±100 but with no coordinate within ±1.
+
+    Two missing sources at (10, 10, 10) have a distance of exactly 0: not every small distance is an association.
+    """
+    anywhere = generator.uniform(-_RANDOM_RANGE, _RANDOM_RANGE, (3, len(constant), slots))
+    return np.where(constant[:, None] | (np.abs(anywhere) <= 1), _FAR, anywhere)
+
+
+def associate(
+    distances: Float[np.ndarray, "n rows columns"], references: Int[np.ndarray, "n"], predictions: Int[np.ndarray, "n"]
+) -> Bool[np.ndarray, "n rows columns"]:
+    """The one-to-one association of least total distance among the real sources (Kuhn 1955).
+
+    Args:
+        distances: The real sources come first in rows and columns.
+        references: How many rows are real.
+        predictions: How many columns are real.
+    """
+    result = np.zeros(distances.shape, bool)
+    for rows, columns in np.unique(np.stack([references, predictions], axis=1), axis=0):
+        chosen = np.flatnonzero((references == rows) & (predictions == columns))
+        if rows and columns:
+            result[chosen, :rows, :columns] = _least_total(distances[chosen, :rows, :columns])
+    return result
+
+
+def _least_total(corner: Float[np.ndarray, "n rows columns"]) -> Bool[np.ndarray, "n rows columns"]:
+    samples, rows, columns = corner.shape
+    if min(rows, columns) == 1:
+        nearest = corner.reshape(samples, -1).argmin(axis=1)
+        one: NDArray[np.bool_] = np.arange(rows * columns) == nearest[:, None]
+        return one.reshape(corner.shape)
+    if rows == columns == 2:
+        straight = corner[:, 0, 0] + corner[:, 1, 1] <= corner[:, 0, 1] + corner[:, 1, 0]
+        both: NDArray[np.bool_] = np.eye(2, dtype=bool) == straight[:, None, None]
+        return both
+    result = np.zeros(corner.shape, bool)
+    for costs, association in zip(corner, result, strict=True):
+        association[linear_sum_assignment(costs)] = True
+    return result
+
+
+def permute(
+    distances: Float32[np.ndarray, "n rows columns"],
+    associations: Bool[np.ndarray, "n rows columns"],
+    generator: np.random.Generator,
+    which: Permutation,
+) -> tuple[Float32[np.ndarray, "n rows columns"], Bool[np.ndarray, "n rows columns"]]:
+    """Reorder each matrix and its associations alike.
+
+    Args:
+        distances: Matrices; not changed.
+        associations: Theirs; not changed.
+        generator: Draws the orders.
+        which: What is reordered; `either` tosses a coin for each matrix, as the authors do when they draw one.
+    """
+    coin = generator.random(len(distances)) < 0.5 if which == "either" else None
+    for axis, name in ((1, "rows"), (2, "columns")):
+        if which not in (name, "either", "both"):
+            continue
+        order = generator.permuted(np.tile(np.arange(distances.shape[axis]), (len(distances), 1)), axis=1)
+        if coin is not None:
+            order = np.where((coin if axis == 1 else ~coin)[:, None], order, np.arange(distances.shape[axis]))
+        order = np.expand_dims(order, 3 - axis)
+        distances, associations = (np.take_along_axis(array, order, axis) for array in (distances, associations))
+    return distances, associations
