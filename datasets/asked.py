@@ -10,10 +10,8 @@ import yaml
 
 from datasets import machine, specfile
 from datasets.command import Parser
-from datasets.dcase2020.spec import SceneSpec
 from datasets.errors import InputError
-from datasets.kinds import KEY_OF_SOUND
-from datasets.spec import LocalizerSpec
+from datasets.kinds import KEY_OF_SOUND, DataSpec
 from datasets.store import Store
 
 
@@ -33,7 +31,7 @@ def add_options(parser: Parser) -> None:
     )
 
 
-def read(options: argparse.Namespace) -> tuple[list[LocalizerSpec | SceneSpec], Store, str]:
+def read(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
     """Read the datasets that the options mean.
 
     Returns:
@@ -47,7 +45,11 @@ def read(options: argparse.Namespace) -> tuple[list[LocalizerSpec | SceneSpec], 
         changes["music"] = options.audio
     specs = specfile.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
     store = Store(options.datasets or str(Path(options.storage) / "datasets"))
-    return specs, store, "--audio" if options.audio else f"{options.spec}: dataset.{KEY_OF_SOUND[specs[0].kind]}"
+    return (
+        specs,
+        store,
+        "--audio" if options.audio else f"{options.spec}: dataset.{KEY_OF_SOUND.get(specs[0].kind, 'music')}",
+    )
 
 
 def _change(text: str) -> tuple[str, Any]:

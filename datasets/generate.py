@@ -5,17 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from datasets import asked, blueprint
-from datasets.blueprint import Source
-from datasets.command import DataProgress, Line, Parser, answer, require_space, size
-from datasets.dcase2020.build import SceneSource, SceneWork
-from datasets.dcase2020.spec import SceneSpec
-from datasets.manifest import missing
-from datasets.spec import LocalizerSpec
+from datasets import asked, sources
+from datasets.command import DataProgress, Line, Parser, answer, require_space
+from datasets.datasource import DataSource
 from datasets.store import Store
 
 _SPARE_BYTES: Final = 200 * 10**6
@@ -56,34 +52,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _generate(options: argparse.Namespace) -> int:
     specs, store, place = asked.read(options)
-    local = Path(options.storage) / "datasets"
     line = Line(sys.stdout)
-    works = [_work(spec, store, local, place) for spec in specs]
-    for text in dict.fromkeys(text for work in works for text in work.describe()):
-        line.say(text)
+    made = [sources.prepare(spec, place) for spec in specs]
+    for text in dict.fromkeys(text for source in made for text in source.describe(store)):
+        line.say(f"data     {text}")
+    needed = {folder: count for source in made for folder, count in source.bytes_missing(store).items()}
     if store.is_local:
-        needed = {folder: count for work in works for folder, count in work.bytes_missing().items()}
         require_space(Path(store.uri), sum(needed.values()) + _SPARE_BYTES)
     if options.dry_run:
         return 0
-    if not options.verify and not any(work.lacking() for work in works):
+    if not options.verify and not needed:
         line.say("done     nothing to make; --verify reads every byte")
         return 0
-    return _build(works, line, workers=options.workers, verify=options.verify)
+    local = Path(options.storage) / "datasets"
+    return _build(made, line, store, local, workers=options.workers, verify=options.verify)
 
 
-def _build(works: Sequence[LocalizerWork | SceneWork], line: Line, *, workers: int | None, verify: bool) -> int:
+def _build(
+    made: Sequence[DataSource], line: Line, store: Store, cache: Path, *, workers: int | None, verify: bool
+) -> int:
     from datasets import cluster  # Ray takes seconds to load
 
     started = time.perf_counter()
     damaged: list[str] = []
     line.say("starting Ray")
     with cluster.local():
+        from datasets.build import Builder
         from datasets.distribute import over_ray
 
         ready = time.perf_counter()
-        for work in works:
-            damaged += work.build(DataProgress(line), over_ray(workers), verify=verify)
+        builder = Builder(store, DataProgress(line), over_ray(workers), cache)
+        for source in made:
+            damaged += source.build(builder, verify=verify)
     for name in dict.fromkeys(damaged):
         line.say(f"damaged  {name}: made again")
     if verify:
@@ -91,47 +91,6 @@ def _build(works: Sequence[LocalizerWork | SceneWork], line: Line, *, workers: i
     now = time.perf_counter()
     line.say(f"done     in {now - started:.1f} s, {ready - started:.1f} s of it to start Ray")
     return 0
-
-
-class LocalizerWork:
-    """A dataset for the 2D localizer to be built."""
-
-    def __init__(self, source: Source, store: Store, cache: Path) -> None:
-        self._source = source
-        self._store = store
-        self._cache = cache
-
-    def describe(self) -> list[str]:
-        """Its parts in words."""
-        sizes = blueprint.bytes_of(self._source)
-        lacking = {part.folder for part in missing(self._source, self._store)}
-        unit = {"music": "excerpts", "responses": "places", "split": "samples"}
-        return [
-            f"data     {part.folder:<28} {part.samples:>9,} {unit[part.kind]:<9}{size(sizes[part.folder]):>9}"
-            + ("" if part.folder in lacking else "  (there)")
-            for part in self._source.parts()
-        ]
-
-    def lacking(self) -> bool:
-        """Whether anything is to be made."""
-        return bool(missing(self._source, self._store))
-
-    def bytes_missing(self) -> dict[str, int]:
-        """What it will take on disk, by folder."""
-        sizes = blueprint.bytes_of(self._source)
-        return {part.folder: sizes[part.folder] for part in missing(self._source, self._store)}
-
-    def build(self, progress: Callable[[str, int, int], None], over: Any, *, verify: bool) -> tuple[str, ...]:
-        """Make what is missing; returns what was damaged."""
-        from datasets.build import Builder
-
-        return Builder(self._store, progress, over, self._cache).build(self._source, verify=verify)
-
-
-def _work(spec: LocalizerSpec | SceneSpec, store: Store, cache: Path, place: str) -> LocalizerWork | SceneWork:
-    if isinstance(spec, SceneSpec):
-        return SceneWork(SceneSource.prepare(spec, place), store)
-    return LocalizerWork(blueprint.prepare(spec, place), store, cache)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All kinds of data for the 2D localizer, told apart by their `kind`; without one it is a room."""
+"""All kinds of data, told apart by their `kind`; without one it is a room."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from typing import Annotated, Final
 
 from pydantic import Discriminator, Tag
 
+from datasets.dcase2020.folder import FolderSpec
+from datasets.dcase2020.spec import SceneSpec
+from datasets.matrices import MatricesSpec
 from datasets.recordings.spec import RecordingsSpec
-from datasets.spec import LocalizerSpec, MeasuredSpec, RoomSpec
+from datasets.spec import Frozen, MeasuredSpec, RoomSpec
 
-KINDS: Final[dict[str, type[LocalizerSpec]]] = {
+KINDS: Final[dict[str, type[Frozen]]] = {
     "room": RoomSpec,
     "measured": MeasuredSpec,
     "recordings": RecordingsSpec,
+    "scenes": SceneSpec,
+    "tau2020": FolderSpec,
+    "matrices": MatricesSpec,
 }
-
-
-KEY_OF_SOUND: Final = {"room": "music", "measured": "music", "recordings": "manifest", "scenes": "events"}
-"""The key that names the sound files of each kind, for errors."""
+KEY_OF_SOUND: Final = {"recordings": "manifest", "scenes": "events", "tau2020": "folder"}
+"""The key that names the sound files, for errors, where it is not `music`."""
 
 
 def kind_of(value: object) -> str:
@@ -29,6 +33,10 @@ def kind_of(value: object) -> str:
 AnySpec = Annotated[
     Annotated[RoomSpec, Tag("room")]
     | Annotated[MeasuredSpec, Tag("measured")]
-    | Annotated[RecordingsSpec, Tag("recordings")],
+    | Annotated[RecordingsSpec, Tag("recordings")]
+    | Annotated[SceneSpec, Tag("scenes")]
+    | Annotated[FolderSpec, Tag("tau2020")]
+    | Annotated[MatricesSpec, Tag("matrices")],
     Discriminator(kind_of),
 ]
+DataSpec = RoomSpec | MeasuredSpec | RecordingsSpec | SceneSpec | FolderSpec | MatricesSpec

@@ -201,6 +201,10 @@ class LocalizerSpec(Frozen):
     def _filled(self, split: SplitSpec) -> dict[str, Any]:
         return {"sources": split.sources or self.sources, "snr_db": split.snr_db or self.snr_db}
 
+    def test_names(self) -> tuple[str, ...]:
+        """Splits that are tests."""
+        return tuple(self.tests)
+
     def max_sources(self) -> int:
         """The largest number of sources in any split."""
         return max(sources_of(split)[1] for split in self.splits().values())

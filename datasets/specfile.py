@@ -10,9 +10,8 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from datasets.dcase2020.spec import SceneSpec
 from datasets.errors import InputError, nearest
-from datasets.kinds import KINDS, AnySpec, kind_of
+from datasets.kinds import KINDS, AnySpec, DataSpec, kind_of
 from datasets.spec import LocalizerSpec, RoomSpec
 from datasets.variants import varied
 
@@ -172,7 +171,7 @@ def _names_beside(model: type[BaseModel], location: Sequence[str], kind: str) ->
 
 def read_specs(
     path: Path, *, has_gpu: bool, profile: str | None = None, changes: Mapping[str, Any] | None = None
-) -> list[LocalizerSpec | SceneSpec]:
+) -> list[DataSpec]:
     """Read the datasets of a file.
 
     Args:
@@ -204,17 +203,15 @@ def read_specs(
         for name, written in search.items()
         if name.startswith("dataset.train.") and isinstance(written, dict) and isinstance(written.get("choice"), list)
     }
-    if isinstance(spec, SceneSpec) or not asked:
+    if not isinstance(spec, LocalizerSpec) or not asked:
         return [spec]
     points = (dict(zip(asked, values, strict=True)) for values in itertools.product(*asked.values()))
     return [spec, *(varied(spec, point) for point in points)]
 
 
-def _parse(written: Any, path: Path) -> LocalizerSpec | SceneSpec:
+def _parse(written: Any, path: Path) -> DataSpec:
     try:
-        if kind_of(written) == "scenes":
-            return SceneSpec.model_validate(written)
-        return TypeAdapter[LocalizerSpec](AnySpec).validate_python(written)
+        return TypeAdapter[DataSpec](AnySpec).validate_python(written)
     except ValidationError as error:
-        model = SceneSpec if kind_of(written) == "scenes" else KINDS.get(kind_of(written), RoomSpec)
+        model = KINDS.get(kind_of(written), RoomSpec)
         raise explain(error, model, lambda key: f"{path}: dataset.{key}") from error

@@ -159,6 +159,19 @@ class Store:
             for path in (Path(self.uri) / folder).glob(".*.part"):
                 path.unlink(missing_ok=True)
 
+    def copy(self, name: str, to: Path) -> None:
+        """Copy a file of a bucket to this machine, unchecked, unless it is there already.
+
+        Raises:
+            InputError: If there is none.
+        """
+        if to.is_file() and to.stat().st_size == self.size(name):
+            return
+        content = self.read(name)
+        if content is None:
+            raise InputError(f"{self.name}/{name}", "the file must be there", remedy="run datasets.generate --verify")
+        Store(str(to.parent)).write(to.name, content)
+
     def fetch(self, name: str, sha256: str, to: Path) -> None:
         """Copy a file of a bucket to this machine, unless it is there already.
 

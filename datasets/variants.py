@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from datasets.spec import LocalizerSpec
+
+Varied = TypeVar("Varied", bound=LocalizerSpec)
 
 
 def written_out(spec: LocalizerSpec) -> dict[str, Any]:
@@ -14,7 +16,7 @@ def written_out(spec: LocalizerSpec) -> dict[str, Any]:
     return described | {"train": spec.splits()["train"].model_dump(mode="json")}
 
 
-def varied(spec: LocalizerSpec, values: Mapping[str, Any]) -> LocalizerSpec:
+def varied(spec: Varied, values: Mapping[str, Any]) -> Varied:
     """A dataset with some fields changed.
 
     Args:

@@ -33,7 +33,9 @@ def conclude(study: Study, job: Job, tracker: Tracker, line: Line, score: Scorer
     ]
     missing = [number for number in finalists if not study.trial(number).tests and job.folder.model(number).is_file()]
     if missing:
-        line.progress(f"tests    {', '.join(job.space.dataset.tests)}: scoring the winner and the baseline", final=True)
+        line.progress(
+            f"tests    {', '.join(job.space.dataset.test_names())}: scoring the winner and the baseline", final=True
+        )
         for number, scores in score(job, missing).items():
             study.set_tests(number, scores)
     for number in finalists:
@@ -67,7 +69,7 @@ def _record_winner(study: Study, job: Job, tracker: Tracker, winner: Trial) -> N
 def draw(job: Job, number: int) -> None:
     """Draw a kept model's predictions on test samples into the trial's folder."""
     model, setting = scoring.load_model(job, number, "cpu")
-    figure = model.picture(list(job.space.dataset.tests)[:2], setting)
+    figure = model.picture(list(job.space.dataset.test_names())[:2], setting)
     if figure is not None:
         with replacing(job.folder.picture(number)) as temporary:
             figure.savefig(temporary, dpi=110, format="png")

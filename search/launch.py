@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from datasets import blueprint, machine
+from datasets import blueprint, machine, sources
 from datasets.command import Parser
 from datasets.errors import InputError
 from datasets.kinds import KEY_OF_SOUND
+from datasets.spec import LocalizerSpec
 from datasets.store import Store
 from search.folder import SearchFolder, require_writable
 from search.plan import Plan
@@ -78,9 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser().parse_args(arguments)
         plan = prepare(options)
         if options.dry_run:
-            from datasets.build import seconds
-
-            print("\n".join(plan.lines(lambda: seconds(plan.source, machine.cores()))))
+            print("\n".join(plan.lines(lambda: plan.source.seconds(machine.cores()))))
             return 0
         from search.run import run  # torch, Ray and MLflow are loaded only once everything is known to be right
 
@@ -106,10 +105,11 @@ def prepare(options: argparse.Namespace) -> Plan:
     _check_state(folder, space, resume=options.resume, fresh=options.fresh)
     if not options.dry_run:  # a plan may be read on another machine than it is run on
         _check_resources(space)
-    place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND[space.dataset.kind]}"
-    source = blueprint.prepare(space.dataset, place)
+    place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND.get(space.dataset.kind, 'music')}"
+    source = sources.prepare(space.dataset, place)
     for variant in space.datasets() or ():
-        blueprint.require_rooms(variant)
+        if isinstance(variant, LocalizerSpec):
+            blueprint.require_rooms(variant)
     store = Store(options.datasets or str(folder.datasets))
     plan = Plan(space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", store)
     plan.check_disk()

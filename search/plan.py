@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from datasets import machine
-from datasets.blueprint import Source, bytes_of
+from datasets.datasource import DataSource
 from datasets.errors import InputError
-from datasets.manifest import missing
 from datasets.store import Store
 from search import folder
 from search.folder import SearchFolder
@@ -23,23 +22,18 @@ class Plan:
     """A search, its data and its place."""
 
     space: Space
-    source: Source
+    source: DataSource
     folder: SearchFolder
     tracking: str
     store: Store
 
     def lacking(self) -> tuple[int, int]:
         """Bytes still to be built of the space's own dataset, and of all that trials may ask for."""
-        own = self._bytes_of_missing(self.source)
-        specs = self.space.datasets() or [self.source.spec]
-        everything = own.copy()
-        for spec in specs[1:]:
-            everything |= self._bytes_of_missing(self.source.with_spec(spec))
+        own = self.source.bytes_missing(self.store)
+        everything = dict(own)
+        for spec in (self.space.datasets() or [])[1:]:
+            everything |= self.source.with_spec(spec).bytes_missing(self.store)
         return sum(own.values()), sum(everything.values())
-
-    def _bytes_of_missing(self, source: Source) -> dict[str, int]:
-        sizes = bytes_of(source)
-        return {part.folder: sizes[part.folder] for part in missing(source, self.store)}
 
     def check_disk(self) -> None:
         """Refuse to start what will not fit.
@@ -83,10 +77,10 @@ class Plan:
         return lines
 
     def _data(self, data_seconds: Callable[[], float] | None) -> list[str]:
-        sizes = ", ".join(f"{name} {split.samples:,}" for name, split in self.source.spec.splits().items())
+        sizes = ", ".join(f"{split.name} {split.samples:,}" for split in self.source.splits() if split.samples)
         own, everything = self.lacking()
-        what = f"{self.source.fingerprint}: {sizes} samples, "
-        lines = [what + (f"{_size(own)} to be built" if own else "already built")]
+        what = f"{self.source.fingerprint}: {sizes} {self.source.unit}, " if sizes else f"{self.source.fingerprint}: "
+        lines = [what + (f"{_size(own)} to be built" if own else self.source.ready)]
         if own and data_seconds is not None:
             lines[0] += f", about {max(0.1, data_seconds() / 60):.1f} min"
         several = self.space.datasets()

@@ -17,4 +17,4 @@ def load_model(job: Job, number: int, device: str) -> tuple[Trainable, dict[str,
 def score_tests(job: Job, number: int, device: str) -> dict[str, dict[str, float]]:
     """Metrics of every test set."""
     model, setting = load_model(job, number, device)
-    return {name: model.evaluate(name, [setting])[0] for name in job.space.dataset.tests}
+    return {name: model.evaluate(name, [setting])[0] for name in job.space.dataset.test_names()}

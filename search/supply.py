@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from datasets.blueprint import Source
 from datasets.build import Builder
-from datasets.manifest import missing
+from datasets.datasource import DataSource
 from search.trial import Job
 from spaces.schema import Value
 
@@ -35,7 +34,7 @@ class Supply:
         self._error: BaseException | None = None
         self._seconds: dict[str, float] = {}
 
-    def have(self, source: Source) -> None:
+    def have(self, source: DataSource) -> None:
         """Make a dataset, if it is not there, and wait for it."""
         self._make(source, self._builder)
 
@@ -55,15 +54,15 @@ class Supply:
             self._thread.start()
         return False
 
-    def report(self, source: Source, tell: Callable[[float], None]) -> None:
+    def report(self, source: DataSource, tell: Callable[[float], None]) -> None:
         """Tell how many seconds a dataset took to make: once, and only if it was made now."""
         spent = self._seconds.pop(source.fingerprint, None)
         if spent is not None:
             tell(spent)
 
-    def _try(self, source: Source) -> None:
+    def _try(self, source: DataSource) -> None:
         try:
-            if missing(source, self._beside.store):
+            if source.bytes_missing(self._beside.store):
                 self._say(f"data     {source.fingerprint}: a trial waits for it; building it beside the others")
             self._make(source, self._beside)
             if source.fingerprint in self._seconds:
@@ -71,9 +70,9 @@ class Supply:
         except BaseException as error:  # noqa: BLE001  # raised again where somebody listens
             self._error = error
 
-    def _make(self, source: Source, builder: Builder) -> None:
+    def _make(self, source: DataSource, builder: Builder) -> None:
         started = time.monotonic()
-        if missing(source, builder.store):
-            builder.build(source)
+        if source.bytes_missing(builder.store):
+            source.build(builder)
             self._seconds[source.fingerprint] = time.monotonic() - started
         self._there.add(source.fingerprint)

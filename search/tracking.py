@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from datasets.blueprint import Source
+from datasets.datasource import DataSource
 from datasets.store import Store as DataStore
 from search.records import Epoch, Outcome, Trial
 from search.study import Study
@@ -130,20 +130,19 @@ class Tracker:
         metrics = [Metric(name, float(value), now, 0) for name, value in values.items()]
         self._queue.put(lambda: self._client.log_batch(run_id, metrics=metrics))
 
-    def log_data(self, run_id: str, store: DataStore, source: Source) -> None:
+    def log_data(self, run_id: str, store: DataStore, source: DataSource) -> None:
         """Log a dataset: each split with its digest, its size and where it lies."""
         inputs = []
-        for part in source.parts():
-            if part.split is not None:
-                context = {"train": "training", "validate": "validation"}.get(part.split, "test")
-                described = Dataset(
-                    name=part.split,
-                    digest=part.folder.removeprefix(f"{part.split}-"),
-                    source_type="local" if store.is_local else store.uri.partition(":")[0],
-                    source=json.dumps({"uri": f"{store.name}/{part.folder}"}),
-                    profile=json.dumps({"samples": part.samples}),
-                )
-                inputs.append(DatasetInput(described, [InputTag("mlflow.data.context", context)]))
+        for split in source.splits():
+            context = {"train": "training", "validate": "validation"}.get(split.name, "test")
+            described = Dataset(
+                name=split.name,
+                digest=split.digest[:36],  # MLflow takes no more
+                source_type="local" if store.is_local else store.uri.partition(":")[0],
+                source=json.dumps({"uri": f"{store.uri}/{split.folder}"}),
+                profile=json.dumps({source.unit: split.samples}),
+            )
+            inputs.append(DatasetInput(described, [InputTag("mlflow.data.context", context)]))
         self._queue.put(lambda: self._client.log_inputs(run_id, inputs))
 
     def log_file(self, run_id: str, path: Path) -> None:

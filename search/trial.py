@@ -19,8 +19,7 @@ from typing import Any
 import torch
 
 from datasets.atomic import replacing, write_text
-from datasets.blueprint import Source
-from datasets.build import opened
+from datasets.datasource import DataSource
 from datasets.store import Store
 from search import choose
 from search.folder import SearchFolder
@@ -43,12 +42,13 @@ class Job:
 
     space: Space
     folder: SearchFolder
-    source: Source
+    source: DataSource
     store: Store
 
-    def source_of(self, parameters: Mapping[str, Value]) -> Source:
+    def source_of(self, parameters: Mapping[str, Value]) -> DataSource:
         """What a trial's dataset is made from."""
-        return self.source.with_spec(self.space.dataset_of(parameters))
+        spec = self.space.dataset_of(parameters)
+        return self.source if spec == self.source.spec else self.source.with_spec(spec)
 
 
 def settings_of(space: Space) -> list[dict[str, float]]:
@@ -57,7 +57,7 @@ def settings_of(space: Space) -> list[dict[str, float]]:
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*space.inner.values())]
 
 
-def build(job: Job, config_values: Mapping[str, Any], device: str, source: Source | None = None) -> Trainable:
+def build(job: Job, config_values: Mapping[str, Any], device: str, source: DataSource | None = None) -> Trainable:
     """Build the job's trainable, untrained.
 
     Args:
@@ -68,7 +68,7 @@ def build(job: Job, config_values: Mapping[str, Any], device: str, source: Sourc
     """
     trainable = registry.load(job.space.trainable, "trainable")
     config = trainable.Config.model_validate(config_values)
-    data = opened(source or job.source, job.store, job.folder.datasets)
+    data = (source or job.source).opened(job.store, job.folder.datasets)
     return trainable(config, data, device=device, seed=job.space.seed, epochs=job.space.budget.epochs)
 
 

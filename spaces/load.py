@@ -81,7 +81,8 @@ class _Checker:
         described = registry.describe(self.file.trainable, f"{self.path}: trainable")
         names = field_names(described.config)
         fixed = self._fixed(names)
-        search = read_dimensions(self.file.search, names + _TRAINED_ON, self.path)
+        of_data = _TRAINED_ON if isinstance(self.file.dataset, LocalizerSpec) else []
+        search = read_dimensions(self.file.search, names + of_data, self.path)
         self._check_values(described.config, fixed, search)
         space = Space(
             name=self.file.name,
@@ -132,8 +133,10 @@ class _Checker:
         except ValidationError as error:
             raise explain(error, config, place) from error
 
-    def _vary(self, name: str, value: Value) -> LocalizerSpec:
-        """The dataset with one field changed; other searched fields may have to be there for it, so they are set too."""
+    def _vary(self, name: str, value: Value) -> None:
+        """Change one field of the dataset; other searched fields may have to be there for it, so they are set too."""
+        if not isinstance(self.file.dataset, LocalizerSpec):
+            return
         beside = {
             other: written["choice"][0] if "choice" in written else next(iter(written.values()))[0]
             for other, written in self.file.search.items()
@@ -141,12 +144,14 @@ class _Checker:
         }
         values = {other.removeprefix(DATASET): v for other, v in (beside | {name: value}).items()}
         try:
-            return varied(self.file.dataset, values)
+            varied(self.file.dataset, values)
         except ValidationError as error:
             raise explain(error, type(self.file.dataset), lambda _: f"{self.path}: search.{name}") from error
 
     def _of_dataset(self, dimension: Dimension) -> Value | None:
         """The value of a searched dimension that leaves the dataset as it is."""
+        if not isinstance(self.file.dataset, LocalizerSpec):
+            return None
         written: Any = written_out(self.file.dataset)
         for key in dimension.name.removeprefix(DATASET).split("."):
             written = None if written is None else written.get(key)

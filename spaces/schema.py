@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 
-from datasets.kinds import AnySpec
+from datasets.kinds import AnySpec, DataSpec
 from datasets.spec import Frozen, LocalizerSpec
 from datasets.variants import varied
 
@@ -108,7 +108,7 @@ class Space:
 
     name: str
     trainable: str
-    dataset: LocalizerSpec
+    dataset: DataSpec
     fixed: Mapping[str, Value]
     search: tuple[Dimension, ...]
     inner: Mapping[str, tuple[float, ...]]
@@ -125,22 +125,27 @@ class Space:
         """The Config fields of a trial: what is fixed for all, and what was proposed for it; by dotted name."""
         return dict(self.fixed) | {name: v for name, v in parameters.items() if not name.startswith(DATASET)}
 
-    def dataset_of(self, parameters: Mapping[str, Value]) -> LocalizerSpec:
+    def dataset_of(self, parameters: Mapping[str, Value]) -> DataSpec:
         """The data of a trial."""
         asked = {name.removeprefix(DATASET): v for name, v in parameters.items() if name.startswith(DATASET)}
-        return varied(self.dataset, asked) if asked else self.dataset
+        if not asked or not isinstance(self.dataset, LocalizerSpec):
+            return self.dataset
+        return varied(self.dataset, asked)
 
-    def datasets(self) -> list[LocalizerSpec] | None:
+    def datasets(self) -> list[DataSpec] | None:
         """All datasets that trials may ask for, the space's own first; None if there is no end of them."""
         searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
         if any(dimension.kind != "choice" for dimension in searched):
             return None
+        if not isinstance(self.dataset, LocalizerSpec):
+            return [self.dataset]
         found = [self.dataset]
         for values in itertools.product(*(dimension.choices for dimension in searched)):
             point = dict(zip((d.name for d in searched), values, strict=True))
-            spec = self.dataset_of({d.name: point[d.name] for d in searched if d.active(point)})
+            asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.active(point)}
+            spec = varied(self.dataset, asked)
             found += [spec] if all(spec.identity("train") != other.identity("train") for other in found) else []
-        return found
+        return list(found)
 
     def identity(self) -> dict[str, Any]:
         """What has to stay the same for a search to be resumed; the budget and the resources may change."""

@@ -5,26 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from datasets import library
 from datasets.blueprint import Shard
 from datasets.command import size
+from datasets.datasource import DataSource, SplitEntry
 from datasets.dcase2020 import layout
+from datasets.dcase2020.folder import RecordingSet
 from datasets.dcase2020.layout import RecordingName
-from datasets.dcase2020.spec import SceneSpec
+from datasets.dcase2020.spec import GROUPS, SceneSpec
+from datasets.errors import InputError
 from datasets.library import Piece
 from datasets.manifest import MANIFEST, Manifest, ShardEntry
 from datasets.store import Store
 
+if TYPE_CHECKING:
+    from datasets.build import Builder
+
 BYTES: Final = 2 * layout.CHANNELS * layout.SAMPLES * 2
 """Of a recording in both formats."""
-
-Over = Callable[[Callable[[], Callable[[Shard], ShardEntry]], Sequence[Shard]], Iterator[ShardEntry]]
 
 
 @dataclass(frozen=True)
@@ -105,70 +110,121 @@ def whole(store: Store, folder: str, name: RecordingName) -> bool:
     return all(store.size(f"{folder}/{path}") is not None for path in files_of(name))
 
 
-class SceneWork:
-    """Recordings to be built, as `datasets.generate` handles every kind of data."""
+@dataclass(frozen=True)
+class SceneRecordings(DataSource):
+    """Simulated recordings, as a search and `datasets.generate` handle every kind of data."""
 
-    def __init__(self, source: SceneSource, store: Store) -> None:
-        self._source = source
-        self._store = store
+    unit: ClassVar[str] = "recordings of 60 s"
 
-    def describe(self) -> list[str]:
-        """What they are, in words."""
-        count = sum(self._source.spec.folds.values())
-        there = "" if self.lacking() else "  (there)"
-        return [
-            f"data     {self._source.folder:<28} {count:>9,} recordings of 60 s in FOA and MIC {size(count * BYTES)}{there}"
-        ]
+    source: SceneSource
 
-    def lacking(self) -> bool:
-        """Whether anything is to be made."""
-        manifest = Manifest.read(self._store, self._source.folder)
-        return manifest is None or not all(
-            whole(self._store, self._source.folder, name) for _, name in self._source.recordings()
+    @classmethod
+    def prepare(cls, spec: SceneSpec, place: str) -> SceneRecordings:
+        """See `SceneSource.prepare`."""
+        return cls(SceneSource.prepare(spec, place))
+
+    @property
+    def spec(self) -> SceneSpec:
+        """What they are."""
+        return self.source.spec
+
+    @property
+    def fingerprint(self) -> str:
+        """See the base class."""
+        return self.source.folder.removeprefix("scenes-")
+
+    def splits(self) -> tuple[SplitEntry, ...]:
+        """See the base class."""
+        counts = {name: sum(self.spec.folds.get(fold, 0) for fold in folds) for name, folds in GROUPS.items()}
+        return tuple(
+            SplitEntry(name, f"{self.fingerprint}-{name}", count, self.source.folder)
+            for name, count in counts.items()
+            if count
         )
 
-    def bytes_missing(self) -> dict[str, int]:
-        """What it will take on disk, by folder."""
-        return {self._source.folder: sum(self._source.spec.folds.values()) * BYTES} if self.lacking() else {}
+    def describe(self, store: Store) -> list[str]:
+        """See the base class."""
+        count = sum(self.spec.folds.values())
+        there = "" if self.bytes_missing(store) else "  (there)"
+        return [f"{self.source.folder:<28} {count:>9,} recordings of 60 s in FOA and MIC {size(count * BYTES)}{there}"]
 
-    def build(self, progress: Callable[[str, int, int], None], over: Over, *, verify: bool) -> tuple[str, ...]:
-        """Make what is missing; returns what was damaged."""
-        with self._store.building():
-            return self._build(progress, over, verify=verify)
+    def bytes_missing(self, store: Store) -> dict[str, int]:
+        """See the base class."""
+        folder = self.source.folder
+        if Manifest.read(store, folder) is not None and self._lost(store) == 0:
+            return {}
+        return {folder: self._lost(store) * BYTES or BYTES}
 
-    def _build(self, progress: Callable[[str, int, int], None], over: Over, *, verify: bool) -> tuple[str, ...]:
-        folder = self._source.folder
-        names = dict(self._source.recordings())
-        manifest = Manifest.read(self._store, folder)
-        known = {} if manifest is None else {entry.name: entry.sha256 for entry in manifest.shards}
+    def _lost(self, store: Store) -> int:
+        return sum(not whole(store, self.source.folder, name) for _, name in self.source.recordings())
+
+    def seconds(self, workers: int) -> float:
+        """See the base class; from making one recording right now."""
+        with tempfile.TemporaryDirectory() as folder:
+            make = SceneWorkshop(self.source, Store(f"{folder}/datasets"))()
+            started = time.perf_counter()
+            make(Shard(self.source.folder, 0, 1))
+            return (time.perf_counter() - started) * sum(self.spec.folds.values()) / workers
+
+    def opened(self, store: Store, cache: Path) -> RecordingSet:
+        """See the base class."""
+        folder = self.source.folder
+        manifest = Manifest.read(store, folder)
+        if manifest is None:
+            raise InputError(
+                f"{store.uri}/{folder}", "the recordings must be there", remedy="make them: python -m datasets.generate"
+            )
+        if not store.is_local:
+            for _, name in self.source.recordings():
+                for path in files_of(name):
+                    store.copy(f"{folder}/{path}", cache / folder / path)
+        root = store.path(folder) if store.is_local else cache / folder
+        return RecordingSet(root, {name: folds for name, folds in GROUPS.items() if self._has(folds)}, self.fingerprint)
+
+    def _has(self, folds: Sequence[int]) -> bool:
+        return any(self.spec.folds.get(fold, 0) for fold in folds)
+
+    def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
+        """See the base class."""
+        with builder.store.building():
+            return self._build(builder, verify=verify)
+
+    def _build(self, builder: Builder, *, verify: bool) -> tuple[str, ...]:
+        store, folder = builder.store, self.source.folder
+        names = {f"{folder}/{files_of(name)[-1]}": (number, name) for number, name in self.source.recordings()}
+        manifest = Manifest.read(store, folder)
+        known = {} if manifest is None else {entry.name: entry for entry in manifest.shards}
         entries: dict[str, ShardEntry] = {}
         damaged = []
-        for name in names.values():
-            label = f"{folder}/{files_of(name)[-1]}"
-            there = whole(self._store, folder, name)
-            if there and (manifest is None or verify):
-                entry = entry_of(self._store, folder, name)
-                there = known.get(label, entry.sha256) == entry.sha256
-            elif there and manifest is not None:
-                entry = next(entry for entry in manifest.shards if entry.name == label)
-            if there:
-                entries[label] = entry
+        for label, (_, name) in names.items():
+            found = self._found(store, name, known.get(label), verify=verify)
+            if found is not None:
+                entries[label] = found
             elif label in known:
                 damaged.append(label)
-        todo = [Shard(folder, n, 1) for n, name in names.items() if f"{folder}/{files_of(name)[-1]}" not in entries]
-        for made in over(SceneWorkshop(self._source, self._store), todo) if todo else ():
+        todo = [Shard(folder, number, 1) for label, (number, _) in names.items() if label not in entries]
+        for made in builder.over(SceneWorkshop(self.source, store), todo) if todo else ():
             entries[made.name] = made
-            progress("recordings", len(entries), len(names))
-        self._finish(entries)
+            builder.progress("recordings", len(entries), len(names))
+        self._finish(store, entries)
         return tuple(damaged)
 
-    def _finish(self, entries: dict[str, ShardEntry]) -> None:
-        described: dict[str, Any] = self._source.spec.model_dump(mode="json")
+    def _found(self, store: Store, name: RecordingName, known: ShardEntry | None, *, verify: bool) -> ShardEntry | None:
+        """A recording that is there and is what it should be."""
+        if not whole(store, self.source.folder, name):
+            return None
+        if known is not None and not verify:
+            return known
+        entry = entry_of(store, self.source.folder, name)
+        return entry if known is None or known.sha256 == entry.sha256 else None
+
+    def _finish(self, store: Store, entries: dict[str, ShardEntry]) -> None:
+        described: dict[str, Any] = self.spec.model_dump(mode="json")
         manifest = Manifest(
-            self._source.folder,
-            described | {"events": "procedural" if self._source.pieces is None else "files"},
-            self._source.sound_files,
+            self.source.folder,
+            described | {"events": "procedural" if self.source.pieces is None else "files"},
+            self.source.sound_files,
             {name: metadata.version(name) for name in ("torch", "numpy", "scipy", "pyroomacoustics")},
             tuple(entries[name] for name in sorted(entries)),
         )
-        self._store.write(f"{self._source.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
+        store.write(f"{self.source.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())

@@ -125,6 +125,10 @@ class SceneSpec(Frozen):
         given = self.overlap_shares or (1.0,) * self.max_overlap
         return tuple(share / sum(given) for share in given)
 
+    def test_names(self) -> tuple[str, ...]:
+        """Splits that are tests."""
+        return ("test",) if self.folds.get(1, 0) else ()
+
     def events_folder(self) -> Path | None:
         """Where the event sounds lie, or None for procedural ones."""
         return None if self.events == PROCEDURAL else Path(self.events)

@@ -67,6 +67,13 @@ def _preview(options: argparse.Namespace) -> int:
     lead = _lead(options, len(specs) - 1)
     if isinstance(specs[0], SceneSpec):
         written = _scenes(specs[0], store, place, (options.spec.stem, lead), options.samples or _RECORDINGS)
+    elif not isinstance(specs[0], LocalizerSpec):
+        raise InputError(
+            str(options.spec),
+            "a preview shows sound that is simulated or recorded for the localizer, and simulated scenes",
+            value=f"kind {specs[0].kind}",
+            remedy="look at another dataset",
+        )
     else:
         written = _localizer(specs[0], store, place, (options.spec.stem, lead), options.samples or _SAMPLES)
     try:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from datasets import blueprint
+from datasets import sources
 from datasets.store import Store
 from search.folder import SearchFolder
 from search.records import Trial
@@ -114,7 +114,7 @@ def finished(now: list[Trial]) -> dict[int, tuple[object, ...]]:
 def assert_reused_actors_carry_nothing_over(storage: Path, trial: Trial) -> None:
     """The same trial alone, in this process, gives the same numbers."""
     searched = load(SPACE, has_gpu=False, overrides=SMALL)
-    source = blueprint.prepare(searched.dataset, "tests")
+    source = sources.prepare(searched.dataset, "tests")
     job = Job(searched, SearchFolder(storage, "alone"), source, Store(str(storage / "datasets")))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets import blueprint
+from datasets import sources
 from datasets.errors import InputError
 from datasets.store import Store
 from search import run
@@ -22,7 +22,7 @@ def study_at_a_rung(folder: Path, searched: Space, values: list[float]) -> tuple
     for number, value in enumerate(values):
         study.next()
         study.record(number, epoch(1, value))
-    job = Job(searched, SearchFolder(folder, "toy"), blueprint.prepare(searched.dataset, "tests"), Store(str(folder)))
+    job = Job(searched, SearchFolder(folder, "toy"), sources.prepare(searched.dataset, "tests"), Store(str(folder)))
     return study, run.Decide(study, job, run.Deadline(searched.budget.hours))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets import blueprint
+from datasets import sources
 from datasets.shards import Dataset
 from search.folder import SearchFolder
 from search.proposals import propose
@@ -32,7 +32,7 @@ SMALL = [
 def test_a_space_trains_at_its_baseline_and_at_proposals(name: str, tiny: Dataset, tmp_path: Path) -> None:
     searched = load(ROOT / "spaces" / f"{name}.yaml", has_gpu=False, overrides=SMALL)
     searched = dataclasses.replace(searched, dataset=tiny.spec)
-    job = Job(searched, SearchFolder(tmp_path, name), blueprint.prepare(tiny.spec, "tests"), tiny.store)
+    job = Job(searched, SearchFolder(tmp_path, name), sources.prepare(tiny.spec, "tests"), tiny.store)
     points = [searched.baseline, *(propose(searched, [], number) for number in range(1, 4))]
     for number, parameters in enumerate(points):
         epoch = TrialRun(job, number, parameters, 0, "cpu").next_epoch()

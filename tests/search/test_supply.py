@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from datasets import blueprint, build
+from datasets import build, sources
 from datasets.blueprint import Shard
 from datasets.build import Builder
 from datasets.errors import InputError
-from datasets.manifest import ShardEntry, missing
+from datasets.manifest import ShardEntry
 from datasets.spec import RoomSpec
 from datasets.store import Store
 from datasets.workshop import Make
@@ -56,7 +56,7 @@ def hall() -> Hall:
 def job(tmp_path: Path) -> Job:
     spec = RoomSpec.model_validate({"train": 6, "validate": 4, "tests": {"S0": 4}, "excerpts": 8, "excerpt_s": 1})
     searched = space(dataset=spec, search=(Dimension("dataset.train.snr_db", "choice", choices=(20, 60)),))
-    return Job(searched, SearchFolder(tmp_path, "toy"), blueprint.prepare(spec, "tests"), Store(str(tmp_path / "data")))
+    return Job(searched, SearchFolder(tmp_path, "toy"), sources.prepare(spec, "tests"), Store(str(tmp_path / "data")))
 
 
 def wait_for(supply: Supply, parameters: Mapping[str, Value]) -> None:
@@ -80,7 +80,7 @@ def test_a_dataset_is_made_once_however_often_it_is_asked_for(job: Job, hall: Ha
     assert len(hall.made) == 4 + 1  # its training split alone
     assert hall.made[-1].startswith("train-")
     assert hall.threads == {"MainThread", "data"}
-    assert missing(job.source_of(NOISY), job.store) == ()
+    assert job.source_of(NOISY).bytes_missing(job.store) == {}
     assert [text.split(": ")[0] for text in said] == [f"data     {job.source_of(NOISY).fingerprint}"] * 2
 
 
@@ -92,7 +92,7 @@ def test_a_second_dataset_waits_for_the_first(job: Job, hall: Hall) -> None:
     assert not supply.ready(QUIET)
     hall.go_on.set()
     wait_for(supply, NOISY)
-    assert missing(job.source_of(QUIET), job.store)
+    assert job.source_of(QUIET).bytes_missing(job.store)
     assert not supply.ready(QUIET)
     wait_for(supply, QUIET)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datasets import blueprint
+from datasets import sources
 from datasets.shards import Dataset
 from search.folder import SearchFolder
 from search.scoring import score_tests
@@ -32,7 +32,7 @@ PARAMETERS: dict[str, Value] = {"optimizer.lr": 1e-3, "optimizer.batch_size": 16
 @pytest.fixture
 def job(tiny: Dataset, tmp_path: Path) -> Job:
     searched = space(dataset=tiny.spec, fixed=FIXED, budget=Budget(trials=2, epochs=3))
-    return Job(searched, SearchFolder(tmp_path, "toy"), blueprint.prepare(tiny.spec, "tests"), tiny.store)
+    return Job(searched, SearchFolder(tmp_path, "toy"), sources.prepare(tiny.spec, "tests"), tiny.store)
 
 
 def run(job: Job, number: int, recorded: int = 0) -> TrialRun:

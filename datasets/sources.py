@@ -1,0 +1,106 @@
+"""Every kind of data that can be trained on, by its spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from datasets import blueprint
+from datasets.blueprint import Source
+from datasets.command import size
+from datasets.datasource import DataSource, SplitEntry
+from datasets.dcase2020.build import SceneRecordings
+from datasets.dcase2020.folder import FolderRecordings, FolderSpec
+from datasets.dcase2020.spec import SceneSpec
+from datasets.manifest import missing
+from datasets.matrices import Matrices, MatricesSpec
+from datasets.spec import Frozen, LocalizerSpec
+from datasets.store import Store
+
+if TYPE_CHECKING:
+    from datasets.build import Builder
+
+_UNIT: Final = {"music": "excerpts", "responses": "places", "split": "samples"}
+
+
+def prepare(spec: Frozen, place: str) -> DataSource:
+    """Check and hash the sound files of a spec of any kind.
+
+    Args:
+        spec: What is wanted.
+        place: Where its sound was named, for errors.
+
+    Raises:
+        InputError: If sound files are missing or unreadable, or a room cannot be.
+        TypeError: If it is no spec of data.
+    """
+    if isinstance(spec, LocalizerSpec):
+        return Samples(blueprint.prepare(spec, place))
+    if isinstance(spec, SceneSpec):
+        return SceneRecordings.prepare(spec, place)
+    if isinstance(spec, FolderSpec):
+        return FolderRecordings.prepare(spec, place)
+    if isinstance(spec, MatricesSpec):
+        return Matrices(spec)
+    raise TypeError(f"{type(spec).__name__} describes no data")
+
+
+@dataclass(frozen=True)
+class Samples(DataSource):
+    """Data for the 2D localizer, in parts."""
+
+    source: Source
+
+    @property
+    def spec(self) -> LocalizerSpec:
+        """What it is."""
+        return self.source.spec
+
+    @property
+    def fingerprint(self) -> str:
+        """See the base class."""
+        return self.source.fingerprint
+
+    def splits(self) -> tuple[SplitEntry, ...]:
+        """See the base class."""
+        return tuple(
+            SplitEntry(part.split, part.folder.removeprefix(f"{part.split}-"), part.samples, part.folder)
+            for part in self.source.parts()
+            if part.split is not None
+        )
+
+    def describe(self, store: Store) -> list[str]:
+        """See the base class."""
+        sizes = blueprint.bytes_of(self.source)
+        lacking = {part.folder for part in missing(self.source, store)}
+        return [
+            f"{part.folder:<28} {part.samples:>9,} {_UNIT[part.kind]:<9}{size(sizes[part.folder]):>9}"
+            + ("" if part.folder in lacking else "  (there)")
+            for part in self.source.parts()
+        ]
+
+    def bytes_missing(self, store: Store) -> dict[str, int]:
+        """See the base class."""
+        sizes = blueprint.bytes_of(self.source)
+        return {part.folder: sizes[part.folder] for part in missing(self.source, store)}
+
+    def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
+        """See the base class."""
+        return builder.build(self.source, verify=verify)
+
+    def opened(self, store: Store, cache: Path) -> Any:
+        """See the base class."""
+        from datasets import build  # brings torch
+
+        return build.opened(self.source, store, cache)
+
+    def seconds(self, workers: int) -> float:
+        """See the base class; from a miniature of it, made right now."""
+        from datasets import build
+
+        return build.seconds(self.source, workers)
+
+    def with_spec(self, spec: Any) -> DataSource:
+        """See the base class."""
+        return Samples(self.source.with_spec(spec))
