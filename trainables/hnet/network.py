@@ -28,7 +28,7 @@ class Output:
 
 
 class ShortGru(nn.Module):
-    """One GRU layer (Cho et al. 2014) for sequences of a few steps: `nn.GRU` in parameters and results, but faster.
+    """One GRU layer (Cho et al. 2014) for sequences of a few steps: `nn.GRU` in parameters and results, with less to do.
 
     The gates are kept apart from the start, since slicing them out of one tensor costs the backward pass as much as some of
     the products; and the state before the first step is zero, so that step needs no product with it. Inputs are projected in

@@ -1,0 +1,73 @@
+"""`python -m benchmarks.hnet`: training steps of the Hungarian network, against `nn.GRU` and attention with three products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measure import Spread, paired, rate, write
+from trainables.hnet import matrices
+from trainables.hnet.config import HnetConfig, Loss
+from trainables.hnet.losses import association_loss
+from trainables.hnet.network import HungarianNetwork
+
+ROUNDS: Final = 9
+SECONDS: Final = 0.7
+BATCHES: Final = (256, 1024)
+SOURCES: Final = (2, 5)
+
+
+class LayersOfTorch(nn.Module):
+    """GRU and attention as one would write them first, with the parameters of a network that it replaces them in."""
+
+    def __init__(self, network: HungarianNetwork) -> None:
+        super().__init__()
+        self.gru, self.attention = network.gru.gru, network.attention
+
+    def forward(self, distances: Tensor) -> Tensor:
+        """As the network's GRU and attention in turn."""
+        rows, own = self.gru(distances)[0], self.attention
+        scores = own.query(rows) @ own.key(rows).mT * own.scale
+        mixed: Tensor = scores.softmax(dim=2) @ own.value(rows)
+        return mixed
+
+
+def stepper(sources: int, batch: int, *, plain: bool) -> Callable[[], float]:
+    """Something that trains for a while and returns matrices a second."""
+    torch.manual_seed(0)
+    network = HungarianNetwork(HnetConfig(max_sources=sources))
+    if plain:
+        network.gru, network.attention = LayersOfTorch(network), nn.Identity()  # type: ignore[assignment]
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
+    drawn = matrices.draw(sources, 300, np.random.default_rng(0))
+    chosen = np.random.default_rng(1).permutation(len(drawn))[:batch]
+    distances, truth = torch.from_numpy(drawn.distances[chosen]), torch.from_numpy(drawn.associations[chosen])
+
+    def step() -> int:
+        loss = association_loss(network(distances), truth, Loss())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return batch
+
+    return lambda: rate(step, SECONDS)
+
+
+def main() -> None:
+    """Measure, print, store."""
+    torch.set_num_threads(1)
+    result: dict[str, dict[str, Spread]] = {}
+    for sources in SOURCES:
+        for batch in BATCHES:
+            name = f"{sources} sources, batches of {batch}"
+            result[name] = paired(stepper(sources, batch, plain=False), stepper(sources, batch, plain=True), ROUNDS)
+            print(f"{name}: {result[name]['ours']} matrices/s, {result[name]['ratio']} times torch's layers")
+    print(write("hnet", {"matrices_per_second": result, "threads": 1}))
+
+
+if __name__ == "__main__":
+    main()
