@@ -16,7 +16,8 @@ from benchmarks.measure import paired, rate, write
 from trainables.localizer.config import LocalizerConfig
 from trainables.localizer.features import BINS, FRAMES
 from trainables.localizer.network import LocalizerNetwork
-from trainables.localizer.trainable import build_optimizer, use_bf16
+from trainables.localizer.trainable import build_optimizer
+from trainables.schedules import use_bf16
 
 _SECONDS = 3.0
 _ROUNDS = 5

@@ -121,7 +121,7 @@ def check_hardware() -> Finding:
     """Cores, GPU, and what bf16 is worth."""
     import torch
 
-    from trainables.localizer.trainable import use_bf16
+    from trainables.schedules import use_bf16
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = "bf16" if use_bf16("auto", device) else "fp32"

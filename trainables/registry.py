@@ -25,6 +25,7 @@ class Entry:
 
 BUILT_IN: Final = {
     "localizer": Entry("trainables.localizer.trainable:Localizer", "trainables.localizer.config:LocalizerConfig"),
+    "hnet": Entry("trainables.hnet.trainable:Hnet", "trainables.hnet.config:HnetConfig"),
 }
 
 

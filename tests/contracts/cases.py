@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import torch
+
+from datasets.matrices import MatricesSpec
+from datasets.shards import Dataset
 from spaces.schema import Value
 
 Values = Mapping[str, Value]
@@ -19,12 +25,18 @@ class Case:
         variants: Changes to it under which state, seeds and resuming are tested.
         exploding: A change that makes training diverge sooner or later.
         fields: For every field of the Config, what has to be set for it to matter, and another value for it.
+        data: What it is trained on; the localizer's dataset, if that will do.
+        heard: What it can predict from.
+        test: Name of a test set.
     """
 
     base: Values
     variants: Mapping[str, Values]
     exploding: Values
     fields: Mapping[str, tuple[Values, Value]]
+    data: Callable[[Dataset], Any] = lambda tiny: tiny
+    heard: Callable[[Dataset], Any] = lambda tiny: tiny.split("S0").batch(np.arange(3)).waves
+    test: str = "S0"
 
 
 _MAP: Values = {
@@ -108,5 +120,43 @@ CASES: Mapping[str, Case] = {
             "retrieval.nms_radius_m": ({}, 3.0),
             "retrieval.smoothing_m": (_MAP, 1.0),
         },
+    ),
+    "hnet": Case(
+        base={
+            "data.matrices": 150,
+            "network.hidden": 12,
+            "optimizer.lr": 3e-3,
+            "optimizer.batch_size": 512,
+        },
+        variants={
+            "as it is": {},
+            "bidirectional, one cycle": {"network.bidirectional": True, "optimizer.schedule": "one_cycle"},
+            "permuted, clipped": {"augment.permute": "both", "optimizer.clip_norm": 1.0},
+            "three sources": {"max_sources": 3, "network.scaled_attention": True},
+        },
+        exploding={"optimizer.lr": 1.0, "optimizer.schedule": "constant", "loss.assignment": 100.0},
+        fields={
+            "max_sources": ({}, 3),
+            "precision": ({}, "bf16"),
+            "data.matrices": ({}, 160),
+            "data.padding": ({}, "random"),
+            "network.hidden": ({}, 16),
+            "network.bidirectional": ({}, True),
+            "network.scaled_attention": ({}, True),
+            "network.distance_limit": ({}, 4.0),
+            "loss.assignment": ({}, 2.0),
+            "loss.rows": ({}, 0.0),
+            "loss.columns": ({}, 0.5),
+            "loss.reduction": ({}, "mean"),
+            "optimizer.lr": ({}, 1e-3),
+            "optimizer.schedule": ({}, "cosine"),
+            "optimizer.batch_size": ({}, 256),
+            "optimizer.weight_decay": ({}, 0.5),
+            "optimizer.clip_norm": ({}, 0.05),
+            "augment.permute": ({}, "both"),
+        },
+        data=lambda _: MatricesSpec(seed=1),
+        heard=lambda _: torch.rand(3, 2, 2),
+        test="test",
     ),
 }

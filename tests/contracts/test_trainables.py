@@ -25,7 +25,7 @@ FIELDS = [(name, field) for name in NAMES for field in CASES[name].fields]
 def make(name: str, data: Dataset, changes: Values, *, seed: int = 0, epochs: int = 3) -> Trainable:
     kind = registry.load(name, "tests")
     config = kind.Config.model_validate(nested(dict(CASES[name].base) | dict(changes)))
-    return kind(config, data, device="cpu", seed=seed, epochs=epochs)
+    return kind(config, CASES[name].data(data), device="cpu", seed=seed, epochs=epochs)
 
 
 def train(trainable: Trainable, epochs: int) -> list[Metrics]:
@@ -103,7 +103,7 @@ def test_evaluating_in_between_changes_nothing(name: str, tiny: Dataset) -> None
     for trainable in (disturbed, left_alone):
         train(trainable, 1)
     disturbed.evaluate("validate", [{}])
-    disturbed.predict(tiny.split("S0").batch(np.arange(3)).waves, {})
+    disturbed.predict(CASES[name].heard(tiny), {})
     assert evidence(disturbed) == evidence(left_alone)
 
 
@@ -111,11 +111,12 @@ def test_evaluating_in_between_changes_nothing(name: str, tiny: Dataset) -> None
 def test_weights_are_all_that_inference_needs_and_stay_as_they_were(name: str, tiny: Dataset) -> None:
     trained, other = make(name, tiny, {}), make(name, tiny, {}, seed=5)
     train(trained, 1)
-    weights, figures = trained.weights(), trained.evaluate("S0", [{}])
+    test = CASES[name].test
+    weights, figures = trained.weights(), trained.evaluate(test, [{}])
     train(trained, 1)
-    assert repr(trained.evaluate("S0", [{}])) != repr(figures)
+    assert repr(trained.evaluate(test, [{}])) != repr(figures)
     other.load_weights(weights)
-    assert repr(other.evaluate("S0", [{}])) == repr(figures)
+    assert repr(other.evaluate(test, [{}])) == repr(figures)
 
 
 def poisoned(trainable: Trainable) -> dict[str, Any]:

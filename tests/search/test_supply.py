@@ -99,7 +99,7 @@ def test_a_second_dataset_waits_for_the_first(job: Job, hall: Hall) -> None:
 
 def test_what_lies_there_from_before_is_not_made_again(job: Job, hall: Hall) -> None:
     for parameters in (OWN, NOISY):
-        Builder(job.store).build(job.source_of(parameters))
+        job.source_of(parameters).build(Builder(job.store))
     supply = Supply(job, Builder(job.store, over=hall.over))
     supply.have(job.source)
     assert not supply.ready(NOISY)  # it has yet to be looked at

@@ -19,9 +19,9 @@ from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, Localizer
 from trainables.localizer.metrics import Counts, count, summarise
 from trainables.localizer.network import LocalizerNetwork
 from trainables.localizer.retrieval import Keypoints
+from trainables.schedules import rate_factor, use_bf16
 
 _EVALUATION_BATCH: Final = 250
-_WARM_UP: Final = 0.15
 _SHOWN: Final = 4
 """Samples of a split in the picture."""
 
@@ -222,27 +222,6 @@ def build_optimizer(config: Optimizer, network: torch.nn.Module) -> torch.optim.
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
     betas = (config.beta1, config.beta2)
     return kind(parameters, config.lr, betas=betas, weight_decay=config.weight_decay, fused=True)
-
-
-def rate_factor(schedule: str, progress: float) -> float:
-    """What the learning rate is multiplied by at a point of the training, from 0 to 1."""
-    progress = min(progress, 1.0)
-    if schedule == "constant":
-        return 1.0
-    if schedule == "cosine":
-        return 0.5 + 0.5 * math.cos(math.pi * progress)
-    if progress < _WARM_UP:
-        return 0.1 + 0.9 * progress / _WARM_UP
-    return 0.5 + 0.5 * math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))
-
-
-def use_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: as asked, or where `auto` finds hardware that multiplies it faster than fp32."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def _group(settings: Sequence[Mapping[str, float]]) -> dict[tuple[float, float], list[float]]:

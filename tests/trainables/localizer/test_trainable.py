@@ -19,7 +19,8 @@ from datasets.spec import RoomSpec
 from tests.trainables.localizer.support import small
 from trainables.localizer import features
 from trainables.localizer.config import LocalizerConfig
-from trainables.localizer.trainable import Localizer, build_optimizer, rate_factor, use_bf16
+from trainables.localizer.trainable import Localizer, build_optimizer
+from trainables.schedules import rate_factor, use_bf16
 
 
 def localizer(data: Dataset, config: LocalizerConfig | None = None, epochs: int = 4, seed: int = 0) -> Localizer:
