@@ -7,6 +7,7 @@ often it rests. Nobody is asked to dance to it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -155,6 +156,7 @@ def _chord(pitches_hz: list[float], seconds: float, *, roll_off: float, decay_s:
     )
 
 
+@cache
 def _kick() -> Wave:
     time = np.arange(round(0.15 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     click = np.exp(-time / 0.002) * np.sin(2 * np.pi * 2500 * time)
@@ -169,6 +171,7 @@ def _noise(generator: np.random.Generator, seconds: float, low_hz: float, high_h
     return np.asarray(coloured * np.exp(-np.arange(samples) / (0.3 * samples)))
 
 
+@cache
 def _band(low_hz: float, high_hz: float) -> NDArray[np.float64]:
     return np.asarray(signal.butter(2, [low_hz, high_hz], "bandpass", fs=SAMPLE_RATE_HZ, output="sos"))
 
