@@ -12,6 +12,7 @@ from search.records import Trial, ranking
 from search.study import Study
 from search.tracking import Tracker
 from search.trial import Job
+from trainables import registry
 
 Scorer = Callable[[Job, Sequence[int]], dict[int, dict[str, dict[str, float]]]]
 
@@ -78,12 +79,15 @@ def draw(job: Job, number: int) -> None:
 def _say(study: Study, job: Job, line: Line, winner: Trial, baseline: Trial | None) -> None:
     trials = study.trials()
     line.say("\nBest trials, on validation\n")
-    line.say(terminal.best_trials(trials, job.space))
+    described = registry.describe(job.space.trainable, "trainable")
+    headlines = [metric.name for metric in described.metrics if metric.headline]
+    objectives = [name for name, _ in job.space.objectives if name not in headlines]
+    line.say(terminal.best_trials(trials, job.space, headlines))
     if baseline is not None and winner.number == baseline.number:
         line.say("\nNo trial beat the baseline.")
     elif baseline is not None and winner.tests and baseline.tests:
         line.say(f"\nTrial {winner.number} against the baseline, on the test sets (settings chosen on validation)\n")
-        line.say(terminal.test_table(winner, baseline))
+        line.say(terminal.test_table(winner, baseline, [*objectives, *headlines]))
     mattered = importances(trials, job.space)
     if mattered:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in mattered.items() if share >= 0.01)

@@ -108,16 +108,19 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "  ".join("─" * width for width in widths), *lines[1:]])
 
 
-def best_trials(trials: Sequence[Trial], space: Space, most: int = 5) -> str:
-    """The table of the best trials and the baseline, on validation."""
+def best_trials(trials: Sequence[Trial], space: Space, headlines: Sequence[str], most: int = 5) -> str:
+    """The table of the best trials and the baseline, on validation.
+
+    Args:
+        trials: Of the search.
+        space: Its objectives and dimensions.
+        headlines: Metrics to show besides the objectives.
+        most: How many trials, the baseline apart.
+    """
     ranked = ranking(trials, space)
     shown = ranked[:most] + [trial for trial in ranked[most:] if trial.is_baseline]
     names = [name for name, _ in space.objectives]
-    metrics = names + [
-        name
-        for name in ("f1_0.3m", "f1_1m", "rmse_1m")
-        if name not in names and any(_has(t, name, space) for t in shown)
-    ]
+    metrics = names + [name for name in headlines if name not in names and any(_has(t, name, space) for t in shown)]
     dimensions = [dimension.name for dimension in space.search]
     rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in dimensions]]]
     for trial in shown:
@@ -134,12 +137,12 @@ def _has(trial: Trial, name: str, space: Space) -> bool:
     return kept is not None and name in kept.metrics
 
 
-def test_table(winner: Trial, baseline: Trial) -> str:
-    """Test scores of the winner beside the baseline's."""
+def test_table(winner: Trial, baseline: Trial, headlines: Sequence[str]) -> str:
+    """Test scores of the winner beside the baseline's, in the metrics that are named."""
     rows = [["test set", "metric", "winner", "baseline"]]
     for split, metrics in winner.tests.items():
         for name in metrics:
-            if name.startswith(("f1", "rmse")):
+            if name in headlines:
                 other = baseline.tests.get(split, {}).get(name, float("nan"))
                 rows.append([split, name, f"{metrics[name]:.3f}", f"{other:.3f}"])
     return table(rows)

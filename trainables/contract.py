@@ -22,6 +22,8 @@ class Metric:
     name: str
     direction: Literal["maximize", "minimize"]
     meaning: str
+    headline: bool = False
+    """Whether tables show it, besides the objectives."""
 
 
 @dataclass(frozen=True)

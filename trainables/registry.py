@@ -25,6 +25,7 @@ class Entry:
 
 BUILT_IN: Final = {
     "localizer": Entry("trainables.localizer.trainable:Localizer", "trainables.localizer.config:LocalizerConfig"),
+    "doanet": Entry("trainables.doanet.trainable:Doanet", "trainables.doanet.config:DoanetConfig"),
     "hnet": Entry("trainables.hnet.trainable:Hnet", "trainables.hnet.config:HnetConfig"),
 }
 

@@ -179,7 +179,8 @@ class SceneRecordings(DataSource):
                 for path in files_of(name):
                     store.copy(f"{folder}/{path}", cache / folder / path)
         root = store.path(folder) if store.is_local else cache / folder
-        return RecordingSet(root, {name: folds for name, folds in GROUPS.items() if self._has(folds)}, self.fingerprint)
+        folds = {name: folds for name, folds in GROUPS.items() if self._has(folds)}
+        return RecordingSet(root, folds, self.fingerprint, cache)
 
     def _has(self, folds: Sequence[int]) -> bool:
         return any(self.spec.folds.get(fold, 0) for fold in folds)

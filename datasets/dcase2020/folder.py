@@ -30,11 +30,13 @@ class RecordingSet:
         root: The folder that holds `foa_dev/`, `metadata_dev/` and so on.
         folds: Folds of each split.
         fingerprint: Of their content.
+        cache: Folder for what can be computed from them again, such as features.
     """
 
     root: Path
     folds: Mapping[str, tuple[int, ...]]
     fingerprint: str
+    cache: Path
 
     def recordings(self, fmt: Format) -> Recordings:
         """All of them in one format, without mixtures that were added later.
@@ -148,8 +150,8 @@ class FolderRecordings(DataSource):
 
     def opened(self, store: Store, cache: Path) -> RecordingSet:
         """See the base class."""
-        del store, cache
-        return RecordingSet(Path(self.spec.folder), dict(GROUPS), self.digest)
+        del store
+        return RecordingSet(Path(self.spec.folder), dict(GROUPS), self.digest, cache)
 
 
 def _size(root: Path, fmt: Format, name: RecordingName) -> int:

@@ -30,16 +30,23 @@ _CLEAR: Final = (
 
 METRICS: Final = (
     *(
-        Metric(f"{name}_{gate:g}deg", "maximize" if name == "mota" else "minimize", f"{meaning} within {gate:g}°")
+        Metric(
+            f"{name}_{gate:g}deg",
+            "maximize" if name == "mota" else "minimize",
+            f"{meaning} within {gate:g}°",
+            headline=name in ("mota", "ids") and gate == GATES_DEG[0],
+        )
         for gate in GATES_DEG
         for name, meaning in _CLEAR
     ),
-    Metric("le", "minimize", "localization error of the authors, degrees; silence in hard frames lowers it"),
-    Metric("lr", "maximize", "localization recall of the authors, %"),
+    Metric(
+        "le", "minimize", "localization error of the authors, degrees; silence in hard frames lowers it", headline=True
+    ),
+    Metric("lr", "maximize", "localization recall of the authors, %", headline=True),
     Metric("lp", "maximize", "localization precision of the authors, %"),
     Metric("lf", "maximize", "F-score of the two, %"),
-    Metric("mota_authors", "maximize", "MOTa of the authors, %; its switches are onsets of an output"),
-    Metric("ids_authors", "minimize", "onsets of an output, which the authors call identity switches"),
+    Metric("mota_authors", "maximize", "MOTa of the authors, %; its switches are onsets of an output", headline=True),
+    Metric("ids_authors", "minimize", "onsets of an output, which the authors call identity switches", headline=True),
 )
 
 INNER: Final = (
@@ -151,10 +158,11 @@ class DoanetConfig(Frozen):
         description="the activity passes a tanh before its sigmoid, as in the authors' code but not in their paper; its "
         "probability then stays within 0.269 and 0.731",
     )
-    hnet: str | None = Field(
-        None,
-        description="file of a trained Hungarian network, through which the tracking losses see the association; without "
-        "it the association is exact, but has no gradient of its own",
+    hnet: str = Field(
+        "trained",
+        min_length=1,
+        description="through what the tracking losses see the association: `trained`, a Hungarian network that is trained "
+        "when it is first needed and kept; `exact`, which has no gradient of its own; or the file of a network",
     )
     network: Network = Field(default_factory=Network)
     loss: Loss = Field(default_factory=Loss)

@@ -13,10 +13,15 @@ Padding = Literal["mixed", "constant", "random"]
 Permutation = Literal["none", "either", "rows", "columns", "both"]
 
 METRICS: Final = (
-    Metric("f_weighted", "maximize", "the authors' F-score: both classes, weighted, mean over batches of 256"),
+    Metric(
+        "f_weighted",
+        "maximize",
+        "the authors' F-score: both classes, weighted, mean over batches of 256",
+        headline=True,
+    ),
     Metric("f_weighted_pooled", "maximize", "the same over the whole split at once"),
-    Metric("f1", "maximize", "F1 of the associations alone"),
-    Metric("exact", "maximize", "share of matrices without a single wrong entry"),
+    Metric("f1", "maximize", "F1 of the associations alone", headline=True),
+    Metric("exact", "maximize", "share of matrices without a single wrong entry", headline=True),
 )
 
 INNER: Final[tuple[InnerParameter, ...]] = ()

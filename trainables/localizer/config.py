@@ -14,10 +14,15 @@ Encoder = Literal["single", "array", "combined"]
 RESOLUTIONS_M: Final = (0.3, 1.0)
 
 METRICS: Final = (
-    Metric("f1_mean", "maximize", "mean of F1 at 0.3 m and at 1 m, so that neither is bought with the other"),
+    Metric(
+        "f1_mean", "maximize", "mean of F1 at 0.3 m and at 1 m, so that neither is bought with the other", headline=True
+    ),
     *(
         Metric(
-            f"{name}_{resolution:g}m", "minimize" if name == "rmse" else "maximize", f"{meaning} at {resolution:g} m"
+            f"{name}_{resolution:g}m",
+            "minimize" if name == "rmse" else "maximize",
+            f"{meaning} at {resolution:g} m",
+            headline=name in ("f1", "rmse"),
         )
         for resolution in RESOLUTIONS_M
         for name, meaning in (

@@ -1,0 +1,248 @@
+"""DOAnet in training: sequences, network, losses through a frozen Hungarian network, tracks and metrics put together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from datasets.dcase2020.folder import RecordingSet
+from datasets.dcase2020.labels import FRAMES
+from datasets.errors import InputError
+from trainables.contract import DivergedError, Metrics, Settings, Trainable
+from trainables.doanet.association import Assign, exact
+from trainables.doanet.config import INNER, METRICS, DoanetConfig
+from trainables.doanet.features import Scaler, extract
+from trainables.doanet.losses import objective
+from trainables.doanet.metrics import Counts, count
+from trainables.doanet.network import DoaNetwork, Output
+from trainables.doanet.sequences import Labelled, cut, load_split, scaler_of
+from trainables.doanet.targets import Reference
+from trainables.doanet.tracks import Choice, Tracks
+from trainables.hnet import kept
+from trainables.schedules import rate_factor
+
+_RECORDINGS_AT_ONCE: Final = 4
+_MEAN: Final = "scaler.mean"
+_DEVIATION: Final = "scaler.std"
+_SHOWN: Final = 3
+"""Recordings of a split in the picture."""
+
+
+class Doanet(Trainable):
+    """Direction estimation that is trained to track."""
+
+    Config = DoanetConfig
+    metrics = METRICS
+    inner = INNER
+
+    def __init__(self, config: DoanetConfig, data: RecordingSet, *, device: str, seed: int, epochs: int) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.seed = seed
+        self.epochs = epochs
+        self.epoch = 0
+        self._load: Callable[[str], Labelled] = lambda split: load_split(data, split, config.format, config.max_sources)
+        self._splits: dict[str, Labelled] = {"train": self._load("train")}
+        self._scaler = scaler_of(self._splits["train"])
+        self._assign = association(config, data.cache, device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = DoaNetwork(config)
+        self.network.to(self.device)
+        kind = torch.optim.Adam if config.optimizer.name == "adam" else torch.optim.AdamW
+        self.optimizer = kind(
+            self.network.parameters(), config.optimizer.lr, weight_decay=config.optimizer.weight_decay, fused=True
+        )
+
+    def train_epoch(self) -> Metrics:
+        """Train on sequences of files in an order that seed and epoch decide; within a file they follow each other."""
+        self.network.train()
+        train, size = self._splits["train"], self.config.optimizer.batch_size
+        order = self._order()
+        batches = [order[first : first + size] for first in range(0, len(order), size)]
+        sums: dict[str, Tensor] = {}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed * 100_003 + self.epoch)  # dropout has no generator of its own
+            for step, chosen in enumerate(batches):
+                self._set_rate((self.epoch + step / len(batches)) / self.epochs)
+                for name, part in self._step(*train.batch(chosen, self.config.sequence_frames, self._scaler)).items():
+                    sums[name] = sums.get(name, torch.zeros((), device=self.device)) + part * len(chosen) / len(order)
+        self.epoch += 1
+        found = {f"train_{name}": float(value) for name, value in sums.items()}
+        if not math.isfinite(found["train_loss"]):
+            raise DivergedError(f"the training loss of epoch {self.epoch} is {found['train_loss']}")
+        return found | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+
+    def _order(self) -> list[tuple[int, int]]:
+        """This epoch's sequences: files in endlessly reshuffled order, of which an epoch takes a stretch."""
+        files = len(self._splits["train"].features)
+        whole = cut(range(files), self.config.sequence_frames)
+        a_file = len(whole) // files
+        length = self.config.optimizer.epoch_sequences or len(whole)
+        first, last = self.epoch * length, (self.epoch + 1) * length
+        passes = range(first // len(whole), -(-last // len(whole)))
+        stream = [
+            whole[file * a_file + place]
+            for number in passes
+            for file in np.random.default_rng([self.seed, number]).permutation(files).tolist()
+            for place in range(a_file)
+        ]
+        return stream[first - passes[0] * len(whole) : last - passes[0] * len(whole)]
+
+    def _step(self, features: Tensor, reference: Reference) -> dict[str, Tensor]:
+        parts = objective(
+            self.network(features.to(self.device)), self._there(reference), self.config.loss, self._assign
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        parts["loss"].backward()
+        if self.config.optimizer.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip_norm)
+        self.optimizer.step()
+        return {name: part.detach() for name, part in parts.items()}
+
+    def _there(self, reference: Reference) -> Reference:
+        return Reference(
+            reference.directions.to(self.device), reference.active.to(self.device), reference.ids.to(self.device)
+        )
+
+    def _set_rate(self, progress: float) -> None:
+        rate = self.config.optimizer.lr * rate_factor(self.config.optimizer.schedule, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    @torch.inference_mode()
+    def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
+        """Track whole recordings with all settings from one pass of the network, and measure each; adds the mean loss."""
+        self.network.eval()
+        whole = self._split(split)
+        choices = [self._choice(setting) for setting in settings]
+        total: Counts | None = None
+        loss = 0.0
+        files = len(whole.features)
+        for first in range(0, files, _RECORDINGS_AT_ONCE):
+            rows = range(first, min(first + _RECORDINGS_AT_ONCE, files))
+            output, reference = self._run(whole, rows)
+            loss += float(objective(output, reference, self.config.loss, self._assign)["loss"]) * len(rows) / files
+            found = count(_tracks(output, whole, rows, self.config.sequence_frames), choices)
+            total = found if total is None else total + found
+        if total is None:
+            raise ValueError(f"split {split!r} is empty")
+        return [summary | {"loss": loss} for summary in total.summarise()]
+
+    def _split(self, name: str) -> Labelled:
+        if name not in self._splits:
+            self._splits[name] = self._load(name)
+        return self._splits[name]
+
+    def _run(self, whole: Labelled, rows: Sequence[int]) -> tuple[Output, Reference]:
+        features, reference = whole.batch(
+            cut(rows, self.config.sequence_frames), self.config.sequence_frames, self._scaler
+        )
+        return self.network(features.to(self.device)), self._there(reference)
+
+    def _choice(self, settings: Settings) -> Choice:
+        own = self.config.inference
+        return Choice(
+            float(settings.get("threshold", own.threshold)),
+            round(settings.get("smoothing_frames", own.smoothing_frames)),
+        )
+
+    @torch.inference_mode()
+    def predict(self, audio: Float[Tensor, "batch 4 samples"], settings: Settings) -> Tracks:
+        """Follow the events in recordings at 24 kHz; directions of outputs, and the activity that the settings decide on."""
+        del settings  # the activity is returned as it is, with what decides left to the caller
+        self.network.eval()
+        features = self._scaler.scale(extract(audio, self.config.format))
+        frames = features.shape[2] // 5
+        output = self.network(features[:, :, : frames * 5].to(self.device))
+        directions = output.directions.cpu().numpy()
+        nothing = np.zeros(directions.shape[:3], bool)
+        activity = None if output.activity is None else output.activity.sigmoid().cpu().numpy()
+        return Tracks(directions, activity, np.full_like(directions, np.nan), nothing, np.full(nothing.shape, -1))
+
+    def picture(self, splits: Sequence[str], settings: Settings) -> Any:
+        """Azimuth and elevation over time, events and outputs, a row a recording."""
+        from trainables.doanet.picture import timelines
+
+        self.network.eval()
+        shown = {}
+        with torch.inference_mode():
+            for name in splits:
+                whole = self._split(name)
+                rows = range(min(_SHOWN, len(whole.features)))
+                output, _ = self._run(whole, rows)
+                shown[name] = _tracks(output, whole, rows, self.config.sequence_frames)
+        return timelines(shown, self._choice(settings))
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimizer and epoch; order and dropout follow from seed and epoch."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+
+    def weights(self) -> dict[str, Any]:
+        """The network's weights, and the scaling of the features it was trained with."""
+        network = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+        return network | {_MEAN: self._scaler.mean.clone(), _DEVIATION: self._scaler.std.clone()}
+
+    def load_weights(self, weights: Mapping[str, Any]) -> None:
+        """Take over a network's weights and scaling."""
+        network = dict(weights)
+        self._scaler = Scaler(network.pop(_MEAN), network.pop(_DEVIATION))
+        self.network.load_state_dict(network)
+
+
+def association(config: DoanetConfig, folder: Path, device: str) -> Assign:
+    """How the tracking losses see which output stands for which event.
+
+    Args:
+        config: Names a network, or what to do without one.
+        folder: Where trained networks are kept.
+        device: A torch device.
+
+    Raises:
+        InputError: If the network is for another number of sources, or no network.
+    """
+    if config.hnet == "exact" or not config.loss.tracks:
+        return exact
+    path = Path(config.hnet)
+    if config.hnet == "trained":
+        path = kept.trained(kept.recipe(config.max_sources), folder, device=device)
+    hnet, network = kept.load(path, "hnet")
+    if hnet.max_sources != config.max_sources:
+        raise InputError(
+            "hnet",
+            f"the Hungarian network must be for {config.max_sources} sources, as max_sources says",
+            value=f"{path} is for {hnet.max_sources}",
+            remedy="train one with  --set max_sources=…  of spaces/hnet.yaml, or write `trained`",
+        )
+    network.to(device)
+    return lambda found: network(found).entries.sigmoid()
+
+
+def _tracks(output: Output, whole: Labelled, rows: Sequence[int], frames: int) -> Tracks:
+    """Sequences joined to recordings again, as far as whole sequences go."""
+    files, length = len(rows), FRAMES // frames * frames
+    directions = output.directions.cpu().unflatten(0, (files, -1)).flatten(1, 2).numpy()
+    activity = None
+    if output.activity is not None:
+        activity = output.activity.sigmoid().cpu().unflatten(0, (files, -1)).flatten(1, 2).numpy()
+    chosen = list(rows)
+    return Tracks(
+        directions,
+        activity,
+        whole.directions[chosen, :length],
+        whole.active[chosen, :length],
+        whole.ids[chosen, :length],
+    )
