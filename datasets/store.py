@@ -147,9 +147,9 @@ class Store:
         if not self.is_local:
             yield  # objects of a bucket are whole or absent, and the same whoever writes them
             return
-        root = Path(self.uri)
-        root.mkdir(parents=True, exist_ok=True)
-        with (root / ".building").open("w") as file:
+        root = Path(self.uri).absolute()
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with root.with_name(f".{root.name}.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -128,18 +128,18 @@ _MINIATURE: Final = (
 )
 
 
-def _scenes(spec: SceneSpec, store: Store, place: str, named: tuple[str, str], recordings: int) -> str:
+def _scenes(spec: SceneSpec, store: Store, place: str, named: tuple[str, str], shown: int) -> str:
     source = SceneSource.prepare(spec, place)
-    from datasets.preview import page, scenes
+    from datasets.preview import page, recordings, scenes
 
-    found = scenes.gather(source, store, recordings)
+    found = recordings.gather(source, store, shown)
     notices = () if found.built is not None else (_UNBUILT.format(len(found.shown)), *found.notes)
     return page.document(*named, notices, scenes.facts(found, store.uri), scenes.sections(found))
 
 
 _UNBUILT: Final = (
-    "These recordings are not built. What follows is a miniature: {} of them were made for this page, and all statistics "
-    "are of these alone."
+    "This dataset is not built. What follows is a miniature: all statistics are of the recordings that were made "
+    "for this page, {} in number."
 )
 
 

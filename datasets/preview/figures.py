@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -31,6 +32,7 @@ _DENSITY: Final = LinearSegmentedColormap.from_list("density", [(0.24, 0.52, 0.7
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "preview",
+    "text.parse_math": False,  # names of folders may hold dollars
     "font.size": 9,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -65,15 +67,33 @@ class Plan:
     walls_m: tuple[tuple[float, float, float, float], ...] = ()
 
 
-def _figure(size: tuple[float, float] = _SMALL, heights: Sequence[float] = (1,)) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=size, layout="constrained")
+def _figure(
+    size: tuple[float, float] = _SMALL,
+    heights: Sequence[float] = (1,),
+    edges: tuple[float, float, float, float] | None = None,
+) -> tuple[Figure, list[Axes]]:
+    """Axes under each other.
+
+    Args:
+        size: Inches.
+        heights: Of the axes, relative to each other.
+        edges: Left, right, bottom and top of all axes, as shares of the size; finding them takes as long as drawing, so
+            what is drawn often says where they are.
+    """
+    figure = Figure(figsize=size, layout="constrained" if edges is None else None)
     axes = figure.subplots(len(heights), 1, squeeze=False, sharex=len(heights) > 1, height_ratios=heights)
+    if edges is not None:
+        left, right, bottom, top = edges
+        figure.subplots_adjust(left, bottom, right, top, hspace=0.12)
     return figure, [axis for row in axes for axis in row]
 
 
 def _svg(figure: Figure, alt: str) -> Markup:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    with warnings.catch_warnings():
+        # The browser has letters for names of folders that matplotlib, which only measures them, has not.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     own = "f" + hashlib.sha256((alt + drawn).encode()).hexdigest()[:10]
@@ -114,6 +134,7 @@ def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -
     """
     figure, (axis,) = _figure((3.9, 3.5))
     cells = [max(4, min(60, round(side / 0.25))) for side in plan.size_m]
+    cell = [100 * side / number for side, number in zip(plan.size_m, cells, strict=True)]
     counts, across, along = np.histogram2d(
         positions_m[:, 0], positions_m[:, 1], bins=cells, range=[(0, side) for side in plan.size_m]
     )
@@ -125,7 +146,7 @@ def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -
         origin="lower",
         interpolation="nearest",
     )
-    bar = figure.colorbar(shown, ax=axis, shrink=0.75, label=f"{unit} in 25 × 25 cm")
+    bar = figure.colorbar(shown, ax=axis, shrink=0.75, label=f"{unit} in {cell[0]:.0f} × {cell[1]:.0f} cm")
     bar.outline.set_linewidth(0)
     _room(axis, plan)
     return _svg(figure, alt)
@@ -134,7 +155,7 @@ def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -
 @mpl.rc_context(_STYLE)
 def sources(plan: Plan, positions_m: NDArray[np.float64], alt: str) -> Markup:
     """Draw one sample's sources, shape (sources, 2)."""
-    figure, (axis,) = _figure((3.2, 2.7))
+    figure, (axis,) = _figure((3.2, 2.7), edges=(0.14, 0.98, 0.17, 0.97))
     _room(axis, plan)
     axis.plot(*positions_m.T, "o", color=COLOURS[2], markersize=9, markeredgewidth=2, fillstyle="none")
     return _svg(figure, alt)
@@ -143,7 +164,7 @@ def sources(plan: Plan, positions_m: NDArray[np.float64], alt: str) -> Markup:
 @mpl.rc_context(_STYLE)
 def waveforms(waves: Mapping[str, NDArray[np.float32]], rate_hz: int, alt: str) -> Markup:
     """Draw waveforms under each other on one scale, each of shape (samples,)."""
-    figure, axes = _figure((3.6, 2.7), (1,) * len(waves))
+    figure, axes = _figure((3.6, 2.7), (1,) * len(waves), (0.21, 0.97, 0.17, 0.97))
     most = max(float(np.abs(wave).max()) for wave in waves.values()) or 1.0
     for number, (axis, (name, wave)) in enumerate(zip(axes, waves.items(), strict=True)):
         _outline(axis, wave, rate_hz, COLOURS[number % len(COLOURS)])
@@ -173,7 +194,10 @@ def spectrogram(
         alt: What the drawing shows.
         wide: Whether it has a row to itself; then time is in seconds.
     """
-    figure, (axis,) = _figure((11, 2.4) if wide else (3.8, 2.7))
+    right = 0.91 if wide else 0.76
+    figure, (axis,) = _figure(
+        (11, 2.4) if wide else (3.8, 2.7), edges=(0.05 if wide else 0.13, right, 0.19 if wide else 0.17, 0.97)
+    )
     shown = axis.imshow(
         decibels,
         cmap="magma",
@@ -182,7 +206,9 @@ def spectrogram(
         aspect="auto",
         interpolation="nearest",
     )
-    bar = figure.colorbar(shown, ax=axis, label="dB re maximum", pad=0.02)
+    bar = figure.colorbar(
+        shown, figure.add_axes((right + 0.02, 0.19, 0.012 if wide else 0.035, 0.78)), label="dB re maximum"
+    )
     bar.outline.set_linewidth(0)
     axis.set(xlabel="time, s" if wide else "time, ms", ylabel="frequency, kHz")
     return _svg(figure, alt)
@@ -245,7 +271,7 @@ def timeline(
         times = (run[:, 0] + 0.5) / 10
         for axis, column in ((azimuth, 3), (elevation, 4)):
             style = {"color": COLOURS[kind % len(COLOURS)], "linewidth": 3.5, "solid_capstyle": "round", "alpha": 0.85}
-            for part in _unbroken(run[:, column]):
+            for part in unbroken(run[:, column]):
                 axis.plot(times[part], run[part, column], **style, label=named)  # type: ignore[arg-type]
     active = np.bincount(rows[:, 0], minlength=frames)[:frames]
     several.fill_between(np.arange(frames + 1) / 10, np.append(active, 0), step="post", color=COLOURS[0], alpha=0.6)
@@ -259,7 +285,7 @@ def timeline(
     return _svg(figure, alt)
 
 
-def _unbroken(angles: NDArray[np.int64]) -> list[slice]:
-    """Stretches without a step from one end of the scale to the other."""
+def unbroken(angles: NDArray[np.int64]) -> list[slice]:
+    """Cut angles, shape (frames,), where they step from one end of the scale to the other."""
     breaks = [0, *(np.flatnonzero(np.abs(np.diff(angles)) > 180) + 1).tolist(), len(angles)]
     return [slice(first, last) for first, last in pairwise(breaks)]

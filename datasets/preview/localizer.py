@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.blueprint import bytes_of
 from datasets.command import size
 from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
 from datasets.preview import figures, responses, sounds, statistics
@@ -81,7 +82,12 @@ def facts(material: Material, made_from: str) -> Markup:
             ("Fingerprint", source.fingerprint),
             ("Lies in", lies),
             ("Made with", versions),
-            ("Size", size(_bytes(material)) + (" when it is built" if material.state == "miniature" else "")),
+            (
+                "Size",
+                "about "
+                + size(sum(bytes_of(source).values()))
+                + (" when it is built" if material.state == "miniature" else ""),
+            ),
         ]
     )
 
@@ -91,12 +97,6 @@ _KINDS: Final = {
     "measured": "music through measured impulse responses",
     "recordings": "recordings, superposed or as they are",
 }
-
-
-def _bytes(material: Material) -> int:
-    from datasets.blueprint import bytes_of
-
-    return sum(bytes_of(material.source).values())
 
 
 def _metres(size_m: tuple[float, float]) -> str:
@@ -113,7 +113,7 @@ def _overview(material: Material, plan: Plan, name: str, found: Measured) -> Mar
     places = responses.places_m(material, name, ROOMS) if material.state == "miniature" else found.positions_m[:0]
     positions, unit = (places, "places") if len(places) else (found.positions_m, "sources")
     walls = f" Red: the walls of {len(plan.walls_m)} of its rooms." if plan.walls_m else ""
-    told = f"Where the {len(places):,} places for sources in them are." if len(places) else ""
+    told = f"The {len(places):,} places for sources in these rooms." if len(places) else ""
     shown = [
         figure(
             figures.density(plan, positions, unit, f"Plan of {name}: arrays, area and density of {unit}"),
@@ -183,5 +183,5 @@ def _rooms(material: Material) -> list[Section]:
 _DECAY: Final = (
     "The energy left is the backward integral of the squared response (Schroeder 1965); the measured RT60 is three times "
     "what it takes to fall from −5 to −25 dB (T20, ISO 3382). The asked one is Sabine's, which assumes a diffuse field: "
-    "a shoebox whose walls are all alike often rings longer."
+    "flat rooms ring longer, and near the source of a dry one the direct sound alone makes the fall steeper."
 )

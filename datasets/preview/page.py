@@ -100,13 +100,14 @@ def document(title: str, lead: str, notices: Sequence[str], facts: Markup, secti
     noted = "".join(f"<li>{escape(notice)}</li>" for notice in notices[1:])
     noted = f"<ul>{noted}</ul>" if noted else ""
     noted = f'<div class="notice" role="note"><p>{escape(notices[0])}</p>{noted}</div>' if notices else ""
-    return (
+    whole = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n<header><h1>{escape(title)}</h1><p>{escape(lead)}</p>"
         f"{noted}</header>\n{facts}\n"
         f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n{parts}</main>\n</body>\n</html>\n'
     )
+    return whole.encode("utf-8", "replace").decode()  # names of files need not be Unicode
 
 
 _STYLE: Final = """

@@ -118,7 +118,7 @@ def _simulated(material: Material, splits: tuple[str, ...], room: EchoRoom) -> H
     note = ""
     if order < room.max_order:
         note = f"drawn with {order} reflections instead of {room.max_order}, so its end is too quiet"
-    return Heard(splits, _label(0, place[0]), response, _asked_s(part, room), note)
+    return Heard(splits, _label(0, *place[0, :2].tolist()), response, _asked_s(part, room), note)
 
 
 def _read(material: Material, splits: tuple[str, ...], number: int, room: EchoRoom) -> Iterator[Heard]:
@@ -128,11 +128,11 @@ def _read(material: Material, splits: tuple[str, ...], number: int, room: EchoRo
     path = material.data.store.path(responses.shards()[number * blocks].name)
     if path.is_file():  # of a bucket, only the beginning is here
         waves, places = read_columns(path, ("responses", "place"))
-        yield Heard(splits, _label(number, places[0]), waves[0, 0, 0], _asked_s(part, room))
+        yield Heard(splits, _label(number, *places[0, :2].tolist()), waves[0, 0, 0], _asked_s(part, room))
 
 
-def _label(number: int, place: NDArray[np.float64]) -> str:
-    return f"room {number + 1}, source at ({place[0]:.2f}, {place[1]:.2f}) m, first microphone"
+def _label(number: int, x_m: float, y_m: float) -> str:
+    return f"room {number + 1}, source at ({x_m:.2f}, {y_m:.2f}) m, first microphone"
 
 
 def _measured(spec: MeasuredSpec) -> Iterator[Heard]:

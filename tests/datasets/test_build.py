@@ -43,7 +43,6 @@ def test_a_folder_holds_the_shards_their_checksums_and_the_manifest_and_nothing_
         *shards,
         *(f"{name}.sha256" for name in shards),
         *(f"{part.folder}/manifest.json" for part in source().parts()),
-        ".building",  # the lock of whoever builds
     }
 
 
