@@ -55,7 +55,7 @@ def bank(spoil: Callable[[dict[str, Any]], object] | None = None) -> Callable[[P
 
     def prepare(folder: Path) -> None:
         generator = np.random.default_rng(0)
-        content = {
+        content: dict[str, Any] = {
             "responses": generator.normal(0, 0.1, (60, 2, 4, 32)).astype(np.float32),
             "positions_m": generator.uniform(0, 6, (60, 2)),
             "microphones_m": generator.uniform(0, 6, (2, 4, 2)),
