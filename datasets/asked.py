@@ -12,6 +12,7 @@ from datasets import machine, specfile
 from datasets.command import Parser
 from datasets.dcase2020.spec import SceneSpec
 from datasets.errors import InputError
+from datasets.kinds import KEY_OF_SOUND
 from datasets.spec import LocalizerSpec
 from datasets.store import Store
 
@@ -46,7 +47,7 @@ def read(options: argparse.Namespace) -> tuple[list[LocalizerSpec | SceneSpec], 
         changes["music"] = options.audio
     specs = specfile.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
     store = Store(options.datasets or str(Path(options.storage) / "datasets"))
-    return specs, store, "--audio" if options.audio else f"{options.spec}: dataset.music"
+    return specs, store, "--audio" if options.audio else f"{options.spec}: dataset.{KEY_OF_SOUND[specs[0].kind]}"
 
 
 def _change(text: str) -> tuple[str, Any]:

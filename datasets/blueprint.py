@@ -166,7 +166,7 @@ def prepare(spec: LocalizerSpec, place: str) -> Source:
         return Source(spec, recordings.hashes(spec, clips), spec.microphones_m(), clips=clips)
     source = Source(spec, None, spec.microphones_m())
     if isinstance(spec, MeasuredSpec):
-        source = _measured(spec, source, place)
+        source = _measured(spec, source, place.replace("dataset.music", "dataset.bank"))
     if isinstance(spec, MusicSpec) and (folder := spec.music_folder()) is not None:
         pieces = library.scan(spec, place)
         source = replace(source, pieces=pieces, sound_files=library.hashes(pieces, folder))

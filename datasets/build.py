@@ -203,7 +203,7 @@ def seconds(source: Source, workers: int) -> float:
         spent[what] = (now - first, done)
 
     with tempfile.TemporaryDirectory() as folder:
-        Builder(Store(folder), mark).build(source.with_spec(small))
+        Builder(Store(f"{folder}/datasets"), mark).build(source.with_spec(small))
     total = 0.0
     for kind, what in _CALLED.items():
         rows = sum(part.samples for part in source.parts() if part.kind == kind)

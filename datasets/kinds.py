@@ -16,6 +16,10 @@ KINDS: Final[dict[str, type[LocalizerSpec]]] = {
 }
 
 
+KEY_OF_SOUND: Final = {"room": "music", "measured": "music", "recordings": "manifest", "scenes": "events"}
+"""The key that names the sound files of each kind, for errors."""
+
+
 def kind_of(value: object) -> str:
     """The kind that a mapping or a spec names."""
     named = value.get("kind", "room") if isinstance(value, dict) else getattr(value, "kind", "room")

@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets import blueprint, machine
 from datasets.command import Parser
 from datasets.errors import InputError
+from datasets.kinds import KEY_OF_SOUND
 from datasets.store import Store
 from search.folder import SearchFolder, require_writable
 from search.plan import Plan
@@ -105,7 +106,7 @@ def prepare(options: argparse.Namespace) -> Plan:
     _check_state(folder, space, resume=options.resume, fresh=options.fresh)
     if not options.dry_run:  # a plan may be read on another machine than it is run on
         _check_resources(space)
-    place = "--audio" if options.audio else f"{options.space}: dataset.music"
+    place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND[space.dataset.kind]}"
     source = blueprint.prepare(space.dataset, place)
     for variant in space.extremes():
         blueprint.require_rooms(variant)

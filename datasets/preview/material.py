@@ -58,7 +58,7 @@ def gathered(source: Source, store: Store) -> Iterator[Material]:
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
         if missing(source, store):
             small, notes = miniature.of(source)
-            here = Store(folder)
+            here = Store(f"{folder}/datasets")
             Builder(here).build(small)
             yield Material(source, small, _require(build.find(small, here), here), "miniature", notes)
         elif store.is_local:
