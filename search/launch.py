@@ -108,7 +108,7 @@ def prepare(options: argparse.Namespace) -> Plan:
         _check_resources(space)
     place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND[space.dataset.kind]}"
     source = blueprint.prepare(space.dataset, place)
-    for variant in space.datasets() or ():
+    for variant in space.extremes():
         blueprint.require_rooms(variant)
     store = Store(options.datasets or str(folder.datasets))
     plan = Plan(space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", store)

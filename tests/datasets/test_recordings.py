@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -222,9 +223,11 @@ def test_superfluous_channels_may_be_left_out(tmp_path: Path) -> None:
 
 def test_the_hashes_follow_content_and_not_the_folder(tmp_path: Path) -> None:
     found = []
+    (tmp_path / "here").mkdir()
+    record(tmp_path / "here")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")  # a WAV file of floats holds the time it was written at
     for name in ("here", "there"):
-        (tmp_path / name).mkdir()
-        spec = spec_of(record(tmp_path / name))
+        spec = spec_of(tmp_path / name / "recordings.csv")
         found.append(hashes(spec, read_manifest(spec, PLACE)))
     assert found[0] == found[1]
     assert sorted(found[0]) == sorted(["manifest", *(row[1] for row in ROWS)])
