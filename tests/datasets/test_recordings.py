@@ -175,7 +175,7 @@ def test_a_shard_depends_on_seed_split_and_number_alone(
 
 def test_a_shard_on_disk_holds_the_samples(makers: Makers, tmp_path: Path) -> None:
     batch = makers["train"].make(Shard("train", 0, 16))
-    (tmp_path / "train.arrow").write_bytes(encode(columns_of(batch)))
+    (tmp_path / "train.arrow").write_bytes(encode(columns_of([batch], 16)))
     again = Split([tmp_path / "train.arrow"]).batch(np.arange(16))
     step = batch.waves.abs().amax() / 32767
     assert (again.waves - batch.waves).abs().max() <= 0.51 * step
