@@ -28,7 +28,7 @@ from datasets.build import build
 from datasets.spec import RoomSpec
 
 _SIZES = (10_000, 50_000, 100_000)
-_ROUNDS = 3
+_ROUNDS = 2
 _STAGE = re.compile(r"^data +(\w+) [\d,]+ of [\d,]+ in ([\d.]+) s$", re.MULTILINE)
 
 

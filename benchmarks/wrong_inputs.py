@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import Spread, write
+from tests.search.wrong_data import DATA_CASES
 from tests.search.wrong_inputs import CASES, ROOT
 
 
@@ -27,14 +28,15 @@ def answer_seconds(words: list[str], status: int) -> float:
 def main() -> None:
     """Measure, print, store."""
     answers = {}
-    for case in CASES:
+    cases = [*CASES, *DATA_CASES]
+    for case in cases:
         with tempfile.TemporaryDirectory() as folder:
             answers[case.name] = answer_seconds(case.command(Path(folder)), 2)
     slowest = max(answers, key=lambda name: answers[name])
     spread = Spread.of(list(answers.values()))
     helps = Spread.of([answer_seconds(["--help"], 0) for _ in range(7)])
-    print(f"{len(CASES)} wrong inputs  {spread} s, slowest: {slowest}\n--help           {helps} s")
-    print(write("wrong_inputs", {"cases": len(CASES), "seconds": spread, "slowest": slowest, "help_seconds": helps}))
+    print(f"{len(cases)} wrong inputs  {spread} s, slowest: {slowest}\n--help           {helps} s")
+    print(write("wrong_inputs", {"cases": len(cases), "seconds": spread, "slowest": slowest, "help_seconds": helps}))
 
 
 if __name__ == "__main__":

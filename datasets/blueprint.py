@@ -20,7 +20,7 @@ from datasets.recordings.clips import Clip
 from datasets.recordings.spec import RecordingsSpec
 from datasets.spec import Acoustics, LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec, sources_of
 
-SIMULATOR_VERSION: Final = 2
+SIMULATOR_VERSION: Final = 3
 """Raised whenever the same spec would render to other samples; part of every fingerprint."""
 
 SHARD_SAMPLES: Final = 1_000

@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import ray
 from ray import data
@@ -18,6 +18,8 @@ from datasets.build import Over
 from datasets.errors import InputError
 from datasets.manifest import ShardEntry
 from datasets.workshop import Make
+
+_SHARDS_A_TASK: Final = 8
 
 os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
 
@@ -53,7 +55,9 @@ def over_ray(workers: int | None = None, cpus: float = 1.0) -> Over:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         rows = [{"shard": pickle.dumps(shard)} for shard in shards]
-        made = data.from_items(rows, override_num_blocks=len(rows)).map(
+        # Several shards a task: handing out a task takes a tenth of a second, rendering a shard not much more.
+        blocks = min(len(rows), max(4 * most, len(rows) // _SHARDS_A_TASK))
+        made = data.from_items(rows, override_num_blocks=blocks).map(
             _make,
             fn_args=(pickle.dumps(factory),),
             compute=data.TaskPoolStrategy(size=min(most, len(rows))),

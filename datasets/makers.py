@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from datasets.library import Music, Piece
 from datasets.noise import add_noise
 from datasets.render import Window
 from datasets.scenes import Placer, Scenes
-from datasets.shards import Batch
+from datasets.shards import Batch, columns_of
 from datasets.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, sources_of
 
 _CHUNK: Final = 32
@@ -61,26 +61,39 @@ class MusicMaker:
                 remedy="add music, lower dataset.gate, or raise dataset.excerpt_s",
             )
 
+    def columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
+        """Render one shard, ready to be stored."""
+        return columns_of(self.batches(shard), shard.samples)
+
     def make(self, shard: Shard) -> Batch:
-        """Render one shard."""
+        """Render one shard, as it is before it is quantised."""
+        batches = list(self.batches(shard))
+        return Batch(
+            torch.cat([batch.waves for batch in batches]),
+            torch.cat([batch.positions_m for batch in batches]),
+            torch.cat([batch.counts for batch in batches]),
+        )
+
+    def batches(self, shard: Shard) -> Iterator[Batch]:
+        """Render one shard, some samples at a time."""
         generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
         place, hear = self._enter(shard.number)
         sources = sources_of(self._split)
         drawn = scenes.draw(generator, shard.samples, sources, place, self._starts, self._spec.level_db)
-        waves = torch.cat(list(self._render(drawn, hear)))
-        if self._split.snr_db is not None:
-            add_noise(waves, generator, self._split.snr_db)
-        return Batch(waves, torch.from_numpy(drawn.positions_m), torch.from_numpy(drawn.counts))
-
-    def _render(self, drawn: Scenes, hear: Hear) -> Iterator[Tensor]:
-        slots = drawn.gains.shape[1]
-        for first in range(0, len(drawn.counts), _CHUNK):
+        for first in range(0, shard.samples, _CHUNK):
             rows = slice(first, first + _CHUNK)
-            chosen = zip(drawn.excerpts[rows].flat, drawn.starts[rows].flat, strict=True)
-            played = [self._music.waves[excerpt][start : start + self._window.length] for excerpt, start in chosen]
-            sources = np.stack(played).reshape(-1, slots, self._window.length)
-            sources *= drawn.gains[rows, :, None].astype(np.float32)
-            yield hear(torch.from_numpy(sources), drawn, rows)
+            waves = hear(torch.from_numpy(self._played(drawn, rows)), drawn, rows)
+            if self._split.snr_db is not None:
+                add_noise(waves, generator, self._split.snr_db)
+            yield Batch(waves, torch.from_numpy(drawn.positions_m[rows]), torch.from_numpy(drawn.counts[rows]))
+
+    def _played(self, drawn: Scenes, rows: slice) -> NDArray[np.float32]:
+        """What the sources play, shape (batch, slots, samples)."""
+        chosen = zip(drawn.excerpts[rows].flat, drawn.starts[rows].flat, strict=True)
+        played = [self._music.waves[excerpt][start : start + self._window.length] for excerpt, start in chosen]
+        sources = np.stack(played).reshape(-1, drawn.gains.shape[1], self._window.length)
+        sources *= drawn.gains[rows, :, None].astype(np.float32)
+        return sources
 
 
 def free_field(spec: RoomSpec, part: Part, music: Music) -> MusicMaker:
@@ -155,7 +168,7 @@ class ExcerptMaker:
         self._spec = spec
         self._excerpts = library.excerpts(spec, pieces)
 
-    def make(self, shard: Shard) -> dict[str, NDArray[np.generic]]:
+    def columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
         """Cut or play one block."""
         first = shard.number * EXCERPTS
         heard = [library.hear(self._spec, excerpt) for excerpt in self._excerpts[first : first + shard.samples]]
@@ -173,7 +186,7 @@ class ResponseMaker:
         self._acoustics = acoustics
         self._role = str(part.identity["role"])
 
-    def make(self, shard: Shard) -> dict[str, NDArray[np.generic]]:
+    def columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
         """Simulate one block."""
         blocks = -(-self._acoustics.positions // echo.BLOCK)
         number, block = divmod(shard.number, blocks)

@@ -136,18 +136,21 @@ def _tone(
     decay_s: float = 0.3,
     vibrato: float = 0.0,
 ) -> Wave:
-    """A harmonic tone; the n-th partial has amplitude n^-roll_off. Each partial is the last one times the fundamental."""
+    """A harmonic tone; the n-th partial has amplitude n^-roll_off. sin(n+1)φ = 2 cos φ sin nφ - sin(n-1)φ saves the sines."""
     time = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     phase = 2 * np.pi * pitch_hz * (time + vibrato / (2 * np.pi * 5.5) * np.sin(2 * np.pi * 5.5 * time))
     partials = max(1, min(24, int(7600 / pitch_hz)))
-    fundamental = np.exp(1j * phase).astype(np.complex64)  # phases need double precision, partials do not
-    wave, partial = np.zeros_like(fundamental), np.ones_like(fundamental)
-    for number in range(1, partials + 1):
-        partial = partial * fundamental
-        wave += partial * number**-roll_off
+    twice = (2 * np.cos(phase)).astype(np.float32)  # phases need double precision, partials do not
+    before, partial = np.zeros_like(twice), np.sin(phase).astype(np.float32)
+    wave = partial.copy()
+    for number in range(2, partials + 1):
+        before *= -1
+        before += twice * partial
+        before, partial = partial, before
+        wave += partial * np.float32(number**-roll_off)
     release = np.minimum(1.0, (time[-1:] - time) / 0.01) if len(time) else time
     envelope: Wave = np.minimum(1.0, time / attack_s) * np.exp(-time / decay_s) * release
-    return np.asarray(wave.imag * envelope)
+    return np.asarray(wave * envelope)
 
 
 def _chord(pitches_hz: list[float], seconds: float, *, roll_off: float, decay_s: float) -> Wave:

@@ -17,7 +17,7 @@ Columns of impulse responses, one row a place of a source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -50,16 +50,31 @@ class Batch:
     counts: Tensor
 
 
-def columns_of(batch: Batch) -> dict[str, NDArray[Any]]:
-    """Samples as a shard's columns, 16 bits a wave's sample."""
-    scale = batch.waves.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / 32767
-    quantised = (batch.waves / scale[:, None, None, None]).round_().to(torch.int16)
-    return {
-        "waves": quantised.numpy(),
-        "scale": scale.numpy(),
-        "positions": batch.positions_m.float().contiguous().numpy(),
-        "count": batch.counts.to(torch.int8).numpy(),
-    }
+def columns_of(batches: Iterable[Batch], samples: int) -> dict[str, NDArray[Any]]:
+    """Samples as a shard's columns, 16 bits a wave's sample.
+
+    Args:
+        batches: All samples; small batches are quantised while they are in a core's cache.
+        samples: How many there are in all.
+    """
+    columns: dict[str, NDArray[Any]] = {}
+    first = 0
+    for batch in batches:
+        rows = slice(first, first + len(batch.counts))
+        scale = batch.waves.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / 32767
+        quantised = (batch.waves / scale[:, None, None, None]).round_()
+        parts = {
+            "waves": quantised.to(torch.int16).numpy(),
+            "scale": scale.numpy(),
+            "positions": batch.positions_m.float().numpy(),
+            "count": batch.counts.to(torch.int8).numpy(),
+        }
+        for name, part in parts.items():
+            if name not in columns:
+                columns[name] = np.empty((samples, *part.shape[1:]), part.dtype)
+            columns[name][rows] = part
+        first = rows.stop
+    return columns
 
 
 def encode(columns: Mapping[str, NDArray[Any]]) -> Any:

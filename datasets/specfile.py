@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -161,12 +161,17 @@ def _names_beside(model: type[BaseModel], location: Sequence[str], kind: str) ->
             model = KINDS.get(kind, RoomSpec)
             continue
         field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
-        inner = getattr(field, "annotation", None)
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        model = _model_in(getattr(field, "annotation", None)) or model
     return [field.alias or name for name, field in model.model_fields.items()] + (
         ["profiles"] if "trainable" in model.model_fields else []
     )
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds: plainly, or none, or one a name."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)
 
 
 def read_specs(

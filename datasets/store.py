@@ -75,8 +75,13 @@ class Store:
             raise ValueError(f"{self.uri} is not on this machine")
         return Path(self.uri) / name
 
-    def write(self, name: str, content: Any) -> None:
+    def write(self, name: str, content: Any, *, keep_cached: bool = True) -> None:
         """Write a file from bytes or a buffer, whole or not at all.
+
+        Args:
+            name: Relative to the store.
+            content: All of it.
+            keep_cached: See `datasets.atomic.replacing`.
 
         Raises:
             InputError: If the disk is full, or the bucket refuses.
@@ -91,7 +96,7 @@ class Store:
         path = self.path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
+            with replacing(path, keep_cached=keep_cached) as temporary:
                 temporary.write_bytes(content)
         except OSError as error:
             if error.errno not in _FULL:

@@ -20,7 +20,7 @@ from datasets.recordings.clips import Clip
 from datasets.recordings.maker import RecordingsMaker
 from datasets.recordings.sounds import gather
 from datasets.recordings.spec import RecordingsSpec
-from datasets.shards import columns_of, encode, read_columns
+from datasets.shards import encode, read_columns
 from datasets.spec import Acoustics, MeasuredSpec, MusicSpec, RoomSpec
 from datasets.store import Store
 
@@ -50,15 +50,14 @@ class Workshop:
             if shard.part not in current:
                 current.clear()
                 current[shard.part] = self._maker(parts[shard.part])
-            made = current[shard.part].make(shard)
-            return self._write(shard, encode(made if isinstance(made, dict) else columns_of(made)))
+            return self._write(shard, encode(current[shard.part].columns(shard)))
 
         return make
 
     def _write(self, shard: Shard, content: Any) -> ShardEntry:
         sha256 = hashlib.sha256(content).hexdigest()
         self.store.write(sidecar(shard), f"{sha256}  {shard.name.partition('/')[2]}\n".encode())
-        self.store.write(shard.name, content)
+        self.store.write(shard.name, content, keep_cached=False)
         return ShardEntry(shard.name, shard.samples, content.size, sha256)
 
     def _maker(self, part: Part) -> Any:

@@ -11,7 +11,6 @@ from datasets import blueprint, machine, sources
 from datasets.command import Parser
 from datasets.errors import InputError
 from datasets.kinds import KEY_OF_SOUND
-from datasets.spec import LocalizerSpec
 from datasets.store import Store
 from search.folder import SearchFolder, require_writable
 from search.plan import Plan
@@ -107,9 +106,8 @@ def prepare(options: argparse.Namespace) -> Plan:
         _check_resources(space)
     place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND.get(space.dataset.kind, 'music')}"
     source = sources.prepare(space.dataset, place)
-    for variant in space.datasets() or ():
-        if isinstance(variant, LocalizerSpec):
-            blueprint.require_rooms(variant)
+    for variant in space.extremes():
+        blueprint.require_rooms(variant)
     store = Store(options.datasets or str(folder.datasets))
     plan = Plan(space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", store)
     plan.check_disk()

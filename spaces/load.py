@@ -120,12 +120,11 @@ class _Checker:
         """Build Configs at the corners of the space, so that no trial can fail on its values."""
         self._config(config, fixed, lambda key: f"{self.path}: fixed.{key}")
         for dimension in search:
-            for value in dimension.choices or (dimension.low, dimension.high):
-                at = int(value) if dimension.kind in ("int", "log_int") else value
+            for value in dimension.ends():
                 if dimension.name.startswith(DATASET):
-                    self._vary(dimension.name, at)
+                    self._vary(dimension.name, value)
                     continue
-                self._config(config, dict(fixed) | {dimension.name: at}, lambda key: f"{self.path}: search.{key}")
+                self._config(config, dict(fixed) | {dimension.name: value}, lambda key: f"{self.path}: search.{key}")
 
     def _config(self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]) -> BaseModel:
         try:

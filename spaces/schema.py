@@ -50,6 +50,11 @@ class Dimension:
             )
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
+    def ends(self) -> tuple[Value, ...]:
+        """Its choices, or its least and its greatest value."""
+        bounds = (self.low, self.high)
+        return self.choices or (tuple(map(int, bounds)) if self.kind.endswith("int") else bounds)
+
     def active(self, parameters: Mapping[str, Value]) -> bool:
         """Whether it exists beside the given parameters."""
         return all(name in parameters and parameters[name] in values for name, values in self.when)
@@ -134,18 +139,23 @@ class Space:
 
     def datasets(self) -> list[DataSpec] | None:
         """All datasets that trials may ask for, the space's own first; None if there is no end of them."""
-        searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
-        if any(dimension.kind != "choice" for dimension in searched):
-            return None
         if not isinstance(self.dataset, LocalizerSpec):
             return [self.dataset]
-        found = [self.dataset]
-        for values in itertools.product(*(dimension.choices for dimension in searched)):
+        searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
+        return [*self.extremes()] if all(dimension.kind == "choice" for dimension in searched) else None
+
+    def extremes(self) -> list[LocalizerSpec]:
+        """The space's own dataset, and all those at choices and at ends of ranges; none if it has no variants."""
+        if not isinstance(self.dataset, LocalizerSpec):
+            return []
+        searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
+        found: list[LocalizerSpec] = [self.dataset]
+        for values in itertools.product(*(dimension.ends() for dimension in searched)):
             point = dict(zip((d.name for d in searched), values, strict=True))
             asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.active(point)}
             spec = varied(self.dataset, asked)
             found += [spec] if all(spec.identity("train") != other.identity("train") for other in found) else []
-        return list(found)
+        return found
 
     def identity(self) -> dict[str, Any]:
         """What has to stay the same for a search to be resumed; the budget and the resources may change."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from datasets.noise import add_noise
 from datasets.recordings import groups, rules
 from datasets.recordings.sounds import Sound
 from datasets.recordings.spec import RecordingsSpec
-from datasets.shards import Batch
+from datasets.shards import Batch, columns_of
 from datasets.spec import sources_of
 
 
@@ -65,6 +66,10 @@ class RecordingsMaker:
             )
         if self._superposes:
             rules.require_room(spec, split, [sound.clip for sound in self._sounds])
+
+    def columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
+        """Make one shard, ready to be stored."""
+        return columns_of([self.make(shard)], shard.samples)
 
     def make(self, shard: Shard) -> Batch:
         """Make one shard; it depends on the spec, the split, its recordings and the shard's number alone."""

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from datasets.build import Builder
+from datasets.dcase2020.build import SceneRecordings
+from datasets.dcase2020.folder import RecordingSet
+from datasets.dcase2020.spec import SceneSpec
 from datasets.matrices import MatricesSpec
 from datasets.shards import Dataset
+from datasets.store import Store
 from spaces.schema import Value
+from trainables.hnet import kept
+from trainables.hnet.config import HnetConfig
 
-Values = Mapping[str, Value]
+Late = Callable[[Path], Value]
+"""A value that is made when it is first needed, in a folder for all tests."""
+Values = Mapping[str, Value | Late]
 
 
 @dataclass(frozen=True)
@@ -25,18 +36,36 @@ class Case:
         variants: Changes to it under which state, seeds and resuming are tested.
         exploding: A change that makes training diverge sooner or later.
         fields: For every field of the Config, what has to be set for it to matter, and another value for it.
-        data: What it is trained on; the localizer's dataset, if that will do.
+        data: What it is trained on, made in a folder for all tests; the localizer's dataset if there is no such thing.
         heard: What it can predict from.
         test: Name of a test set.
+        inference: Group of the Config with the defaults of inner parameters.
     """
 
     base: Values
     variants: Mapping[str, Values]
     exploding: Values
-    fields: Mapping[str, tuple[Values, Value]]
-    data: Callable[[Dataset], Any] = lambda tiny: tiny
+    fields: Mapping[str, tuple[Values, Value | Late]]
+    data: Callable[[Path], Any] | None = None
     heard: Callable[[Dataset], Any] = lambda tiny: tiny.split("S0").batch(np.arange(3)).waves
     test: str = "S0"
+    inference: str = "retrieval"
+
+
+@cache
+def scenes(folder: Path) -> RecordingSet:
+    """Four recordings of 60 s, two of them to train on."""
+    source = SceneRecordings.prepare(SceneSpec.model_validate({"folds": {1: 1, 2: 1, 3: 2}, "rooms": 3}), "tests")
+    store = Store(str(folder / "scenes"))
+    source.build(Builder(store))
+    return source.opened(store, folder / "cache")
+
+
+@cache
+def small_hnet(folder: Path) -> str:
+    """The file of a Hungarian network that has hardly learnt anything."""
+    config = HnetConfig.model_validate({"data": {"matrices": 150}, "network": {"hidden": 8}})
+    return str(kept.trained(config, folder / "cache", device="cpu", epochs=1))
 
 
 _MAP: Values = {
@@ -158,5 +187,64 @@ CASES: Mapping[str, Case] = {
         data=lambda _: MatricesSpec(seed=1),
         heard=lambda _: torch.rand(3, 2, 2),
         test="test",
+    ),
+    "doanet": Case(
+        base={
+            "hnet": "exact",
+            "network.channels": 4,
+            "network.gru": 8,
+            "network.branch": 8,
+            "optimizer.batch_size": 4,
+            "optimizer.epoch_sequences": 8,
+            "optimizer.lr": 3e-3,
+            "inference.threshold": 0.45,
+        },
+        variants={
+            "as it is": {},
+            "squared error, adamw, one cycle": {
+                "loss.kind": "mse",
+                "optimizer.name": "adamw",
+                "optimizer.schedule": "one_cycle",
+            },
+            "deepmot, dropout": {"loss.form": "deepmot", "network.dropout": 0.2},
+            "microphones, best order": {"format": "mic", "loss.kind": "pit_mse"},
+        },
+        exploding={"optimizer.lr": 1.0, "loss.dmotp_weight": 1000.0, "activity_tanh": False},
+        fields={
+            "format": ({}, "mic"),
+            "max_sources": ({}, 3),
+            "sequence_frames": ({}, 60),
+            "activity_tanh": ({}, False),
+            "hnet": ({}, small_hnet),
+            "network.channels": ({}, 8),
+            "network.gru": ({}, 12),
+            "network.gru_layers": ({}, 1),
+            "network.branch": ({}, 12),
+            "network.dropout": ({}, 0.5),
+            "network.heads": ({}, 2),
+            "loss.kind": ({}, "pit_mse"),
+            "loss.form": ({}, "deepmot"),
+            "loss.dmotp_weight": ({}, 10.0),
+            "loss.dmota_weight": ({}, 5.0),
+            "loss.ids_weight": ({}, 5.0),
+            "loss.activity_weight": ({}, 1.0),
+            "loss.gate": ({"hnet": small_hnet, "loss.gate": 0.0}, 0.45),
+            "loss.borders": ({}, "kept"),
+            "loss.delta": ({"loss.form": "deepmot"}, 0.9),
+            "loss.temperature": ({"loss.form": "deepmot"}, 2.0),
+            "optimizer.name": ({"optimizer.weight_decay": 0.1}, "adamw"),
+            "optimizer.lr": ({}, 1e-3),
+            "optimizer.weight_decay": ({}, 0.1),
+            "optimizer.batch_size": ({}, 8),
+            "optimizer.epoch_sequences": ({}, 12),
+            "optimizer.schedule": ({}, "cosine"),
+            "optimizer.clip_norm": ({}, 0.01),
+            "inference.threshold": ({}, 0.6),
+            "inference.smoothing_frames": ({}, 31),
+        },
+        data=scenes,
+        heard=lambda _: torch.randn(1, 4, 48_000) / 10,
+        test="test",
+        inference="inference",
     ),
 }

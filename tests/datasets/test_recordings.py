@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def test_a_shard_depends_on_seed_split_and_number_alone(
 
 def test_a_shard_on_disk_holds_the_samples(makers: Makers, tmp_path: Path) -> None:
     batch = makers["train"].make(Shard("train", 0, 16))
-    (tmp_path / "train.arrow").write_bytes(encode(columns_of(batch)))
+    (tmp_path / "train.arrow").write_bytes(encode(columns_of([batch], 16)))
     again = Split([tmp_path / "train.arrow"]).batch(np.arange(16))
     step = batch.waves.abs().amax() / 32767
     assert (again.waves - batch.waves).abs().max() <= 0.51 * step
@@ -222,9 +223,11 @@ def test_superfluous_channels_may_be_left_out(tmp_path: Path) -> None:
 
 def test_the_hashes_follow_content_and_not_the_folder(tmp_path: Path) -> None:
     found = []
+    (tmp_path / "here").mkdir()
+    record(tmp_path / "here")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")  # a WAV file of floats holds the time it was written at
     for name in ("here", "there"):
-        (tmp_path / name).mkdir()
-        spec = spec_of(record(tmp_path / name))
+        spec = spec_of(tmp_path / name / "recordings.csv")
         found.append(hashes(spec, read_manifest(spec, PLACE)))
     assert found[0] == found[1]
     assert sorted(found[0]) == sorted(["manifest", *(row[1] for row in ROWS)])

@@ -94,6 +94,20 @@ def test_an_unknown_test_is_answered_with_the_known_ones() -> None:
         ({"gate": float("nan")}, "gate"),
         ({"raster_m": 0.0}, "raster_m"),
         ({"excerpts": 7}, "excerpts"),
+        ({"train": "many"}, "a split is a number of samples"),
+        ({"validate": [5]}, "a split is a number of samples"),
+        ({"snr_db": (30, 20)}, "snr_db of train is reversed"),
+        ({"tests": {"S0": {"samples": 3, "snr_db": "30-20"}}}, "snr_db of S0 is reversed"),
+        ({"acoustics": {}}, "rt60_s or absorption, one of them"),
+        ({"acoustics": {"rt60_s": 0.4, "absorption": 0.3}}, "rt60_s or absorption, one of them"),
+        ({"acoustics": {"rt60_s": (0, 0.4)}}, "0 or above 0, not a range"),
+        ({"acoustics": {"rt60_s": (0.5, 0.4)}}, "rt60_s is reversed"),
+        ({"acoustics": {"absorption": 1.2, "max_order": 3}}, "at most at 1"),
+        ({"acoustics": {"absorption": 0, "max_order": 3}}, "above 0"),
+        ({"acoustics": {"absorption": 0.3}}, "needs max_order"),
+        ({"acoustics": {"rt60_s": 0.4, "margin_m": (-0.1, 1)}}, "margin_m starts at 0"),
+        ({"acoustics": {"rt60_s": 0.4, "array_height_m": 2.5}}, "below the ceiling"),
+        ({"train": {"samples": 3, "acoustics": {"rt60_s": 0.4, "rooms": 0}}}, "rooms"),
     ],
 )
 def test_a_mistake_is_named(values: dict[str, Any], says: str) -> None:
@@ -252,8 +266,33 @@ def test_where_the_bank_lies_does_not_matter_but_what_it_is_does() -> None:
     assert of("/here.npz", "1f") == of("there.npz", "1f") != of("/here.npz", "2e")
 
 
+@pytest.mark.parametrize("acoustics", [{"rt60_s": 0}, {"rt60_s": 0.4, "max_order": 0}])
+def test_rooms_without_any_reflection_need_no_impulse_responses(acoustics: dict[str, Any]) -> None:
+    spec = read(acoustics=acoustics)
+    assert {part.kind for part in Source(spec, None, spec.microphones_m()).parts()} == {"music", "split"}
+
+
+def test_only_simulated_rooms_echo() -> None:
+    for changes in ({"train": {"samples": 3, "acoustics": {"rt60_s": 0.4}}}, {"acoustics": {"rt60_s": 0.4}}):
+        with pytest.raises(ValidationError, match="acoustics"):
+            MeasuredSpec.model_validate({"bank": "bank.npz"} | changes)
+
+
+def test_what_a_split_leaves_out_the_dataset_says() -> None:
+    train = {"samples": 9, "sources": 2, "snr_db": 40, "acoustics": {"rt60_s": 0}}
+    splits = read(sources="1-3", snr_db="10-30", acoustics={"rt60_s": 0.4}, train=train, tests={"mine": 5}).splits()
+    assert {name: (s.sources, s.snr_db) for name, s in splits.items()} == {
+        "train": ((2, 2), (40, 40)),
+        "validate": ((1, 3), (10, 30)),
+        "mine": ((1, 3), (10, 30)),
+    }
+    rooms = {name: s.acoustics.rt60_s for name, s in splits.items() if s.acoustics is not None}
+    assert rooms == {"train": (0, 0), "validate": (0.4, 0.4), "mine": (0.4, 0.4)}
+
+
 def test_a_spec_survives_being_written_as_json() -> None:
-    spec = read(train=50, tests=["S0"], arrays=(ARRAY,), genres=("funk",))
+    echoing = {"rt60_s": "0.2-0.4", "rooms": 2}
+    spec = read(train=50, tests=["S0"], arrays=(ARRAY,), genres=("funk",), acoustics=echoing, snr_db=20)
     again = RoomSpec.model_validate_json(spec.model_dump_json(by_alias=True))
     assert again == spec
     assert fingerprint(again) == fingerprint(spec)

@@ -6,7 +6,8 @@ import errno
 import hashlib
 import pickle
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import numpy as np
 import pytest
 
 from datasets import build
+from datasets.blueprint import Shard
 from datasets.build import Builder
 from datasets.errors import InputError
-from datasets.manifest import missing
+from datasets.manifest import ShardEntry, missing
 from datasets.store import Store
+from datasets.workshop import Make
 from tests.datasets import bucket
 from tests.datasets.bucket import Bucket
 from tests.datasets.small import content, part_of, source
@@ -170,6 +173,27 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path
     assert caught.value.place == str(tmp_path / "a")
     assert "the same command goes on" in caught.value.remedy
     assert content(tmp_path) == {"a": b"first"}
+
+
+def test_one_builds_at_a_time_and_the_next_finds_what_is_there(tmp_path: Path) -> None:
+    store, entered = Store(str(tmp_path / "data")), threading.Event()
+    made: list[str] = []
+
+    def over(factory: Callable[[], Make], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
+        entered.set()
+        made.extend(shard.name for shard in shards)
+        return build.here(factory, shards)
+
+    prepared = source()
+    builders = [threading.Thread(target=Builder(store, over=over).build, args=(prepared,)) for _ in range(2)]
+    with store.building():
+        for builder in builders:
+            builder.start()
+        assert not entered.wait(0.3)
+    for builder in builders:
+        builder.join()
+    assert sorted(made) == sorted(shard.name for part in prepared.parts() for shard in part.shards())
+    assert missing(prepared, store) == ()
 
 
 def assert_all_whole(root: Path) -> None:

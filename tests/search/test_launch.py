@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.launch import main
+from tests.search.wrong_data import DATA_CASES, GOOD_DATA
 from tests.search.wrong_inputs import CASES, ROOT, Case, checked
 
 
@@ -16,7 +17,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("case", checked(CASES), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", checked([*CASES, *DATA_CASES]), ids=lambda case: case.name)
 def test_wrong_input_is_answered_and_changes_nothing(
     case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -31,6 +32,15 @@ def test_wrong_input_is_answered_and_changes_nothing(
     for word in case.says:
         assert word in said.err
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("case", GOOD_DATA, ids=lambda case: case.name)
+def test_the_data_that_these_cases_spoil_is_good(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.build.seconds", lambda _source, _workers: 90.0)
+    assert main([*case.command(tmp_path), "--dry-run"]) == 0
+    assert "train 8, validate 4" in capsys.readouterr().out
 
 
 def test_there_are_at_least_thirty_of_them() -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from datasets import sources
+from datasets.build import Builder
 from datasets.shards import Dataset
+from datasets.store import Store
 from search.folder import SearchFolder
 from search.proposals import propose
 from search.scoring import load_model, score_tests
@@ -41,3 +43,45 @@ def test_a_space_trains_at_its_baseline_and_at_proposals(name: str, tiny: Datase
         assert set(score_tests(job, number, "cpu")) == set(tiny.spec.tests)
     model, setting = load_model(job, 0, "cpu")
     assert model.picture(["S0", "S1"], setting) is not None
+
+
+SMALL_DATA = [
+    *(
+        f"dataset.{where}acoustics.{size}"
+        for where in ("", "train.")
+        for size in ("rooms=1", "positions=8", "max_order=3")
+    ),
+    "dataset.train.samples=48",
+    "dataset.validate=16",
+    *(f"dataset.tests.{name}.samples=8" for name in ("E0", "E2", "S0")),
+    "dataset.excerpts=8",
+    "dataset.min_distance_m=1",
+]
+
+
+@pytest.mark.slow
+def test_a_space_that_searches_its_training_data_trains_on_what_each_trial_asks_for(tmp_path: Path) -> None:
+    searched = load(ROOT / "spaces" / "rooms.yaml", has_gpu=False, overrides=[*SMALL[:-2], "start=[]", *SMALL_DATA])
+    source, store = sources.prepare(searched.dataset, "tests"), Store(str(tmp_path / "data"))
+    job = Job(searched, SearchFolder(tmp_path, "rooms"), source, store)
+    points = [
+        searched.baseline,
+        *({**searched.baseline, "dataset.train.acoustics.rt60_s": rt60_s} for rt60_s in (0.4, "0.2-0.6")),
+    ]
+    losses = []
+    for number, parameters in enumerate(points):
+        Builder(store).build(job.source_of(parameters))
+        epoch = TrialRun(job, number, parameters, 0, "cpu").next_epoch()
+        losses.append(epoch.metrics["train_loss"])
+        assert set(score_tests(job, number, "cpu")) == {"E0", "E2", "S0"}
+    assert len(set(losses)) == 3
+    folders = [path.name.partition("-")[0] for path in (tmp_path / "data").iterdir()]
+    assert {name: folders.count(name) for name in folders} == {
+        "music": 1,
+        "responses": 4,  # of two training sets, of validation, and of the tests that echo
+        "train": 3,
+        "validate": 1,
+        "E0": 1,
+        "E2": 1,
+        "S0": 1,
+    }

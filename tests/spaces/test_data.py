@@ -128,6 +128,13 @@ def test_a_range_has_no_end_of_datasets_and_none_searched_is_one(tmp_path: Path)
     assert alone.datasets() == [alone.dataset]
 
 
+def test_the_ends_of_ranges_are_datasets_that_can_be_looked_at_beforehand(tmp_path: Path) -> None:
+    search = {"dataset.train.samples": {"log_int": [50, 200]}, "dataset.train.snr_db": {"choice": [20, 60]}}
+    found = searching(tmp_path, search, snr_db=20).extremes()
+    assert [spec.splits()["train"].samples for spec in found] == [100, 50, 50, 200, 200]
+    assert [spec.splits()["train"].snr_db for spec in found[1:]] == [(20, 20), (60, 60)] * 2
+
+
 def test_a_condition_between_fields_of_the_data_counts(tmp_path: Path) -> None:
     search = {
         "dataset.train.acoustics.rt60_s": {"choice": [0, 0.4]},

@@ -132,12 +132,6 @@ class Optimizer(Frozen):
     clip_norm: float = Field(0.0, ge=0, le=1000, description="largest gradient norm; 0 is no limit")
 
 
-class Augment(Frozen):
-    """Changes to the training recordings."""
-
-    mixing: bool = Field(False, description="train on sums of two recordings without overlapping events, too")
-
-
 class Inference(Frozen):
     """From the output to tracks. `inner:` of a space sweeps these at every validation."""
 
@@ -167,5 +161,4 @@ class DoanetConfig(Frozen):
     network: Network = Field(default_factory=Network)
     loss: Loss = Field(default_factory=Loss)
     optimizer: Optimizer = Field(default_factory=Optimizer)
-    augment: Augment = Field(default_factory=Augment)
     inference: Inference = Field(default_factory=Inference)
