@@ -10,7 +10,7 @@ from datasets.dcase2020.folder import FolderSpec
 from datasets.dcase2020.spec import SceneSpec
 from datasets.matrices import MatricesSpec
 from datasets.recordings.spec import RecordingsSpec
-from datasets.spec import Frozen, MeasuredSpec, RoomSpec
+from datasets.spec import Frozen, LocalizerSpec, MeasuredSpec, RoomSpec
 
 KINDS: Final[dict[str, type[Frozen]]] = {
     "room": RoomSpec,
@@ -39,4 +39,4 @@ AnySpec = Annotated[
     | Annotated[MatricesSpec, Tag("matrices")],
     Discriminator(kind_of),
 ]
-DataSpec = RoomSpec | MeasuredSpec | RecordingsSpec | SceneSpec | FolderSpec | MatricesSpec
+DataSpec = LocalizerSpec | SceneSpec | FolderSpec | MatricesSpec

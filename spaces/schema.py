@@ -142,7 +142,7 @@ class Space:
         if not isinstance(self.dataset, LocalizerSpec):
             return [self.dataset]
         searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
-        return [*self.extremes()] if all(dimension.kind == "choice" for dimension in searched) else None
+        return [*self.extremes()] if all(d.kind == "choice" for d in searched) else None
 
     def extremes(self) -> list[LocalizerSpec]:
         """The space's own dataset, and all those at choices and at ends of ranges; none if it has no variants."""

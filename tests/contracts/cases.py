@@ -34,7 +34,7 @@ class Case:
     Attributes:
         base: Dotted Config values that train in a tenth of a second.
         variants: Changes to it under which state, seeds and resuming are tested.
-        exploding: A change that makes training diverge sooner or later.
+        exploding: A change that makes training diverge sooner or later, if any can.
         fields: For every field of the Config, what has to be set for it to matter, and another value for it.
         data: What it is trained on, made in a folder for all tests; the localizer's dataset if there is no such thing.
         heard: What it can predict from.
@@ -44,7 +44,7 @@ class Case:
 
     base: Values
     variants: Mapping[str, Values]
-    exploding: Values
+    exploding: Values | None
     fields: Mapping[str, tuple[Values, Value | Late]]
     data: Callable[[Path], Any] | None = None
     heard: Callable[[Dataset], Any] = lambda tiny: tiny.split("S0").batch(np.arange(3)).waves
@@ -54,8 +54,8 @@ class Case:
 
 @cache
 def scenes(folder: Path) -> RecordingSet:
-    """Four recordings of 60 s, two of them to train on."""
-    source = SceneRecordings.prepare(SceneSpec.model_validate({"folds": {1: 1, 2: 1, 3: 2}, "rooms": 3}), "tests")
+    """Six recordings of 60 s, four of them to train on."""
+    source = SceneRecordings.prepare(SceneSpec.model_validate({"folds": {1: 1, 2: 1, 3: 4}, "rooms": 3}), "tests")
     store = Store(str(folder / "scenes"))
     source.build(Builder(store))
     return source.opened(store, folder / "cache")
@@ -163,7 +163,7 @@ CASES: Mapping[str, Case] = {
             "permuted, clipped": {"augment.permute": "both", "optimizer.clip_norm": 1.0},
             "three sources": {"max_sources": 3, "network.scaled_attention": True},
         },
-        exploding={"optimizer.lr": 1.0, "optimizer.schedule": "constant", "loss.assignment": 100.0},
+        exploding=None,  # Adam's steps are bounded, and a cross entropy of logits is finite
         fields={
             "max_sources": ({}, 3),
             "precision": ({}, "bf16"),
@@ -195,7 +195,7 @@ CASES: Mapping[str, Case] = {
             "network.gru": 8,
             "network.branch": 8,
             "optimizer.batch_size": 4,
-            "optimizer.epoch_sequences": 8,
+            "optimizer.epoch_sequences": 24,
             "optimizer.lr": 3e-3,
             "inference.threshold": 0.45,
         },
@@ -209,7 +209,7 @@ CASES: Mapping[str, Case] = {
             "deepmot, dropout": {"loss.form": "deepmot", "network.dropout": 0.2},
             "microphones, best order": {"format": "mic", "loss.kind": "pit_mse"},
         },
-        exploding={"optimizer.lr": 1.0, "loss.dmotp_weight": 1000.0, "activity_tanh": False},
+        exploding=None,  # tanh and Adam keep everything finite, however large the steps
         fields={
             "format": ({}, "mic"),
             "max_sources": ({}, 3),
@@ -229,18 +229,18 @@ CASES: Mapping[str, Case] = {
             "loss.ids_weight": ({}, 5.0),
             "loss.activity_weight": ({}, 1.0),
             "loss.gate": ({"hnet": small_hnet, "loss.gate": 0.0}, 0.45),
-            "loss.borders": ({}, "kept"),
+            "loss.borders": ({"hnet": small_hnet, "loss.gate": 0.0}, "kept"),
             "loss.delta": ({"loss.form": "deepmot"}, 0.9),
             "loss.temperature": ({"loss.form": "deepmot"}, 2.0),
             "optimizer.name": ({"optimizer.weight_decay": 0.1}, "adamw"),
             "optimizer.lr": ({}, 1e-3),
             "optimizer.weight_decay": ({}, 0.1),
             "optimizer.batch_size": ({}, 8),
-            "optimizer.epoch_sequences": ({}, 12),
+            "optimizer.epoch_sequences": ({}, 16),
             "optimizer.schedule": ({}, "cosine"),
             "optimizer.clip_norm": ({}, 0.01),
-            "inference.threshold": ({}, 0.6),
-            "inference.smoothing_frames": ({}, 31),
+            "inference.threshold": ({"optimizer.lr": 0.03}, 0.5),
+            "inference.smoothing_frames": ({"optimizer.lr": 0.03, "inference.threshold": 0.525}, 31),
         },
         data=scenes,
         heard=lambda _: torch.randn(1, 4, 48_000) / 10,

@@ -137,9 +137,9 @@ def test_nan_in_the_weights_is_reported(name: str, variant: str, tiny: Dataset) 
         trainable.train_epoch()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if CASES[name].exploding is not None])
 def test_a_training_that_explodes_is_reported_and_never_hidden(name: str, tiny: Dataset) -> None:
-    trainable = make(name, tiny, CASES[name].exploding, epochs=20)
+    trainable = make(name, tiny, CASES[name].exploding or {}, epochs=20)
     with pytest.raises(DivergedError, match="loss of epoch"):
         train(trainable, 20)
 

@@ -35,7 +35,7 @@ def test_sequences_cover_a_recording_without_overlap() -> None:
 def test_an_epoch_takes_whole_files_in_order_and_reshuffles_them(data: RecordingSet) -> None:
     model = made(data, **{"optimizer.epoch_sequences": 0})
     first = model._order()
-    assert sorted(first) == cut(range(2), 50)
+    assert sorted(first) == cut(range(4), 50)
     assert [start for _, start in first[:12]] == list(range(0, 600, 50))
     model.epoch = 1
     assert sorted(model._order()) == sorted(first)

@@ -52,7 +52,7 @@ def test_a_file_that_is_no_network_is_answered(tmp_path: Path) -> None:
     other = tmp_path / "other.pt"
     torch.save({"weights": {}}, other)
     for path in (other, tmp_path / "missing.pt"):
-        with pytest.raises(InputError, match="spaces/hnet.yaml") as caught:
+        with pytest.raises(InputError, match=r"spaces/hnet\.yaml") as caught:
             kept.load(path, "hnet")
         assert caught.value.place == "hnet"
 
