@@ -11,6 +11,7 @@ import yaml
 from datasets.errors import InputError
 from spaces.load import load
 from spaces.schema import Dimension, field_names, flattened, nested
+from trainables import registry
 from trainables.localizer.config import LocalizerConfig
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -32,8 +33,16 @@ def write(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def test_the_five_spaces_are_there() -> None:
-    assert [path.stem for path in FILES] == ["encoders", "hm_rep", "rg_rep", "rooms", "tg_rep"]
+def test_the_spaces_are_there() -> None:
+    assert [path.stem for path in FILES] == [
+        "encoders",
+        "hm_rep",
+        "hnet",
+        "rg_rep",
+        "rooms",
+        "tg_rep",
+        "tracking_losses",
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -49,10 +58,15 @@ def test_every_space_loads_with_and_without_a_gpu(path: Path, has_gpu: bool) -> 
 def test_the_full_profile_starts_from_the_papers_values(path: Path) -> None:
     space = load(path, has_gpu=True)
     values = space.values(dict(space.fixed) | dict(space.baseline))
-    papers = flattened(
-        LocalizerConfig.model_validate({"representation": values.get("representation", "hm")}).model_dump()
-    )
+    given = {"representation": values.get("representation", "hm")} if space.trainable == "localizer" else {}
+    config = registry.describe(space.trainable, "tests").config
+    papers = flattened(config.model_validate(given).model_dump())
     assert all(papers[name] == value for name, value in values.items())
+
+
+@pytest.mark.parametrize("name", ["encoders", "hm_rep", "rg_rep", "rooms", "tg_rep"])
+def test_the_localizers_spaces_have_the_papers_sizes(name: str) -> None:
+    space = load(ROOT / "spaces" / f"{name}.yaml", has_gpu=True)
     sizes = {name: split.samples for name, split in space.dataset.splits().items()}
     assert (sizes["train"], sizes["validate"], space.budget.epochs) == (100_000, 5_000, 200)
 

@@ -45,7 +45,7 @@ def test_a_near_miss_is_answered_with_the_name() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones_and_how_to_write_ones_own() -> None:
-    assert "known names: localizer" in complaint("seld").remedy
+    assert "known names: doanet, hnet, localizer" in complaint("seld").remedy
     assert "my_package.my_module:MyTrainable" in complaint("seld").remedy
 
 
