@@ -19,7 +19,6 @@ def test_training_is_the_authors() -> None:
     assert (AUTHORS.format, AUTHORS.max_sources, AUTHORS.sequence_frames) == ("foa", 2, 50)
     assert AUTHORS.activity_tanh
     assert AUTHORS.hnet == "trained"
-    assert not AUTHORS.augment.mixing
 
 
 def test_the_loss_is_the_authors() -> None:
