@@ -70,7 +70,7 @@ def test_a_space_that_searches_its_training_data_trains_on_what_each_trial_asks_
     ]
     losses = []
     for number, parameters in enumerate(points):
-        Builder(store).build(job.source_of(parameters))
+        job.source_of(parameters).build(Builder(store))
         epoch = TrialRun(job, number, parameters, 0, "cpu").next_epoch()
         losses.append(epoch.metrics["train_loss"])
         assert set(score_tests(job, number, "cpu")) == {"E0", "E2", "S0"}
