@@ -94,4 +94,6 @@ def _say(study: Study, job: Job, line: Line, winner: Trial, baseline: Trial | No
         line.say(
             f"\nWhat mattered (fANOVA over {len([t for t in trials if t.epochs])} trials, a rough guide): {shares}"
         )
-    line.say(f"\nModel    {job.folder.model(winner.number)}\nPicture  {job.folder.picture(winner.number)}")
+    line.say(f"\nModel    {job.folder.model(winner.number)}")
+    if job.folder.picture(winner.number).is_file():
+        line.say(f"Picture  {job.folder.picture(winner.number)}")
