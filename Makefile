@@ -22,6 +22,7 @@ check: $(VENV)/ready
 # Every figure in the README that is about speed.
 bench: $(VENV)/ready
 	$(RUN) -m benchmarks.render
+	$(RUN) -m benchmarks.generate
 	$(RUN) -m benchmarks.training
 
 $(VENV)/ready: pyproject.toml constraints.txt
