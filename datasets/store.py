@@ -72,7 +72,7 @@ class Store:
             ValueError: If the store is not local.
         """
         if not self.is_local:
-            raise ValueError(f"{self.uri} is not on this machine")
+            raise ValueError(f"{self.name} is not on this machine")
         return Path(self.uri) / name
 
     def write(self, name: str, content: Any, *, keep_cached: bool = True) -> None:

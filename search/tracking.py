@@ -139,7 +139,7 @@ class Tracker:
                 name=split.name,
                 digest=split.digest[:36],  # MLflow takes no more
                 source_type="local" if store.is_local else store.uri.partition(":")[0],
-                source=json.dumps({"uri": f"{store.uri}/{split.folder}"}),
+                source=json.dumps({"uri": f"{store.name}/{split.folder}"}),
                 profile=json.dumps({source.unit: split.samples}),
             )
             inputs.append(DatasetInput(described, [InputTag("mlflow.data.context", context)]))

@@ -172,7 +172,9 @@ class SceneRecordings(DataSource):
         manifest = Manifest.read(store, folder)
         if manifest is None:
             raise InputError(
-                f"{store.uri}/{folder}", "the recordings must be there", remedy="make them: python -m datasets.generate"
+                f"{store.name}/{folder}",
+                "the recordings must be there",
+                remedy="make them: python -m datasets.generate",
             )
         if not store.is_local:
             for _, name in self.source.recordings():

@@ -125,7 +125,7 @@ def _localizer(spec: LocalizerSpec, store: Store, place: str, named: tuple[str, 
             notices = (_MINIATURE, *material.notes)
         elif material.state == "beginning":
             notices = ("The dataset lies in a bucket: this page shows the first shard of each split only.",)
-        facts = localizer.facts(material, store.uri)
+        facts = localizer.facts(material, store.name)
         return page.document(*named, notices, facts, localizer.sections(material, samples))
 
 
@@ -141,7 +141,7 @@ def _scenes(spec: SceneSpec, store: Store, place: str, named: tuple[str, str], s
 
     found = recordings.gather(source, store, shown)
     notices = () if found.built is not None else (_UNBUILT.format(len(found.shown)), *found.notes)
-    return page.document(*named, notices, scenes.facts(found, store.uri), scenes.sections(found))
+    return page.document(*named, notices, scenes.facts(found, store.name), scenes.sections(found))
 
 
 _UNBUILT: Final = (

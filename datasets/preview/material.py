@@ -70,7 +70,7 @@ def gathered(source: Source, store: Store) -> Iterator[Material]:
 def _require(found: Dataset | None, store: Store) -> Dataset:
     if found is None:
         raise InputError(
-            store.uri, "the dataset must stay where it is while it is shown", remedy="start the command again"
+            store.name, "the dataset must stay where it is while it is shown", remedy="start the command again"
         )
     return found
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from datasets import sources
+from datasets.spec import RoomSpec
+from datasets.store import Store as DataStore
 from search.study import Study
 from search.tracking import Store, Tracker, comparisons, end_tags
 from spaces.schema import Budget
@@ -48,6 +51,25 @@ def test_an_epoch_is_logged_with_its_setting_and_a_run_ends_with_its_reason(stor
     assert run.data.params["optimizer.lr"] == "0.0001"
     assert run.data.tags["reason"] == "lost its rung"
     assert run.data.tags["mlflow.parentRunId"] == study.parent_run_id()
+
+
+def test_a_dataset_is_logged_with_its_digests_and_without_the_buckets_credentials(store: Store, tmp_path: Path) -> None:
+    study, tracker = Study(tmp_path / "journal", space()), Tracker(store, "data")
+    open_trials(tracker, study, 1)
+    run_id = study.trial(0).run_id
+    assert run_id is not None
+    source = sources.prepare(RoomSpec.model_validate({"train": 8, "validate": 4, "tests": {"S0": 2}}), "tests")
+    tracker.log_data(run_id, DataStore("s3://key:secret@bucket/prefix?endpoint_override=host"), source)
+    tracker.close()
+    assert tracker.problems == []
+    logged = MlflowClient(store.uri).get_run(run_id).inputs.dataset_inputs
+    assert {(i.dataset.name, i.dataset.digest, i.tags[0].value) for i in logged} == {
+        (split.name, split.digest, context)
+        for split, context in zip(source.splits(), ("training", "validation", "test"), strict=True)
+    }
+    assert {i.dataset.source for i in logged} == {
+        f'{{"uri": "s3://bucket/prefix/{split.folder}"}}' for split in source.splits()
+    }
 
 
 def test_reconciling_logs_what_was_lost_and_ends_what_was_left_running(store: Store, tmp_path: Path) -> None:
