@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,12 +9,13 @@ from typing import Any, Final
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.dcase2020.folder import RecordingSet
 from datasets.dcase2020.labels import FRAMES
 from datasets.errors import InputError
-from trainables.contract import DivergedError, Metrics, Settings, Trainable
+from trainables.contract import Metrics, Settings
 from trainables.doanet.association import Assign, exact
 from trainables.doanet.config import INNER, METRICS, DoanetConfig
 from trainables.doanet.features import Scaler, extract
@@ -26,7 +26,7 @@ from trainables.doanet.sequences import Labelled, cut, load_split, scaler_of
 from trainables.doanet.targets import Reference
 from trainables.doanet.tracks import Choice, Tracks
 from trainables.hnet import kept
-from trainables.schedules import rate_factor
+from trainables.network_trainable import NetworkTrainable, stretch
 
 _RECORDINGS_AT_ONCE: Final = 4
 _MEAN: Final = "scaler.mean"
@@ -35,7 +35,7 @@ _SHOWN: Final = 3
 """Recordings of a split in the picture."""
 
 
-class Doanet(Trainable):
+class Doanet(NetworkTrainable):
     """Direction estimation that is trained to track."""
 
     Config = DoanetConfig
@@ -43,19 +43,12 @@ class Doanet(Trainable):
     inner = INNER
 
     def __init__(self, config: DoanetConfig, data: RecordingSet, *, device: str, seed: int, epochs: int) -> None:
-        self.config = config
-        self.device = torch.device(device)
-        self.seed = seed
-        self.epochs = epochs
-        self.epoch = 0
+        super().__init__(config, device=device, seed=seed, epochs=epochs)
         self._load: Callable[[str], Labelled] = lambda split: load_split(data, split, config.format, config.max_sources)
         self._splits: dict[str, Labelled] = {"train": self._load("train")}
         self._scaler = scaler_of(self._splits["train"])
         self._assign = association(config, data.cache, device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = DoaNetwork(config)
-        self.network.to(self.device)
+        self.network = self._seeded(lambda: DoaNetwork(config))
         kind = torch.optim.Adam if config.optimizer.name == "adam" else torch.optim.AdamW
         self.optimizer = kind(
             self.network.parameters(), config.optimizer.lr, weight_decay=config.optimizer.weight_decay, fused=True
@@ -71,51 +64,35 @@ class Doanet(Trainable):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed * 100_003 + self.epoch)  # dropout has no generator of its own
             for step, chosen in enumerate(batches):
-                self._set_rate((self.epoch + step / len(batches)) / self.epochs)
+                self._set_rate(step / len(batches))
                 for name, part in self._step(*train.batch(chosen, self.config.sequence_frames, self._scaler)).items():
                     sums[name] = sums.get(name, torch.zeros((), device=self.device)) + part * len(chosen) / len(order)
-        self.epoch += 1
         found = {f"train_{name}": float(value) for name, value in sums.items()}
-        if not math.isfinite(found["train_loss"]):
-            raise DivergedError(f"the training loss of epoch {self.epoch} is {found['train_loss']}")
-        return found | {"learning_rate": self.optimizer.param_groups[0]["lr"]}
+        return found | self._end_epoch(found["train_loss"])
 
     def _order(self) -> list[tuple[int, int]]:
         """This epoch's sequences: files in endlessly reshuffled order, of which an epoch takes a stretch."""
         files = len(self._splits["train"].features)
         whole = cut(range(files), self.config.sequence_frames)
-        a_file = len(whole) // files
+        places = np.arange(len(whole)).reshape(files, -1)
+
+        def shuffled(number: int) -> NDArray[np.int64]:
+            return places[np.random.default_rng([self.seed, number]).permutation(files)].ravel()
+
         length = self.config.optimizer.epoch_sequences or len(whole)
-        first, last = self.epoch * length, (self.epoch + 1) * length
-        passes = range(first // len(whole), -(-last // len(whole)))
-        stream = [
-            whole[file * a_file + place]
-            for number in passes
-            for file in np.random.default_rng([self.seed, number]).permutation(files).tolist()
-            for place in range(a_file)
-        ]
-        return stream[first - passes[0] * len(whole) : last - passes[0] * len(whole)]
+        return [whole[place] for place in stretch(self.epoch, length, len(whole), shuffled)]
 
     def _step(self, features: Tensor, reference: Reference) -> dict[str, Tensor]:
         parts = objective(
             self.network(features.to(self.device)), self._there(reference), self.config.loss, self._assign
         )
-        self.optimizer.zero_grad(set_to_none=True)
-        parts["loss"].backward()
-        if self.config.optimizer.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip_norm)
-        self.optimizer.step()
+        self._descend(parts["loss"])
         return {name: part.detach() for name, part in parts.items()}
 
     def _there(self, reference: Reference) -> Reference:
         return Reference(
             reference.directions.to(self.device), reference.active.to(self.device), reference.ids.to(self.device)
         )
-
-    def _set_rate(self, progress: float) -> None:
-        rate = self.config.optimizer.lr * rate_factor(self.config.optimizer.schedule, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
     @torch.inference_mode()
     def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
@@ -181,26 +158,15 @@ class Doanet(Trainable):
                 shown[name] = _tracks(output, whole, rows, self.config.sequence_frames)
         return timelines(shown, self._choice(settings))
 
-    def state(self) -> dict[str, Any]:
-        """Weights, optimizer and epoch; order and dropout follow from seed and epoch."""
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch = state["epoch"]
-
     def weights(self) -> dict[str, Any]:
         """The network's weights, and the scaling of the features it was trained with."""
-        network = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
-        return network | {_MEAN: self._scaler.mean.clone(), _DEVIATION: self._scaler.std.clone()}
+        return super().weights() | {_MEAN: self._scaler.mean.clone(), _DEVIATION: self._scaler.std.clone()}
 
     def load_weights(self, weights: Mapping[str, Any]) -> None:
         """Take over a network's weights and scaling."""
         network = dict(weights)
         self._scaler = Scaler(network.pop(_MEAN), network.pop(_DEVIATION))
-        self.network.load_state_dict(network)
+        super().load_weights(network)
 
 
 def association(config: DoanetConfig, folder: Path, device: str) -> Assign:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -12,12 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from datasets.matrices import MatricesSpec
-from trainables.contract import DivergedError, Metrics, Settings, Trainable
+from trainables.contract import Metrics, Settings
 from trainables.hnet import matrices, metrics
 from trainables.hnet.config import INNER, METRICS, HnetConfig
 from trainables.hnet.losses import association_loss
 from trainables.hnet.network import HungarianNetwork
-from trainables.schedules import rate_factor, use_bf16
+from trainables.network_trainable import NetworkTrainable
+from trainables.schedules import use_bf16
 
 _SHARE_OF_A_TEST: Final = 0.1
 """Validation and test have a tenth of the training's matrices each; the authors have no validation."""
@@ -25,7 +25,7 @@ _SPLITS: Final = ("train", "validate", "test")
 _EVALUATION_BATCH: Final = 8_192
 
 
-class Hnet(Trainable):
+class Hnet(NetworkTrainable):
     """The Hungarian network."""
 
     Config = HnetConfig
@@ -33,17 +33,10 @@ class Hnet(Trainable):
     inner = INNER
 
     def __init__(self, config: HnetConfig, data: MatricesSpec, *, device: str, seed: int, epochs: int) -> None:
-        self.config = config
-        self.device = torch.device(device)
-        self.seed = seed
-        self.epochs = epochs
-        self.epoch = 0
+        super().__init__(config, device=device, seed=seed, epochs=epochs)
         self._splits = {name: _draw(config, data.seed, name) for name in _SPLITS}
         self._prevalence = metrics.prevalence(torch.from_numpy(self._splits["train"].associations))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = HungarianNetwork(config)
-        self.network.to(self.device)
+        self.network = self._seeded(lambda: HungarianNetwork(config))
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
             config.optimizer.lr,
@@ -65,22 +58,14 @@ class Hnet(Trainable):
         steps = len(order) // size
         total = torch.zeros((), device=self.device)
         for step in range(steps):
-            self._set_rate((self.epoch + step / steps) / self.epochs)
+            self._set_rate(step / steps)
             rows = slice(step * size, (step + 1) * size)
             total += self._step(torch.from_numpy(distances[rows]), torch.from_numpy(associations[rows]))
-        self.epoch += 1
-        loss = float(total) / steps
-        if not math.isfinite(loss):
-            raise DivergedError(f"the training loss of epoch {self.epoch} is {loss}")
-        return {"train_loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        return self._end_epoch(float(total) / steps)
 
     def _step(self, distances: Tensor, associations: Tensor) -> Tensor:
         loss = self._loss(distances.to(self.device), associations.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.config.optimizer.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip_norm)
-        self.optimizer.step()
+        self._descend(loss)
         per_matrix = len(distances) if self.config.loss.reduction == "sum" else 1
         return loss.detach() / per_matrix
 
@@ -88,11 +73,6 @@ class Hnet(Trainable):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             output = self.network(distances)
         return association_loss(output, associations, self.config.loss)
-
-    def _set_rate(self, progress: float) -> None:
-        rate = self.config.optimizer.lr * rate_factor(self.config.optimizer.schedule, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
     @torch.inference_mode()
     def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
@@ -120,24 +100,6 @@ class Hnet(Trainable):
         self.network.eval()
         probabilities: Tensor = self.network(audio.to(self.device)).entries.sigmoid().cpu()
         return probabilities
-
-    def state(self) -> dict[str, Any]:
-        """Weights, optimizer and epoch; orders follow from seed and epoch."""
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch = state["epoch"]
-
-    def weights(self) -> dict[str, Any]:
-        """The network's weights."""
-        return {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
-
-    def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over a network's weights."""
-        self.network.load_state_dict(weights)
 
 
 def _draw(config: HnetConfig, seed: int, split: str) -> matrices.Matrices:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,20 +12,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.shards import Batch, Dataset
-from trainables.contract import DivergedError, Metrics, Settings, Trainable
+from trainables.contract import Metrics, Settings
 from trainables.localizer import features, grid, losses, retrieval
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, Optimizer
 from trainables.localizer.metrics import Counts, count, summarise
 from trainables.localizer.network import LocalizerNetwork
 from trainables.localizer.retrieval import Keypoints
-from trainables.schedules import rate_factor, use_bf16
+from trainables.network_trainable import NetworkTrainable, stretch
+from trainables.schedules import use_bf16
 
 _EVALUATION_BATCH: Final = 250
 _SHOWN: Final = 4
 """Samples of a split in the picture."""
 
 
-class Localizer(Trainable):
+class Localizer(NetworkTrainable):
     """The multi-source 2D localizer."""
 
     Config = LocalizerConfig
@@ -34,18 +34,12 @@ class Localizer(Trainable):
     inner = INNER
 
     def __init__(self, config: LocalizerConfig, data: Dataset, *, device: str, seed: int, epochs: int) -> None:
-        self.config = config
+        super().__init__(config, device=device, seed=seed, epochs=epochs)
         self.data = data
-        self.device = torch.device(device)
-        self.seed = seed
-        self.epochs = epochs
-        self.epoch = 0
         self.grid = grid.CellGrid.over(config.grid, data.spec.size_m)
         arrays, mics, _ = data.microphones_m.shape
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = LocalizerNetwork(config, arrays, mics)
-        self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = self._seeded(lambda: LocalizerNetwork(config, arrays, mics))
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(config.optimizer, self.network)
         self._half = use_bf16(config.precision, self.device)
         self._train = data.split("train")
@@ -59,22 +53,19 @@ class Localizer(Trainable):
         steps = len(order) // size
         total = torch.zeros((), device=self.device)
         for step in range(steps):
-            self._set_rate((self.epoch + step / steps) / self.epochs)
+            self._set_rate(step / steps)
             total += self._step(self._train.batch(order[step * size : (step + 1) * size]), generator)
-        self.epoch += 1
-        loss = float(total) / steps
-        if not math.isfinite(loss):
-            raise DivergedError(f"the training loss of epoch {self.epoch} is {loss}")
-        return {"train_loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        return self._end_epoch(float(total) / steps)
 
     def _order(self) -> NDArray[np.int64]:
         """Indices of this epoch: a stretch of permutations of the split, one after the other."""
         whole = len(self._train)
         length = self.config.optimizer.epoch_samples or whole
-        first, last = self.epoch * length, (self.epoch + 1) * length
-        passes = range(first // whole, -(-last // whole))
-        stream = np.concatenate([np.random.default_rng([self.seed, number]).permutation(whole) for number in passes])
-        return stream[first - passes[0] * whole : last - passes[0] * whole]
+
+        def shuffled(number: int) -> NDArray[np.int64]:
+            return np.random.default_rng([self.seed, number]).permutation(whole)
+
+        return stretch(self.epoch, length, whole, shuffled)
 
     def _step(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
         augment = self.config.augment
@@ -84,11 +75,7 @@ class Localizer(Trainable):
                 waves, generator, level_db=augment.level_db, channel_gain_db=augment.channel_gain_db
             )
         loss = self._loss(self._forward(waves), batch.positions_m.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.config.optimizer.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip_norm)
-        self.optimizer.step()
+        self._descend(loss)
         return loss.detach()
 
     def _forward(self, waves: Float[Tensor, "batch arrays mics 2560"]) -> Float[Tensor, "batch out cells cells"]:
@@ -106,11 +93,6 @@ class Localizer(Trainable):
             return losses.activity_loss(output[:, 0], grid.tight_grid(self.grid, positions_m), loss)
         target = grid.heat_map(self.grid, positions_m, self.config.target.sigma_m)
         return losses.heat_map_loss(output[:, 0], target, loss)
-
-    def _set_rate(self, progress: float) -> None:
-        rate = self.config.optimizer.lr * rate_factor(self.config.optimizer.schedule, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
     @torch.inference_mode()
     def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
@@ -194,24 +176,6 @@ class Localizer(Trainable):
             batch = samples.batch(np.arange(min(_SHOWN, len(samples))))
             shown[name] = (batch.positions_m, self.predict(batch.waves, settings))
         return room_plans(self.data, shown)
-
-    def state(self) -> dict[str, Any]:
-        """Weights, optimizer and epoch; order and augmentation follow from seed and epoch."""
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch = state["epoch"]
-
-    def weights(self) -> dict[str, Any]:
-        """The network's weights."""
-        return {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
-
-    def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over a network's weights."""
-        self.network.load_state_dict(weights)
 
 
 def build_optimizer(config: Optimizer, network: torch.nn.Module) -> torch.optim.Optimizer:
