@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from datasets import machine, specfile
 from datasets.command import Parser
-from datasets.errors import InputError
 from datasets.kinds import KEY_OF_SOUND, DataSpec
 from datasets.store import Store
 
@@ -40,7 +36,8 @@ def read(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
     Raises:
         InputError: If anything is wrong with them.
     """
-    changes = dict(_change(text) for text in options.set)
+    read_changes = (specfile.read_change(text, "train=20000") for text in options.set)
+    changes = {name.removeprefix("dataset."): value for name, value in read_changes}
     if options.audio:
         changes["music"] = options.audio
     specs = specfile.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
@@ -50,10 +47,3 @@ def read(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
         store,
         "--audio" if options.audio else f"{options.spec}: dataset.{KEY_OF_SOUND.get(specs[0].kind, 'music')}",
     )
-
-
-def _change(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not (equals and name.strip()):
-        raise InputError("--set", "a change is written name=value", value=text, remedy="e.g. --set train=20000")
-    return name.strip().removeprefix("dataset."), specfile.number(yaml.safe_load(value))

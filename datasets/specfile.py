@@ -69,6 +69,29 @@ def choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path, 
     return wanted
 
 
+def with_profile(
+    data: Mapping[str, Any], path: Path, wanted: str | None, *, has_gpu: bool
+) -> tuple[dict[str, Any], str | None]:
+    """Take the profiles out of a file's content, and lay the one that applies over the rest.
+
+    Returns:
+        The content without profiles, and the name of the one that was applied.
+
+    Raises:
+        InputError: If the profiles are no mapping, or have not the one asked for.
+    """
+    rest = splits_written_out(data)
+    profiles = rest.pop("profiles", None) or {}
+    if not isinstance(profiles, dict):
+        raise InputError(
+            f"{path}: profiles", "profiles are a mapping by name", value=profiles, remedy="write  laptop: {…}"
+        )
+    chosen = choose_profile(profiles, wanted, path, has_gpu=has_gpu)
+    if chosen is None:
+        return rest, None
+    return overlay(rest, splits_written_out(profiles[chosen] or {}), f"{path}: profiles.{chosen}"), chosen
+
+
 def overlay(data: Mapping[str, Any], change: Any, place: str) -> dict[str, Any]:
     """Merge mappings; a null removes a key; anything else replaces."""
     if not isinstance(change, dict):
@@ -92,7 +115,7 @@ def _is_leaf(value: Mapping[str, Any]) -> bool:
 def splits_written_out(data: Any) -> Any:
     """Write `train: 4000` as `train: {samples: 4000}`, so that a profile or a change may add to it."""
     if not isinstance(data, dict) or not isinstance(data.get("dataset"), dict):
-        return data
+        return dict(data) if isinstance(data, dict) else data
     dataset = {
         key: {"samples": value} if key in ("train", "validate") and type(value) is int else value
         for key, value in data["dataset"].items()
@@ -106,9 +129,28 @@ def assign(data: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
     if not rest:
         return dict(data) | {head: value}
     inside = data.get(head)
-    if type(inside) is int and head in ("train", "validate"):
-        inside = {"samples": inside}
     return dict(data) | {head: assign(inside if isinstance(inside, dict) else {}, rest, value)}
+
+
+def read_change(text: str, example: str) -> tuple[str, Any]:
+    """Read a `--set` option, `dotted.name=value`.
+
+    Args:
+        text: As it was given.
+        example: What to offer if it is wrong.
+
+    Raises:
+        InputError: If it is no such thing, or its value is no YAML.
+    """
+    name, equals, value = text.partition("=")
+    if not (equals and name.strip()):
+        raise InputError(
+            "--set", "an override is written dotted.name=value", value=text, remedy=f"e.g. --set {example}"
+        )
+    try:
+        return name.strip(), number(yaml.safe_load(value))
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {name}", "the value must be valid YAML", value=value, remedy="quote it") from error
 
 
 def number(value: Any) -> Any:
@@ -194,13 +236,9 @@ def read_specs(
     data = read_yaml(path)
     if "dataset" not in data:
         data = {"dataset": data}
-    data = splits_written_out(data)
-    profiles = data.get("profiles") or {}
-    chosen = choose_profile(profiles, profile, path, has_gpu=has_gpu)
-    if chosen is not None:
-        data = overlay(data, splits_written_out(profiles[chosen] or {}), f"{path}: profiles.{chosen}")
+    data, _ = with_profile(data, path, profile, has_gpu=has_gpu)
     for name, value in (changes or {}).items():
-        data = assign(data, f"dataset.{name}", value)
+        data = splits_written_out(assign(data, f"dataset.{name}", value))
     spec = _parse(numbers(data["dataset"]), path)
     search = data.get("search") or {}
     asked = {

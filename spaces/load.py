@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from datasets.errors import InputError, nearest
 from datasets.spec import Acoustics, LocalizerSpec, SplitSpec, as_range
-from datasets.specfile import choose_profile, explain, numbers, overlay, read_yaml, splits_written_out
+from datasets.specfile import explain, numbers, read_yaml, with_profile
 from datasets.variants import varied, written_out
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides
@@ -50,15 +50,7 @@ def load(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Se
     Raises:
         InputError: If anything is wrong; it says where and what to do.
     """
-    data = splits_written_out(read_yaml(path))
-    profiles = data.pop("profiles", None) or {}
-    if not isinstance(profiles, dict):
-        raise InputError(
-            f"{path}: profiles", "profiles are a mapping by name", value=profiles, remedy="write  laptop: {…}"
-        )
-    chosen = choose_profile(profiles, profile, path, has_gpu=has_gpu)
-    if chosen is not None:
-        data = overlay(data, splits_written_out(profiles[chosen] or {}), f"{path}: profiles.{chosen}")
+    data, chosen = with_profile(read_yaml(path), path, profile, has_gpu=has_gpu)
     data = apply_overrides(data, overrides)
     return _Checker(str(path), _parse(data, str(path))).space(chosen)
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
-from datasets.errors import InputError
-from datasets.specfile import assign, number
+from datasets.specfile import assign, read_change, splits_written_out
 from spaces.schema import SpaceFile, flattened
 
 
@@ -19,16 +16,8 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
     field of the trainable's Config, fixed to the value and no longer searched.
     """
     for override in overrides:
-        name, equals, text = override.partition("=")
-        if not (equals and name.strip()):
-            raise InputError(
-                "--set", "an override is written dotted.name=value", value=override, remedy="e.g. --set budget.trials=8"
-            )
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {name}", "the value must be valid YAML", value=text, remedy="quote it") from error
-        data = _set(data, name.strip(), number(value))
+        name, value = read_change(override, "budget.trials=8")
+        data = splits_written_out(_set(data, name, value))
     return data
 
 
