@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trainables.doanet.blocks import ConvolutionBlock
 from trainables.doanet.config import DoanetConfig, Network
 from trainables.doanet.features import BANDS, FEATURE_CHANNELS, FRAMES_PER_LABEL
 
@@ -64,16 +65,6 @@ class SelfAttention(nn.Module):
         return attended.tanh()
 
 
-def _block(channels: int, network: Network, pool: tuple[int, int]) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, network.channels, 3, padding=1),
-        nn.BatchNorm2d(network.channels),
-        nn.ReLU(),
-        nn.MaxPool2d(pool),
-        nn.Dropout2d(network.dropout),
-    )
-
-
 def _branch(network: Network, outputs: int, *, tanh: bool) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(network.gru, network.branch),
@@ -100,7 +91,10 @@ class DoaNetwork(nn.Module):
         network = config.network
         channels = [FEATURE_CHANNELS[config.format], network.channels, network.channels]
         self.blocks = nn.Sequential(
-            *(_block(inputs, network, pool) for inputs, pool in zip(channels, _POOLS, strict=True))
+            *(
+                ConvolutionBlock(inputs, network.channels, pool, network.dropout)
+                for inputs, pool in zip(channels, _POOLS, strict=True)
+            )
         )
         bands = BANDS
         for _, pool in _POOLS:
