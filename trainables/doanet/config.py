@@ -40,7 +40,10 @@ METRICS: Final = (
         for name, meaning in _CLEAR
     ),
     Metric(
-        "le", "minimize", "localization error of the authors, degrees; silence in hard frames lowers it", headline=True
+        "le",
+        "minimize",
+        "localization error of the authors, degrees, 180 without a match; silence in hard frames lowers it",
+        headline=True,
     ),
     Metric("lr", "maximize", "localization recall of the authors, %", headline=True),
     Metric("lp", "maximize", "localization precision of the authors, %"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,9 @@ from trainables.doanet.clearmot import ClearCounts, clear_counts
 from trainables.doanet.config import GATES_DEG
 from trainables.doanet.tracks import NONE, Choice, Tracks, cheapest, sounding
 
-_TINY: float = 1e-7
+_TINY: Final = 1e-7
 """What the authors' totals start from."""
+_LARGEST_DEG: Final = 180.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +125,10 @@ class Counts:
         return Counts(self.authors + other.authors, self.clear + other.clear, self.gates_deg)
 
     def summarise(self) -> list[dict[str, float]]:
-        """The metrics of each choice, by their names in `config.METRICS`."""
+        """The metrics of each choice, by their names in `config.METRICS`; without a match LE is the largest angle there is.
+
+        A search compares choices by LE: one that stays silent is to be the worst, not without a result.
+        """
         clear = self.clear.summarise()
         result = []
         for row, authors in enumerate(self.authors.summarise()):
@@ -133,7 +138,7 @@ class Counts:
                 for gate, values in zip(self.gates_deg, of_choice, strict=True)
                 for name, value in values.items()
             }
-            result.append(named | authors)
+            result.append(named | authors | {"le": _LARGEST_DEG if math.isnan(authors["le"]) else authors["le"]})
         return result
 
 
