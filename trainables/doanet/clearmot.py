@@ -7,7 +7,7 @@ usual, the memory of who followed whom survives frames in which an event or its 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from trainables.doanet.tracks import NONE, Tracks, angles_deg, cheapest
 
 @dataclass(frozen=True, eq=False)
 class ClearCounts:
-    """Sums over frames and recordings, one of each setting; add the counts of batches to get those of a dataset.
+    """Sums over frames and recordings, one of each setting.
 
     Attributes:
         references: Events in frames.
@@ -37,9 +37,6 @@ class ClearCounts:
     false_positives: NDArray[np.int64]
     switches: NDArray[np.int64]
     fragmentations: NDArray[np.int64]
-
-    def __add__(self, other: ClearCounts) -> ClearCounts:
-        return ClearCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def summarise(self) -> list[dict[str, float]]:
         """MOTA in percent, MOTP in degrees (NaN without a match), and the errors, one mapping a setting.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -26,7 +26,7 @@ _LARGEST_DEG: Final = 180.0
 
 @dataclass(frozen=True, eq=False)
 class AuthorsCounts:
-    """Sums over frames and recordings, one of each choice; add the counts of batches to get those of a dataset.
+    """Sums over frames and recordings, one of each choice.
 
     Attributes:
         references: Events in frames.
@@ -45,9 +45,6 @@ class AuthorsCounts:
     misses: NDArray[np.int64]
     false_positives: NDArray[np.int64]
     onsets: NDArray[np.int64]
-
-    def __add__(self, other: AuthorsCounts) -> AuthorsCounts:
-        return AuthorsCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def summarise(self) -> list[dict[str, float]]:
         """LE in degrees (NaN without a match), LR, LP, LF and MOTa in percent, onsets; one mapping a choice."""
@@ -109,7 +106,7 @@ def _authors_angles_deg(tracks: Tracks) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Everything that is counted, for some choices and gates; add the counts of batches to get those of a dataset.
+    """Everything that is counted, for some choices and gates.
 
     Attributes:
         authors: One of each choice.
@@ -120,9 +117,6 @@ class Counts:
     authors: AuthorsCounts
     clear: ClearCounts
     gates_deg: tuple[float, ...]
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.authors + other.authors, self.clear + other.clear, self.gates_deg)
 
     def summarise(self) -> list[dict[str, float]]:
         """The metrics of each choice, by their names in `config.METRICS`; without a match LE is the largest angle there is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +33,22 @@ class Tracks:
     reference: NDArray[np.floating[Any]]
     active: NDArray[np.bool_]
     ids: NDArray[np.int64]
+
+
+def joined(parts: Sequence[Tracks]) -> Tracks:
+    """Recordings of several sets as one.
+
+    Args:
+        parts: At least one; all with activity, or all without.
+    """
+    activity = [part.activity for part in parts if part.activity is not None]
+    return Tracks(
+        np.concatenate([part.predicted for part in parts]),
+        np.concatenate(activity) if activity else None,
+        np.concatenate([part.reference for part in parts]),
+        np.concatenate([part.active for part in parts]),
+        np.concatenate([part.ids for part in parts]),
+    )
 
 
 @dataclass(frozen=True)

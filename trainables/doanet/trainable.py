@@ -20,11 +20,11 @@ from trainables.doanet.association import Assign, exact
 from trainables.doanet.config import INNER, METRICS, DoanetConfig
 from trainables.doanet.features import Scaler, extract
 from trainables.doanet.losses import objective
-from trainables.doanet.metrics import Counts, count
+from trainables.doanet.metrics import count
 from trainables.doanet.network import DoaNetwork, Output
 from trainables.doanet.sequences import Labelled, cut, load_split, scaler_of
 from trainables.doanet.targets import Reference
-from trainables.doanet.tracks import Choice, Tracks
+from trainables.doanet.tracks import Choice, Tracks, joined
 from trainables.hnet import kept
 from trainables.network_trainable import NetworkTrainable, stretch
 
@@ -99,18 +99,16 @@ class Doanet(NetworkTrainable):
         """Track whole recordings with all settings from one pass of the network, and measure each; adds the mean loss."""
         self.network.eval()
         whole = self._split(split)
-        choices = [self._choice(setting) for setting in settings]
-        total: Counts | None = None
-        loss = 0.0
+        loss, found = 0.0, []
         files = len(whole.features)
+        if not files:
+            raise ValueError(f"split {split!r} is empty")
         for first in range(0, files, _RECORDINGS_AT_ONCE):
             rows = range(first, min(first + _RECORDINGS_AT_ONCE, files))
             output, reference = self._run(whole, rows)
             loss += float(objective(output, reference, self.config.loss, self._assign)["loss"]) * len(rows) / files
-            found = count(_tracks(output, whole, rows, self.config.sequence_frames), choices)
-            total = found if total is None else total + found
-        if total is None:
-            raise ValueError(f"split {split!r} is empty")
+            found.append(_tracks(output, whole, rows, self.config.sequence_frames))
+        total = count(joined(found), [self._choice(setting) for setting in settings])
         return [summary | {"loss": loss} for summary in total.summarise()]
 
     def _split(self, name: str) -> Labelled:

@@ -14,7 +14,7 @@ from tests.trainables.doanet.tracked import Slots, by_hand, random_tracks, vecto
 from trainables.doanet.clearmot import clear_counts
 from trainables.doanet.config import METRICS
 from trainables.doanet.metrics import authors_counts, count
-from trainables.doanet.tracks import Choice, Tracks, angles_deg, cheapest, sounding
+from trainables.doanet.tracks import Choice, Tracks, angles_deg, cheapest, joined, sounding
 
 X = None
 STEADY: Slots = [(10, 100)] * 6
@@ -170,7 +170,7 @@ def test_without_activity_every_output_takes_part() -> None:
     assert (found["lr"], found["fp"]) == (pytest.approx(100), 1)
 
 
-def test_counts_of_batches_add_up() -> None:
+def test_recordings_joined_in_another_order_come_to_the_same() -> None:
     tracks = random_tracks(5, 40, 2, seed=4)
     choices = [Choice(0.5), Choice(0.7, 3)]
 
@@ -178,7 +178,7 @@ def test_counts_of_batches_add_up() -> None:
         sides = (tracks.predicted, tracks.activity, tracks.reference, tracks.active, tracks.ids)
         return Tracks(*(side[rows] for side in sides if side is not None))
 
-    together = count(part(slice(0, 2)), choices) + count(part(slice(2, 5)), choices)
+    together = count(joined([part(slice(2, 5)), part(slice(0, 2))]), choices)
     for found, expected in zip(together.summarise(), count(tracks, choices).summarise(), strict=True):
         assert found == pytest.approx(expected)
 
