@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainables.doanet import features
+from trainables.doanet.config import Format
 
 SAMPLES = 480 * 12 + 100
 
@@ -132,6 +133,29 @@ def test_silence_is_finite() -> None:
         found = features.extract(torch.zeros(1, 4, 4800), fmt)[0]
         assert (found[:4] == -100).all()
         assert found[4:].amax() == pytest.approx(spatial)
+
+
+def test_a_silent_microphone_correlates_at_lag_0_with_all_others() -> None:
+    wave = noise(6)
+    wave[1] = 0
+    found = features.extract(torch.as_tensor(wave)[None], "mic")[0, 4:]
+    heard = features.extract(torch.as_tensor(noise(6))[None], "mic")[0, 4:]
+    lag_0 = torch.zeros(64, dtype=found.dtype)
+    lag_0[32] = 1
+    for row, pair in enumerate(itertools.combinations(range(4), 2)):
+        expected = lag_0.expand(12, 64) if 1 in pair else heard[row]
+        torch.testing.assert_close(found[row], expected)
+
+
+@pytest.mark.parametrize("fmt", ["foa", "mic"])
+@pytest.mark.parametrize("frames", [1, 5, 24])
+def test_how_many_frames_are_worked_on_at_once_changes_nothing(
+    fmt: Format, frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waves = torch.as_tensor(np.stack([noise(7), noise(8)]))
+    expected = features.extract(waves, fmt)
+    monkeypatch.setattr(features, "_CACHED_FRAMES", frames)
+    torch.testing.assert_close(features.extract(waves, fmt), expected, atol=1e-10, rtol=0)
 
 
 def test_single_precision_is_enough() -> None:

@@ -1,0 +1,238 @@
+"""`python -m benchmarks.doanet`: DOAnet's features and training steps, against what one would write first.
+
+The plain ways have the structure of the authors' implementation: features file by file, channel by channel and pair by
+pair; a network in fp32 and NCHW, whose batch is flattened to frames before the losses. tests/benchmarks holds that they
+give the same features and losses. Everything runs in this process, in turn, on one thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.hnet import LayersOfTorch
+from benchmarks.measure import Spread, paired, rate, write
+from trainables.doanet.association import PADDING, Assign
+from trainables.doanet.config import DoanetConfig, Format, Loss
+from trainables.doanet.features import (
+    BANDS,
+    FEATURE_CHANNELS,
+    FFT,
+    FRAMES_PER_LABEL,
+    HOP,
+    SAMPLE_RATE_HZ,
+    WINDOW,
+    extract,
+    mel_matrix,
+)
+from trainables.doanet.losses import objective
+from trainables.doanet.network import DoaNetwork
+from trainables.doanet.targets import EMPTY, Reference
+from trainables.hnet.config import HnetConfig
+from trainables.hnet.network import HungarianNetwork
+
+Array = NDArray[Any]  # single precision throughout, where NumPy's annotations say double
+ROUNDS: Final = 7
+SECONDS: Final = 3.0
+RECORDING_S: Final = 60
+FORMATS: Final[tuple[Format, ...]] = ("foa", "mic")
+BATCH: Final = 16
+NETWORKS: Final[dict[str, dict[str, Any]]] = {
+    "laptop": {"network": {"channels": 32, "gru": 64, "branch": 64}},
+    "the paper's": {},
+}
+
+
+def plain_spectrum(wave: Array) -> Array:
+    """STFT of one channel, shape (frames, 513)."""
+    window = np.zeros(FFT, np.float32)
+    margin = (FFT - WINDOW) // 2
+    window[margin : margin + WINDOW] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(wave, FFT // 2), FFT)[::HOP]
+    return np.fft.rfft(frames[: len(wave) // HOP] * window)
+
+
+def plain_level(spectrum: Array, mel: Array) -> Array:
+    """Log-mel of one channel, shape (frames, 64)."""
+    level = 10 * np.log10(np.maximum(np.abs(spectrum) ** 2 @ mel, 1e-10))
+    raised: Array = np.maximum(level, level.max() - 80)
+    return raised
+
+
+def plain_intensity(spectra: list[Array], mel: Array) -> list[Array]:
+    """Y, Z and X, each of shape (frames, 64)."""
+    omni, *dipoles = spectra
+    energy = 1e-8 + np.abs(omni) ** 2 + sum(np.abs(dipole) ** 2 for dipole in dipoles) / 3
+    return [np.real(np.conj(omni) * dipole) / energy @ mel for dipole in dipoles]
+
+
+def plain_correlation(first: Array, second: Array) -> Array:
+    """GCC-PHAT of one pair, shape (frames, 64)."""
+    lags = np.fft.irfft(np.exp(1j * np.angle(first.conj() * second)))
+    return np.concatenate([lags[:, -BANDS // 2 :], lags[:, : BANDS // 2]], axis=1)
+
+
+def plain_extract(recording: Array, fmt: Format) -> Array:
+    """Features of one recording of shape (4, samples), as `extract` gives them."""
+    mel = mel_matrix().astype(np.float32)
+    spectra = [plain_spectrum(wave) for wave in recording]
+    levels = [plain_level(spectrum, mel) for spectrum in spectra]
+    if fmt == "foa":
+        return np.stack(levels + plain_intensity(spectra, mel))
+    return np.stack(levels + [plain_correlation(first, second) for first, second in itertools.combinations(spectra, 2)])
+
+
+class PlainNetwork(nn.Module):
+    """The network in fp32 and NCHW, with the parameters of another; gives x of all sources, then y, then z, and activity."""
+
+    def __init__(self, config: DoanetConfig, network: DoaNetwork) -> None:
+        super().__init__()
+        size, sources = config.network, config.max_sources
+        layers: list[nn.Module] = []
+        inputs = FEATURE_CHANNELS[config.format]
+        for pool in ((FRAMES_PER_LABEL, 2), (1, 2), (1, 2)):
+            layers += [nn.Conv2d(inputs, size.channels, 3, padding=1), nn.BatchNorm2d(size.channels), nn.ReLU()]
+            layers += [nn.MaxPool2d(pool), nn.Dropout2d(size.dropout)]
+            inputs = size.channels
+        self.convolutions = nn.Sequential(*layers)
+        self.gru = nn.GRU(size.channels * BANDS // 8, size.gru, size.gru_layers, batch_first=True, bidirectional=True)
+        self.directions, self.activity = (
+            nn.Sequential(
+                nn.Linear(size.gru, size.branch),
+                nn.ReLU(),
+                nn.Linear(size.branch, size.branch),
+                nn.ReLU(),
+                nn.Linear(size.branch, outputs),
+                nn.Tanh(),
+            )
+            for outputs in (3 * sources, sources)
+        )
+        with torch.no_grad():
+            for own, other in zip(self.parameters(), network.parameters(), strict=True):
+                own.copy_(other)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (batch, channels, frames, 64) to (batch, labels, 3 · sources) and (batch, labels, sources)."""
+        local = self.convolutions(features).transpose(1, 2).flatten(2)
+        both = self.gru(local)[0].tanh()
+        half = both.shape[-1] // 2
+        hidden = both[..., :half] * both[..., half:]
+        return self.directions(hidden), self.activity(hidden)
+
+
+def plain_objective(output: tuple[Tensor, Tensor], reference: Reference, loss: Loss, assign: Assign) -> Tensor:
+    """The authors' tracking losses over all frames of a batch."""
+    directions, activity = output
+    sources = activity.shape[-1]
+    found = directions.flatten(0, 1).unflatten(-1, (3, sources)).transpose(1, 2)
+    found = found / (found.square().sum(-1, keepdim=True) + 1e-10).sqrt()
+    wanted = torch.where(reference.active[..., None], reference.directions, PADDING).flatten(0, 1)
+    count = reference.active.flatten(0, 1).sum(-1)
+    distance = (found[:, :, None] - wanted[:, None]).norm(dim=-1)
+    association = assign(distance)
+    association = association * (association > loss.gate)
+    strength = association.sum((1, 2))
+    dmotp = ((distance * association).sum((1, 2)) * strength).sum() / strength.sum()
+    best = association.max(2).values
+    matched = best.sum(1)
+    false_positives, misses = (matched - count).clamp(min=0), (count - matched).clamp(min=0)
+    switches = (association[1:] * (1 - association[:-1])).sum((1, 2))
+    errors = false_positives.sum() + misses.sum() + loss.ids_weight * switches.sum()
+    dmota = errors / (matched + torch.finfo(torch.float32).eps).sum()
+    heard = functional.binary_cross_entropy_with_logits(activity.flatten(0, 1), (best > loss.gate).float().detach())
+    total: Tensor = loss.dmotp_weight * dmotp + loss.dmota_weight * dmota + loss.activity_weight * heard
+    return total
+
+
+def association(sources: int) -> tuple[Assign, Assign]:
+    """An untrained Hungarian network, ours and with PyTorch's GRU."""
+    torch.manual_seed(0)
+    ours = HungarianNetwork(HnetConfig(max_sources=sources)).requires_grad_(False)
+    plain = HungarianNetwork(HnetConfig(max_sources=sources)).requires_grad_(False)
+    plain.load_state_dict(ours.state_dict())
+    plain.gru, plain.attention = LayersOfTorch(plain), nn.Identity()  # type: ignore[assignment]
+    return lambda found: ours(found).entries.sigmoid(), lambda found: plain(found).entries.sigmoid()
+
+
+def drawn(config: DoanetConfig, batch: int) -> tuple[Tensor, Reference]:
+    """Features and labels of some sequences, at random."""
+    generator = torch.Generator().manual_seed(0)
+    labels, sources = config.sequence_frames, config.max_sources
+    features = torch.randn(
+        batch, FEATURE_CHANNELS[config.format], labels * FRAMES_PER_LABEL, BANDS, generator=generator
+    )
+    directions = functional.normalize(torch.randn(batch, labels, sources, 3, generator=generator), dim=-1)
+    active = torch.arange(sources) < torch.randint(sources + 1, (batch, labels, 1), generator=generator)
+    return features, Reference(directions, active, torch.where(active, torch.arange(sources), EMPTY))
+
+
+def losses(config: DoanetConfig, batch: int) -> tuple[tuple[nn.Module, Callable[[], Tensor]], ...]:
+    """Two networks with the same weights, ours and the plain one, and what gives the loss of each on the same batch."""
+    torch.manual_seed(1)
+    ours = DoaNetwork(config)
+    plain = PlainNetwork(config, ours)
+    assign, plain_assign = association(config.max_sources)
+    features, reference = drawn(config, batch)
+    return (
+        (ours, lambda: objective(ours(features), reference, config.loss, assign)["loss"]),
+        (plain, lambda: plain_objective(plain(features), reference, config.loss, plain_assign)),
+    )
+
+
+def trainer(network: nn.Module, loss: Callable[[], Tensor], batch: int, *, fused: bool) -> Callable[[], float]:
+    """Something that trains for a while and returns sequences a second; `fused` as `Doanet` has its optimizer."""
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=fused)
+
+    def step() -> int:
+        found = loss()
+        optimizer.zero_grad(set_to_none=True)
+        found.backward()
+        optimizer.step()
+        return batch
+
+    return lambda: rate(step, SECONDS)
+
+
+def extractors(fmt: Format) -> tuple[Callable[[], float], Callable[[], float]]:
+    """Two that extract for a while and return recordings a second, ours and the plain one."""
+    samples = RECORDING_S * SAMPLE_RATE_HZ
+    recording = np.random.default_rng(0).normal(0, 0.1, (4, samples)).astype(np.float32)
+
+    def ours() -> int:
+        return len(extract(torch.from_numpy(recording)[None], fmt))
+
+    def plain() -> int:
+        return len(plain_extract(recording, fmt)[None])
+
+    return lambda: rate(ours, SECONDS), lambda: rate(plain, SECONDS)
+
+
+def main() -> None:
+    """Measure, print, store."""
+    torch.set_num_threads(1)
+    features: dict[str, dict[str, Spread]] = {}
+    for fmt in FORMATS:
+        features[fmt] = found = paired(*extractors(fmt), ROUNDS)
+        print(
+            f"{fmt} features: {found['ours']} recordings/s, {found['ours'].median * RECORDING_S:.0f} times real time, "
+            f"{found['ratio']} times the plain way's",
+            flush=True,
+        )
+    steps: dict[str, dict[str, Spread]] = {}
+    for name, values in NETWORKS.items():
+        ours, plain = losses(DoanetConfig.model_validate(values), BATCH)
+        steps[name] = paired(trainer(*ours, BATCH, fused=True), trainer(*plain, BATCH, fused=False), ROUNDS)
+        print(f"{name}: {steps[name]['ours']} sequences/s, {steps[name]['ratio']} times the plain way's", flush=True)
+    result = {"recordings_per_second": features, "recording_s": RECORDING_S, "sequences_per_second": steps}
+    print(write("doanet", result | {"batch": BATCH, "threads": 1}))
+
+
+if __name__ == "__main__":
+    main()
