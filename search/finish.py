@@ -19,7 +19,7 @@ Scorer = Callable[[Job, Sequence[int]], dict[int, dict[str, dict[str, float]]]]
 
 def winner_and_baseline(study: Study, job: Job) -> tuple[Trial | None, Trial | None]:
     """The best trial and the baseline; the same one where nothing beat the paper."""
-    ranked = ranking(study.trials(), job.space)
+    ranked = ranking(study.trials(), job.space.objectives)
     return (ranked[0] if ranked else None), next((trial for trial in ranked if trial.is_baseline), None)
 
 

@@ -73,5 +73,5 @@ class Recorder:
 
 def dispensable(trials: list[Trial], space: Space) -> list[int]:
     """Ended trials whose weights nobody will ask for."""
-    best = {trial.number for trial in ranking(trials, space)[:KEPT_MODELS]}
+    best = {trial.number for trial in ranking(trials, space.objectives)[:KEPT_MODELS]}
     return [t.number for t in trials if t.outcome != "running" and not t.is_baseline and t.number not in best]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search import choose
-from spaces.schema import Space, Value
+from spaces.schema import Value
 
 Outcome = Literal["running", "finished", "stopped", "failed"]
 
@@ -56,10 +56,8 @@ class Trial:
         return choose.gains(seen[choose.best(seen, objectives)], objectives)
 
 
-def ranking(trials: Sequence[Trial], space: Space) -> list[Trial]:
+def ranking(trials: Sequence[Trial], objectives: choose.Objectives) -> list[Trial]:
     """Trials that have a result, best first."""
     usable = [trial for trial in trials if trial.epochs and trial.outcome != "failed"]
-    points = [
-        choose.gains(kept.metrics, space.objectives) for t in usable if (kept := t.kept(space.objectives)) is not None
-    ]
+    points = [choose.gains(kept.metrics, objectives) for t in usable if (kept := t.kept(objectives)) is not None]
     return [usable[index] for index in choose.order(points)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -133,24 +133,44 @@ class Study:
         return self._study.get_trials(deepcopy=False)[number]
 
     def _as_trial(self, frozen: FrozenTrial) -> Trial:
-        outcomes: dict[TrialState, Outcome] = {
-            TrialState.COMPLETE: "finished",
-            TrialState.PRUNED: "stopped",
-            TrialState.FAIL: "failed",
-        }
-        attributes: dict[str, Any] = frozen.user_attrs
-        epochs = tuple(
-            Epoch(int(name.removeprefix(_EPOCH)), content["metrics"], content["setting"], content["seconds"])
-            for name, content in sorted(attributes.items())
-            if name.startswith(_EPOCH)
-        )
-        return Trial(
-            number=frozen.number,
-            parameters={d.name: frozen.params[d.name] for d in self._space.search if d.name in frozen.params},
-            outcome=outcomes.get(frozen.state, "running"),
-            reason=attributes.get("reason", ""),
-            epochs=epochs,
-            run_id=attributes.get("run_id"),
-            is_baseline=attributes.get(_ROLE) == BASELINE,
-            tests=self._study.user_attrs.get(f"tests:{frozen.number:05d}", {}),
-        )
+        return _as_trial(frozen, self._study.user_attrs, [dimension.name for dimension in self._space.search])
+
+
+def recorded(journal: Path) -> list[Trial]:
+    """All trials that were started, by number, as somebody sees them who does not take part in the search.
+
+    Raises:
+        KeyError: If there is no study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    names = [summary.study_name for summary in storage.get_all_studies()]
+    if not names:
+        raise KeyError(str(journal))
+    study = optuna.load_study(study_name=names[0], storage=storage)
+    trials = study.get_trials(deepcopy=False)
+    return [_as_trial(t, study.user_attrs, list(t.params)) for t in trials if t.state != TrialState.WAITING]
+
+
+def _as_trial(frozen: FrozenTrial, of_study: Mapping[str, Any], names: Sequence[str]) -> Trial:
+    outcomes: dict[TrialState, Outcome] = {
+        TrialState.COMPLETE: "finished",
+        TrialState.PRUNED: "stopped",
+        TrialState.FAIL: "failed",
+    }
+    attributes: dict[str, Any] = frozen.user_attrs
+    epochs = tuple(
+        Epoch(int(name.removeprefix(_EPOCH)), content["metrics"], content["setting"], content["seconds"])
+        for name, content in sorted(attributes.items())
+        if name.startswith(_EPOCH)
+    )
+    return Trial(
+        number=frozen.number,
+        parameters={name: frozen.params[name] for name in names if name in frozen.params},
+        outcome=outcomes.get(frozen.state, "running"),
+        reason=attributes.get("reason", ""),
+        epochs=epochs,
+        run_id=attributes.get("run_id"),
+        is_baseline=attributes.get(_ROLE) == BASELINE,
+        tests=of_study.get(f"tests:{frozen.number:05d}", {}),
+    )

@@ -87,7 +87,7 @@ class SearchProgress:
         return " ".join(f"{name} {epoch.metrics.get(name, float('nan')):.3f}" for name, _ in self._space.objectives)
 
     def _best(self) -> str:
-        ranked = ranking(list(self.trials.values()), self._space)
+        ranked = ranking(list(self.trials.values()), self._space.objectives)
         if not ranked:
             return ""
         top = ranked[0].kept(self._space.objectives)
@@ -117,7 +117,7 @@ def best_trials(trials: Sequence[Trial], space: Space, headlines: Sequence[str],
         headlines: Metrics to show besides the objectives.
         most: How many trials, the baseline apart.
     """
-    ranked = ranking(trials, space)
+    ranked = ranking(trials, space.objectives)
     shown = ranked[:most] + [trial for trial in ranked[most:] if trial.is_baseline]
     names = [name for name, _ in space.objectives]
     metrics = names + [name for name in headlines if name not in names and any(_has(t, name, space) for t in shown)]

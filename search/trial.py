@@ -156,12 +156,17 @@ class TrialRun:
         self._epochs.append(Epoch(len(self._epochs) + 1, metrics, self._settings[chosen], time.monotonic() - started))
         self._save()
 
+    def _config_written_out(self) -> dict[str, Any]:
+        """Defaults included, so that a kept model stays what it is when these change."""
+        kind = registry.load(self._job.space.trainable, "trainable")
+        return kind.Config.model_validate(self._config_values).model_dump(mode="json", by_alias=True)
+
     def _save(self) -> None:
         best = choose.best([epoch.metrics for epoch in self._epochs], self._job.space.objectives)
         if best == len(self._epochs) - 1:
             model = {
                 "trainable": self._job.space.trainable,
-                "config": self._config_values,
+                "config": self._config_written_out(),
                 "weights": self._trainable.weights(),
                 "setting": self._epochs[best].setting,
                 "epoch": best + 1,

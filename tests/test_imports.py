@@ -19,6 +19,7 @@ ONE_FILE = {
 KNOW_RAY = {"datasets/cluster.py", "datasets/distribute.py", "search/runner.py"}
 LIGHT = [
     "search.launch",
+    "search.predict",
     "spaces.load",
     "datasets.blueprint",
     "datasets.manifest",

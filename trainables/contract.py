@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
+from trainables.prediction import Predictor
+
 Settings = Mapping[str, float]
 """One choice of the parameters that need no training, by name."""
 
@@ -113,6 +115,24 @@ class Trainable(ABC):
             audio: In the shape the dataset has it, with a batch axis.
             settings: Inner parameters; missing ones take the Config's values.
         """
+
+    @classmethod
+    def predictor(cls, config: Any, weights: Mapping[str, Any], *, device: str) -> Predictor | None:
+        """Build what predicts from recordings, without any data.
+
+        Args:
+            config: An instance of `Config`.
+            weights: As `weights` returned them.
+            device: A torch device.
+
+        Returns:
+            None if this trainable does not predict from recordings.
+
+        Raises:
+            KeyError, RuntimeError: If the weights are not of this Config.
+        """
+        del config, weights, device
+        return None
 
     def picture(self, splits: Sequence[str], settings: Settings) -> Any:
         """Draw predictions for a few samples.

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from datasets.build import Builder
 from datasets.dcase2020.build import SceneRecordings
@@ -38,6 +40,7 @@ class Case:
         fields: For every field of the Config, what has to be set for it to matter, and another value for it.
         data: What it is trained on, made in a folder for all tests; the localizer's dataset if there is no such thing.
         heard: What it can predict from.
+        recorded: A recording for its predictor, shape (samples, channels); None if it has no predictor.
         test: Name of a test set.
         inference: Group of the Config with the defaults of inner parameters.
     """
@@ -48,17 +51,26 @@ class Case:
     fields: Mapping[str, tuple[Values, Value | Late]]
     data: Callable[[Path], Any] | None = None
     heard: Callable[[Dataset], Any] = lambda tiny: tiny.split("S0").batch(np.arange(3)).waves
+    recorded: Callable[[Dataset], NDArray[np.float32]] | None = None
     test: str = "S0"
     inference: str = "retrieval"
+
+
+SCENES = SceneSpec.model_validate({"folds": {1: 1, 2: 1, 3: 4}, "rooms": 3})
 
 
 @cache
 def scenes(folder: Path) -> RecordingSet:
     """Six recordings of 60 s, four of them to train on."""
-    source = SceneRecordings.prepare(SceneSpec.model_validate({"folds": {1: 1, 2: 1, 3: 4}, "rooms": 3}), "tests")
+    source = SceneRecordings.prepare(SCENES, "tests")
     store = Store(str(folder / "scenes"))
     source.build(Builder(store))
     return source.opened(store, folder / "cache")
+
+
+def one_after_the_other(waves: Tensor) -> NDArray[np.float32]:
+    """Samples of the localizer, shape (samples, arrays, mics, 2560), as one recording of shape (times, channels)."""
+    return waves.flatten(1, 2).transpose(1, 2).flatten(0, 1).numpy()
 
 
 @cache
@@ -149,6 +161,7 @@ CASES: Mapping[str, Case] = {
             "retrieval.nms_radius_m": ({}, 3.0),
             "retrieval.smoothing_m": (_MAP, 1.0),
         },
+        recorded=lambda tiny: one_after_the_other(tiny.split("S0").batch(np.arange(5)).waves),
     ),
     "hnet": Case(
         base={
@@ -244,6 +257,7 @@ CASES: Mapping[str, Case] = {
         },
         data=scenes,
         heard=lambda _: torch.randn(1, 4, 48_000) / 10,
+        recorded=lambda _: np.random.default_rng(0).normal(0, 0.1, (80_000, 4)).astype(np.float32),
         test="test",
         inference="inference",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from datasets.shards import Dataset
 from spaces.schema import Value, field_names, nested
 from tests.contracts.cases import CASES, Values
 from trainables import registry
 from trainables.contract import DivergedError, Metrics, Trainable
+from trainables.prediction import Predictor, Recording
 
 NAMES = sorted(registry.BUILT_IN)
 VARIANTS = [(name, variant) for name in NAMES for variant in CASES[name].variants]
@@ -177,6 +180,61 @@ def test_the_localizer_predicts_one_result_a_sample_and_reads_each_alone(tiny: D
     assert len(together) == 5
     alone = trainable.predict(audio[2:3], {})[0]
     assert torch.allclose(alone.positions_m, together[2].positions_m, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_a_config_survives_being_kept(name: str, variant: str, tiny: Dataset) -> None:
+    config = make(name, tiny, CASES[name].variants[variant]).config  # type: ignore[attr-defined]
+    kept = json.loads(json.dumps(config.model_dump(mode="json", by_alias=True)))
+    assert type(config).model_validate(kept) == config
+
+
+def in_use(trainable: Trainable) -> Predictor | None:
+    """A predictor from what a file has kept, and nothing else."""
+    file = io.BytesIO()
+    torch.save(trainable.weights(), file)
+    file.seek(0)
+    config = trainable.config  # type: ignore[attr-defined]
+    return trainable.predictor(config, torch.load(file, weights_only=True), device="cpu")
+
+
+def recording(sound: NDArray[np.float32]) -> Recording:
+    return Recording("toy", len(sound), lambda first, samples: sound[first : first + samples])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_predictor_is_built_from_weights_alone_or_not_at_all(name: str, tiny: Dataset) -> None:
+    trainable, sound = make(name, tiny, {}), CASES[name].recorded
+    train(trainable, 1)
+    predictor = in_use(trainable)
+    assert (predictor is None) == (sound is None)
+    if predictor is None or sound is None:
+        return
+    heard = sound(tiny)
+    assert heard.shape[1] == predictor.sound.channels
+    threshold = next(parameter for parameter in trainable.inner if parameter.name == "threshold")
+    many, none = (predictor.predict(recording(heard), {"threshold": t}) for t in (threshold.low, threshold.high))
+    assert many.rows
+    assert not none.rows
+    for prediction in (many, none):
+        assert all(len(row) == len(prediction.columns) for row in prediction.rows)
+        assert all(math.isfinite(value) for row in prediction.rows for value in row)
+        prediction.figure.savefig(io.BytesIO(), format="png")
+    other = make(name, tiny, {}, seed=5)
+    other.load_weights(trainable.weights())
+    again = in_use(other)
+    assert again is not None
+    assert again.predict(recording(heard), {}).rows == predictor.predict(recording(heard), {}).rows
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if CASES[name].recorded is not None])
+def test_the_shortest_recording_is_enough(name: str, tiny: Dataset) -> None:
+    predictor = in_use(make(name, tiny, {}))
+    assert predictor is not None
+    assert predictor.sound.least_samples > 1
+    shortest = np.zeros((predictor.sound.least_samples, predictor.sound.channels), np.float32)
+    found = predictor.predict(recording(shortest), {"threshold": 0.0})
+    assert {row[0] for row in found.rows} == {0}
 
 
 @pytest.mark.parametrize("name", NAMES)

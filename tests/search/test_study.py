@@ -127,7 +127,7 @@ def test_two_objectives_work_from_proposal_to_outcome(journal: Path) -> None:
     while (trial := study.next()) is not None:
         study.record(trial.number, epoch(1, 0.1 * (trial.number % 5), rmse_1m=0.01 * trial.number))
         study.end(trial.number, "stopped" if trial.number % 3 == 2 else "finished", "")
-    ranked = ranking(study.trials(), both)
+    ranked = ranking(study.trials(), both.objectives)
     assert len(ranked) == 14
     assert ranked[0].number in (0, 4)  # the two ends of the front
 
@@ -139,7 +139,7 @@ def test_ranking_leaves_out_what_failed_and_what_has_no_result(journal: Path) ->
     for number, f1 in ((0, 0.2), (1, 0.9), (2, 0.5)):
         study.record(number, epoch(1, f1))
     study.end(1, "failed", "its process died")
-    assert [trial.number for trial in ranking(study.trials(), space())] == [2, 0]
+    assert [trial.number for trial in ranking(study.trials(), space().objectives)] == [2, 0]
 
 
 def test_test_scores_and_run_ids_survive_a_restart(journal: Path) -> None:

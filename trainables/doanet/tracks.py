@@ -34,6 +34,12 @@ class Tracks:
     active: NDArray[np.bool_]
     ids: NDArray[np.int64]
 
+    @classmethod
+    def without_events(cls, predicted: NDArray[np.floating[Any]], activity: NDArray[np.floating[Any]] | None) -> Tracks:
+        """Recordings whose events nobody knows."""
+        shape = predicted.shape[:3]
+        return cls(predicted, activity, np.full_like(predicted, np.nan), np.zeros(shape, bool), np.full(shape, NONE))
+
 
 def joined(parts: Sequence[Tracks]) -> Tracks:
     """Recordings of several sets as one.
@@ -78,6 +84,16 @@ def sounding(tracks: Tracks, choice: Choice) -> NDArray[np.bool_]:
         scipy.ndimage.median_filter(loud.view(np.uint8), size=(1, length, 1), mode="nearest") if length > 1 else loud
     )
     return smooth.astype(np.bool_)
+
+
+def azimuth_deg(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Counter-clockwise from the front, shape (...,) from (..., 3)."""
+    return np.asarray(np.degrees(np.arctan2(vectors[..., 1], vectors[..., 0])), np.float64)
+
+
+def elevation_deg(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Above the horizon, shape (...,) from (..., 3)."""
+    return np.asarray(np.degrees(np.arctan2(vectors[..., 2], np.hypot(vectors[..., 0], vectors[..., 1]))), np.float64)
 
 
 def angles_deg(predicted: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

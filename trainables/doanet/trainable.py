@@ -18,19 +18,17 @@ from datasets.errors import InputError
 from trainables.contract import Metrics, Settings
 from trainables.doanet.association import Assign, exact
 from trainables.doanet.config import INNER, METRICS, DoanetConfig
-from trainables.doanet.features import Scaler, extract
 from trainables.doanet.losses import objective
 from trainables.doanet.metrics import count
 from trainables.doanet.network import DoaNetwork, Output
+from trainables.doanet.predictor import DoanetPredictor, Trajectories, join, separate
 from trainables.doanet.sequences import Labelled, cut, load_split, scaler_of
 from trainables.doanet.targets import Reference
-from trainables.doanet.tracks import Choice, Tracks, joined
+from trainables.doanet.tracks import Tracks, joined
 from trainables.hnet import kept
 from trainables.network_trainable import NetworkTrainable, stretch
 
 _RECORDINGS_AT_ONCE: Final = 4
-_MEAN: Final = "scaler.mean"
-_DEVIATION: Final = "scaler.std"
 _SHOWN: Final = 3
 """Recordings of a split in the picture."""
 
@@ -108,7 +106,7 @@ class Doanet(NetworkTrainable):
             output, reference = self._run(whole, rows)
             loss += float(objective(output, reference, self.config.loss, self._assign)["loss"]) * len(rows) / files
             found.append(_tracks(output, whole, rows, self.config.sequence_frames))
-        total = count(joined(found), [self._choice(setting) for setting in settings])
+        total = count(joined(found), [self._in_use().choice(setting) for setting in settings])
         return [summary | {"loss": loss} for summary in total.summarise()]
 
     def _split(self, name: str) -> Labelled:
@@ -122,25 +120,17 @@ class Doanet(NetworkTrainable):
         )
         return self.network(features.to(self.device)), self._there(reference)
 
-    def _choice(self, settings: Settings) -> Choice:
-        own = self.config.inference
-        return Choice(
-            float(settings.get("threshold", own.threshold)),
-            round(settings.get("smoothing_frames", own.smoothing_frames)),
-        )
+    def _in_use(self) -> DoanetPredictor:
+        return DoanetPredictor(self.config, self.network, self._scaler, self.device)
 
-    @torch.inference_mode()
-    def predict(self, audio: Float[Tensor, "batch 4 samples"], settings: Settings) -> Tracks:
-        """Follow the events in recordings at 24 kHz; directions of outputs, and the activity that the settings decide on."""
-        del settings  # the activity is returned as it is, with what decides left to the caller
-        self.network.eval()
-        features = self._scaler.scale(extract(audio, self.config.format))
-        frames = features.shape[2] // 5
-        output = self.network(features[:, :, : frames * 5].to(self.device))
-        directions = output.directions.cpu().numpy()
-        nothing = np.zeros(directions.shape[:3], bool)
-        activity = None if output.activity is None else output.activity.sigmoid().cpu().numpy()
-        return Tracks(directions, activity, np.full_like(directions, np.nan), nothing, np.full(nothing.shape, -1))
+    def predict(self, audio: Float[Tensor, "batch 4 samples"], settings: Settings) -> Trajectories:
+        """Follow the events in recordings at 24 kHz, of at most 60 s."""
+        return self._in_use().follow(audio, settings)
+
+    @classmethod
+    def predictor(cls, config: DoanetConfig, weights: Mapping[str, Any], *, device: str) -> DoanetPredictor:
+        """See the base class."""
+        return DoanetPredictor.from_weights(config, weights, torch.device(device))
 
     def picture(self, splits: Sequence[str], settings: Settings) -> Any:
         """Azimuth and elevation over time, events and outputs, a row a recording."""
@@ -154,16 +144,15 @@ class Doanet(NetworkTrainable):
                 rows = range(min(_SHOWN, len(whole.features)))
                 output, _ = self._run(whole, rows)
                 shown[name] = _tracks(output, whole, rows, self.config.sequence_frames)
-        return timelines(shown, self._choice(settings))
+        return timelines(shown, self._in_use().choice(settings))
 
     def weights(self) -> dict[str, Any]:
         """The network's weights, and the scaling of the features it was trained with."""
-        return super().weights() | {_MEAN: self._scaler.mean.clone(), _DEVIATION: self._scaler.std.clone()}
+        return join(super().weights(), self._scaler)
 
     def load_weights(self, weights: Mapping[str, Any]) -> None:
         """Take over a network's weights and scaling."""
-        network = dict(weights)
-        self._scaler = Scaler(network.pop(_MEAN), network.pop(_DEVIATION))
+        network, self._scaler = separate(weights)
         super().load_weights(network)
 
 

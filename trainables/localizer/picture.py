@@ -1,24 +1,27 @@
-"""Room plans: where sources are, and where the localizer hears them."""
+"""Room plans: where sources are, and where the localizer hears them; or where it hears them in the course of a recording."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.shards import Dataset
 from trainables.localizer.retrieval import Keypoints
+from trainables.localizer.room import Room
 
 
-def room_plans(data: Dataset, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]]]) -> Figure:
+def room_plans(room: Room, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]]]) -> Figure:
     """Draw samples as plans of the room.
 
     Args:
-        data: The room and its arrays.
+        room: The room and its arrays.
         shown: By split: true positions, shape (samples, slots, 2), and what was found.
     """
     columns = max(len(found) for _, found in shown.values())
@@ -26,7 +29,7 @@ def room_plans(data: Dataset, shown: Mapping[str, tuple[Tensor, Sequence[Keypoin
     axes = figure.subplots(len(shown), columns, squeeze=False)
     for row, (name, (truth, found)) in zip(axes, shown.items(), strict=True):
         for plan, positions, keypoints in zip(row, truth, found, strict=False):
-            _plan(plan, data, positions, keypoints)
+            _plan(plan, room, positions, keypoints)
         for spare in row[len(found) :]:
             spare.remove()
         row[0].set_ylabel(f"{name}\ny, m")
@@ -35,11 +38,28 @@ def room_plans(data: Dataset, shown: Mapping[str, tuple[Tensor, Sequence[Keypoin
     return figure
 
 
-def _plan(plan: Axes, data: Dataset, truth: Tensor, found: Keypoints) -> None:
-    width, depth = data.spec.size_m
-    plan.add_patch(_rectangle((width, depth)))
-    for number, array in enumerate(data.microphones_m):
-        plan.plot(*array.T, "s", color="0.45", markersize=3, label="microphones" if number == 0 else None)
+def path_plan(room: Room, name: str, time_s: NDArray[np.float64], positions_m: NDArray[np.floating[Any]]) -> Figure:
+    """Draw what was found in a recording, coloured by time.
+
+    Args:
+        room: The room and its arrays.
+        name: Of the recording.
+        time_s: Shape (positions,).
+        positions_m: Shape (positions, 2).
+    """
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    plan = figure.subplots()
+    _room(plan, room)
+    x_m, y_m = positions_m.T
+    drawn = plan.scatter(x_m, y_m, s=14, c=time_s, cmap="viridis", alpha=0.7, linewidths=0)
+    figure.colorbar(drawn, label="time, s")
+    low, high = plan.viewLim.min, plan.viewLim.max  # grids reach beyond the room, and so may what is found
+    plan.set(xlim=_with(x_m, low[0], high[0]), ylim=_with(y_m, low[1], high[1]), title=name, ylabel="y, m")
+    return figure
+
+
+def _plan(plan: Axes, room: Room, truth: Tensor, found: Keypoints) -> None:
+    _room(plan, room)
     there = truth[~truth.isnan().any(dim=-1)]
     plan.plot(
         *there.T.numpy(), "o", color="tab:green", markersize=13, fillstyle="none", markeredgewidth=2, label="true"
@@ -48,8 +68,20 @@ def _plan(plan: Axes, data: Dataset, truth: Tensor, found: Keypoints) -> None:
     if len(there) and len(found.positions_m):
         nearest = torch.cdist(there, found.positions_m).amin(dim=1)
         plan.set_title("nearest: " + ", ".join(f"{distance:.2f} m" for distance in nearest.tolist()), fontsize=8)
-    plan.set(xlim=(-0.6, width + 0.6), ylim=(-0.6, depth + 0.6), aspect="equal", xlabel="x, m")
     plan.tick_params(labelsize=7)
+
+
+def _room(plan: Axes, room: Room) -> None:
+    width, depth = room.size_m
+    plan.add_patch(_rectangle((width, depth)))
+    for number, array in enumerate(room.microphones_m):
+        plan.plot(*array.T, "s", color="0.45", markersize=3, label="microphones" if number == 0 else None)
+    plan.set(xlim=(-0.6, width + 0.6), ylim=(-0.6, depth + 0.6), aspect="equal", xlabel="x, m")
+
+
+def _with(places_m: NDArray[np.floating[Any]], low: float, high: float) -> tuple[float, float]:
+    """Limits that leave nothing out."""
+    return float(places_m.min(initial=low)), float(places_m.max(initial=high))
 
 
 def _rectangle(size_m: tuple[float, float]) -> Rectangle:

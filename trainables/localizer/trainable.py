@@ -17,9 +17,10 @@ from trainables.localizer import features, grid, losses, retrieval
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, Optimizer
 from trainables.localizer.metrics import Counts, count, summarise
 from trainables.localizer.network import LocalizerNetwork
+from trainables.localizer.predictor import LocalizerPredictor
 from trainables.localizer.retrieval import Keypoints
+from trainables.localizer.room import Room, of_network
 from trainables.network_trainable import NetworkTrainable, stretch
-from trainables.schedules import use_bf16
 
 _EVALUATION_BATCH: Final = 250
 _SHOWN: Final = 4
@@ -36,12 +37,12 @@ class Localizer(NetworkTrainable):
     def __init__(self, config: LocalizerConfig, data: Dataset, *, device: str, seed: int, epochs: int) -> None:
         super().__init__(config, device=device, seed=seed, epochs=epochs)
         self.data = data
-        self.grid = grid.CellGrid.over(config.grid, data.spec.size_m)
-        arrays, mics, _ = data.microphones_m.shape
-        self.network = self._seeded(lambda: LocalizerNetwork(config, arrays, mics))
+        self._room = Room(data.spec.size_m, data.microphones_m)
+        self.network = self._seeded(lambda: LocalizerNetwork(config, *self._room.microphones_m.shape[:2]))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._in_use = LocalizerPredictor(config, self._room, self.network, self.device)
+        self.grid = self._in_use.grid
         self.optimizer = build_optimizer(config.optimizer, self.network)
-        self._half = use_bf16(config.precision, self.device)
         self._train = data.split("train")
 
     def train_epoch(self) -> Metrics:
@@ -74,16 +75,9 @@ class Localizer(NetworkTrainable):
             waves = features.vary_levels(
                 waves, generator, level_db=augment.level_db, channel_gain_db=augment.channel_gain_db
             )
-        loss = self._loss(self._forward(waves), batch.positions_m.to(self.device))
+        loss = self._loss(self._in_use.forward(waves), batch.positions_m.to(self.device))
         self._descend(loss)
         return loss.detach()
-
-    def _forward(self, waves: Float[Tensor, "batch arrays mics 2560"]) -> Float[Tensor, "batch out cells cells"]:
-        if self.config.features.gain == "rms":
-            waves = features.normalise_gain(waves)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            output: Tensor = self.network(features.stft_features(waves))
-        return output.float()
 
     def _loss(self, output: Tensor, positions_m: Tensor) -> Tensor:
         loss = self.config.loss
@@ -98,14 +92,14 @@ class Localizer(NetworkTrainable):
     def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
         """Retrieve keypoints with all settings from one pass of the network, and measure each; adds the mean loss."""
         self.network.eval()
-        complete = [self._complete(setting) for setting in settings]
+        complete = [self._in_use.complete(setting) for setting in settings]
         sweeps = _group(complete)
         counts: dict[tuple[float, float, float], Counts] = {}
         samples = self._train if split == "train" else self.data.split(split)
         loss = 0.0
         for first in range(0, len(samples), _EVALUATION_BATCH):
             batch = samples.batch(np.arange(first, min(first + _EVALUATION_BATCH, len(samples))))
-            output = self._forward(batch.waves.to(self.device))
+            output = self._in_use.forward(batch.waves.to(self.device))
             positions = batch.positions_m.to(self.device)
             loss += float(self._loss(output, positions)) * len(positions) / len(samples)
             for key, found in self._count(output, positions, sweeps).items():
@@ -122,14 +116,11 @@ class Localizer(NetworkTrainable):
         }
         for (smoothing, radius), thresholds in sweeps.items():
             found = found_by_smoothing[smoothing]
-            keep = self._keep(found, radius)
+            keep = self._in_use.keep(found, radius)
             levels = torch.tensor(thresholds, device=output.device)
             for resolution in RESOLUTIONS_M:
                 counts[smoothing, radius, resolution] = count(found, keep, positions, levels, resolution)
         return counts
-
-    def _keep(self, found: retrieval.Candidates, radius_m: float) -> Tensor:
-        return retrieval.suppress(found, radius_m if self.config.retrieval.peaks else 0.0)
 
     def _report(
         self,
@@ -148,23 +139,22 @@ class Localizer(NetworkTrainable):
         mean = sum(report[f"f1_{resolution:g}m"] for resolution in RESOLUTIONS_M) / len(RESOLUTIONS_M)
         return {"f1_mean": mean} | report | {"loss": loss}
 
-    def _complete(self, settings: Settings) -> dict[str, float]:
-        own = self.config.retrieval
-        defaults = {"threshold": own.threshold, "nms_radius_m": own.nms_radius_m, "smoothing_m": own.smoothing_m}
-        return defaults | dict(settings)
-
-    @torch.inference_mode()
     def predict(self, audio: Float[Tensor, "batch arrays mics 2560"], settings: Settings) -> list[Keypoints]:
         """Find the sources of each sample."""
-        self.network.eval()
-        complete = self._complete(settings)
-        output = self._forward(audio.to(self.device))
-        found = retrieval.candidates(self.config, self.grid, output, complete["smoothing_m"])
-        keep = self._keep(found, complete["nms_radius_m"]) & (found.scores > complete["threshold"])
-        return [
-            Keypoints(positions[kept].cpu(), scores[kept].cpu())
-            for positions, scores, kept in zip(found.positions_m, found.scores, keep, strict=True)
-        ]
+        return self._in_use.find(audio, settings)
+
+    @classmethod
+    def predictor(cls, config: LocalizerConfig, weights: Mapping[str, Any], *, device: str) -> LocalizerPredictor:
+        """See the base class."""
+        return LocalizerPredictor.from_weights(config, weights, torch.device(device))
+
+    def weights(self) -> dict[str, Any]:
+        """The network's weights, and the room it was trained for."""
+        return super().weights() | self._room.weights()
+
+    def load_weights(self, weights: Mapping[str, Any]) -> None:
+        """Take over a network's weights; the room stays that of the data."""
+        super().load_weights(of_network(weights))
 
     def picture(self, splits: Sequence[str], settings: Settings) -> Any:
         """Room plans with true and predicted sources, a row a split."""
@@ -175,7 +165,7 @@ class Localizer(NetworkTrainable):
             samples = self.data.split(name)
             batch = samples.batch(np.arange(min(_SHOWN, len(samples))))
             shown[name] = (batch.positions_m, self.predict(batch.waves, settings))
-        return room_plans(self.data, shown)
+        return room_plans(self._room, shown)
 
 
 def build_optimizer(config: Optimizer, network: torch.nn.Module) -> torch.optim.Optimizer:

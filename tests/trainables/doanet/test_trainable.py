@@ -52,9 +52,14 @@ def test_features_are_computed_once_and_shared(data: RecordingSet) -> None:
 
 def test_a_prediction_has_a_frame_each_tenth_of_a_second(data: RecordingSet) -> None:
     found = made(data).predict(torch.randn(2, 4, 24_000 * 3) / 10, {})
-    assert found.predicted.shape == (2, 30, 2, 3)
-    assert found.activity is not None
-    assert found.activity.shape == (2, 30, 2)
+    assert found.directions.shape == (2, 30, 2, 3)
+    assert found.sounding.shape == (2, 30, 2)
+
+
+def test_a_prediction_follows_the_settings(data: RecordingSet) -> None:
+    model, sound = made(data), torch.randn(1, 4, 24_000 * 3) / 10
+    assert model.predict(sound, {"threshold": 0.0}).sounding.all()
+    assert not model.predict(sound, {"threshold": 1.0}).sounding.any()
 
 
 def test_weights_carry_the_scaling_of_the_features(data: RecordingSet) -> None:
@@ -63,7 +68,7 @@ def test_weights_carry_the_scaling_of_the_features(data: RecordingSet) -> None:
     weights["scaler.mean"] = weights["scaler.mean"] + 100
     other.load_weights(weights)
     sound = torch.randn(1, 4, 24_000) / 10
-    assert not np.allclose(model.predict(sound, {}).predicted, other.predict(sound, {}).predicted)
+    assert not np.allclose(model.predict(sound, {}).directions, other.predict(sound, {}).directions)
 
 
 def test_the_picture_has_a_row_a_recording(data: RecordingSet) -> None:
