@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from datasets.errors import InputError
 from datasets.store import Store
 
 if TYPE_CHECKING:
@@ -29,6 +30,25 @@ class SplitEntry:
     digest: str
     samples: int
     folder: str
+
+
+def require_kind(source: DataSource, *kinds: str) -> None:
+    """Refuse data of a kind that a trainable does not take.
+
+    Args:
+        source: What is to be trained on.
+        kinds: What it takes.
+
+    Raises:
+        InputError: If the data is of no such kind.
+    """
+    if source.spec.kind not in kinds:
+        raise InputError(
+            "dataset.kind",
+            f"the trainable learns from data of the kind {' or '.join(kinds)}",
+            value=source.spec.kind,
+            remedy="write another dataset: {kind: …}, or name another trainable:",
+        )
 
 
 class DataSource(ABC):

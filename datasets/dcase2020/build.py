@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from datasets import library
 from datasets.blueprint import Shard
 from datasets.command import size
-from datasets.datasource import DataSource, SplitEntry
+from datasets.datasource import SplitEntry
 from datasets.dcase2020 import layout
-from datasets.dcase2020.folder import RecordingSet
+from datasets.dcase2020.folder import RecordingSet, RecordingSource
 from datasets.dcase2020.layout import RecordingName
 from datasets.dcase2020.spec import GROUPS, SceneSpec
 from datasets.errors import InputError
@@ -27,6 +27,7 @@ from datasets.store import Store
 
 if TYPE_CHECKING:
     from datasets.build import Builder
+    from datasets.dcase2020.layout import Format
 
 BYTES: Final = 2 * layout.CHANNELS * layout.SAMPLES * 2
 """Of a recording in both formats."""
@@ -111,10 +112,8 @@ def whole(store: Store, folder: str, name: RecordingName) -> bool:
 
 
 @dataclass(frozen=True)
-class SceneRecordings(DataSource):
+class SceneRecordings(RecordingSource):
     """Simulated recordings, as a search and `datasets.generate` handle every kind of data."""
-
-    unit: ClassVar[str] = "recordings of 60 s"
 
     source: SceneSource
 
@@ -141,6 +140,26 @@ class SceneRecordings(DataSource):
             for name, count in counts.items()
             if count
         )
+
+    def require(self, fmt: Format, sources: int) -> None:
+        """See the base class; scenes are made in both formats."""
+        del fmt
+        for split in ("train", "validate"):
+            if not self._has(GROUPS[split]):
+                raise InputError(
+                    "dataset.folds",
+                    f"{split} needs recordings in fold {' or '.join(map(str, GROUPS[split]))}",
+                    value=dict(self.spec.folds),
+                    remedy=f"--set dataset.folds.{GROUPS[split][0]}=10",
+                )
+        most = self.spec.most_at_once()
+        if most > sources:
+            raise InputError(
+                "dataset.max_overlap",
+                f"at most {sources} events may sound at once where max_sources is {sources}",
+                value=most,
+                remedy=f"--set dataset.max_overlap={sources}, or raise max_sources",
+            )
 
     def describe(self, store: Store) -> list[str]:
         """See the base class."""

@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
+from datasets.datasource import DataSource, require_kind
+from datasets.dcase2020.folder import RecordingSource
 from datasets.spec import Frozen
 from trainables.contract import InnerParameter, Metric
 
@@ -162,3 +164,9 @@ class DoanetConfig(Frozen):
     loss: Loss = Field(default_factory=Loss)
     optimizer: Optimizer = Field(default_factory=Optimizer)
     inference: Inference = Field(default_factory=Inference)
+
+    def check_data(self, source: DataSource) -> None:
+        """See `trainables.contract.Trainable.Config`."""
+        require_kind(source, "scenes", "tau2020")
+        if isinstance(source, RecordingSource):
+            source.require(self.format, self.max_sources)

@@ -15,7 +15,7 @@ from torch import Tensor
 from datasets.atomic import replacing
 from datasets.dcase2020.folder import RecordingSet
 from datasets.dcase2020.labels import FRAMES, slots
-from datasets.dcase2020.layout import RecordingName, Recordings
+from datasets.dcase2020.layout import RecordingName, Recordings, label_path
 from trainables.doanet.config import Format
 from trainables.doanet.features import FRAMES_PER_LABEL, Scaler, extract, fit_scaler
 from trainables.doanet.targets import Reference, identities
@@ -72,7 +72,9 @@ def load_split(data: RecordingSet, split: str, fmt: Format, sources: int) -> Lab
     names = data.names(recordings, split)
     folder = data.cache / f"features-{data.fingerprint}-{fmt}-{_VERSION}"
     labels = [recordings.labels(name) for name in names]
-    placed = [slots(rows, sources) for rows in labels]
+    placed = [
+        slots(rows, sources, str(label_path(data.root, "dev", name))) for name, rows in zip(names, labels, strict=True)
+    ]
     return Labelled(
         tuple(_features(recordings, name, folder, fmt) for name in names),
         np.stack([directions for directions, _ in placed]).astype(np.float32),
