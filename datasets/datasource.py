@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -105,8 +104,3 @@ class DataSource(ABC):
             TypeError: If this kind of data has no variants.
         """
         raise TypeError(f"data of kind {self.spec.kind!r} has no variants, not even {spec!r}")
-
-    def save_as(self) -> Mapping[str, Any]:
-        """The spec as plain values."""
-        described: dict[str, Any] = self.spec.model_dump(mode="json", by_alias=True)
-        return described
