@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +20,7 @@ from datasets.dcase2020.layout import RecordingName
 from datasets.dcase2020.spec import GROUPS, SceneSpec
 from datasets.errors import InputError
 from datasets.library import Piece
-from datasets.manifest import MANIFEST, Manifest, ShardEntry
+from datasets.manifest import Manifest, ShardEntry
 from datasets.store import Store
 
 if TYPE_CHECKING:
@@ -228,7 +226,11 @@ class SceneRecordings(RecordingSource):
         for made in builder.over(SceneWorkshop(self.source, store), todo) if todo else ():
             entries[made.name] = made
             builder.progress("recordings", len(entries), len(names))
-        self._finish(store, entries)
+        if todo or entries != known:  # what was found whole keeps the word of who made it
+            described: dict[str, Any] = self.spec.model_dump(mode="json")
+            described["events"] = "procedural" if self.source.pieces is None else "files"
+            in_order = (entries[name] for name in sorted(entries))
+            Manifest.write(store, folder, described, self.source.sound_files, in_order)
         return tuple(damaged)
 
     def _found(self, store: Store, name: RecordingName, known: ShardEntry | None, *, verify: bool) -> ShardEntry | None:
@@ -239,14 +241,3 @@ class SceneRecordings(RecordingSource):
             return known
         entry = entry_of(store, self.source.folder, name)
         return entry if known is None or known.sha256 == entry.sha256 else None
-
-    def _finish(self, store: Store, entries: dict[str, ShardEntry]) -> None:
-        described: dict[str, Any] = self.spec.model_dump(mode="json")
-        manifest = Manifest(
-            self.source.folder,
-            described | {"events": "procedural" if self.source.pieces is None else "files"},
-            self.source.sound_files,
-            {name: metadata.version(name) for name in ("torch", "numpy", "scipy", "pyroomacoustics")},
-            tuple(entries[name] for name in sorted(entries)),
-        )
-        store.write(f"{self.source.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
