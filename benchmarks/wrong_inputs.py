@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.measure import Spread, write
 from tests.search.wrong_data import DATA_CASES
 from tests.search.wrong_inputs import CASES, ROOT
+from tests.search.wrong_recordings import RECORDING_CASES
 
 
 def answer_seconds(words: list[str], status: int) -> float:
@@ -28,7 +29,7 @@ def answer_seconds(words: list[str], status: int) -> float:
 def main() -> None:
     """Measure, print, store."""
     answers = {}
-    cases = [*CASES, *DATA_CASES]
+    cases = [*CASES, *DATA_CASES, *RECORDING_CASES]
     for case in cases:
         with tempfile.TemporaryDirectory() as folder:
             answers[case.name] = answer_seconds(case.command(Path(folder)), 2)

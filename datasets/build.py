@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +18,6 @@ from datasets.store import Store
 from datasets.workshop import Make, Workshop, sidecar
 
 _CALLED: Final[dict[Kind, str]] = {"music": "excerpts", "responses": "places", "split": "samples"}
-_VERSIONS: Final = ("torch", "numpy", "scipy", "pyroomacoustics")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and the total."""
@@ -145,15 +142,14 @@ class Builder:
 
     def _finish(self, source: Source, work: Work) -> None:
         part = work.part
-        manifest = Manifest(
+        self.store.sweep(part.folder)
+        Manifest.write(
+            self.store,
             part.folder,
             part.identity,
             None if part.kind == "responses" else source.sound_files,
-            {name: metadata.version(name) for name in _VERSIONS},
-            tuple(work.good[shard.name] for shard in part.shards()),
+            (work.good[shard.name] for shard in part.shards()),
         )
-        self.store.sweep(part.folder)
-        self.store.write(f"{part.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
 
 
 def opened(source: Source, store: Store, cache: Path) -> Dataset:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from datasets.errors import InputError
 from datasets.store import Store
 
 if TYPE_CHECKING:
@@ -29,6 +29,25 @@ class SplitEntry:
     digest: str
     samples: int
     folder: str
+
+
+def require_kind(source: DataSource, *kinds: str) -> None:
+    """Refuse data of a kind that a trainable does not take.
+
+    Args:
+        source: What is to be trained on.
+        kinds: What it takes.
+
+    Raises:
+        InputError: If the data is of no such kind.
+    """
+    if source.spec.kind not in kinds:
+        raise InputError(
+            "dataset.kind",
+            f"the trainable learns from data of the kind {' or '.join(kinds)}",
+            value=source.spec.kind,
+            remedy="write another dataset: {kind: …}, or name another trainable:",
+        )
 
 
 class DataSource(ABC):
@@ -85,8 +104,3 @@ class DataSource(ABC):
             TypeError: If this kind of data has no variants.
         """
         raise TypeError(f"data of kind {self.spec.kind!r} has no variants, not even {spec!r}")
-
-    def save_as(self) -> Mapping[str, Any]:
-        """The spec as plain values."""
-        described: dict[str, Any] = self.spec.model_dump(mode="json", by_alias=True)
-        return described

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib import metadata
 from typing import Any, Final
 
 from datasets.blueprint import Part, Source
@@ -11,6 +13,7 @@ from datasets.errors import InputError
 from datasets.store import Store
 
 MANIFEST: Final = "manifest.json"
+_VERSIONS: Final = ("torch", "numpy", "scipy", "pyroomacoustics")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,20 @@ class Manifest:
                 value=str(error),
                 remedy="delete that folder; it is built again",
             ) from error
+
+    @classmethod
+    def write(
+        cls,
+        store: Store,
+        part: str,
+        identity: dict[str, Any],
+        sound_files: dict[str, str] | None,
+        shards: Iterable[ShardEntry],
+    ) -> None:
+        """Say that a part is finished, now that all its shards are there, and with which versions."""
+        versions = {name: metadata.version(name) for name in _VERSIONS}
+        manifest = cls(part, identity, sound_files, versions, tuple(shards))
+        store.write(f"{part}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
 
     def incomplete(self, store: Store) -> tuple[str, ...]:
         """Names of shards that are missing or have another length; reads no content."""

@@ -7,15 +7,19 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from datasets import blueprint, machine, sources
 from datasets.command import Parser
+from datasets.datasource import DataSource
 from datasets.errors import InputError
 from datasets.kinds import KEY_OF_SOUND
 from datasets.store import Store
 from search.folder import SearchFolder, require_writable
 from search.plan import Plan
 from spaces.load import load
-from spaces.schema import Space
+from spaces.schema import Space, nested
+from trainables import registry
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,6 +112,7 @@ def prepare(options: argparse.Namespace) -> Plan:
     source = sources.prepare(space.dataset, place)
     for variant in space.extremes():
         blueprint.require_rooms(variant)
+    _check_data(space, source)
     store = Store(options.datasets or str(folder.datasets))
     plan = Plan(space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", store)
     plan.check_disk()
@@ -138,6 +143,17 @@ def _check_tracking(uri: str | None) -> None:
         )
     if uri.startswith("sqlite:///"):
         require_writable(str(Path(uri.removeprefix("sqlite:///")).absolute().parent))
+
+
+def _check_data(space: Space, source: DataSource) -> None:
+    """Ask the trainable whether it can learn from the data, wherever in the space a trial may be."""
+    config = registry.describe(space.trainable, "trainable").config
+    for values in space.corners():
+        try:
+            corner = config.model_validate(nested(values))
+        except ValidationError:  # values that do not go together are no question of data
+            continue
+        getattr(corner, "check_data", lambda _: None)(source)
 
 
 def _check_resources(space: Space) -> None:

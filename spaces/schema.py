@@ -130,6 +130,11 @@ class Space:
         """The Config fields of a trial: what is fixed for all, and what was proposed for it; by dotted name."""
         return dict(self.fixed) | {name: v for name, v in parameters.items() if not name.startswith(DATASET)}
 
+    def corners(self) -> list[dict[str, Value]]:
+        """Config values of the baseline, of the named points, and of the baseline with each dimension at each of its ends."""
+        ends = [dict(self.baseline) | {d.name: value} for d in self.search for value in d.ends()]
+        return [self.values(point) for point in (self.baseline, *self.start, *ends)]
+
     def dataset_of(self, parameters: Mapping[str, Value]) -> DataSpec:
         """The data of a trial."""
         asked = {name.removeprefix(DATASET): v for name, v in parameters.items() if name.startswith(DATASET)}

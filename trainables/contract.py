@@ -50,7 +50,8 @@ class Trainable(ABC):
 
     Attributes:
         Config: Frozen pydantic model; the only source of hyperparameter names, defaults, bounds and units. The defaults are
-            the paper's values.
+            the paper's values. It may have a method `check_data(source)`, called before a search begins, that raises
+            `datasets.errors.InputError` where a model of these values cannot learn from a `datasets.datasource.DataSource`.
         metrics: What `evaluate` returns, the best-known first.
         inner: Parameters of inference that `evaluate` accepts in its settings.
     """

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from datasets import library
 from datasets.blueprint import Shard
 from datasets.command import size
-from datasets.datasource import DataSource, SplitEntry
+from datasets.datasource import SplitEntry
 from datasets.dcase2020 import layout
-from datasets.dcase2020.folder import RecordingSet
+from datasets.dcase2020.folder import RecordingSet, RecordingSource
 from datasets.dcase2020.layout import RecordingName
 from datasets.dcase2020.spec import GROUPS, SceneSpec
 from datasets.errors import InputError
 from datasets.library import Piece
-from datasets.manifest import MANIFEST, Manifest, ShardEntry
+from datasets.manifest import Manifest, ShardEntry
 from datasets.store import Store
 
 if TYPE_CHECKING:
     from datasets.build import Builder
+    from datasets.dcase2020.layout import Format
 
 BYTES: Final = 2 * layout.CHANNELS * layout.SAMPLES * 2
 """Of a recording in both formats."""
@@ -111,10 +110,8 @@ def whole(store: Store, folder: str, name: RecordingName) -> bool:
 
 
 @dataclass(frozen=True)
-class SceneRecordings(DataSource):
+class SceneRecordings(RecordingSource):
     """Simulated recordings, as a search and `datasets.generate` handle every kind of data."""
-
-    unit: ClassVar[str] = "recordings of 60 s"
 
     source: SceneSource
 
@@ -141,6 +138,26 @@ class SceneRecordings(DataSource):
             for name, count in counts.items()
             if count
         )
+
+    def require(self, fmt: Format, sources: int) -> None:
+        """See the base class; scenes are made in both formats."""
+        del fmt
+        for split in ("train", "validate"):
+            if not self._has(GROUPS[split]):
+                raise InputError(
+                    "dataset.folds",
+                    f"{split} needs recordings in fold {' or '.join(map(str, GROUPS[split]))}",
+                    value=dict(self.spec.folds),
+                    remedy=f"--set dataset.folds.{GROUPS[split][0]}=10",
+                )
+        most = self.spec.most_at_once()
+        if most > sources:
+            raise InputError(
+                "dataset.max_overlap",
+                f"at most {sources} events may sound at once where max_sources is {sources}",
+                value=most,
+                remedy=f"--set dataset.max_overlap={sources}, or raise max_sources",
+            )
 
     def describe(self, store: Store) -> list[str]:
         """See the base class."""
@@ -209,7 +226,11 @@ class SceneRecordings(DataSource):
         for made in builder.over(SceneWorkshop(self.source, store), todo) if todo else ():
             entries[made.name] = made
             builder.progress("recordings", len(entries), len(names))
-        self._finish(store, entries)
+        if todo or entries != known:  # what was found whole keeps the word of who made it
+            described: dict[str, Any] = self.spec.model_dump(mode="json")
+            described["events"] = "procedural" if self.source.pieces is None else "files"
+            in_order = (entries[name] for name in sorted(entries))
+            Manifest.write(store, folder, described, self.source.sound_files, in_order)
         return tuple(damaged)
 
     def _found(self, store: Store, name: RecordingName, known: ShardEntry | None, *, verify: bool) -> ShardEntry | None:
@@ -220,14 +241,3 @@ class SceneRecordings(DataSource):
             return known
         entry = entry_of(store, self.source.folder, name)
         return entry if known is None or known.sha256 == entry.sha256 else None
-
-    def _finish(self, store: Store, entries: dict[str, ShardEntry]) -> None:
-        described: dict[str, Any] = self.spec.model_dump(mode="json")
-        manifest = Manifest(
-            self.source.folder,
-            described | {"events": "procedural" if self.source.pieces is None else "files"},
-            self.source.sound_files,
-            {name: metadata.version(name) for name in ("torch", "numpy", "scipy", "pyroomacoustics")},
-            tuple(entries[name] for name in sorted(entries)),
-        )
-        store.write(f"{self.source.folder}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,24 @@ class RecordingSet:
         return recordings.names(self.folds[split])
 
 
+class RecordingSource(DataSource):
+    """Recordings in this layout, lying there already or to be made."""
+
+    unit: ClassVar[str] = "recordings of 60 s"
+
+    @abstractmethod
+    def require(self, fmt: Format, sources: int) -> None:
+        """Refuse what cannot be trained on.
+
+        Args:
+            fmt: The format that is wanted.
+            sources: How many simultaneous events can be held.
+
+        Raises:
+            InputError: If recordings lack the format, or in one of them more events sound at once.
+        """
+
+
 class FolderSpec(Frozen):
     """Recordings that are there already: the real data set, unpacked, or others in its layout."""
 
@@ -71,14 +90,23 @@ class FolderSpec(Frozen):
 
 
 @dataclass(frozen=True)
-class FolderRecordings(DataSource):
-    """A folder of recordings; nothing is made."""
+class FolderRecordings(RecordingSource):
+    """A folder of recordings; nothing is made.
 
-    unit: ClassVar[str] = "recordings of 60 s"
+    Attributes:
+        spec: Names it.
+        formats: Those it has.
+        counts: Recordings of each split.
+        busiest: Each csv with its busiest frame and the events in that.
+        digest: See `fingerprint`.
+    """
+
     ready: ClassVar[str] = "there"
 
     spec: FolderSpec
+    formats: tuple[Format, ...]
     counts: Mapping[str, int]
+    busiest: tuple[tuple[str, int, int], ...]
     digest: str
 
     @classmethod
@@ -88,7 +116,8 @@ class FolderRecordings(DataSource):
         Raises:
             InputError: If anything is missing or spoilt.
         """
-        from datasets.dcase2020.layout import Recordings
+        from datasets.dcase2020.labels import busiest
+        from datasets.dcase2020.layout import Recordings, label_path
 
         root = Path(spec.folder)
         if not root.is_dir():
@@ -98,29 +127,43 @@ class FolderRecordings(DataSource):
                 value=spec.folder,
                 remedy="download them: python -m datasets.fetch --to data/tau2020; or name another folder",
             )
-        formats: list[Format] = [fmt for fmt in ("foa", "mic") if (root / f"{fmt}_dev").is_dir()]
+        formats: tuple[Format, ...] = tuple(fmt for fmt in ("foa", "mic") if (root / f"{fmt}_dev").is_dir())
         if not formats:
             raise InputError(
                 str(root), "the folder needs foa_dev or mic_dev", remedy="unpack the archives into this folder"
             )
+        found, *_ = [Recordings(root, fmt, augmented=False) for fmt in formats]  # each holds the same recordings
+        names = {split: found.names(folds) for split, folds in GROUPS.items()}
+        for split, folds in GROUPS.items():
+            if not names[split]:
+                raise InputError(
+                    str(root / f"{formats[0]}_dev"),
+                    f"{split} needs recordings called {' or '.join(f'fold{fold}_…' for fold in folds)}",
+                    value="none",
+                    remedy="unpack all archives of the development set",
+                )
+        everything = [name for split in GROUPS for name in names[split]]
+        # Every line is read once, so that no training meets a wrong one.
+        peaks = tuple((str(label_path(root, "dev", name)), *busiest(found.labels(name))) for name in everything)
         digest = hashlib.sha256()
-        counts = dict.fromkeys(GROUPS, 0)
         for fmt in formats:
-            found = Recordings(root, fmt, augmented=False)
-            for split, folds in GROUPS.items():
-                names = found.names(folds)
-                counts[split] = len(names)
-                if not names:
-                    raise InputError(
-                        str(root / f"{fmt}_dev"),
-                        f"{split} needs recordings of the folds {', '.join(map(str, folds))}",
-                        value="none",
-                        remedy="unpack all archives of the development set",
-                    )
-                for name in names:
-                    found.labels(name)  # every line is read once, so that no training meets a wrong one
-                    digest.update(f"{fmt} {name.stem} {_size(root, fmt, name)}".encode())
-        return cls(spec, counts, digest.hexdigest()[:16])
+            for name in everything:
+                digest.update(f"{fmt} {name.stem} {_size(root, fmt, name)}".encode())
+        return cls(spec, formats, {split: len(names[split]) for split in GROUPS}, peaks, digest.hexdigest()[:16])
+
+    def require(self, fmt: Format, sources: int) -> None:
+        """See the base class."""
+        from datasets.dcase2020.labels import require_slots
+
+        if fmt not in self.formats:
+            raise InputError(
+                f"{self.spec.folder}/{fmt}_dev",
+                "the folder must exist where a network hears this format",
+                value=f"format: {fmt}",
+                remedy=f"unpack {fmt}_dev too, or train with  format: {self.formats[0]}",
+            )
+        for place, frame, events in self.busiest:
+            require_slots(frame, events, sources, place)
 
     @property
     def fingerprint(self) -> str:

@@ -44,8 +44,11 @@ def read_labels(path: Path) -> NDArray[np.int64]:
         raise InputError(
             str(path), "labels must be a readable text file", value=str(error), remedy="replace or remove the file"
         ) from error
-    parsed = [_line(line.split(","), f"{path}, row {row}") for row, line in enumerate(lines, 1) if line.strip()]
-    return _by_frame(np.array(parsed, np.int64).reshape(-1, len(COLUMNS)))
+    rows = _integers(lines)
+    if rows is None:
+        parsed = [_line(line.split(","), f"{path}, row {row}") for row, line in enumerate(lines, 1) if line.strip()]
+        rows = np.array(parsed, np.int64).reshape(-1, len(COLUMNS))
+    return _by_frame(rows)
 
 
 def write_labels(path: Path, rows: NDArray[np.int64]) -> None:
@@ -86,22 +89,42 @@ def slots(
     Raises:
         InputError: If a frame has more lines than there are slots.
     """
+    require_slots(*busiest(rows), sources, place)
     rows = _by_frame(rows)
     frame = rows[:, 0]
     slot = np.arange(len(rows)) - np.searchsorted(frame, frame)
-    if (slot >= sources).any():
-        first = int(frame[slot >= sources][0])
-        raise InputError(
-            f"{place}, frame {first}",
-            f"at most {sources} events may sound at once",
-            value=int((frame == first).sum()),
-            remedy="leave the recording out, or train with more sources",
-        )
     directions = np.full((FRAMES, sources, 3), np.nan, np.float32)
     active = np.zeros((FRAMES, sources), np.bool_)
     directions[frame, slot] = unit_vectors(rows[:, 3], rows[:, 4])
     active[frame, slot] = True
     return directions, active
+
+
+def busiest(rows: NDArray[np.int64]) -> tuple[int, int]:
+    """The first frame in which most events sound, and how many these are; (0, 0) without events."""
+    counts = np.bincount(rows[:, 0], minlength=1)
+    return int(counts.argmax()), int(counts.max())
+
+
+def require_slots(frame: int, events: int, sources: int, place: str) -> None:
+    """Refuse labels with more simultaneous events than there are slots.
+
+    Args:
+        frame: The busiest.
+        events: How many sound in it.
+        sources: How many slots there are.
+        place: Where the labels come from, for the error.
+
+    Raises:
+        InputError: If the slots do not suffice.
+    """
+    if events > sources:
+        raise InputError(
+            f"{place}, frame {frame}",
+            f"at most {sources} events may sound at once where max_sources is {sources}",
+            value=events,
+            remedy="leave the recording and its labels out, or raise max_sources",
+        )
 
 
 def unit_vectors(azimuth_deg: NDArray[np.int64], elevation_deg: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -121,6 +144,18 @@ def unit_vectors(azimuth_deg: NDArray[np.int64], elevation_deg: NDArray[np.int64
 
 def _by_frame(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.argsort(rows[:, 0], kind="stable")]
+
+
+def _integers(lines: list[str]) -> NDArray[np.int64] | None:
+    """All lines at once, if they are five integers each and in range; None where a closer look is needed."""
+    if not any(lines):
+        return None
+    try:
+        rows: NDArray[np.int64] = np.loadtxt(lines, np.int64, delimiter=",", comments=None, ndmin=2)
+    except ValueError:
+        return None
+    low, high = np.array(_LIMITS).T
+    return rows if rows.shape[1] == len(COLUMNS) and (rows >= low).all() and (rows <= high).all() else None
 
 
 def _line(cells: list[str], place: str) -> list[int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets.command import Line, Parser, answer, require_space
 from datasets.dcase2020.layout import (
@@ -43,7 +44,7 @@ Progress = Callable[[int, int], None]
 """Called with what is done and the total."""
 
 
-def plan(names: Iterable[RecordingName]) -> list[Pair]:
+def plan(names: Iterable[RecordingName], each: int = PAIRS_PER_RECORDING) -> list[Pair]:
     """Which recordings are mixed: within a fold and room, the first 4 n pairs of the n recordings without overlap.
 
     Pairs are counted as `itertools.combinations` does, over the recordings in order of their names. With many recordings
@@ -51,12 +52,13 @@ def plan(names: Iterable[RecordingName]) -> list[Pair]:
 
     Args:
         names: Recordings of any kind. Only folds 3 to 6, overlap 1 and recordings not mixed themselves take part.
+        each: How many pairs there are for each of them, in place of the authors' 4.
     """
     eligible = sorted(n for n in names if n.fold in TRAINING_FOLDS and n.overlap == 1 and not n.augmented)
     pairs: list[Pair] = []
     for _, together in groupby(eligible, lambda name: (name.fold, name.room)):
         group = list(together)
-        pairs += list(combinations(group, 2))[: PAIRS_PER_RECORDING * len(group)]
+        pairs += list(combinations(group, 2))[: each * len(group)]
     return pairs
 
 
@@ -83,10 +85,23 @@ def mix(first: Recording, second: Recording, name: RecordingName) -> Recording:
     audio = np.zeros((CHANNELS, max(first.audio.shape[1], second.audio.shape[1])), np.float32)
     for part in (first, second):
         audio[:, : part.audio.shape[1]] += 0.5 * part.audio
-    moved = second.rows.copy()
-    moved[:, 2] += first.rows[:, 2].max(initial=-1) + 1
-    rows = np.concatenate([first.rows, moved])
-    return Recording(name, audio, rows[np.argsort(rows[:, 0], kind="stable")])
+    return Recording(name, audio, join(first.rows, second.rows))
+
+
+def join(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The labels of a mixture.
+
+    Args:
+        first: Label rows whose events come first in each frame, shape (lines, 5).
+        second: Those of the other recording; its tracks are numbered on from the first one's.
+
+    Returns:
+        Both, shape (lines, 5), sorted by frame.
+    """
+    moved = second.copy()
+    moved[:, 2] += first[:, 2].max(initial=-1) + 1
+    rows = np.concatenate([first, moved])
+    return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
 def augment(root: Path, part: Part = "dev", progress: Progress = lambda *_: None) -> int:

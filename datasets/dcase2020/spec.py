@@ -125,6 +125,10 @@ class SceneSpec(Frozen):
         given = self.overlap_shares or (1.0,) * self.max_overlap
         return tuple(share / sum(given) for share in given)
 
+    def most_at_once(self) -> int:
+        """The largest number of simultaneous events that any recording may have."""
+        return max(number for number, share in enumerate(self.shares(), 1) if share)
+
     def test_names(self) -> tuple[str, ...]:
         """Splits that are tests."""
         return ("test",) if self.folds.get(1, 0) else ()

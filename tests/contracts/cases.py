@@ -211,6 +211,7 @@ CASES: Mapping[str, Case] = {
             "optimizer.epoch_sequences": 24,
             "optimizer.lr": 3e-3,
             "inference.threshold": 0.45,
+            "augment.mixing": 0,
         },
         variants={
             "as it is": {},
@@ -252,6 +253,7 @@ CASES: Mapping[str, Case] = {
             "optimizer.epoch_sequences": ({}, 16),
             "optimizer.schedule": ({}, "cosine"),
             "optimizer.clip_norm": ({}, 0.01),
+            "augment.mixing": ({}, 1),
             "inference.threshold": ({"optimizer.lr": 0.03}, 0.5),
             "inference.smoothing_frames": ({"optimizer.lr": 0.03, "inference.threshold": 0.525}, 31),
         },

@@ -228,8 +228,8 @@ DATA_CASES = [
 ]
 
 GOOD_DATA = [
-    Case("rooms that echo", (), dataset(ECHOING)),
-    Case("recordings", (), RECORDED, RECORDED_OPTIONS, recordings()),
-    Case("a bank", (), MEASURED, MEASURED_OPTIONS, bank()),
+    Case("rooms that echo", ("train 8, validate 4",), dataset(ECHOING)),
+    Case("recordings", ("train 8, validate 4",), RECORDED, RECORDED_OPTIONS, recordings()),
+    Case("a bank", ("train 8, validate 4",), MEASURED, MEASURED_OPTIONS, bank()),
 ]
 """What the cases above spoil."""

@@ -161,3 +161,24 @@ def test_names_of_fields_and_nesting_are_inverse() -> None:
     values = flattened(LocalizerConfig.model_validate({"representation": "rg"}).model_dump())
     assert set(values) == set(field_names(LocalizerConfig))
     assert LocalizerConfig.model_validate(nested(values)) == LocalizerConfig.model_validate({"representation": "rg"})
+
+
+def test_corners_are_the_named_points_and_every_end_beside_the_baseline(tmp_path: Path) -> None:
+    search = {
+        "optimizer.lr": {"log_uniform": [1e-4, 1e-2]},
+        "network.merge": {"choice": ["concat", "sum"]},
+        "dataset.train.samples": {"int": [50, 100]},
+    }
+    start = [{"optimizer.lr": 2e-3}]
+    space = load(write(tmp_path, search=search, start=start, baseline={"optimizer.lr": 1e-3}), has_gpu=False)
+    fixed = {"representation": "rg"}
+    expected = [
+        fixed | {"optimizer.lr": 1e-3},
+        fixed | {"optimizer.lr": 2e-3},
+        fixed | {"optimizer.lr": 1e-4},
+        fixed | {"optimizer.lr": 1e-2},
+        fixed | {"optimizer.lr": 1e-3, "network.merge": "concat"},
+        fixed | {"optimizer.lr": 1e-3, "network.merge": "sum"},
+        *[fixed | {"optimizer.lr": 1e-3}] * 2,
+    ]
+    assert sorted(map(repr, space.corners())) == sorted(map(repr, expected))

@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
+from datasets.datasource import DataSource, require_kind
+from datasets.dcase2020.folder import RecordingSource
 from datasets.spec import Frozen
 from trainables.contract import InnerParameter, Metric
 
@@ -135,6 +137,19 @@ class Optimizer(Frozen):
     clip_norm: float = Field(0.0, ge=0, le=1000, description="largest gradient norm; 0 is no limit")
 
 
+class Augment(Frozen):
+    """What is added to the training recordings; validation and tests stay as they are."""
+
+    mixing: int = Field(
+        4,
+        ge=0,
+        le=8,
+        description="for each recording without overlap, so many mixtures of two of its fold and room; 0 is none. The paper "
+        "trains everything with activity on recordings mixed so, with 4: on three times as many where half have no overlap. "
+        "Mixtures with more events at once than max_sources are left out",
+    )
+
+
 class Inference(Frozen):
     """From the output to tracks. `inner:` of a space sweeps these at every validation."""
 
@@ -164,4 +179,11 @@ class DoanetConfig(Frozen):
     network: Network = Field(default_factory=Network)
     loss: Loss = Field(default_factory=Loss)
     optimizer: Optimizer = Field(default_factory=Optimizer)
+    augment: Augment = Field(default_factory=Augment)
     inference: Inference = Field(default_factory=Inference)
+
+    def check_data(self, source: DataSource) -> None:
+        """See `trainables.contract.Trainable.Config`."""
+        require_kind(source, "scenes", "tau2020")
+        if isinstance(source, RecordingSource):
+            source.require(self.format, self.max_sources)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,15 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.atomic import replacing
+from datasets.command import require_space
 from datasets.dcase2020.folder import RecordingSet
-from datasets.dcase2020.labels import FRAMES, slots
-from datasets.dcase2020.layout import RecordingName, Recordings
+from datasets.dcase2020.labels import FRAMES, busiest, slots
+from datasets.dcase2020.layout import RecordingName, Recordings, label_path
+from datasets.dcase2020.mixing import Pair, join, mix, name_of, plan
 from trainables.doanet.config import Format
-from trainables.doanet.features import FRAMES_PER_LABEL, Scaler, extract, fit_scaler
+from trainables.doanet.features import BANDS, FEATURE_CHANNELS, FRAMES_PER_LABEL, Scaler, extract, fit_scaler
 from trainables.doanet.targets import Reference, identities
 
 _VERSION: Final = 1
 """Raised whenever the same recording would give other features."""
+
+_Heard = tuple[RecordingName] | Pair
+"""A recording, or two that are mixed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +34,14 @@ class Labelled:
     """The recordings of a split.
 
     Attributes:
-        features: One a recording, shape (channels, 3000, 64), memory-mapped, unscaled.
+        features: A file a recording, of shape (channels, 3000, 64), unscaled. They are opened when they are read: a process
+            may not hold as many open files as there are recordings.
         directions: Unit vectors in slots, NaN where empty; shape (recordings, 600, sources, 3).
         active: Which slots hold an event, shape (recordings, 600, sources).
         ids: The event in each slot, shape (recordings, 600, sources).
     """
 
-    features: tuple[NDArray[np.float32], ...]
+    features: tuple[Path, ...]
     directions: NDArray[np.float32]
     active: NDArray[np.bool_]
     ids: NDArray[np.int64]
@@ -52,7 +58,8 @@ class Labelled:
             Features, shape (batch, channels, 5 · frames, 64), and labels.
         """
         ratio = FRAMES_PER_LABEL
-        heard = np.stack([self.features[r][:, start * ratio : (start + frames) * ratio] for r, start in chosen])
+        opened = {r: np.load(self.features[r], mmap_mode="r") for r in {r for r, _ in chosen}}
+        heard = np.stack([opened[r][:, start * ratio : (start + frames) * ratio] for r, start in chosen])
         cut = [(r, slice(start, start + frames)) for r, start in chosen]
         reference = Reference(
             torch.from_numpy(np.stack([self.directions[r, span] for r, span in cut])),
@@ -62,39 +69,60 @@ class Labelled:
         return scaler.scale(torch.from_numpy(heard)), reference
 
 
-def load_split(data: RecordingSet, split: str, fmt: Format, sources: int) -> Labelled:
+def load_split(data: RecordingSet, split: str, fmt: Format, sources: int, mixing: int = 0) -> Labelled:
     """Features and labels of a split; features are computed once for all trials, and kept.
 
+    Args:
+        data: The recordings.
+        split: Name of the split.
+        fmt: The format that is heard.
+        sources: How many events may sound at once.
+        mixing: How many mixtures there are for each training recording without overlap; see `datasets.dcase2020.mixing.plan`.
+            Those with more events at once than `sources` are left out. They come after the recordings.
+
     Raises:
-        InputError: If a recording is spoilt, or more events sound at once than there are sources.
+        InputError: If a recording is spoilt, more events sound at once than there are sources, or the disk is full.
     """
     recordings = data.recordings(fmt)
     names = data.names(recordings, split)
-    folder = data.cache / f"features-{data.fingerprint}-{fmt}-{_VERSION}"
-    labels = [recordings.labels(name) for name in names]
-    placed = [slots(rows, sources) for rows in labels]
+    rows: dict[_Heard, NDArray[np.int64]] = {(name,): recordings.labels(name) for name in names}
+    placed = [slots(rows[name,], sources, str(label_path(data.root, "dev", name))) for name in names]
+    for pair in plan(names, mixing):
+        joined = join(*(rows[name,] for name in pair))
+        if busiest(joined)[1] <= sources:
+            rows[pair] = joined
+            placed.append(slots(joined, sources))
     return Labelled(
-        tuple(_features(recordings, name, folder, fmt) for name in names),
+        _features(recordings, rows, data.cache / f"features-{data.fingerprint}-{fmt}-{_VERSION}"),
         np.stack([directions for directions, _ in placed]).astype(np.float32),
         np.stack([active for _, active in placed]),
-        np.stack([identities(rows, sources) for rows in labels]),
+        np.stack([identities(found, sources) for found in rows.values()]),
     )
 
 
-def _features(recordings: Recordings, name: RecordingName, folder: Path, fmt: Format) -> NDArray[np.float32]:
-    path = folder / f"{name.stem}.npy"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        found = extract(torch.from_numpy(recordings.audio(name))[None], fmt)[0].numpy()
+def _features(recordings: Recordings, wanted: Iterable[_Heard], folder: Path) -> tuple[Path, ...]:
+    """Files with the features of recordings and of pairs that are heard together, each named after what it is of."""
+    paths = {heard: folder / f"{(heard[0] if len(heard) == 1 else name_of(heard)).stem}.npy" for heard in wanted}
+    missing = {heard: path for heard, path in paths.items() if not path.is_file()}
+    require_space(folder, len(missing) * FEATURE_CHANNELS[recordings.fmt] * FRAMES * FRAMES_PER_LABEL * BANDS * 4)
+    folder.mkdir(parents=True, exist_ok=True)
+    for heard, path in missing.items():
+        found = extract(torch.from_numpy(_audio(recordings, heard))[None], recordings.fmt)[0].numpy()
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, found)
-    mapped: NDArray[np.float32] = np.load(path, mmap_mode="r")
-    return mapped
+    return tuple(paths.values())
+
+
+def _audio(recordings: Recordings, heard: _Heard) -> NDArray[np.float32]:
+    if len(heard) == 1:
+        return recordings.audio(heard[0])
+    first, second = (recordings.recording(name) for name in heard)
+    return mix(first, second, name_of(heard)).audio
 
 
 def scaler_of(train: Labelled) -> Scaler:
     """Mean and deviation of the training recordings alone."""
-    return fit_scaler(torch.from_numpy(np.array(features)) for features in train.features)
+    return fit_scaler(torch.from_numpy(np.load(path)) for path in train.features)
 
 
 def cut(recordings: Sequence[int], frames: int) -> list[tuple[int, int]]:

@@ -43,7 +43,8 @@ class Doanet(NetworkTrainable):
     def __init__(self, config: DoanetConfig, data: RecordingSet, *, device: str, seed: int, epochs: int) -> None:
         super().__init__(config, device=device, seed=seed, epochs=epochs)
         self._load: Callable[[str], Labelled] = lambda split: load_split(data, split, config.format, config.max_sources)
-        self._splits: dict[str, Labelled] = {"train": self._load("train")}
+        train = load_split(data, "train", config.format, config.max_sources, config.augment.mixing)
+        self._splits: dict[str, Labelled] = {"train": train}
         self._scaler = scaler_of(self._splits["train"])
         self._assign = association(config, data.cache, device)
         self.network = self._seeded(lambda: DoaNetwork(config))

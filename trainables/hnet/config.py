@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from datasets.datasource import DataSource, require_kind
 from datasets.spec import Frozen
 from trainables.contract import InnerParameter, Metric
 
@@ -102,3 +103,7 @@ class HnetConfig(Frozen):
     loss: Loss = Field(default_factory=Loss)
     optimizer: Optimizer = Field(default_factory=Optimizer)
     augment: Augment = Field(default_factory=Augment)
+
+    def check_data(self, source: DataSource) -> None:
+        """See `trainables.contract.Trainable.Config`."""
+        require_kind(source, "matrices")

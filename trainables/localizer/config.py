@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from datasets.datasource import DataSource, require_kind
 from trainables.contract import InnerParameter, Metric
 
 Representation = Literal["tg", "hm", "rg"]
@@ -173,6 +174,10 @@ class LocalizerConfig(Section):
     optimizer: Optimizer = Field(default_factory=Optimizer)
     augment: Augment = Field(default_factory=Augment)
     retrieval: Retrieval
+
+    def check_data(self, source: DataSource) -> None:
+        """See `trainables.contract.Trainable.Config`."""
+        require_kind(source, "room", "measured", "recordings")
 
     @model_validator(mode="before")
     @classmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.dcase2020.labels import read_labels, slots, write_labels
+from datasets.dcase2020.labels import busiest, read_labels, slots, write_labels
 from datasets.errors import InputError
 
 
@@ -148,3 +148,16 @@ def test_more_events_than_slots_are_refused_with_their_frame() -> None:
         slots(rows, 2, "a.csv")
     assert (caught.value.place, caught.value.value) == ("a.csv, frame 9", 3)
     assert slots(rows, 3)[1].sum() == 4
+
+
+def test_the_busiest_frame_is_the_first_with_most_events() -> None:
+    rows = np.array([[9, 0, 0, 0, 0], [7, 0, 0, 0, 0], [9, 0, 1, 9, 0], [8, 0, 0, 0, 0], [7, 0, 1, 20, 0]])
+    assert busiest(rows) == (7, 2)
+    assert busiest(rows[:0]) == (0, 0)
+
+
+def test_labels_with_room_around_them_and_without_a_last_newline_are_read(tmp_path: Path) -> None:
+    assert read_labels(put(tmp_path, "\ufeff 5, 1,0 ,-30,10\r\n\r\n3,1,0,+30,10")).tolist() == [
+        [3, 1, 0, 30, 10],
+        [5, 1, 0, -30, 10],
+    ]

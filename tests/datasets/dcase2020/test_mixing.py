@@ -55,6 +55,13 @@ def test_a_small_group_gives_every_pair_and_a_large_one_the_first_four_a_recordi
     assert pairs[-1] == (large[4], large[14])
 
 
+def test_fewer_mixtures_are_the_first_of_more() -> None:
+    names = group(4, 1, 5) + group(4, 2, 25)
+    assert mixing.plan(names, 0) == []
+    assert len(mixing.plan(names, 1)) == 5 + 25
+    assert set(mixing.plan(names, 1)) < set(mixing.plan(names, 2)) < set(mixing.plan(names))
+
+
 def test_only_training_recordings_without_overlap_are_mixed_and_only_within_a_room() -> None:
     others = ["fold1_room1_mix001_ov1", "fold2_room1_mix001_ov1", "fold7_room1_mix001_ov1", "mix001", "mix002"]
     kin = ["fold3_room1_mix001_ov1", "fold3_room2_mix001_ov1", "fold4_room1_mix001_ov1", "fold6_room1_mix002_ov1"]

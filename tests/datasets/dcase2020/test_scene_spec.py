@@ -62,6 +62,11 @@ def test_shares_are_brought_to_a_sum_of_one() -> None:
     assert SceneSpec(overlap_shares=(1, 3)).shares() == (0.25, 0.75)
 
 
+def test_an_overlap_that_no_recording_gets_does_not_count() -> None:
+    assert SceneSpec().most_at_once() == 2
+    assert SceneSpec(max_overlap=4, overlap_shares=(1, 0, 2, 0)).most_at_once() == 3
+
+
 def test_the_fingerprint_names_the_data_and_not_the_folder() -> None:
     files = {"alarm/a.wav": "00ff"}
     here, there = (SceneSpec(events=folder) for folder in ("/here", "/there"))

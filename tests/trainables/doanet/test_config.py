@@ -18,6 +18,7 @@ def test_training_is_the_authors() -> None:
     assert (optimizer.weight_decay, optimizer.clip_norm, optimizer.epoch_sequences) == (0.0, 0.0, 0)
     assert (AUTHORS.format, AUTHORS.max_sources, AUTHORS.sequence_frames) == ("foa", 2, 50)
     assert AUTHORS.activity_tanh
+    assert AUTHORS.augment.mixing == 4
     assert AUTHORS.hnet == "trained"
 
 
