@@ -35,6 +35,8 @@ def write(folder: Path, **changes: Any) -> Path:
 
 def test_the_spaces_are_there() -> None:
     assert [path.stem for path in FILES] == [
+        "doanet_foa",
+        "doanet_mic",
         "encoders",
         "hm_rep",
         "hnet",
@@ -58,7 +60,8 @@ def test_every_space_loads_with_and_without_a_gpu(path: Path, has_gpu: bool) -> 
 def test_the_full_profile_starts_from_the_papers_values(path: Path) -> None:
     space = load(path, has_gpu=True)
     values = space.values(dict(space.fixed) | dict(space.baseline))
-    given = {"representation": values.get("representation", "hm")} if space.trainable == "localizer" else {}
+    chosen = {"localizer": "representation", "doanet": "format"}.get(space.trainable)
+    given = {chosen: values[chosen]} if chosen in values else {}
     config = registry.describe(space.trainable, "tests").config
     papers = flattened(config.model_validate(given).model_dump())
     assert all(papers[name] == value for name, value in values.items())
