@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,7 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import echo, geometry, library
+from datasets import digest, echo, geometry, library
 from datasets.errors import InputError
 from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
 from datasets.library import Piece
@@ -146,8 +144,7 @@ class Source:
 
 
 def _digest(content: Any) -> str:
-    text = json.dumps([SIMULATOR_VERSION, content], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest.of_values([SIMULATOR_VERSION, content])
 
 
 def prepare(spec: LocalizerSpec, place: str) -> Source:
@@ -177,8 +174,6 @@ def _measured(spec: MeasuredSpec, source: Source, place: str) -> Source:
     from datasets import banks  # SOFA takes its time to load
 
     bank = banks.read_bank(Path(spec.bank), place, arrays=spec.bank_arrays, size_m=spec.size_m)
-    with Path(spec.bank).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     for name, split in spec.splits().items():
         places = bank.positions_m[echo.places_of(spec, name, len(bank.positions_m))]
         many = sources_of(split)[1]
@@ -192,7 +187,7 @@ def _measured(spec: MeasuredSpec, source: Source, place: str) -> Source:
                 value=f"{len(places)} places",
                 remedy="measure more, lower dataset.min_distance_m, or change validate_share and test_share",
             ) from error
-    return replace(source, microphones_m=bank.microphones_m, bank=digest)
+    return replace(source, microphones_m=bank.microphones_m, bank=digest.of_file(Path(spec.bank)))
 
 
 def require_rooms(spec: LocalizerSpec) -> None:
