@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -108,6 +109,10 @@ class Source:
 
     def parts(self) -> tuple[Part, ...]:
         """Every part: music and impulse responses first, since splits are made from them."""
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> tuple[Part, ...]:
         splits = [self._split(name) for name in self.spec.splits()]
         responses = {part.folder: part for _, part in splits if part is not None}
         return (*self._music(), *responses.values(), *(split for split, _ in splits))
