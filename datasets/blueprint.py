@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import digest, echo, geometry, library
+from datasets import digest, echo, library
 from datasets.errors import InputError
 from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
 from datasets.library import Piece
@@ -204,16 +204,7 @@ def require_rooms(spec: LocalizerSpec) -> None:
     if not isinstance(spec, RoomSpec):
         return
     try:
-        geometry.draw_positions(
-            np.random.default_rng(0),
-            1,
-            spec.max_sources(),
-            size_m=spec.size_m,
-            raster_m=spec.raster_m,
-            min_distance_m=spec.min_distance_m,
-            microphones_m=spec.microphones_m().reshape(-1, 2),
-            clearance_m=spec.clearance_m,
-        )
+        spec.draw_positions(np.random.default_rng(0), 1, spec.max_sources())
     except ValueError as error:
         raise InputError(
             "dataset: size_m, raster_m, min_distance_m, clearance_m",
