@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks.measure import paired, write
-from datasets import echo, geometry, machine, reference, render
+from datasets import echo, machine, reference, render
 from datasets.echo import EchoRoom
 from datasets.spec import RoomSpec
 
@@ -42,16 +42,7 @@ def field() -> render.FreeField:
 def scenes(count: int) -> tuple[Any, Any]:
     """Two sources of noise at random places: waves (count, 2, length), positions (count, 2, 2)."""
     generator = np.random.default_rng(0)
-    positions = geometry.draw_positions(
-        generator,
-        count,
-        2,
-        size_m=_SPEC.size_m,
-        raster_m=_SPEC.raster_m,
-        min_distance_m=_SPEC.min_distance_m,
-        microphones_m=_SPEC.microphones_m().reshape(-1, 2),
-        clearance_m=_SPEC.clearance_m,
-    )
+    positions = _SPEC.draw_positions(generator, count, 2)
     return generator.standard_normal((count, 2, field().window.length)).astype(np.float32), positions
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import echo, geometry, library
+from datasets import digest, echo, library
 from datasets.errors import InputError
 from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
 from datasets.library import Piece
@@ -110,6 +109,10 @@ class Source:
 
     def parts(self) -> tuple[Part, ...]:
         """Every part: music and impulse responses first, since splits are made from them."""
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> tuple[Part, ...]:
         splits = [self._split(name) for name in self.spec.splits()]
         responses = {part.folder: part for _, part in splits if part is not None}
         return (*self._music(), *responses.values(), *(split for split, _ in splits))
@@ -146,8 +149,7 @@ class Source:
 
 
 def _digest(content: Any) -> str:
-    text = json.dumps([SIMULATOR_VERSION, content], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest.of_values([SIMULATOR_VERSION, content])
 
 
 def prepare(spec: LocalizerSpec, place: str) -> Source:
@@ -177,8 +179,6 @@ def _measured(spec: MeasuredSpec, source: Source, place: str) -> Source:
     from datasets import banks  # SOFA takes its time to load
 
     bank = banks.read_bank(Path(spec.bank), place, arrays=spec.bank_arrays, size_m=spec.size_m)
-    with Path(spec.bank).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     for name, split in spec.splits().items():
         places = bank.positions_m[echo.places_of(spec, name, len(bank.positions_m))]
         many = sources_of(split)[1]
@@ -192,7 +192,7 @@ def _measured(spec: MeasuredSpec, source: Source, place: str) -> Source:
                 value=f"{len(places)} places",
                 remedy="measure more, lower dataset.min_distance_m, or change validate_share and test_share",
             ) from error
-    return replace(source, microphones_m=bank.microphones_m, bank=digest)
+    return replace(source, microphones_m=bank.microphones_m, bank=digest.of_file(Path(spec.bank)))
 
 
 def require_rooms(spec: LocalizerSpec) -> None:
@@ -204,16 +204,7 @@ def require_rooms(spec: LocalizerSpec) -> None:
     if not isinstance(spec, RoomSpec):
         return
     try:
-        geometry.draw_positions(
-            np.random.default_rng(0),
-            1,
-            spec.max_sources(),
-            size_m=spec.size_m,
-            raster_m=spec.raster_m,
-            min_distance_m=spec.min_distance_m,
-            microphones_m=spec.microphones_m().reshape(-1, 2),
-            clearance_m=spec.clearance_m,
-        )
+        spec.draw_positions(np.random.default_rng(0), 1, spec.max_sources())
     except ValueError as error:
         raise InputError(
             "dataset: size_m, raster_m, min_distance_m, clearance_m",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import soundfiles
+from datasets import digest, soundfiles
 from datasets.errors import InputError
 from datasets.geometry import SAMPLE_RATE_HZ
 from datasets.spec import PROCEDURAL_GENRES, MusicSpec
@@ -120,11 +119,7 @@ def _require_enough(pieces: list[Piece], genre: str, spec: MusicSpec, folder: Pa
 
 def hashes(pieces: tuple[Piece, ...], folder: Path) -> dict[str, str]:
     """SHA-256 of every sound file, by path relative to the folder."""
-    result = {}
-    for piece in pieces:
-        with piece.path.open("rb") as file:
-            result[piece.path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return result
+    return {piece.path.relative_to(folder).as_posix(): digest.of_file(piece.path) for piece in pieces}
 
 
 @dataclass(frozen=True)

@@ -103,16 +103,7 @@ def free_field(spec: RoomSpec, part: Part, music: Music) -> MusicMaker:
     def place(
         generator: np.random.Generator, samples: int, sources: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        drawn = geometry.draw_positions(
-            generator,
-            samples,
-            sources,
-            size_m=spec.size_m,
-            raster_m=spec.raster_m,
-            min_distance_m=spec.min_distance_m,
-            microphones_m=spec.microphones_m().reshape(-1, 2),
-            clearance_m=spec.clearance_m,
-        )
+        drawn = spec.draw_positions(generator, samples, sources)
         return drawn, np.zeros(drawn.shape[:2], np.int64)
 
     def hear(sources: Tensor, drawn: Scenes, rows: slice) -> Tensor:

@@ -269,6 +269,19 @@ class RoomSpec(MusicSpec):
     clearance_m: float = Field(0.3, gt=0, description="least distance between a source and a microphone, m")
     acoustics: Acoustics | None = Field(None, description="rooms that echo; none does if absent")
 
+    def draw_positions(self, generator: np.random.Generator, samples: int, sources: int) -> NDArray[np.float64]:
+        """Draw where sources stand; see `datasets.geometry.draw_positions`."""
+        return geometry.draw_positions(
+            generator,
+            samples,
+            sources,
+            size_m=self.size_m,
+            raster_m=self.raster_m,
+            min_distance_m=self.min_distance_m,
+            microphones_m=self.microphones_m().reshape(-1, 2),
+            clearance_m=self.clearance_m,
+        )
+
     def _filled(self, split: SplitSpec) -> dict[str, Any]:
         return super()._filled(split) | {"acoustics": split.acoustics or self.acoustics}
 

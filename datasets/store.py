@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from datasets import digest
 from datasets.atomic import replacing
 from datasets.errors import InputError
 
@@ -129,13 +130,12 @@ class Store:
 
     def checksum(self, name: str) -> str:
         """SHA-256 of a file."""
-        digest = hashlib.sha256()
         if self.is_local:
-            with self.path(name).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return digest.of_file(self.path(name))
+        found = hashlib.sha256()
         for chunk in self._chunks(name):
-            digest.update(chunk)
-        return digest.hexdigest()
+            found.update(chunk)
+        return found.hexdigest()
 
     def _chunks(self, name: str) -> Iterator[bytes]:
         """A file of a bucket, piece by piece."""
@@ -185,15 +185,15 @@ class Store:
         """
         if to.is_file() and to.stat().st_size == self.size(name):
             return
-        digest = hashlib.sha256()
+        arrived = hashlib.sha256()
         try:
             to.parent.mkdir(parents=True, exist_ok=True)
             with replacing(to) as temporary:
                 with temporary.open("wb") as file:
                     for chunk in self._chunks(name):
-                        digest.update(chunk)
+                        arrived.update(chunk)
                         file.write(chunk)
-                self._require_same(name, digest.hexdigest(), sha256)
+                self._require_same(name, arrived.hexdigest(), sha256)
         except OSError as error:
             if error.errno not in _FULL:
                 raise

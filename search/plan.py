@@ -41,7 +41,7 @@ class Plan:
         Raises:
             InputError: If the disk is too full.
         """
-        needed = _ROOM_FOR_CHECKPOINTS + self.lacking()[0]
+        needed = _ROOM_FOR_CHECKPOINTS + sum(self.source.bytes_missing(self.store).values())
         free = folder.free_bytes(self.folder.root)
         if free < needed:
             raise InputError(

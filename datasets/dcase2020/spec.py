@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
+from datasets import digest
 from datasets.spec import PROCEDURAL, Frozen
 
 SCENES_VERSION: Final = 1
@@ -146,8 +145,7 @@ class SceneSpec(Frozen):
         described = self.model_dump(mode="json")
         if sound_files is not None:
             described["events"] = sorted(sound_files.items())
-        text = json.dumps(["scenes", SCENES_VERSION, described], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest.of_values(["scenes", SCENES_VERSION, described])
 
 
 def reach_m(side_m: float) -> float:

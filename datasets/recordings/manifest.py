@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from datasets import soundfiles
+from datasets import digest, soundfiles
 from datasets.errors import InputError, nearest
 from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
 from datasets.recordings import rules
@@ -41,11 +40,7 @@ def hashes(spec: RecordingsSpec, clips: Iterable[Clip]) -> dict[str, str]:
     """SHA-256 of the manifest and of every sound file, by the name that the manifest gives it."""
     paths = {"manifest": spec.manifest_path()}
     paths |= {track.file: track.path for clip in clips for track in clip.tracks}
-    result = {}
-    for name, path in paths.items():
-        with path.open("rb") as file:
-            result[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return result
+    return {name: digest.of_file(path) for name, path in paths.items()}
 
 
 def _clip(spec: RecordingsSpec, name: str, rows: list[Row]) -> Clip:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import nn
 
+from datasets import digest
 from datasets.atomic import replacing
 from datasets.errors import InputError
 from datasets.matrices import MatricesSpec
@@ -41,8 +40,7 @@ def trained(config: HnetConfig, folder: Path, *, device: str, epochs: int = EPOC
         device: To train on.
         epochs: Of the training.
     """
-    text = json.dumps([_VERSION, epochs, config.model_dump(mode="json")], sort_keys=True)
-    path = folder / f"hnet-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
+    path = folder / f"hnet-{digest.of_values([_VERSION, epochs, config.model_dump(mode='json')])}.pt"
     folder.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
