@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
+from datasets import machine
 from datasets.errors import InputError, nearest
 
 _EVERY_S: Final = 20.0
@@ -98,8 +99,7 @@ def require_space(folder: Path, needed_bytes: int) -> None:
     Raises:
         InputError: If less is free.
     """
-    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    free = machine.free_bytes(folder)
     if free < needed_bytes:
         raise InputError(
             str(folder),
