@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -24,6 +25,17 @@ def has_gpu() -> bool:
 def cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def standing(path: Path) -> Path:
+    """What there is already of a path: itself, or the nearest folder above it."""
+    whole = path.absolute()
+    return next(parent for parent in (whole, *whole.parents) if parent.exists())
+
+
+def free_bytes(path: Path) -> int:
+    """Free space where `path` is or will be."""
+    return shutil.disk_usage(standing(path)).free
 
 
 def python() -> str:

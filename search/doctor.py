@@ -15,7 +15,7 @@ from typing import Final, Literal
 from datasets import machine
 from datasets.command import Parser
 from datasets.errors import InputError
-from search.folder import free_bytes, require_writable
+from search.folder import require_writable
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _NEEDED_DISK_GB: Final = 4.0
@@ -87,7 +87,7 @@ def check_storage(storage: str) -> list[Finding]:
         path = require_writable(storage)
     except InputError as error:
         return [Finding("bad", f"{error.rule}: {error.value}", error.remedy)]
-    free = free_bytes(path) / 1e9
+    free = machine.free_bytes(path) / 1e9
     what = f"{free:.0f} GB free at {path}"
     if free < _NEEDED_DISK_GB:
         return [

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets import machine
 from datasets.atomic import write_text
 from datasets.errors import InputError
 
@@ -98,7 +98,7 @@ def require_writable(storage: str) -> Path:
     if "://" in storage:
         raise InputError("--storage", "storage is a local folder so far", value=storage, remedy="name a folder")
     path = Path(storage).absolute()
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    existing = machine.standing(path)
     if not existing.is_dir():
         raise InputError(
             "--storage", "storage must be a folder", value=str(existing), remedy="name a folder, or remove that file"
@@ -112,8 +112,3 @@ def require_writable(storage: str) -> Path:
         raise InputError(
             "--storage", "storage must be writable", value=f"{existing}: {error.strerror}", remedy=remedy
         ) from error
-
-
-def free_bytes(path: Path) -> int:
-    """Free space where `path` will be."""
-    return shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
