@@ -63,14 +63,15 @@ def train(cell: Cell, space: Space, epochs: int) -> dict[str, Any]:
     return {"test": tested, "validate": validated[chosen], "setting": settings[chosen], "train_loss": losses}
 
 
-def table(folder: Path) -> dict[str, dict[str, dict[str, Spread]]]:
-    """Median and range over the seeds, by format and loss, of the cells that are finished."""
-    found: dict[str, dict[str, dict[str, Spread]]] = {}
+def table(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Median and range over the seeds that are finished, by format and loss."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for fmt, loss in itertools.product(FORMATS, LOSSES):
         paths = [Cell(fmt, loss, seed).path(folder) for seed in SEEDS]
         tests = [json.loads(path.read_text())["test"] for path in paths if path.is_file()]
         if tests:
-            found.setdefault(fmt, {})[loss] = {name: Spread.of([test[name] for test in tests]) for name in SHOWN}
+            figures = {name: Spread.of([test[name] for test in tests]) for name in SHOWN}
+            found.setdefault(fmt, {})[loss] = {"seeds": len(tests), **figures}
     return found
 
 
@@ -97,7 +98,7 @@ def main() -> None:
     for fmt, rows in found.items():
         for loss, figures in rows.items():
             print(f"{fmt} {loss:<16}", "  ".join(f"{name} {figures[name]}" for name in SHOWN))
-    print(write("tracking_losses", {"epochs": options.epochs, "seeds": len(SEEDS), "test": found}))
+    print(write("tracking_losses", {"epochs": options.epochs, "test": found}))
 
 
 if __name__ == "__main__":
