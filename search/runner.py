@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,7 +109,7 @@ def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, supp
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(job.folder.ray),
+            **job.folder.scratch(),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
         ),
@@ -119,7 +118,7 @@ def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, supp
         with _quiet():
             tuner.fit()
     finally:
-        shutil.rmtree(job.folder.ray, ignore_errors=True)
+        job.folder.clear_scratch()
 
 
 @contextmanager
