@@ -23,7 +23,6 @@ def node(cpus: float, gpus: float = 0.0) -> Node:
         ([node(64, 2)], 1, 0.4, 4),  # two in each GPU; a fifth would need a fifth of both
         ([node(100, 1)], 1, 0.1, 10),
         ([node(4, 0), node(16, 1)], 2, 0.5, 2),  # a head without a GPU runs no trial
-        ([node(16, 3)], 1, 2, 1),
         ([node(1)], 2, 0, 0),
     ],
 )
