@@ -16,7 +16,6 @@ os.environ.update(
     RAY_DEDUP_LOGS="0",
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
 )
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # a busy machine takes longer than Ray's 30 s
 
 import ray
 from ray._private import ray_constants
