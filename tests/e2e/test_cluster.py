@@ -45,8 +45,9 @@ SPACE: dict[str, Any] = {
 @pytest.fixture
 def nodes() -> Iterator[Any]:
     """A head without cores and two workers with one each, on loopback addresses that Ray does not take for outer ones."""
-    import datasets.cluster  # noqa: F401  # sets what Ray reads from the environment
     from ray.cluster_utils import Cluster
+
+    import datasets.cluster  # noqa: F401  # sets what Ray reads from the environment
 
     cluster = Cluster()
     cluster.add_node(num_cpus=0, include_dashboard=False, node_ip_address="127.0.0.2")
