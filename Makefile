@@ -1,6 +1,7 @@
 # Everything a fresh machine needs is behind these targets: `make search` and `make test` set up .venv themselves.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
+EXTRAS ?= dev
 RUN := $(VENV)/bin/python
 ARGS ?=
 
@@ -29,7 +30,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
 clean:
