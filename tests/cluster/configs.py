@@ -36,3 +36,11 @@ def _with_storage(config: Mapping[str, Any], storage: str) -> Config:
     result["setup_commands"][0] = first.replace("s3://CHANGE-ME/soundsweep", storage)
     assert first != result["setup_commands"][0]
     return result
+
+
+def at_mock_aws(config: Mapping[str, Any], storage: str) -> Config:
+    """For the mock: its public addresses lead nowhere, and the hosts know one user."""
+    result = _with_storage(config, storage)
+    result["provider"]["use_internal_ips"] = True
+    result["auth"]["ssh_user"] = "root"
+    return result

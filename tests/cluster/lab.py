@@ -62,11 +62,17 @@ class Lab:
         folder: What the hosts write lies here.
         addresses: Last number of the address of each host, by name.
         python: Prefix of the environment that stands at `~/venv` on every host but the first.
+        profile: Lines at the top of every `.bashrc`.
+        later: Hosts that are not booted at the start.
     """
 
-    def __init__(self, folder: Path, addresses: Mapping[str, int], python: Path = Path(sys.prefix)) -> None:
+    def __init__(
+        self, folder: Path, addresses: Mapping[str, int], python: Path = Path(sys.prefix), profile: str = "", later: Sequence[str] = ()
+    ) -> None:
         self._folder = folder
         self._python = python
+        self._profile = profile
+        self._later = later
         self._addresses = {name: f"{NETWORK}.{number}" for name, number in addresses.items()}
         self._started: list[subprocess.Popen[bytes]] = []
         self.hosts: dict[str, Host] = {}
@@ -82,7 +88,8 @@ class Lab:
             self._in_switch("ip link set lo up")
             self._in_switch(f"ip link add br0 type bridge && ip addr add {BRIDGE}/24 dev br0 && ip link set br0 up")
             for name in self._addresses:
-                self.boot(name)
+                if name not in self._later:
+                    self.boot(name)
         except BaseException:
             self.close()
             raise
@@ -126,9 +133,10 @@ class Lab:
         (home / ".ssh").chmod(0o700)
         (own / "tmp").mkdir()
         (own / "tmp").chmod(0o1777)
-        shutil.copy(self._folder / "id.pub", home / ".ssh" / "authorized_keys")
+        (home / ".ssh" / "authorized_keys").write_text("\n".join(self._keys()))
         for skeleton in (".bashrc", ".profile"):
             shutil.copy(Path("/etc/skel") / skeleton, home / skeleton)
+        (home / ".bashrc").write_text(self._profile + (home / ".bashrc").read_text())
         first = next(iter(self._addresses))
         if name == first:
             shutil.copy(self._folder / "id", home / ".ssh" / "id")
@@ -157,6 +165,12 @@ class Lab:
         script = own / "init.sh"
         script.write_text("\n".join(lines) + "\n")
         return script
+
+    def _keys(self) -> list[str]:
+        """Public keys that open every host: the lab's, and those that AWS made for the first host."""
+        made = (self._folder / next(iter(self._addresses)) / "root" / ".ssh").glob("*.pem")
+        asked = [["ssh-keygen", "-y", "-f", str(key)] for key in (self._folder / "id", *made)]
+        return [subprocess.run(words, check=True, capture_output=True, text=True).stdout for words in asked]
 
     def run(
         self, name: str, command: str, *, timeout_s: float = 300, environment: Mapping[str, str] | None = None
