@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import platform
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("ray", "torch", "optuna", "mlflow", "pyroomacoustics", "numpy", "pyarrow", "pydantic", "scipy")
+_OURS: Final = ("datasets", "trainables", "spaces", "search")
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -41,6 +43,15 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "missing"
     return found
+
+
+def project_digest() -> str:
+    """What tells one state of this project's code from another."""
+    digest = hashlib.sha256()
+    for package in _OURS:
+        for path in sorted((_ROOT / package).rglob("*.py")):
+            digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def git_commit() -> str:

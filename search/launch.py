@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from datasets import blueprint, machine, sources
+from datasets import blueprint, machine, nodes, sources
 from datasets.command import Parser
 from datasets.errors import InputError
 from datasets.kinds import KEY_OF_SOUND
@@ -47,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
         help="where datasets are kept, e.g. s3://bucket/prefix (default: the storage folder)",
     )
     result.add_argument("--tracking-uri", metavar="URI", help="an MLflow store (default: SQLite in the storage folder)")
+    result.add_argument(
+        "--address",
+        metavar="WHERE",
+        help="the Ray cluster this machine is a node of: auto or HOST:PORT (default: this machine alone)",
+    )
     result.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     again = result.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with a search that was started before")
@@ -97,19 +102,25 @@ def prepare(options: argparse.Namespace) -> Plan:
     Raises:
         InputError: If something is wrong.
     """
-    space = load(options.space, has_gpu=machine.has_gpu(), profile=options.profile, overrides=_overrides(options))
+    if options.address is not None:
+        nodes.check_address(options.address)
+    # Heads of clusters often have no GPU themselves; whether a trial fits is seen when the cluster answers.
+    has_gpu = machine.has_gpu() or options.address is not None
+    space = load(options.space, has_gpu=has_gpu, profile=options.profile, overrides=_overrides(options))
     storage = require_writable(options.storage)
     folder = SearchFolder(storage, space.name)
     _check_tracking(options.tracking_uri)
     _check_state(folder, space, resume=options.resume, fresh=options.fresh)
-    if not options.dry_run:  # a plan may be read on another machine than it is run on
+    if not options.dry_run and options.address is None:  # a plan may be read on another machine than it is run on
         _check_resources(space)
     place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND.get(space.dataset.kind, 'music')}"
     source = sources.prepare(space.dataset, place)
     for variant in space.extremes():
         blueprint.require_rooms(variant)
     store = Store(options.datasets or str(folder.datasets))
-    plan = Plan(space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", store)
+    plan = Plan(
+        space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", store, options.address
+    )
     plan.check_disk()
     return plan
 

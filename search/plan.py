@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from datasets import machine
 from datasets.datasource import DataSource
@@ -19,13 +20,23 @@ _ROOM_FOR_CHECKPOINTS = 2 * 10**9
 
 @dataclass(frozen=True)
 class Plan:
-    """A search, its data and its place."""
+    """A search, its data and its place.
+
+    Attributes:
+        space: The search.
+        source: Its dataset.
+        folder: Its files.
+        tracking: MLflow's store.
+        store: Where datasets lie.
+        address: Of the Ray cluster; None for this machine alone.
+    """
 
     space: Space
     source: DataSource
     folder: SearchFolder
     tracking: str
     store: Store
+    address: str | None = None
 
     def lacking(self) -> tuple[int, int]:
         """Bytes still to be built of the space's own dataset, and of all that trials may ask for."""
@@ -64,8 +75,7 @@ class Plan:
             *[f"         {_dimension(dimension)}" for dimension in space.search],
             *[f"{'data' * (n == 0):<9}{text}" for n, text in enumerate(self._data(data_seconds))],
             f"trials   {self._trials()}",
-            f"each     {space.resources.cpu:g} CPU, {space.resources.gpu:g} GPU; this machine has {machine.cores()} cores"
-            + (" and a GPU" if machine.has_gpu() else ", no GPU"),
+            f"each     {space.resources.cpu:g} CPU, {space.resources.gpu:g} GPU; {self._hardware()}",
             f"results  {self.folder.root}",
             f"MLflow   {self.tracking}",
         ]
@@ -92,6 +102,15 @@ class Plan:
                 "each is built once, when a trial asks"
             )
         return lines
+
+    def _hardware(self) -> str:
+        if self.address is not None:
+            return f"of the cluster at {self.address}"
+        return f"this machine has {machine.cores()} cores" + (" and a GPU" if machine.has_gpu() else ", no GPU")
+
+    def shared(self) -> list[Path]:
+        """Folders that every node of a cluster has to write to."""
+        return [self.folder.storage, *([Path(self.store.uri).absolute()] if self.store.is_local else [])]
 
     def _trials(self) -> str:
         budget, stopping = self.space.budget, self.space.stopping

@@ -26,6 +26,7 @@ from search.supply import Supply
 from search.terminal import SearchProgress
 from search.tracking import Store, Tracker
 from search.trial import Job
+from spaces.schema import Space
 
 INTERRUPTED = 130
 
@@ -105,20 +106,32 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
         line.say(f"nothing to resume at {folder.root}: starting")
     for text in plan.lines():
         line.say(text)
-    folder.write_identity(space.identity())
-    job = Job(space, folder, plan.source, plan.store)
-    study = Study(folder.journal, space)
-    _settle(study, space.budget.epochs)
-    if study.unfinished():
-        line.say("starting Ray")
-        with runner.cluster(space.resources) as at_once:
-            problems = _with_data(job, study, line, plan, tracking_uri, at_once)
-    else:
-        problems = _with_data(job, study, line, plan, tracking_uri, None)
+    study = _open_study(folder, space) if folder.exists() else None
+    with _ray(plan, line, needed=study is None or study.unfinished()) as at_once:
+        folder.write_identity(space.identity())
+        study = study or _open_study(folder, space)
+        problems = _with_data(Job(space, folder, plan.source, plan.store), study, line, plan, tracking_uri, at_once)
     for problem in problems[:3]:
         line.say(f"MLflow could not record: {problem}")
     _say_next(line, plan, command)
     return 0
+
+
+def _open_study(folder: SearchFolder, space: Space) -> Study:
+    study = Study(folder.journal, space)
+    _settle(study, space.budget.epochs)
+    return study
+
+
+@contextmanager
+def _ray(plan: Plan, line: Line, *, needed: bool) -> Iterator[int | None]:
+    """Have Ray while trials are to be run; yield how many fit at once, or None where Ray is not needed."""
+    if not needed:
+        yield None
+        return
+    line.say("starting Ray" if plan.address is None else f"joining the cluster at {plan.address}")
+    with runner.cluster(plan.space.resources, plan.address, plan.shared()) as at_once:
+        yield at_once
 
 
 def _with_data(

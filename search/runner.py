@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 os.environ.update(
@@ -22,8 +23,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from datasets.cluster import local
+from datasets.cluster import alive, at
 from datasets.machine import keep_freed_memory
+from search import placement
 from search.records import Epoch, Outcome, Trial
 from search.scoring import score_tests
 from search.study import Study
@@ -65,17 +67,22 @@ class Supply(Protocol):
 
 
 @contextmanager
-def cluster(resources: Resources) -> Iterator[int]:
-    """Start Ray on this machine; yield how many trials fit at once."""
-    with local() as available:
-        yield _slots(resources, available)
+def cluster(resources: Resources, address: str | None = None, shared: Sequence[Path] = ()) -> Iterator[int]:
+    """Start Ray on this machine, or join a cluster; yield how many trials fit at once.
 
+    Args:
+        resources: Of a trial.
+        address: Of the cluster; None for this machine alone.
+        shared: Folders that all its nodes write to.
 
-def _slots(resources: Resources, available: Mapping[str, float]) -> int:
-    slots = int(available.get("CPU", 1) / resources.cpu)
-    if resources.gpu:
-        slots = min(slots, int(available.get("GPU", 0) / resources.gpu))
-    return max(1, slots)
+    Raises:
+        InputError: If no cluster answers, its nodes differ, or no trial fits into it.
+    """
+    with at(address, shared):
+        slots = placement.slots(alive(), resources)
+        if not slots:
+            raise placement.too_small(alive(), resources)
+        yield slots
 
 
 def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, supply: Supply, at_once: int) -> None:

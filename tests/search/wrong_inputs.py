@@ -221,6 +221,9 @@ CASES = [
     Case("storage in the cloud, so far", ("--storage", "local folder"), None, ("--storage", "s3://bucket/runs")),
     Case("more cores than there are", ("resources.cpu", "--set resources.cpu="), None, ("--set", "resources.cpu=4096")),
     Case("a GPU that is not there", ("resources.gpu", "--profile laptop"), None, ("--set", "resources.gpu=1")),
+    Case("a cluster by its dashboard", ("--address", "ray job submit"), None, ("--address", "http://10.0.0.2:8265")),
+    Case("a cluster through Ray's client", ("--address", "ray exec"), None, ("--address", "ray://10.0.0.2:10001")),
+    Case("a cluster without a port", ("--address", "HOST:PORT"), None, ("--address", "10.0.0.2")),
     Case("a disk too small", ("--storage", "GB"), None, ("--set", "dataset.train=900000000")),
     Case("no music folder", ("--audio", "must exist"), None, AUDIO),
     Case(
