@@ -67,7 +67,12 @@ class Lab:
     """
 
     def __init__(
-        self, folder: Path, addresses: Mapping[str, int], python: Path = Path(sys.prefix), profile: str = "", later: Sequence[str] = ()
+        self,
+        folder: Path,
+        addresses: Mapping[str, int],
+        python: Path = Path(sys.prefix),
+        profile: str = "",
+        later: Sequence[str] = (),
     ) -> None:
         self._folder = folder
         self._python = python
@@ -115,7 +120,9 @@ class Lab:
         pid = self._wait(lambda: _child(process.pid), f"{name}'s first process")
         host = self.hosts[name] = Host(name, self._addresses[name], process, pid)
         # The old end of the wire may still be there for a moment after a host was killed.
-        self._in_switch(f"ip link delete v-{name} 2>/dev/null; ip link add v-{name} type veth peer name eth0 netns {pid}")
+        self._in_switch(
+            f"ip link delete v-{name} 2>/dev/null; ip link add v-{name} type veth peer name eth0 netns {pid}"
+        )
         self._in_switch(f"ip link set v-{name} master br0 up")
         self._in_network(
             pid,
@@ -158,7 +165,10 @@ class Lab:
             f"cp {self._folder}/hostkey {own}/hostkey && mount --bind {own}/hosts /etc/hosts",
             "mount -t tmpfs tmpfs /run && mount -t tmpfs -o size=8g tmpfs /dev/shm && mkdir -p /run/sshd",
             f"cp {own}/hostkey /run/hostkey && echo {name} > /proc/sys/kernel/hostname",
-            *(f"mount --rbind {own}/{hidden} /{hidden}" for hidden in sorted(_HIDDEN, key=lambda hidden: hidden == own.parts[1])),
+            *(
+                f"mount --rbind {own}/{hidden} /{hidden}"
+                for hidden in sorted(_HIDDEN, key=lambda hidden: hidden == own.parts[1])
+            ),
             "exec /usr/sbin/sshd -D -e -f /dev/null -h /run/hostkey -o UsePAM=no -o PasswordAuthentication=no"
             " -o PermitRootLogin=prohibit-password -o PidFile=none -o MaxStartups=50",
         ]

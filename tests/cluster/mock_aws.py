@@ -78,9 +78,10 @@ def _described(backend: Any, instance: Any) -> dict[str, Any]:
         "address": instance.private_ip,
         "type": instance.instance_type,
         "tags": {tag["key"]: tag["value"] for tag in instance.get_tags()},
-        "groups": [
-            [(rule.ip_protocol, rule.from_port, rule.to_port, [r["CidrIp"] for r in rule.ip_ranges]) for rule in group.ingress_rules]
+        "open": [
+            [rule.ip_protocol, rule.from_port, rule.to_port, rule.ip_range.get("CidrIp"), bool(rule.source_group)]
             for group in instance.security_groups
+            for rule in group.ingress_rules
         ],
     }
 
