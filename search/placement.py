@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from datasets.errors import InputError
 from datasets.nodes import Node
@@ -25,6 +25,24 @@ def _slots_of(node: Node, resources: Resources) -> int:
     if resources.gpu < 1:
         return min(by_cpu, int(node.gpus) * int(1 / resources.gpu + _SLACK))
     return min(by_cpu, int(node.gpus / resources.gpu + _SLACK))
+
+
+def to_come(config: Mapping[str, Any], there: Sequence[Node]) -> list[Node]:
+    """The workers that an autoscaler may still add, largest GPU first.
+
+    Args:
+        config: Of the cluster, as `ray up` left it on the head.
+        there: Nodes that are up, the head among them.
+    """
+    types = config.get("available_node_types", {})
+    workers = [
+        Node("", name, kind["resources"])
+        for name, kind in types.items()
+        if name != config.get("head_node_type")
+        for _ in range(kind.get("max_workers", 0))
+    ]
+    workers.sort(key=lambda node: node.gpus, reverse=True)
+    return workers[: max(0, config.get("max_workers", 0) - (len(there) - 1))]
 
 
 def too_small(nodes: Sequence[Node], resources: Resources) -> InputError:

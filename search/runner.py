@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -79,10 +80,19 @@ def cluster(resources: Resources, address: str | None = None, shared: Sequence[P
         InputError: If no cluster answers, its nodes differ, or no trial fits into it.
     """
     with at(address, shared):
-        slots = placement.slots(alive(), resources)
+        there = alive()
+        able = [*there, *(placement.to_come(_autoscaled(), there) if address is not None else [])]
+        slots = placement.slots(able, resources)
         if not slots:
-            raise placement.too_small(alive(), resources)
+            raise placement.too_small(able, resources)
         yield slots
+
+
+def _autoscaled() -> dict[str, Any]:
+    """The configuration that the head's autoscaler works with; empty where this is no head of `ray up`."""
+    file = Path("~/ray_bootstrap_config.yaml").expanduser()
+    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return loaded
 
 
 def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, supply: Supply, at_once: int) -> None:

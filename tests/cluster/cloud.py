@@ -42,7 +42,7 @@ class Cloud:
         command = [str(python), str(MOCK), BRIDGE, str(PORT), str(folder)]
         lab.beside_bridge(command, folder / "server.log", {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"})
         self._follower = threading.Thread(target=self._follow, daemon=True)
-        self.until(lambda: (folder / "instances.json").exists(), 60, "the mock")
+        self.until((folder / "instances.json").exists, 60, "the mock")
 
     def __enter__(self) -> Cloud:
         self._follower.start()
