@@ -18,6 +18,7 @@ os.environ.update(
 )
 
 import ray
+from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from datasets import nodes
@@ -53,9 +54,23 @@ def at(address: str | None, shared: Sequence[Path] = ()) -> Iterator[dict[str, f
 
 @contextmanager
 def local() -> Iterator[dict[str, float]]:
-    """Start Ray; yield its resources."""
-    with _started(address="local", _node_ip_address="127.0.0.1", include_dashboard=False) as resources:
+    """Start Ray on the loopback interface; yield its resources."""
+    how = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    with _no_cluster_possible(), _started(**how) as resources:
         yield resources
+
+
+@contextmanager
+def _no_cluster_possible() -> Iterator[None]:
+    """Keep Ray from listening to the world: where a cluster is possible, it puts the outer address in place of loopback."""
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    possible, before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
+    ray_constants.ENABLE_RAY_CLUSTER, os.environ[name] = False, "0"  # here, and in the processes that Ray starts
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = possible
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 @contextmanager

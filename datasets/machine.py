@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,31 @@ def has_gpu() -> bool:
     """Whether an NVIDIA GPU is there and not hidden."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
     return visible not in ("", "-1") and Path("/dev/nvidiactl").exists()
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU, as its driver describes it."""
+
+    name: str
+    memory_bytes: int
+    driver: str
+
+
+def gpus() -> tuple[Gpu, ...]:
+    """The NVIDIA GPUs of this machine; none where there is no driver."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return parse_gpus(said)
+
+
+def parse_gpus(said: str) -> tuple[Gpu, ...]:
+    """Read what `nvidia-smi` answers: a GPU a line, its memory in MiB."""
+    rows = ([field.strip() for field in line.split(",")] for line in said.splitlines() if line.strip())
+    return tuple(Gpu(name, int(memory) << 20, driver) for name, memory, driver in rows)
 
 
 def cores() -> int:

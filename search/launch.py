@@ -52,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="WHERE",
         help="the Ray cluster this machine is a node of: auto or HOST:PORT (default: this machine alone)",
     )
+    result.add_argument(
+        "--at-once",
+        type=_positive(int),
+        metavar="N",
+        help="have N trials waiting for room on the cluster, for its autoscaler to see (default: what fits)",
+    )
     result.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     again = result.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with a search that was started before")
@@ -102,8 +108,7 @@ def prepare(options: argparse.Namespace) -> Plan:
     Raises:
         InputError: If something is wrong.
     """
-    if options.address is not None:
-        nodes.check_address(options.address)
+    _check_cluster(options)
     # Heads of clusters often have no GPU themselves; whether a trial fits is seen when the cluster answers.
     has_gpu = machine.has_gpu() or options.address is not None
     space = load(options.space, has_gpu=has_gpu, profile=options.profile, overrides=_overrides(options))
@@ -118,9 +123,8 @@ def prepare(options: argparse.Namespace) -> Plan:
     for variant in space.extremes():
         blueprint.require_rooms(variant)
     store = Store(options.datasets or str(folder.datasets))
-    plan = Plan(
-        space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", store, options.address
-    )
+    tracking = options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}"
+    plan = Plan(space, source, folder, tracking, store, options.address, options.at_once)
     plan.check_disk()
     return plan
 
@@ -151,8 +155,19 @@ def _check_tracking(uri: str | None) -> None:
         require_writable(str(Path(uri.removeprefix("sqlite:///")).absolute().parent))
 
 
+def _check_cluster(options: argparse.Namespace) -> None:
+    if options.address is not None:
+        nodes.check_address(options.address)
+    elif options.at_once is not None:
+        raise InputError(
+            "--at-once",
+            "only a cluster can get more nodes",
+            remedy="add --address auto, or leave --at-once out: as many trials run as fit",
+        )
+
+
 def _check_resources(space: Space) -> None:
-    if space.resources.gpu and not machine.has_gpu():
+    if space.resources.gpu_share and not machine.has_gpu():
         raise InputError(
             "resources.gpu",
             "a GPU must be there if trials ask for one",

@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from datasets.errors import InputError
+from datasets.machine import Gpu
 from datasets.nodes import Node
 from spaces.schema import Resources
 
 _SLACK: Final = 1e-6
 """Ten times 0.1 is a whole GPU, in floats too."""
+_USABLE: Final = 0.9
+"""Of a GPU's memory: trials differ, and allocators leave gaps."""
+_GRAIN: Final = 10_000
+"""Ray counts in ten-thousandths."""
 
 
 def slots(nodes: Sequence[Node], resources: Resources) -> int:
-    """How many trials run side by side: each on one node, and a fraction of a GPU on one GPU."""
+    """How many trials run side by side: each on one node, and a share of a GPU on one GPU."""
     return sum(_slots_of(node, resources) for node in nodes)
 
 
 def _slots_of(node: Node, resources: Resources) -> int:
     by_cpu = int(node.cpus / resources.cpu + _SLACK)
-    if not resources.gpu:
+    if not resources.gpu_share:
         return by_cpu
-    if resources.gpu < 1:
-        return min(by_cpu, int(node.gpus) * int(1 / resources.gpu + _SLACK))
-    return min(by_cpu, int(node.gpus / resources.gpu + _SLACK))
-
-
-def to_come(config: Mapping[str, Any], there: Sequence[Node]) -> list[Node]:
-    """The workers that an autoscaler may still add, largest GPU first.
-
-    Args:
-        config: Of the cluster, as `ray up` left it on the head.
-        there: Nodes that are up, the head among them.
-    """
-    types = config.get("available_node_types", {})
-    workers = [
-        Node("", name, kind["resources"])
-        for name, kind in types.items()
-        if name != config.get("head_node_type")
-        for _ in range(kind.get("max_workers", 0))
-    ]
-    workers.sort(key=lambda node: node.gpus, reverse=True)
-    return workers[: max(0, config.get("max_workers", 0) - (len(there) - 1))]
+    return min(by_cpu, int(node.gpus) * int(1 / resources.gpu_share + _SLACK))
 
 
 def too_small(nodes: Sequence[Node], resources: Resources) -> InputError:
@@ -50,7 +36,38 @@ def too_small(nodes: Sequence[Node], resources: Resources) -> InputError:
     there = "; ".join(f"{node.name}: {node.cpus:g} CPU, {node.gpus:g} GPU" for node in nodes)
     return InputError(
         "resources",
-        f"a node must have room for a trial, {resources.cpu:g} CPU and {resources.gpu:g} GPU",
+        f"a node must have room for a trial, {resources.cpu:g} CPU and {resources.gpu_share:g} GPU",
         value=there,
-        remedy="--set resources.cpu=… --set resources.gpu=…, --profile laptop for the small network, or larger nodes",
+        remedy="wait until `ray status` shows the workers, or ask for nodes with --at-once N where Ray starts them; "
+        "else --profile laptop, or --set resources.cpu=… --set resources.gpu=…",
+    )
+
+
+def share(peak_bytes: int, gpus: Mapping[Node, Sequence[Gpu]], cpu: float) -> float:
+    """What part of a GPU a trial gets, as one part in a whole number.
+
+    The smallest GPU decides: Ray may put any trial onto any of them. There are no more parts than the best supplied GPU has
+    cores for.
+
+    Args:
+        peak_bytes: What the baseline takes.
+        gpus: Of the nodes that have some.
+        cpu: Cores of a trial.
+
+    Returns:
+        1/n, rounded down to what Ray counts in, so that n trials fit.
+    """
+    smallest = min(gpu.memory_bytes for there in gpus.values() for gpu in there)
+    by_memory = int(_USABLE * smallest / peak_bytes)
+    by_cores = max(int(node.cpus / len(there) / cpu + _SLACK) for node, there in gpus.items())
+    return math.floor(_GRAIN / max(1, min(by_memory, by_cores))) / _GRAIN
+
+
+def no_gpu_to_measure() -> InputError:
+    """Why `auto` cannot be answered on a cluster."""
+    return InputError(
+        "resources.gpu",
+        "auto needs a node with a GPU to measure a trial on",
+        value="none of the nodes has one",
+        remedy="wait until `ray status` shows GPUs, or --profile laptop, or --set resources.gpu=…",
     )

@@ -13,7 +13,7 @@ from datasets.store import Store
 from search import folder
 from search.folder import SearchFolder
 from search.stopping import rungs
-from spaces.schema import Dimension, Space
+from spaces.schema import Dimension, Resources, Space
 
 _ROOM_FOR_CHECKPOINTS = 2 * 10**9
 
@@ -29,6 +29,7 @@ class Plan:
         tracking: MLflow's store.
         store: Where datasets lie.
         address: Of the Ray cluster; None for this machine alone.
+        at_once: Trials that shall wait for room there; None for as many as fit.
     """
 
     space: Space
@@ -37,6 +38,7 @@ class Plan:
     tracking: str
     store: Store
     address: str | None = None
+    at_once: int | None = None
 
     def lacking(self) -> tuple[int, int]:
         """Bytes still to be built of the space's own dataset, and of all that trials may ask for."""
@@ -75,7 +77,7 @@ class Plan:
             *[f"         {_dimension(dimension)}" for dimension in space.search],
             *[f"{'data' * (n == 0):<9}{text}" for n, text in enumerate(self._data(data_seconds))],
             f"trials   {self._trials()}",
-            f"each     {space.resources.cpu:g} CPU, {space.resources.gpu:g} GPU; {self._hardware()}",
+            f"each     {space.resources.cpu:g} CPU, {_gpu(space.resources)}; {self._hardware()}",
             f"results  {self.folder.root}",
             f"MLflow   {self.tracking}",
         ]
@@ -124,6 +126,10 @@ def _dimension(dimension: Dimension) -> str:
     values = ", ".join(map(str, dimension.choices)) or f"{dimension.low:g} to {dimension.high:g} ({dimension.kind})"
     when = "".join(f", if {name} is {' or '.join(map(str, allowed))}" for name, allowed in dimension.when)
     return f"{dimension.name}: {values}{when}"
+
+
+def _gpu(resources: Resources) -> str:
+    return "what it needs of a GPU" if resources.gpu == "auto" else f"{resources.gpu_share:g} GPU"
 
 
 def _size(count: float) -> str:

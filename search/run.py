@@ -9,17 +9,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from datasets import machine
-from datasets.build import Builder
-from datasets.command import DataProgress, Line
+from datasets import cluster, machine
+from datasets.command import Line
 from datasets.errors import InputError
 from search import finish, runner, stopping
 from search.folder import SearchFolder
 from search.plan import Plan
 from search.recorder import Recorder
 from search.records import Epoch, Outcome
+from search.room import Room
 from search.scoring import score_tests
 from search.study import Study
 from search.supply import Supply
@@ -107,10 +108,10 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
     for text in plan.lines():
         line.say(text)
     study = _open_study(folder, space) if folder.exists() else None
-    with _ray(plan, line, needed=study is None or study.unfinished()) as at_once:
+    with _ray(plan, line, needed=study is None or study.unfinished()) as has_ray:
         folder.write_identity(space.identity())
         study = study or _open_study(folder, space)
-        problems = _with_data(Job(space, folder, plan.source, plan.store), study, line, plan, tracking_uri, at_once)
+        problems = _with_data(plan, study, line, tracking_uri, has_ray=has_ray)
     for problem in problems[:3]:
         line.say(f"MLflow could not record: {problem}")
     _say_next(line, plan, command)
@@ -124,42 +125,31 @@ def _open_study(folder: SearchFolder, space: Space) -> Study:
 
 
 @contextmanager
-def _ray(plan: Plan, line: Line, *, needed: bool) -> Iterator[int | None]:
-    """Have Ray while trials are to be run; yield how many fit at once, or None where Ray is not needed."""
+def _ray(plan: Plan, line: Line, *, needed: bool) -> Iterator[bool]:
+    """Have Ray while trials are to be run; yield whether it is needed."""
     if not needed:
-        yield None
+        yield False
         return
     line.say("starting Ray" if plan.address is None else f"joining the cluster at {plan.address}")
-    with runner.cluster(plan.space.resources, plan.address, plan.shared()) as at_once:
-        yield at_once
+    with cluster.at(plan.address, plan.shared()):
+        Room(plan.space.resources, cluster.alive, plan.at_once).require()
+        yield True
 
 
-def _with_data(
-    job: Job, study: Study, line: Line, plan: Plan, tracking_uri: str | None, at_once: int | None
-) -> list[str]:
+def _with_data(plan: Plan, study: Study, line: Line, tracking_uri: str | None, *, has_ray: bool) -> list[str]:
     """Make the data, run what is left of the search if Ray runs, and conclude; returns what MLflow could not record."""
-    if at_once is None:
-        supply = Supply(job, Builder(plan.store, DataProgress(line), cache=plan.folder.datasets))
-    else:
-        from datasets.distribute import over_ray
-
-        beside = over_ray(workers=max(1, int(plan.space.resources.cpu)), cpus=0)
-        supply = Supply(
-            job,
-            Builder(plan.store, DataProgress(line), over_ray(), plan.folder.datasets),
-            Builder(plan.store, lambda *_: None, beside, plan.folder.datasets),
-            line.say,
-        )
+    job = Job(plan.space, plan.folder, plan.source, plan.store)
+    supply = Supply.over_ray(job, line, _beside(plan.space)) if has_ray else Supply.here(job, line)
     supply.have(plan.source)
+    if has_ray:
+        job = _measured(job, plan, line)
     tracker = Tracker(Store.at(plan.folder.storage, tracking_uri), plan.space.name)
     try:
         _open_search(tracker, study, plan, supply)
         tracker.reconcile(study)
-        if at_once is None:
-            finish.conclude(study, job, tracker, line, _score_here)
-        else:
-            _search(job, study, tracker, line, at_once, plan, supply)
-            finish.conclude(study, job, tracker, line, runner.score)
+        if has_ray:
+            _search(job, study, tracker, line, plan, supply)
+        finish.conclude(study, job, tracker, line, runner.score if has_ray else _score_here)
         _close_search(tracker, study, "FINISHED")
     except BaseException:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -170,13 +160,28 @@ def _with_data(
     return tracker.problems
 
 
+def _beside(space: Space) -> int:
+    """How many processes make data beside trials: as a trial's cores, or as many as no trial takes."""
+    return max(1, int(space.resources.cpu), Room(space.resources, cluster.alive).spare_cores())
+
+
+def _measured(job: Job, plan: Plan, line: Line) -> Job:
+    """The job with resources that are numbers."""
+    resources = runner.measured(job, alone=plan.address is None)
+    if resources != job.space.resources:
+        line.say(f"each     {resources.cpu:g} CPU, {resources.gpu_share:g} GPU, as measured")
+    return replace(job, space=replace(job.space, resources=resources))
+
+
 def _score_here(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
     """Score in this process: where no trial is left to run, Ray is not worth starting."""
     return {number: score_tests(job, number, runner.device()) for number in numbers}
 
 
-def _search(job: Job, study: Study, tracker: Tracker, line: Line, at_once: int, plan: Plan, supply: Supply) -> None:
-    screen = SearchProgress(line, job.space, at_once)
+def _search(job: Job, study: Study, tracker: Tracker, line: Line, plan: Plan, supply: Supply) -> None:
+    at_once = Room(job.space.resources, cluster.alive, plan.at_once)
+    at_once.require()
+    screen = SearchProgress(line, job.space, at_once())
     for trial in study.trials():
         screen.trials[trial.number] = trial
     recorder = Recorder(job, study, tracker, screen, tags_of(plan), supply)

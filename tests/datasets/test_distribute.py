@@ -40,6 +40,13 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("ray")
+def test_ray_on_this_machine_listens_to_this_machine_alone() -> None:
+    outside = [line for line in listening_sockets(os.getpid()) if not line.startswith(("127.", "[::ffff:127."))]
+    assert [node.name for node in cluster.alive()] == ["127.0.0.1"]
+    assert outside == []
+
+
+@pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize(("workers", "cpus"), [(1, 1.0), (2, 1.0), (4, 0.0), (None, 1.0)])
 def test_any_number_of_workers_makes_the_same_bytes(
     expected: dict[str, bytes], tmp_path: Path, workers: int | None, cpus: float
