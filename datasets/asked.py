@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datasets import machine, specfile
+from datasets import machine, specfile, uris
 from datasets.command import Parser
 from datasets.kinds import KEY_OF_SOUND, DataSpec
 from datasets.store import Store
@@ -41,7 +41,7 @@ def read(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
     if options.audio:
         changes["music"] = options.audio
     specs = specfile.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
-    store = Store(options.datasets or str(Path(options.storage) / "datasets"))
+    store = Store(options.datasets or uris.below(options.storage, "datasets"))
     return (
         specs,
         store,
