@@ -36,7 +36,8 @@ def timelines(shown: Mapping[str, Tracks], choice: Choice, title: str | None = N
         up.set(ylabel="elevation, °", ylim=(-95, 95), yticks=(-90, -45, 0, 45, 90), xlim=(0, len(loud) * _FRAME_S))
     for plot in axes[-1]:
         plot.set_xlabel("time, s")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", markerscale=4, frameon=False)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), markerscale=4, frameon=False)
     return figure
 
 
