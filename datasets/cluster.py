@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -146,14 +147,32 @@ def on_every_node(work: Callable[[str], T]) -> dict[Node, T | str]:
     return {node: _answer(reference) for node, reference in asked.items()}
 
 
-def _answer(reference: Any) -> Any:
+def _answer(reference: Any, timeout_s: float = 0.1) -> Any:
     try:
-        return ray.get(reference, timeout=0.1)
+        return ray.get(reference, timeout=timeout_s)
     except ray.exceptions.GetTimeoutError:
         return f"no answer within {_ANSWER_S:g} s"
     except Exception as error:  # noqa: BLE001  # whatever goes wrong on another machine
         cause = getattr(error, "cause", None) or error
         return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1] if str(cause).strip() else ''}"
+
+
+def _clock() -> float:
+    return time.time()
+
+
+def clock_offsets(rounds: int = 2) -> dict[Node, float]:
+    """Seconds by which each node's clock is ahead of this one's, or behind it, at least; what does not answer is left out."""
+    task = ray.remote(num_cpus=0, max_retries=0)(_clock)
+    offsets: dict[Node, float] = {}
+    for _ in range(rounds):  # the first one waits for processes to start, and so tells little
+        for node in alive():
+            pinned = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False))
+            before = time.time()
+            there = _answer(pinned.remote(), _ANSWER_S)
+            if isinstance(there, float):
+                offsets[node] = max(offsets.get(node, 0.0), nodes.least_offset(before, there, time.time()), key=abs)
+    return offsets
 
 
 def check_nodes(shared: Sequence[Path]) -> Mapping[Node, Report | str]:

@@ -124,6 +124,11 @@ def _answer(path: Path, node: str) -> Path:
     return path.with_name(f"{path.name}.{node}")
 
 
+def least_offset(before_s: float, there_s: float, after_s: float) -> float:
+    """How far another clock is off at least, if it was read between two readings of this one; positive if it is ahead."""
+    return max(0.0, there_s - after_s) + min(0.0, there_s - before_s)
+
+
 def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
     """Versions of a node that are not those of the driver's, in words; builds of one version count as the same."""
 

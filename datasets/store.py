@@ -135,6 +135,10 @@ class Store:
         found = self._ask(lambda opened: opened.files(self._remote(folder)))
         return sorted(path.removeprefix(self._remote("")) for path in found)
 
+    def filesystem(self, name: str) -> tuple[Any, str]:
+        """A bucket's pyarrow filesystem and the path of a name in it, for others who write there."""
+        return self._bucket.filesystem, self._remote(name)
+
     def copied(self, name: str, to: str) -> None:
         """Copy a file of a bucket within it."""
         self._ask(lambda opened: opened.filesystem.copy_file(self._remote(name), self._remote(to)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets import machine
+from datasets import machine, uris
 from datasets.datasource import DataSource
 from datasets.errors import InputError
 from datasets.store import Store
@@ -30,6 +30,7 @@ class Plan:
         store: Where datasets lie.
         address: Of the Ray cluster; None for this machine alone.
         at_once: Trials that shall wait for room there; None for as many as fit.
+        study: URI of the study's database; None for a journal in the folder.
     """
 
     space: Space
@@ -39,6 +40,7 @@ class Plan:
     store: Store
     address: str | None = None
     at_once: int | None = None
+    study: str | None = None
 
     def lacking(self) -> tuple[int, int]:
         """Bytes still to be built of the space's own dataset, and of all that trials may ask for."""
@@ -78,14 +80,18 @@ class Plan:
             *[f"{'data' * (n == 0):<9}{text}" for n, text in enumerate(self._data(data_seconds))],
             f"trials   {self._trials()}",
             f"each     {space.resources.cpu:g} CPU, {_gpu(space.resources)}; {self._hardware()}",
-            f"results  {self.folder.root}",
-            f"MLflow   {self.tracking}",
+            f"results  {self.folder.shown(self.folder.root)}",
+            *([f"study    {uris.shown(self.study)}"] if self.study else []),
+            f"MLflow   {uris.shown(self.tracking)}",
         ]
         if space.inner:
             settings = 1
             for values in space.inner.values():
                 settings *= len(values)
-            lines.insert(-3, f"         each validation tries {settings} settings of {', '.join(space.inner)}")
+            lines.insert(
+                -4 if self.study else -3,
+                f"         each validation tries {settings} settings of {', '.join(space.inner)}",
+            )
         return lines
 
     def _data(self, data_seconds: Callable[[], float] | None) -> list[str]:
@@ -112,7 +118,8 @@ class Plan:
 
     def shared(self) -> list[Path]:
         """Folders that every node of a cluster has to write to."""
-        return [self.folder.storage, *([Path(self.store.uri).absolute()] if self.store.is_local else [])]
+        results = [self.folder.storage] if self.folder.bucket is None else []
+        return [*results, *([Path(self.store.uri).absolute()] if self.store.is_local else [])]
 
     def _trials(self) -> str:
         budget, stopping = self.space.budget, self.space.stopping

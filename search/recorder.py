@@ -34,6 +34,7 @@ class Recorder:
         self._screen = screen
         self._tags = tags
         self._supply = supply
+        self._cleared: set[int] = set()
 
     def started(self, trial: Trial) -> None:
         """Open the trial's run."""
@@ -60,9 +61,10 @@ class Recorder:
         if trial.run_id is not None:
             self._tracker.end(trial.run_id, STATUS_OF[trial.outcome], end_tags(trial))
         self._screen.ended(trial)
-        self._job.folder.checkpoint(trial.number).unlink(missing_ok=True)
-        for number in dispensable(self._study.trials(), self._job.space):
-            self._job.folder.model(number).unlink(missing_ok=True)
+        self._job.folder.remove(self._job.folder.checkpoint(trial.number))
+        for number in dispensable(self._study.trials(), self._job.space) - self._cleared:
+            self._job.folder.remove(self._job.folder.model(number))
+            self._cleared.add(number)
 
     def interrupted(self) -> None:
         """End the runs of trials that are still going, to be set going again by a resume."""
@@ -71,7 +73,7 @@ class Recorder:
                 self._tracker.end(trial.run_id, "KILLED", {"outcome": "interrupted"})
 
 
-def dispensable(trials: list[Trial], space: Space) -> list[int]:
+def dispensable(trials: list[Trial], space: Space) -> set[int]:
     """Ended trials whose weights nobody will ask for."""
     best = {trial.number for trial in ranking(trials, space)[:KEPT_MODELS]}
-    return [t.number for t in trials if t.outcome != "running" and not t.is_baseline and t.number not in best]
+    return {t.number for t in trials if t.outcome != "running" and not t.is_baseline and t.number not in best}

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from datasets import cluster, machine
+from datasets import cluster, machine, uris
 from datasets.command import Line
 from datasets.errors import InputError
-from search import finish, runner, stopping
+from search import database, finish, runner, stopping
 from search.folder import SearchFolder
 from search.plan import Plan
 from search.recorder import Recorder
@@ -27,7 +27,6 @@ from search.supply import Supply
 from search.terminal import SearchProgress
 from search.tracking import Store, Tracker
 from search.trial import Job
-from spaces.schema import Space
 
 INTERRUPTED = 130
 
@@ -89,10 +88,11 @@ def run(plan: Plan, tracking_uri: str | None, *, resume: bool, fresh: bool, comm
         The exit status.
     """
     line = Line(sys.stdout)
+    command = [uris.hidden(word) for word in command]  # from here on it is only said
     again = f"{machine.python()} -m search.launch {shlex.join([*command, '--resume'])}"
     with _alone(plan.folder):
         try:
-            with _signals():
+            with _signals(), database.told(plan.study or plan.folder.journal):
                 return _run(plan, tracking_uri, line, resume=resume, fresh=fresh, command=command)
         except KeyboardInterrupt:
             line.say(f"\nStopped. Nothing is lost; go on with\n  {again}")
@@ -104,13 +104,13 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
     if fresh and folder.exists():
         line.say(f"set aside {folder.set_aside()}")
     elif resume and not folder.exists():
-        line.say(f"nothing to resume at {folder.root}: starting")
+        line.say(f"nothing to resume at {folder.shown(folder.root)}: starting")
     for text in plan.lines():
         line.say(text)
-    study = _open_study(folder, space) if folder.exists() else None
+    study = _open_study(plan) if folder.exists() else None
     with _ray(plan, line, needed=study is None or study.unfinished()) as has_ray:
         folder.write_identity(space.identity())
-        study = study or _open_study(folder, space)
+        study = study or _open_study(plan)
         problems = _with_data(plan, study, line, tracking_uri, has_ray=has_ray)
     for problem in problems[:3]:
         line.say(f"MLflow could not record: {problem}")
@@ -118,9 +118,12 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
     return 0
 
 
-def _open_study(folder: SearchFolder, space: Space) -> Study:
-    study = Study(folder.journal, space)
-    _settle(study, space.budget.epochs)
+def _open_study(plan: Plan) -> Study:
+    if plan.study is None:
+        study = Study(plan.folder.journal, plan.space)
+    else:
+        study = Study(plan.study, plan.space, plan.folder.study_name())
+    _settle(study, plan.space.budget.epochs)
     return study
 
 
@@ -223,7 +226,7 @@ def _open_search(tracker: Tracker, study: Study, plan: Plan, supply: Supply) -> 
     if study.parent_run_id() is None:
         tracker.log_data(run_id, plan.store, plan.source)
     study.set_parent_run_id(run_id)
-    tracker.log_file(run_id, plan.folder.identity)
+    tracker.log_file(run_id, plan.folder.fetched(plan.folder.identity))
     supply.report(plan.source, lambda seconds: tracker.log_values(run_id, {"data_seconds": seconds}))
 
 
@@ -237,9 +240,10 @@ def _say_next(line: Line, plan: Plan, command: Sequence[str]) -> None:
     more = [*_without(command, "--trials"), "--resume", "--trials", str(plan.space.budget.trials + 12)]
     storage = _option(command, "--storage")
     line.say("\nNext")
-    line.say(
-        f"  {machine.python()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side in MLflow"
-    )
+    if plan.tracking.startswith("http"):
+        line.say(f"  {uris.shown(plan.tracking)}    # MLflow; the trials are runs of the experiment {plan.space.name}")
+    else:
+        line.say(f"  {machine.python()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side")
     line.say(f"  {machine.python()} -m search.launch {shlex.join(more)}    # go on with 12 more")
 
 
@@ -276,7 +280,7 @@ def _alone(folder: SearchFolder) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
-                str(folder.root),
+                folder.shown(folder.root),
                 "one launch at a time may run a search",
                 remedy="wait for the other one, or choose another --name",
             ) from None

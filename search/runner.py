@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
@@ -117,7 +116,7 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(job.folder.ray),
+            **job.folder.scratch(),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
         ),
@@ -126,7 +125,7 @@ def run_trials(
         with _quiet():
             tuner.fit()
     finally:
-        shutil.rmtree(job.folder.ray, ignore_errors=True)
+        job.folder.clear_scratch()
 
 
 @contextmanager

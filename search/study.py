@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from search import proposals
+from search import database, proposals
 from search.records import Epoch, Outcome, Trial
 from spaces.schema import Space, Value
 
@@ -22,23 +20,38 @@ BASELINE: Final = "baseline"
 
 
 class Study:
-    """A study on a journal file. Every method leaves it consistent, whenever the process dies."""
+    """A study on a journal file or in a database. Every method leaves it consistent, whenever the process dies.
 
-    def __init__(self, journal: Path, space: Space) -> None:
+    Args:
+        where: The journal, or a URI (see `search.database`).
+        space: What is searched.
+        name: Of the study; the search's by default.
+        joins: Whether another process began the study and may be running trials of it: then none is taken over, and
+            nothing is enqueued.
+    """
+
+    def __init__(self, where: Path | str, space: Space, name: str | None = None, *, joins: bool = False) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
-        storage = JournalStorage(JournalFileBackend(str(journal)))
+        self._live: dict[int, optuna.trial.Trial] = {}
+        self._to_continue: list[int] = []
         self._study = optuna.create_study(
-            storage=storage,
-            study_name=space.name,
+            storage=database.opened(where),
+            study_name=name or space.name,
             directions=[direction for _, direction in space.objectives],
             load_if_exists=True,
         )
+        if not joins:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Take interrupted trials over; enqueue those that every search begins with."""
         interrupted = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         self._live = {trial.number: optuna.trial.Trial(self._study, trial._trial_id) for trial in interrupted}
         self._to_continue = list(self._live)
         roles = {trial.user_attrs.get(_ROLE) for trial in self._study.get_trials(deepcopy=False)}
-        for role, point in [(BASELINE, space.baseline), *((f"start {n}", p) for n, p in enumerate(space.start))]:
+        starts = ((f"start {n}", point) for n, point in enumerate(self._space.start))
+        for role, point in [(BASELINE, self._space.baseline), *starts]:
             if role not in roles:
                 self._study.enqueue_trial(dict(point), user_attrs={_ROLE: role})
 
