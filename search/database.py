@@ -35,8 +35,8 @@ def require_study(uri: str, *, ask: bool = True) -> None:
         _require_package("psycopg", "psycopg[binary]")
         require = _require_database
     elif uri.startswith(_GRPC):
-        _require_package("grpc", "grpcio")
         _address(uri)
+        _require_package("grpc", "grpcio")
         require = _require_proxy
     else:
         raise InputError(
