@@ -81,12 +81,12 @@ def test_workers_come_are_reclaimed_are_replaced_and_go(cloud: tuple[Lab, Cloud]
         aws.allow_spot(spot)
         before = len(aws.requests())
         victim = aws.workers()[0]
+        node = next(node for node, address in nodes.ids().items() if address == victim["address"])
         aws.reclaim(victim["id"])
-        gone = search.until(
-            lambda gone=victim["address"]: gone not in nodes.alive() or aws.workers(), "noticed the loss"
-        )
+        gone = search.until(lambda node=node: node not in nodes.ids(), "noticed the loss")
         replaced = search.until(
-            lambda lost=victim["id"]: [w for w in aws.workers() if w["id"] != lost], "replaced the worker"
+            lambda lost=victim["id"]: len(nodes.ids()) == 2 and [w for w in aws.workers() if w["id"] != lost],
+            "replaced the worker",
         )
         print(f"reclaimed: noticed after {gone:.1f} s, replaced {replaced:.1f} s later", end=", ")
         print(f"next epoch {search.goes_on():.0f} s later")

@@ -34,7 +34,7 @@ import ray, time
 ray.init(address="auto", logging_level="ERROR", log_to_driver=False)
 last = None
 while True:
-    alive = sorted(n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"])
+    alive = sorted(n["NodeManagerAddress"] + "/" + n["NodeID"] for n in ray.nodes() if n["Alive"])
     if alive != last:
         print(time.time(), *alive, flush=True)
         last = alive
@@ -59,10 +59,15 @@ class Nodes:
         self._log = lab.shared / "nodes.log"
         lab.start(head, f". ~/.soundsweep && python {SHARED}/nodes.py", self._log)
 
+    def ids(self) -> dict[str, str]:
+        """Address of each node that is there, by Ray's id of it."""
+        lines = [line for line in self._log.read_text().splitlines() if NETWORK in line and line[0].isdigit()]
+        entries = [word.split("/") for word in lines[-1].split()[1:]] if lines else []
+        return {node: address for address, node in entries}
+
     def alive(self) -> set[str]:
         """Addresses of the nodes that are there."""
-        lines = [line for line in self._log.read_text().splitlines() if NETWORK in line and line[0].isdigit()]
-        return set(lines[-1].split()[1:]) if lines else set()
+        return set(self.ids().values())
 
 
 class Search:

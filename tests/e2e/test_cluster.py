@@ -22,6 +22,7 @@ from search.records import Trial
 from search.study import Study
 from search.trial import Job, TrialRun
 from spaces.load import load
+from tests.search.several_nodes import several_nodes
 
 pytestmark = pytest.mark.slow
 
@@ -44,17 +45,8 @@ SPACE: dict[str, Any] = {
 
 @pytest.fixture
 def nodes() -> Iterator[Any]:
-    """A head without cores and two workers with one each, on loopback addresses that Ray does not take for outer ones."""
-    from ray.cluster_utils import Cluster
-
-    import datasets.cluster  # noqa: F401  # sets what Ray reads from the environment
-
-    cluster = Cluster()
-    cluster.add_node(num_cpus=0, include_dashboard=False, node_ip_address="127.0.0.2")
-    for last in (3, 4):
-        cluster.add_node(num_cpus=1, node_ip_address=f"127.0.0.{last}")
-    yield cluster
-    cluster.shutdown()
+    with several_nodes([(1, 0), (1, 0)]) as cluster:
+        yield cluster
 
 
 def launch(nodes: Any, folder: Path, *options: str) -> subprocess.Popen[str]:
@@ -82,7 +74,7 @@ def trials(folder: Path) -> list[Trial]:
 
 
 def wait_until_half_done(process: subprocess.Popen[str], folder: Path) -> None:
-    """Both workers are in the middle of a trial."""
+    """Both nodes are in the middle of a trial."""
     for _ in range(1200):
         if sum(trial.outcome == "running" and 1 <= len(trial.epochs) < EPOCHS - 1 for trial in trials(folder)) == 2:
             return
