@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from datasets import cluster
-from datasets.build import Builder
+from datasets.build import Builder, find
 from datasets.errors import InputError
 from datasets.store import Store
 from tests.datasets.small import ECHO, content, flip, made, part_of, source
@@ -87,6 +87,29 @@ def test_any_number_of_workers_makes_the_same_bytes(
         ("places", 3 * 60),
         ("samples", 2_022),
     }
+
+
+@pytest.mark.usefixtures("ray")
+def test_data_is_made_while_trials_hold_every_core(tmp_path: Path) -> None:
+    """A trial that waits for its data, beside others that have all cores, would otherwise wait for ever."""
+    import ray
+
+    from datasets.distribute import over_ray
+
+    @ray.remote(num_cpus=1)
+    class Holder:
+        def here(self) -> None:
+            """Answers once it has its core."""
+
+    holders = [Holder.remote() for _ in range(int(ray.cluster_resources()["CPU"]))]
+    ray.get([holder.here.remote() for holder in holders])
+    assert ray.available_resources().get("CPU", 0) == 0
+    small = source(train=6, validate=4, tests={"S0": 4}, excerpts=8, excerpt_s=1)
+    builder = Builder(Store(str(tmp_path)), over=over_ray(2, cpus=0))
+    builder.build(small)
+    assert find(small, Store(str(tmp_path))) is not None
+    for holder in holders:
+        ray.kill(holder)
 
 
 @pytest.mark.usefixtures("ray")
