@@ -15,7 +15,7 @@ import pstats
 import random
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -66,7 +66,7 @@ class Silent:
 class Timed:
     """CPU seconds spent in what the driver does."""
 
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def __call__(self, name: str, work: Any, *arguments: Any) -> Any:
         """Call and count."""
@@ -149,7 +149,7 @@ def measure(trials: int) -> dict[str, Any]:
     space = searched(trials)
     with tempfile.TemporaryDirectory() as name:
         simulation, profile = Simulation(space, Path(name)), cProfile.Profile()
-        rows, before = [], Counter(simulation.timed.seconds)
+        rows, before = [], simulation.timed.seconds.copy()
         epochs = 0
         started = time.process_time()
         for ended in simulation.run():
@@ -167,7 +167,7 @@ def measure(trials: int) -> dict[str, Any]:
                     }
                 )
                 print({key: round(value, 2) for key, value in rows[-1].items()}, flush=True)
-                before, epochs, started = Counter(spent), simulation.epochs, time.process_time()
+                before, epochs, started = spent.copy(), simulation.epochs, time.process_time()
         profile.disable()
         journal = (Path(name) / "study.journal").stat().st_size
     per_node = [simulation.placed[node.id] for node in _NODES]
