@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
+from datasets import machine
 from datasets.errors import InputError, nearest
 
 _EVERY_S: Final = 20.0
@@ -88,6 +89,20 @@ def answer(command: Callable[[], int]) -> int:
         return 130
 
 
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """How an option reads a whole number within bounds."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least or (most is not None and value > most):
+            bounds = f"{least} or more" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"must be {bounds}, got {text}")
+        return value
+
+    number.__name__ = "whole number"
+    return number
+
+
 def require_space(folder: Path, needed_bytes: int) -> None:
     """Refuse to begin what the disk cannot hold.
 
@@ -98,8 +113,7 @@ def require_space(folder: Path, needed_bytes: int) -> None:
     Raises:
         InputError: If less is free.
     """
-    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    free = machine.free_bytes(folder)
     if free < needed_bytes:
         raise InputError(
             str(folder),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from datasets import asked, nodes, sources
-from datasets.command import DataProgress, Line, Parser, answer, require_space
+from datasets.command import DataProgress, Line, Parser, answer, require_space, whole_number
 from datasets.datasource import DataSource
 from datasets.store import Store
 
@@ -28,22 +28,14 @@ def parser() -> Parser:
     )
     asked.add_options(result)
     result.add_argument("--address", metavar="WHERE", help="a Ray cluster, auto or HOST:PORT (default: this machine)")
-    result.add_argument("--workers", type=_count, metavar="N", help="processes of one core each (default: all cores)")
+    result.add_argument(
+        "--workers", type=whole_number(1), metavar="N", help="processes of one core each (default: all cores)"
+    )
     result.add_argument(
         "--verify", action="store_true", help="read every byte of what is there; what is damaged is rebuilt"
     )
     result.add_argument("--dry-run", action="store_true", help="say what would be made, and make nothing")
     return result
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
-    return value
-
-
-_count.__name__ = "whole number"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -52,6 +53,17 @@ def parse_gpus(said: str) -> tuple[Gpu, ...]:
 def cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def standing(path: Path) -> Path:
+    """What there is already of a path: itself, or the nearest folder above it."""
+    whole = path.absolute()
+    return next(parent for parent in (whole, *whole.parents) if parent.exists())
+
+
+def free_bytes(path: Path) -> int:
+    """Free space where `path` is or will be."""
+    return shutil.disk_usage(standing(path)).free
 
 
 def python() -> str:

@@ -17,7 +17,7 @@ from datasets.errors import InputError
 from datasets.uris import is_uri
 from search.checkup import check_cluster
 from search.finding import Finding
-from search.folder import free_bytes, require_writable
+from search.folder import require_writable
 from search.services import check_bucket, check_service
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -83,7 +83,7 @@ def check_storage(storage: str) -> list[Finding]:
         path = require_writable(storage)
     except InputError as error:
         return [Finding("bad", f"{error.rule}: {error.value}", error.remedy)]
-    free = free_bytes(path) / 1e9
+    free = machine.free_bytes(path) / 1e9
     what = f"{free:.0f} GB free at {path}"
     if free < _NEEDED_DISK_GB:
         return [

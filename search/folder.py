@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from datasets import uris
+from datasets import machine, uris
 from datasets.atomic import replacing
 from datasets.errors import InputError
 from datasets.store import Store
@@ -220,7 +220,7 @@ def require_writable(storage: str, option: str = "--storage") -> Path:
         InputError: If not.
     """
     path = Path(storage).absolute()
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    existing = machine.standing(path)
     if not existing.is_dir():
         raise InputError(
             option, "storage must be a folder", value=str(existing), remedy="name a folder, or remove that file"
@@ -234,8 +234,3 @@ def require_writable(storage: str, option: str = "--storage") -> Path:
         raise InputError(
             option, "storage must be writable", value=f"{existing}: {error.strerror}", remedy=remedy
         ) from error
-
-
-def free_bytes(path: Path) -> int:
-    """Free space where `path` will be."""
-    return shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free

@@ -10,7 +10,6 @@ from datasets import machine, uris
 from datasets.datasource import DataSource
 from datasets.errors import InputError
 from datasets.store import Store
-from search import folder
 from search.folder import SearchFolder
 from search.stopping import rungs
 from spaces.schema import Dimension, Resources, Space
@@ -57,7 +56,7 @@ class Plan:
             InputError: If the disk is too full.
         """
         needed = _ROOM_FOR_CHECKPOINTS + sum(self.source.bytes_missing(self.store).values())
-        free = folder.free_bytes(self.folder.root)
+        free = machine.free_bytes(self.folder.root)
         if free < needed:
             raise InputError(
                 "--storage",

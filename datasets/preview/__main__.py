@@ -11,7 +11,7 @@ from typing import Final
 
 from datasets import asked, blueprint, machine, specfile
 from datasets.atomic import write_text
-from datasets.command import Line, Parser, answer, size
+from datasets.command import Line, Parser, answer, size, whole_number
 from datasets.dcase2020.build import SceneSource
 from datasets.dcase2020.spec import SceneSpec
 from datasets.errors import InputError
@@ -35,22 +35,12 @@ def parser() -> Parser:
     asked.add_options(result)
     result.add_argument(
         "--samples",
-        type=_count,
+        type=whole_number(1, _MOST),
         metavar="N",
         help=f"samples of each split, or recordings of scenes, from 1 to {_MOST} (default: {_SAMPLES}, {_RECORDINGS})",
     )
     result.add_argument("--out", type=Path, metavar="FILE", help="default: STORAGE/previews/NAME.html")
     return result
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= _MOST:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {_MOST}, got {text}")
-    return value
-
-
-_count.__name__ = "whole number"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

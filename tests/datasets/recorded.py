@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 from numpy.typing import NDArray
 from scipy import signal
 
+from datasets.errors import InputError
+from datasets.recordings.maker import RecordingsMaker
+from datasets.recordings.manifest import read_manifest
+from datasets.recordings.sounds import gather
 from datasets.recordings.spec import RecordingsSpec
 from datasets.spec import RoomSpec
 from tests.datasets.test_banks import free_field
@@ -80,3 +85,23 @@ def spec_of(manifest: Path, **changes: Any) -> RecordingsSpec:
     return RecordingsSpec.model_validate(
         {"manifest": str(manifest), "train": 60, "validate": 40, "tests": tests, "seed": 3} | changes
     )
+
+
+def complaint(folder: Path, rows: Sequence[Sequence[str]] = ROWS, columns: Any = COLUMNS, **changes: Any) -> InputError:
+    """The error that making samples of a folder's recordings ends in."""
+    return complaint_about(write_manifest(folder, rows, columns), **changes)
+
+
+def complaint_about(manifest: Path, **changes: Any) -> InputError:
+    """The error that a manifest ends in."""
+    spec = spec_of(manifest, **changes)
+    with pytest.raises(InputError) as caught:
+        set_up(spec)
+    return caught.value
+
+
+def set_up(spec: RecordingsSpec) -> None:
+    """Everything that happens before samples can be made."""
+    sounds = gather(spec, read_manifest(spec, PLACE), lambda *_: None)
+    for split in spec.splits():
+        RecordingsMaker(spec, split, sounds)

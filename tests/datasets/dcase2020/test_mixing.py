@@ -147,9 +147,9 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_answered_before_anything_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from datasets import command
+    from datasets import machine
 
-    monkeypatch.setattr(command.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(InputError, match=r"the disk needs 23\.0 MB free"):  # two files of 60 s × 24 kHz × 4 × 2 bytes
         mixing.augment(root)
     assert not list(root.rglob("*aug*"))
