@@ -131,7 +131,6 @@ def test_its_nodes_are_given_up_as_those_of_cluster_yaml(manifest: Any) -> None:
             assert f"{variable['name']}={variable['value']}" in node_env
 
 
-@pytest.mark.xfail(strict=True, reason="--study comes with storage by URI")
 def test_its_search_is_one_that_launch_understands(manifest: Any) -> None:
     words = shlex.split(manifest["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "search.launch"]
