@@ -22,8 +22,6 @@ def launches() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", launches(), ids=" ".join)
 def test_a_search_is_one_that_launch_understands(words: list[str]) -> None:
-    if "--study" in words:
-        pytest.xfail("--study comes with storage by URI")
     assert launch.parser().parse_args(words).space.name == "rg_rep.yaml"
 
 
