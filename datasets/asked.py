@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datasets import machine, specfile
+from datasets import machine, specfile, uris
 from datasets.command import Parser
 from datasets.kinds import KEY_OF_SOUND, DataSpec
 from datasets.store import Store
@@ -20,7 +20,10 @@ def add_options(parser: Parser) -> None:
     )
     parser.add_argument("--audio", metavar="DIR", help="a folder of music, one sub-folder a genre")
     parser.add_argument(
-        "--storage", default="runs", metavar="DIR", help="where searches keep everything (default: ./runs)"
+        "--storage",
+        default="runs",
+        metavar="DIR",
+        help="where searches keep everything: a folder (default: ./runs) or s3://…",
     )
     parser.add_argument(
         "--datasets", metavar="URI", help="where datasets are kept, e.g. s3://bucket/prefix (default: STORAGE/datasets)"
@@ -41,9 +44,14 @@ def read(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
     if options.audio:
         changes["music"] = options.audio
     specs = specfile.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
-    store = Store(options.datasets or str(Path(options.storage) / "datasets"))
+    store = Store(options.datasets or uris.below(options.storage, "datasets"))
     return (
         specs,
         store,
         "--audio" if options.audio else f"{options.spec}: dataset.{KEY_OF_SOUND.get(specs[0].kind, 'music')}",
     )
+
+
+def local(storage: str) -> Path:
+    """A folder on this machine: the storage, or where storage is a bucket the default one for what comes out of it."""
+    return Path("runs" if uris.is_uri(storage) else storage)

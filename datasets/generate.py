@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from datasets import asked, sources
+from datasets import asked, nodes, sources
 from datasets.command import DataProgress, Line, Parser, answer, require_space, whole_number
 from datasets.datasource import DataSource
 from datasets.store import Store
@@ -27,6 +27,7 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     asked.add_options(result)
+    result.add_argument("--address", metavar="WHERE", help="a Ray cluster, auto or HOST:PORT (default: this machine)")
     result.add_argument(
         "--workers", type=whole_number(1), metavar="N", help="processes of one core each (default: all cores)"
     )
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _generate(options: argparse.Namespace) -> int:
+    if options.address is not None:
+        nodes.check_address(options.address)
     specs, store, place = asked.read(options)
     line = Line(sys.stdout)
     made = [sources.prepare(spec, place) for spec in specs]
@@ -56,29 +59,26 @@ def _generate(options: argparse.Namespace) -> int:
     if not options.verify and not needed:
         line.say("done     nothing to make; --verify reads every byte")
         return 0
-    local = Path(options.storage) / "datasets"
-    return _build(made, line, store, local, workers=options.workers, verify=options.verify)
+    return _build(made, line, store, options)
 
 
-def _build(
-    made: Sequence[DataSource], line: Line, store: Store, cache: Path, *, workers: int | None, verify: bool
-) -> int:
+def _build(made: Sequence[DataSource], line: Line, store: Store, options: argparse.Namespace) -> int:
     from datasets import cluster  # Ray takes seconds to load
 
     started = time.perf_counter()
     damaged: list[str] = []
-    line.say("starting Ray")
-    with cluster.local():
+    line.say("starting Ray" if options.address is None else f"joining the cluster at {options.address}")
+    with cluster.at(options.address, [Path(store.uri).absolute()] if store.is_local else []):
         from datasets.build import Builder
         from datasets.distribute import over_ray
 
         ready = time.perf_counter()
-        builder = Builder(store, DataProgress(line), over_ray(workers), cache)
+        builder = Builder(store, DataProgress(line), over_ray(options.workers), Path(options.storage) / "datasets")
         for source in made:
-            damaged += source.build(builder, verify=verify)
+            damaged += source.build(builder, verify=options.verify)
     for name in dict.fromkeys(damaged):
         line.say(f"damaged  {name}: made again")
-    if verify:
+    if options.verify:
         line.say("verified" + ("" if damaged else " every byte: nothing was damaged"))
     now = time.perf_counter()
     line.say(f"done     in {now - started:.1f} s, {ready - started:.1f} s of it to start Ray")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("ray", "torch", "optuna", "mlflow", "pyroomacoustics", "numpy", "pyarrow", "pydantic", "scipy")
+_OURS: Final = ("datasets", "trainables", "spaces", "search")
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -20,6 +23,31 @@ def has_gpu() -> bool:
     """Whether an NVIDIA GPU is there and not hidden."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
     return visible not in ("", "-1") and Path("/dev/nvidiactl").exists()
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU, as its driver describes it."""
+
+    name: str
+    memory_bytes: int
+    driver: str
+
+
+def gpus() -> tuple[Gpu, ...]:
+    """The NVIDIA GPUs of this machine; none where there is no driver."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return parse_gpus(said)
+
+
+def parse_gpus(said: str) -> tuple[Gpu, ...]:
+    """Read what `nvidia-smi` answers: a GPU a line, its memory in MiB."""
+    rows = ([field.strip() for field in line.split(",")] for line in said.splitlines() if line.strip())
+    return tuple(Gpu(name, int(memory) << 20, driver) for name, memory, driver in rows)
 
 
 def cores() -> int:
@@ -53,6 +81,15 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "missing"
     return found
+
+
+def project_digest() -> str:
+    """What tells one state of this project's code from another."""
+    digest = hashlib.sha256()
+    for package in _OURS:
+        for path in sorted((_ROOT / package).rglob("*.py")):
+            digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def git_commit() -> str:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from datasets import digest
+from datasets import bucket, digest, uris
 from datasets.atomic import replacing
+from datasets.bucket import Bucket
 from datasets.errors import InputError
 
-_CHUNK: Final = 1 << 22
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -33,38 +34,57 @@ class Store:
     @property
     def is_local(self) -> bool:
         """Whether its files can be memory-mapped."""
-        return "://" not in self.uri
+        return not uris.is_uri(self.uri)
 
     @property
     def name(self) -> str:
         """The URI as it may be shown: without credentials and options."""
-        if self.is_local:
-            return self.uri
-        scheme, _, rest = self.uri.partition("://")
-        return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+        return uris.shown(self.uri)
+
+    def below(self, name: str) -> Store:
+        """The tree under one of its folders."""
+        return Store(uris.below(self.uri, name))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process opens the bucket for itself: pyarrow does not carry its patience over."""
+        return (Store, (self.uri,))
 
     @cached_property
-    def _opened(self) -> tuple[Any, str]:
-        from pyarrow import fs  # here, since it takes longer to load than a mistake should wait
+    def _bucket(self) -> Bucket:
+        return self._opened(bucket.ATTEMPTS)
 
+    def _opened(self, attempts: int) -> Bucket:
         try:
-            opened, path = fs.FileSystem.from_uri(self.uri)
+            return Bucket.opened(self.uri, attempts)
         except (OSError, ValueError) as error:
             raise self._refused(error) from error
-        if not path.strip("/"):
-            raise self._refused(ValueError("no bucket in it"))
-        return opened, path
+
+    def require_open(self) -> None:
+        """Check that files can be written and removed again; answers sooner than a request in the middle of a search.
+
+        Raises:
+            InputError: If not.
+        """
+        if self.is_local:
+            return
+        opened = self._opened(bucket.FEW_ATTEMPTS)
+        probe = f"{opened.root}/.probe-{uuid.uuid4().hex}"
+        try:
+            opened.write(probe, b"")
+            opened.filesystem.delete_file(probe)
+        except OSError as error:
+            raise self._refused(error) from error
 
     def _refused(self, error: Exception) -> InputError:
         return InputError(
             self.name,
             "the bucket must exist and be open to these credentials",
-            value=str(error).partition("\n")[0],
+            value=uris.without_secrets(str(error).partition("\n")[0], self.uri),
             remedy="check the URI, the network, and AWS_ACCESS_KEY_ID or the profile",
         )
 
     def _remote(self, name: str) -> str:
-        return f"{self._opened[1].rstrip('/')}/{name}"
+        return f"{self._bucket.root}/{name}"
 
     def path(self, name: str) -> Path:
         """Where a file lies on this machine.
@@ -88,11 +108,7 @@ class Store:
             InputError: If the disk is full, or the bucket refuses.
         """
         if not self.is_local:
-            try:
-                with self._opened[0].open_output_stream(self._remote(name)) as stream:
-                    stream.write(content)  # an object appears when its stream is closed
-            except OSError as error:
-                raise self._refused(error) from error
+            self._ask(lambda opened: opened.write(self._remote(name), content))
             return
         path = self.path(name)
         try:
@@ -104,6 +120,36 @@ class Store:
                 raise
             raise _no_room(path, error) from error
 
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        if self.is_local:
+            self.path(name).unlink(missing_ok=True)
+        elif self.size(name) is not None:
+            self._ask(lambda opened: opened.filesystem.delete_file(self._remote(name)))
+
+    def names(self, folder: str) -> list[str]:
+        """All files under a folder, sorted; none if it is not there."""
+        if self.is_local:
+            root = Path(self.uri)
+            return sorted(str(path.relative_to(root)) for path in (root / folder).rglob("*") if path.is_file())
+        found = self._ask(lambda opened: opened.files(self._remote(folder)))
+        return sorted(path.removeprefix(self._remote("")) for path in found)
+
+    def filesystem(self, name: str) -> tuple[Any, str]:
+        """A bucket's pyarrow filesystem and the path of a name in it, for others who write there."""
+        return self._bucket.filesystem, self._remote(name)
+
+    def copied(self, name: str, to: str) -> None:
+        """Copy a file of a bucket within it."""
+        self._ask(lambda opened: opened.filesystem.copy_file(self._remote(name), self._remote(to)))
+
+    def _ask(self, request: Callable[[Bucket], Any]) -> Any:
+        """Ask a bucket for something."""
+        try:
+            return request(self._bucket)
+        except OSError as error:
+            raise self._refused(error) from error
+
     def read(self, name: str) -> bytes | None:
         """A file's content, or None if there is none."""
         if self.is_local:
@@ -111,21 +157,14 @@ class Store:
             return path.read_bytes() if path.is_file() else None
         if self.size(name) is None:
             return None
-        try:
-            with self._opened[0].open_input_stream(self._remote(name)) as stream:
-                return bytes(stream.read())
-        except OSError as error:
-            raise self._refused(error) from error
+        return b"".join(self._chunks(name))
 
     def size(self, name: str) -> int | None:
         """A file's size in bytes, or None if there is none."""
         if self.is_local:
             path = self.path(name)
             return path.stat().st_size if path.is_file() else None
-        try:
-            info = self._opened[0].get_file_info(self._remote(name))
-        except OSError as error:
-            raise self._refused(error) from error
+        info = self._ask(lambda opened: opened.filesystem.get_file_info(self._remote(name)))
         return int(info.size) if info.is_file else None
 
     def checksum(self, name: str) -> str:
@@ -140,9 +179,7 @@ class Store:
     def _chunks(self, name: str) -> Iterator[bytes]:
         """A file of a bucket, piece by piece."""
         try:
-            with self._opened[0].open_input_stream(self._remote(name)) as stream:
-                while chunk := stream.read(_CHUNK):
-                    yield chunk
+            yield from self._bucket.chunks(self._remote(name))
         except OSError as error:
             raise self._refused(error) from error
 
@@ -170,30 +207,34 @@ class Store:
         Raises:
             InputError: If there is none.
         """
-        if to.is_file() and to.stat().st_size == self.size(name):
-            return
-        content = self.read(name)
-        if content is None:
-            raise InputError(f"{self.name}/{name}", "the file must be there", remedy="run datasets.generate --verify")
-        Store(str(to.parent)).write(to.name, content)
+        with _one_at_a_time(to):
+            if to.is_file() and to.stat().st_size == self.size(name):
+                return
+            content = self.read(name)
+            if content is None:
+                remedy = "run datasets.generate --verify"
+                raise InputError(f"{self.name}/{name}", "the file must be there", remedy=remedy)
+            Store(str(to.parent)).write(to.name, content)
 
     def fetch(self, name: str, sha256: str, to: Path) -> None:
         """Copy a file of a bucket to this machine, unless it is there already.
 
+        Processes that want the same file wait for the first of them, and then find it.
+
         Raises:
             InputError: If what arrives is not what was written, the disk is full, or the bucket refuses.
         """
-        if to.is_file() and to.stat().st_size == self.size(name):
-            return
         arrived = hashlib.sha256()
         try:
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(to) as temporary:
-                with temporary.open("wb") as file:
-                    for chunk in self._chunks(name):
-                        arrived.update(chunk)
-                        file.write(chunk)
-                self._require_same(name, arrived.hexdigest(), sha256)
+            with _one_at_a_time(to):
+                if to.is_file() and to.stat().st_size == self.size(name):
+                    return
+                with replacing(to) as temporary:
+                    with temporary.open("wb") as file:
+                        for chunk in self._chunks(name):
+                            arrived.update(chunk)
+                            file.write(chunk)
+                    self._require_same(name, arrived.hexdigest(), sha256)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
@@ -207,6 +248,15 @@ class Store:
                 value="another checksum",
                 remedy="run  python -m datasets.generate … --verify,  which makes it again",
             )
+
+
+@contextmanager
+def _one_at_a_time(to: Path) -> Iterator[None]:
+    """Hold the folder of a copy, as the only process of this machine; a crash lets go of it."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with (to.parent / ".copying.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _no_room(path: Path, error: OSError) -> InputError:

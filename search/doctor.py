@@ -1,4 +1,4 @@
-"""`python -m search.doctor`: what is wrong with this machine, before a search finds out."""
+"""`python -m search.doctor`: what is wrong with this machine or cluster, before a search finds out."""
 
 from __future__ import annotations
 
@@ -7,28 +7,22 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from datasets import machine
+from datasets import machine, nodes
 from datasets.command import Parser
 from datasets.errors import InputError
+from datasets.uris import is_uri
+from search.checkup import check_cluster
+from search.finding import Finding
 from search.folder import require_writable
+from search.services import check_bucket, check_service
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _NEEDED_DISK_GB: Final = 4.0
 _NEEDED_MEMORY_GB: Final = 4.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    state: Literal["ok", "note", "bad"]
-    what: str
-    remedy: str = ""
 
 
 def check_python() -> Finding:
@@ -82,7 +76,9 @@ def check_datasets_package() -> Finding:
 
 
 def check_storage(storage: str) -> list[Finding]:
-    """Write access and free disk."""
+    """Write access and free disk, or a bucket."""
+    if is_uri(storage):
+        return [check_bucket(storage)]
     try:
         path = require_writable(storage)
     except InputError as error:
@@ -135,6 +131,8 @@ def check_hardware() -> Finding:
 
 def check_store(storage: str) -> Finding:
     """Whether MLflow's database, if it exists, can be read."""
+    if is_uri(storage):
+        return Finding("note", "no --tracking-uri to check", "name the MLflow server of the cluster")
     database = Path(storage).absolute() / "mlflow.db"
     if not database.is_file():
         return Finding("ok", "no MLflow store yet; the first search makes one")
@@ -157,36 +155,61 @@ def check_store(storage: str) -> Finding:
     return Finding("ok", f"MLflow store with {runs} runs, none left RUNNING")
 
 
-def findings(storage: str) -> Iterable[Finding]:
-    """All checks in turn."""
+def findings(
+    storage: str, address: str | None = None, tracking_uri: str | None = None, study: str | None = None
+) -> Iterable[Finding]:
+    """All checks in turn.
+
+    Args:
+        storage: A folder or the URI of a bucket.
+        address: Of a cluster, or None for this machine alone.
+        tracking_uri: MLflow's; None for the database in the storage folder.
+        study: Where the study is kept; None for a file in the storage folder.
+    """
     yield check_python()
     yield from check_versions(_ROOT / "constraints.txt")
     yield check_datasets_package()
     yield from check_storage(storage)
-    checks: tuple[Callable[[], Finding], ...] = (check_memory, check_hardware, lambda: check_store(storage))
+    checks: tuple[Callable[[], Finding], ...] = (check_memory, check_hardware)
     for check in checks:
         yield check()
+    yield check_service("MLflow", tracking_uri) if tracking_uri else check_store(storage)
+    if study:
+        yield check_service("study", study)
+    if address:
+        yield from check_cluster(address, storage)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = Parser(
+        prog="python -m search.doctor",
+        description="Check what a search needs, on this machine or on every node of a cluster.",
+        epilog="The options are those of search.launch.",
+        allow_abbrev=False,
+    )
+    result.add_argument("--storage", default="runs", metavar="DIR", help="a folder or a bucket (default: ./runs)")
+    result.add_argument("--address", metavar="WHERE", help="of a Ray cluster: auto or HOST:PORT")
+    result.add_argument("--tracking-uri", metavar="URI", help="of MLflow")
+    result.add_argument("--study", metavar="URI", help="where the study is kept")
+    return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every finding; 1 if any is bad."""
-    options = Parser(prog="python -m search.doctor", description="Check what a search needs.", allow_abbrev=False)
-    options.add_argument("--storage", default="runs", metavar="DIR", help="as for search.launch (default: ./runs)")
     try:
-        storage = _parse(options, arguments)
+        options = parser().parse_args(arguments)
+        if options.address is not None:
+            nodes.check_address(options.address)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     bad = 0
-    for finding in findings(storage):
+    for finding in findings(options.storage, options.address, options.tracking_uri, options.study):
         print(f"{finding.state:<5} {finding.what}" + (f"\n      → {finding.remedy}" if finding.remedy else ""))
         bad += finding.state == "bad"
     print(f"\n{bad} to mend" if bad else "\nready")
     return 1 if bad else 0
-
-
-def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> str:
-    return str(parser.parse_args(arguments).storage)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from datasets.atomic import replacing
 from datasets.command import Line
 from search import scoring, terminal
 from search.proposals import importances
@@ -32,7 +31,9 @@ def conclude(study: Study, job: Job, tracker: Tracker, line: Line, score: Scorer
     finalists = [
         trial.number for trial in {winner.number: winner, **({baseline.number: baseline} if baseline else {})}.values()
     ]
-    missing = [number for number in finalists if not study.trial(number).tests and job.folder.model(number).is_file()]
+    missing = [
+        number for number in finalists if not study.trial(number).tests and job.folder.has(job.folder.model(number))
+    ]
     if missing:
         line.progress(
             f"tests    {', '.join(job.space.dataset.test_names())}: scoring the winner and the baseline", final=True
@@ -53,12 +54,12 @@ def _record_tests(trial: Trial, tracker: Tracker) -> None:
 
 
 def _record_winner(study: Study, job: Job, tracker: Tracker, winner: Trial) -> None:
-    model = job.folder.model(winner.number)
+    model = job.folder.fetched(job.folder.model(winner.number))
     if not model.is_file():
         return
     draw(job, winner.number)
     if winner.run_id is not None:
-        for path in (model, job.folder.picture(winner.number)):
+        for path in (model, job.folder.fetched(job.folder.picture(winner.number))):
             if path.is_file():
                 tracker.log_file(winner.run_id, path)
     parent = study.parent_run_id()
@@ -72,7 +73,7 @@ def draw(job: Job, number: int) -> None:
     model, setting = scoring.load_model(job, number, "cpu")
     figure = model.picture(list(job.space.dataset.test_names())[:2], setting)
     if figure is not None:
-        with replacing(job.folder.picture(number)) as temporary:
+        with job.folder.writing(job.folder.picture(number)) as temporary:
             figure.savefig(temporary, dpi=110, format="png")
 
 
@@ -94,6 +95,6 @@ def _say(study: Study, job: Job, line: Line, winner: Trial, baseline: Trial | No
         line.say(
             f"\nWhat mattered (fANOVA over {len([t for t in trials if t.epochs])} trials, a rough guide): {shares}"
         )
-    line.say(f"\nModel    {job.folder.model(winner.number)}")
-    if job.folder.picture(winner.number).is_file():
-        line.say(f"Picture  {job.folder.picture(winner.number)}")
+    line.say(f"\nModel    {job.folder.shown(job.folder.model(winner.number))}")
+    if job.folder.has(job.folder.picture(winner.number)):
+        line.say(f"Picture  {job.folder.shown(job.folder.picture(winner.number))}")

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from datasets import blueprint, machine, sources
+from datasets import blueprint, machine, nodes, sources, uris
 from datasets.command import Parser
 from datasets.datasource import DataSource
 from datasets.errors import InputError
 from datasets.kinds import KEY_OF_SOUND
 from datasets.store import Store
-from search.folder import SearchFolder, require_writable
+from search import places
+from search.folder import DEFAULT_CACHE, SearchFolder
 from search.plan import Plan
 from spaces.load import load
 from spaces.schema import Space, nested
@@ -44,13 +45,37 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--hours", type=_positive(float), help="stop the trials after so many hours")
     result.add_argument("--name", help="of the search (default: the file's)")
     result.add_argument("--seed", type=_whole, help="of suggestions and trainings (default: the file's)")
-    result.add_argument("--storage", default="runs", metavar="DIR", help="where everything is kept (default: ./runs)")
+    result.add_argument(
+        "--storage",
+        default="runs",
+        metavar="DIR",
+        help="where everything is kept: a folder (default: ./runs) or s3://…",
+    )
+    result.add_argument(
+        "--cache", metavar="DIR", help=f"on each machine, for copies from an s3:// storage (default: {DEFAULT_CACHE})"
+    )
+    result.add_argument(
+        "--study",
+        metavar="URI",
+        help="the study's database: postgresql://user@host/name or grpc://host:port (default: a file in the storage folder)",
+    )
     result.add_argument(
         "--datasets",
         metavar="URI",
         help="where datasets are kept, e.g. s3://bucket/prefix (default: the storage folder)",
     )
     result.add_argument("--tracking-uri", metavar="URI", help="an MLflow store (default: SQLite in the storage folder)")
+    result.add_argument(
+        "--address",
+        metavar="WHERE",
+        help="the Ray cluster this machine is a node of: auto or HOST:PORT (default: this machine alone)",
+    )
+    result.add_argument(
+        "--at-once",
+        type=_positive(int),
+        metavar="N",
+        help="have N trials waiting for room on the cluster, for its autoscaler to see (default: what fits)",
+    )
     result.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     again = result.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with a search that was started before")
@@ -101,20 +126,23 @@ def prepare(options: argparse.Namespace) -> Plan:
     Raises:
         InputError: If something is wrong.
     """
-    space = load(options.space, has_gpu=machine.has_gpu(), profile=options.profile, overrides=_overrides(options))
-    storage = require_writable(options.storage)
-    folder = SearchFolder(storage, space.name)
-    _check_tracking(options.tracking_uri)
+    _check_cluster(options)
+    # Heads of clusters often have no GPU themselves; whether a trial fits is seen when the cluster answers.
+    has_gpu = machine.has_gpu() or options.address is not None
+    space = load(options.space, has_gpu=has_gpu, profile=options.profile, overrides=_overrides(options))
+    folder = places.storage(options, space.name)
+    places.check(options)
     _check_state(folder, space, resume=options.resume, fresh=options.fresh)
-    if not options.dry_run:  # a plan may be read on another machine than it is run on
+    if not options.dry_run and options.address is None:  # a plan may be read on another machine than it is run on
         _check_resources(space)
     place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND.get(space.dataset.kind, 'music')}"
     source = sources.prepare(space.dataset, place)
     for variant in space.extremes():
         blueprint.require_rooms(variant)
     _check_data(space, source)
-    store = Store(options.datasets or str(folder.datasets))
-    plan = Plan(space, source, folder, options.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}", store)
+    store = Store(options.datasets or uris.below(places.anchored(options.storage), "datasets"))
+    tracking = options.tracking_uri or f"sqlite:///{folder.storage / 'mlflow.db'}"
+    plan = Plan(space, source, folder, tracking, store, options.address, options.at_once, options.study)
     plan.check_disk()
     return plan
 
@@ -130,19 +158,15 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     return [*options.set, *(f"{name}={value}" for name, value in shortcuts.items() if value is not None)]
 
 
-def _check_tracking(uri: str | None) -> None:
-    if uri is None:
-        return
-    known = ("sqlite:///", "postgresql://", "mysql://", "http://", "https://")
-    if not uri.startswith(known):
+def _check_cluster(options: argparse.Namespace) -> None:
+    if options.address is not None:
+        nodes.check_address(options.address)
+    elif options.at_once is not None:
         raise InputError(
-            "--tracking-uri",
-            "MLflow's store is a database or a server",
-            value=uri,
-            remedy="use one of " + ", ".join(known),
+            "--at-once",
+            "only a cluster can get more nodes",
+            remedy="add --address auto, or leave --at-once out: as many trials run as fit",
         )
-    if uri.startswith("sqlite:///"):
-        require_writable(str(Path(uri.removeprefix("sqlite:///")).absolute().parent))
 
 
 def _check_data(space: Space, source: DataSource) -> None:
@@ -157,7 +181,7 @@ def _check_data(space: Space, source: DataSource) -> None:
 
 
 def _check_resources(space: Space) -> None:
-    if space.resources.gpu and not machine.has_gpu():
+    if space.resources.gpu_share and not machine.has_gpu():
         raise InputError(
             "resources.gpu",
             "a GPU must be there if trials ask for one",
@@ -178,7 +202,7 @@ def _check_state(folder: SearchFolder, space: Space, *, resume: bool, fresh: boo
         return
     if not resume:
         raise InputError(
-            str(folder.root),
+            folder.shown(folder.root),
             f"a search called {space.name!r} was started before",
             remedy="add --resume to go on with it, --fresh to start anew (the old one is kept), or --name for another",
         )
@@ -186,7 +210,7 @@ def _check_state(folder: SearchFolder, space: Space, *, resume: bool, fresh: boo
     changed = [key for key in now if before.get(key) != now[key]]
     if changed:
         raise InputError(
-            str(folder.identity),
+            folder.shown(folder.identity),
             "a resumed search keeps its space; only the budget's trials and hours, and the resources, may change",
             value="changed: " + ", ".join(changed),
             remedy="undo the change, or start anew with --fresh or --name",

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from datasets import machine
+from datasets import machine, uris
 from datasets.datasource import DataSource
 from datasets.errors import InputError
 from datasets.store import Store
 from search.folder import SearchFolder
 from search.stopping import rungs
-from spaces.schema import Dimension, Space
+from spaces.schema import Dimension, Resources, Space
 
 _ROOM_FOR_CHECKPOINTS = 2 * 10**9
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A search, its data and its place."""
+    """A search, its data and its place.
+
+    Attributes:
+        space: The search.
+        source: Its dataset.
+        folder: Its files.
+        tracking: MLflow's store.
+        store: Where datasets lie.
+        address: Of the Ray cluster; None for this machine alone.
+        at_once: Trials that shall wait for room there; None for as many as fit.
+        study: URI of the study's database; None for a journal in the folder.
+    """
 
     space: Space
     source: DataSource
     folder: SearchFolder
     tracking: str
     store: Store
+    address: str | None = None
+    at_once: int | None = None
+    study: str | None = None
 
     def lacking(self) -> tuple[int, int]:
         """Bytes still to be built of the space's own dataset, and of all that trials may ask for."""
@@ -63,16 +78,19 @@ class Plan:
             *[f"         {_dimension(dimension)}" for dimension in space.search],
             *[f"{'data' * (n == 0):<9}{text}" for n, text in enumerate(self._data(data_seconds))],
             f"trials   {self._trials()}",
-            f"each     {space.resources.cpu:g} CPU, {space.resources.gpu:g} GPU; this machine has {machine.cores()} cores"
-            + (" and a GPU" if machine.has_gpu() else ", no GPU"),
-            f"results  {self.folder.root}",
-            f"MLflow   {self.tracking}",
+            f"each     {space.resources.cpu:g} CPU, {_gpu(space.resources)}; {self._hardware()}",
+            f"results  {self.folder.shown(self.folder.root)}",
+            *([f"study    {uris.shown(self.study)}"] if self.study else []),
+            f"MLflow   {uris.shown(self.tracking)}",
         ]
         if space.inner:
             settings = 1
             for values in space.inner.values():
                 settings *= len(values)
-            lines.insert(-3, f"         each validation tries {settings} settings of {', '.join(space.inner)}")
+            lines.insert(
+                -4 if self.study else -3,
+                f"         each validation tries {settings} settings of {', '.join(space.inner)}",
+            )
         return lines
 
     def _data(self, data_seconds: Callable[[], float] | None) -> list[str]:
@@ -92,6 +110,16 @@ class Plan:
             )
         return lines
 
+    def _hardware(self) -> str:
+        if self.address is not None:
+            return f"of the cluster at {self.address}"
+        return f"this machine has {machine.cores()} cores" + (" and a GPU" if machine.has_gpu() else ", no GPU")
+
+    def shared(self) -> list[Path]:
+        """Folders that every node of a cluster has to write to."""
+        results = [self.folder.storage] if self.folder.bucket is None else []
+        return [*results, *([Path(self.store.uri).absolute()] if self.store.is_local else [])]
+
     def _trials(self) -> str:
         budget, stopping = self.space.budget, self.space.stopping
         steps = rungs(stopping, budget.epochs)
@@ -104,6 +132,10 @@ def _dimension(dimension: Dimension) -> str:
     values = ", ".join(map(str, dimension.choices)) or f"{dimension.low:g} to {dimension.high:g} ({dimension.kind})"
     when = "".join(f", if {name} is {' or '.join(map(str, allowed))}" for name, allowed in dimension.when)
     return f"{dimension.name}: {values}{when}"
+
+
+def _gpu(resources: Resources) -> str:
+    return "what it needs of a GPU" if resources.gpu == "auto" else f"{resources.gpu_share:g} GPU"
 
 
 def _size(count: float) -> str:

@@ -9,23 +9,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from datasets import machine
-from datasets.build import Builder
-from datasets.command import DataProgress, Line
+from datasets import cluster, machine, uris
+from datasets.command import Line
 from datasets.errors import InputError
-from search import finish, runner, stopping
+from search import database, finish, hints, runner, stopping
 from search.folder import SearchFolder
 from search.plan import Plan
 from search.recorder import Recorder
 from search.records import Epoch, Outcome
+from search.room import Room
 from search.scoring import score_tests
 from search.study import Study
 from search.supply import Supply
 from search.terminal import SearchProgress
 from search.tracking import Store, Tracker
 from search.trial import Job
+from spaces.schema import Space
 
 INTERRUPTED = 130
 
@@ -87,10 +89,11 @@ def run(plan: Plan, tracking_uri: str | None, *, resume: bool, fresh: bool, comm
         The exit status.
     """
     line = Line(sys.stdout)
+    command = [uris.hidden(word) for word in command]  # from here on it is only said
     again = f"{machine.python()} -m search.launch {shlex.join([*command, '--resume'])}"
     with _alone(plan.folder):
         try:
-            with _signals():
+            with _signals(), database.told(plan.study or plan.folder.journal):
                 return _run(plan, tracking_uri, line, resume=resume, fresh=fresh, command=command)
         except KeyboardInterrupt:
             line.say(f"\nStopped. Nothing is lost; go on with\n  {again}")
@@ -102,51 +105,62 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
     if fresh and folder.exists():
         line.say(f"set aside {folder.set_aside()}")
     elif resume and not folder.exists():
-        line.say(f"nothing to resume at {folder.root}: starting")
+        line.say(f"nothing to resume at {folder.shown(folder.root)}: starting")
     for text in plan.lines():
         line.say(text)
-    folder.write_identity(space.identity())
-    job = Job(space, folder, plan.source, plan.store)
-    study = Study(folder.journal, space)
-    _settle(study, space.budget.epochs)
-    if study.unfinished():
-        line.say("starting Ray")
-        with runner.cluster(space.resources) as at_once:
-            problems = _with_data(job, study, line, plan, tracking_uri, at_once)
-    else:
-        problems = _with_data(job, study, line, plan, tracking_uri, None)
+    study = _open_study(plan) if folder.exists() else None
+    with _ray(plan, line, needed=study is None or study.unfinished()) as has_ray:
+        folder.write_identity(space.identity())
+        study = study or _open_study(plan)
+        problems = _with_data(plan, study, line, tracking_uri, has_ray=has_ray)
     for problem in problems[:3]:
         line.say(f"MLflow could not record: {problem}")
-    _say_next(line, plan, command)
+    if problems and plan.tracking.startswith("http"):
+        line.say("         the study has everything; MLflow is brought up to it by the next launch with --resume")
+    hints.say_next(line, plan, command)
     return 0
 
 
-def _with_data(
-    job: Job, study: Study, line: Line, plan: Plan, tracking_uri: str | None, at_once: int | None
-) -> list[str]:
-    """Make the data, run what is left of the search if Ray runs, and conclude; returns what MLflow could not record."""
-    if at_once is None:
-        supply = Supply(job, Builder(plan.store, DataProgress(line), cache=plan.folder.datasets))
+def _open_study(plan: Plan) -> Study:
+    if plan.study is None:
+        study = Study(plan.folder.journal, plan.space)
     else:
-        from datasets.distribute import over_ray
+        study = Study(plan.study, plan.space, plan.folder.study_name())
+    _settle(study, plan.space.budget.epochs)
+    return study
 
-        beside = over_ray(workers=max(1, int(plan.space.resources.cpu)), cpus=0)
-        supply = Supply(
-            job,
-            Builder(plan.store, DataProgress(line), over_ray(), plan.folder.datasets),
-            Builder(plan.store, lambda *_: None, beside, plan.folder.datasets),
-            line.say,
-        )
+
+@contextmanager
+def _ray(plan: Plan, line: Line, *, needed: bool) -> Iterator[bool]:
+    """Have Ray while trials are to be run; yield whether it is needed."""
+    if not needed:
+        yield False
+        return
+    line.say("starting Ray" if plan.address is None else f"joining the cluster at {plan.address}")
+    with cluster.at(plan.address, plan.shared()):
+        Room(plan.space.resources, cluster.alive, plan.at_once).require()
+        yield True
+
+
+def _with_data(plan: Plan, study: Study, line: Line, tracking_uri: str | None, *, has_ray: bool) -> list[str]:
+    """Make the data, run what is left of the search if Ray runs, and conclude; returns what MLflow could not record."""
+    job = Job(plan.space, plan.folder, plan.source, plan.store)
+    supply = Supply.over_ray(job, line, _beside(plan.space)) if has_ray else Supply.here(job, line)
     supply.have(plan.source)
+    if has_ray:
+        job = _measured(job, plan, line)
     tracker = Tracker(Store.at(plan.folder.storage, tracking_uri), plan.space.name)
     try:
         _open_search(tracker, study, plan, supply)
-        tracker.reconcile(study)
-        if at_once is None:
-            finish.conclude(study, job, tracker, line, _score_here)
-        else:
-            _search(job, study, tracker, line, at_once, plan, supply)
-            finish.conclude(study, job, tracker, line, runner.score)
+        at_once = Room(job.space.resources, cluster.alive, plan.at_once)
+        screen = SearchProgress(line, job.space, at_once() if has_ray else 1)
+        recorder = _recorder(job, study, tracker, screen, plan, supply)
+        tracker.reconcile(study, recorder.reopen)
+        if has_ray:
+            _search(job, study, recorder, supply, at_once)
+            if tracker.problems:  # what MLflow has missed while it was away
+                tracker.reconcile(study, recorder.reopen)
+        finish.conclude(study, job, tracker, line, runner.score if has_ray else _score_here)
         _close_search(tracker, study, "FINISHED")
     except BaseException:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -157,16 +171,32 @@ def _with_data(
     return tracker.problems
 
 
+def _beside(space: Space) -> int:
+    """How many processes make data beside trials: as a trial's cores, or as many as no trial takes."""
+    return max(1, int(space.resources.cpu), Room(space.resources, cluster.alive).spare_cores())
+
+
+def _measured(job: Job, plan: Plan, line: Line) -> Job:
+    """The job with resources that are numbers."""
+    resources = runner.measured(job, alone=plan.address is None)
+    if resources != job.space.resources:
+        line.say(f"each     {resources.cpu:g} CPU, {resources.gpu_share:g} GPU, as measured")
+    return replace(job, space=replace(job.space, resources=resources))
+
+
 def _score_here(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
     """Score in this process: where no trial is left to run, Ray is not worth starting."""
     return {number: score_tests(job, number, runner.device()) for number in numbers}
 
 
-def _search(job: Job, study: Study, tracker: Tracker, line: Line, at_once: int, plan: Plan, supply: Supply) -> None:
-    screen = SearchProgress(line, job.space, at_once)
+def _recorder(job: Job, study: Study, tracker: Tracker, screen: SearchProgress, plan: Plan, supply: Supply) -> Recorder:
     for trial in study.trials():
         screen.trials[trial.number] = trial
-    recorder = Recorder(job, study, tracker, screen, tags_of(plan), supply)
+    return Recorder(job, study, tracker, screen, tags_of(plan), supply)
+
+
+def _search(job: Job, study: Study, recorder: Recorder, supply: Supply, at_once: Room) -> None:
+    at_once.require()
     decide = Decide(study, job, Deadline(job.space.budget.hours))
     try:
         runner.run_trials(job, study, recorder, decide, supply, at_once)
@@ -202,10 +232,17 @@ def _open_search(tracker: Tracker, study: Study, plan: Plan, supply: Supply) -> 
         **{f"fixed.{name}": value for name, value in space.fixed.items()},
     }
     run_id = tracker.open(study.parent_run_id(), f"search {space.name}", parameters, tags_of(plan) | {"role": "search"})
+    if run_id is None:
+        raise InputError(
+            "--tracking-uri",
+            "MLflow must take the search's own run",
+            value=tracker.problems[-1],
+            remedy="see to the server; then go on with --resume",
+        )
     if study.parent_run_id() is None:
         tracker.log_data(run_id, plan.store, plan.source)
     study.set_parent_run_id(run_id)
-    tracker.log_file(run_id, plan.folder.identity)
+    tracker.log_file(run_id, plan.folder.fetched(plan.folder.identity))
     supply.report(plan.source, lambda seconds: tracker.log_values(run_id, {"data_seconds": seconds}))
 
 
@@ -213,39 +250,6 @@ def _close_search(tracker: Tracker, study: Study, status: Any) -> None:
     run_id = study.parent_run_id()
     if run_id is not None:
         tracker.end(run_id, status, {"trials": str(study.started())})
-
-
-def _say_next(line: Line, plan: Plan, command: Sequence[str]) -> None:
-    more = [*_without(command, "--trials"), "--resume", "--trials", str(plan.space.budget.trials + 12)]
-    storage = _option(command, "--storage")
-    line.say("\nNext")
-    line.say(
-        f"  {machine.python()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side in MLflow"
-    )
-    line.say(f"  {machine.python()} -m search.launch {shlex.join(more)}    # go on with 12 more")
-
-
-def _without(command: Sequence[str], option: str) -> list[str]:
-    """A command line without an option and its value."""
-    kept, skip = [], False
-    for word in command:
-        if not skip and not word.startswith(f"{option}="):
-            skip = word == option
-            if not skip:
-                kept.append(word)
-        else:
-            skip = False
-    return kept
-
-
-def _option(command: Sequence[str], option: str) -> str:
-    """An option of a command line with its value, as it was written, or nothing."""
-    for place, word in enumerate(command):
-        if word == option and place + 1 < len(command):
-            return " " + shlex.join([word, command[place + 1]])
-        if word.startswith(f"{option}="):
-            return " " + shlex.quote(word)
-    return ""
 
 
 @contextmanager
@@ -258,7 +262,7 @@ def _alone(folder: SearchFolder) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
-                str(folder.root),
+                folder.shown(folder.root),
                 "one launch at a time may run a search",
                 remedy="wait for the other one, or choose another --name",
             ) from None

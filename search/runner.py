@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
@@ -13,6 +12,7 @@ os.environ.update(
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
     TUNE_DISABLE_SIGINT_HANDLER="1",
     TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
+    TUNE_MAX_PENDING_TRIALS_PG="100000",  # the searcher says how many
     TUNE_GLOBAL_CHECKPOINT_S="100000",  # the study is the truth; Tune's own snapshots are never read
 )
 
@@ -22,8 +22,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from datasets.cluster import local
-from datasets.machine import keep_freed_memory
+from datasets import machine
+from datasets.cluster import on_every_node
+from search import footprint, placement
 from search.records import Epoch, Outcome, Trial
 from search.scoring import score_tests
 from search.study import Study
@@ -64,21 +65,33 @@ class Supply(Protocol):
         """Whether a trial can begin; if not, its dataset is on its way."""
 
 
-@contextmanager
-def cluster(resources: Resources) -> Iterator[int]:
-    """Start Ray on this machine; yield how many trials fit at once."""
-    with local() as available:
-        yield _slots(resources, available)
+def measured(job: Job, *, alone: bool) -> Resources:
+    """A trial's resources, with a share of a GPU for `auto`, which is measured now.
+
+    Args:
+        job: The search; its data is there.
+        alone: Whether Ray runs on this machine alone; without a GPU, `auto` is none here, and refused on a cluster.
+
+    Raises:
+        InputError: If there is no GPU to measure on.
+    """
+    resources = job.space.resources
+    if resources.gpu != "auto":
+        return resources
+    found = on_every_node(lambda _: machine.gpus())
+    gpus = {node: there for node, there in found.items() if node.gpus and there and not isinstance(there, str)}
+    if not gpus:
+        if not alone:
+            raise placement.no_gpu_to_measure()
+        return resources.model_copy(update={"gpu": 0.0})
+    probe = ray.remote(num_cpus=resources.cpu, num_gpus=1, max_calls=1)(footprint.of_baseline)
+    share = placement.share(ray.get(probe.remote(job)), gpus, resources.cpu)
+    return resources.model_copy(update={"gpu": share})
 
 
-def _slots(resources: Resources, available: Mapping[str, float]) -> int:
-    slots = int(available.get("CPU", 1) / resources.cpu)
-    if resources.gpu:
-        slots = min(slots, int(available.get("GPU", 0) / resources.gpu))
-    return max(1, slots)
-
-
-def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, supply: Supply, at_once: int) -> None:
+def run_trials(
+    job: Job, study: Study, listener: Listener, decide: Decider, supply: Supply, at_once: Callable[[], int]
+) -> None:
     """Run trials until the study has none left, or time is up.
 
     Args:
@@ -87,23 +100,23 @@ def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, supp
         listener: Told what happens.
         decide: Ends trials.
         supply: Has the datasets they ask for.
-        at_once: How many run side by side.
+        at_once: Says how many run side by side; asked again and again.
     """
     trainable = tune.with_resources(
-        tune.with_parameters(_TuneTrial, job=job), {"cpu": job.space.resources.cpu, "gpu": job.space.resources.gpu}
+        tune.with_parameters(_TuneTrial, job=job),
+        {"cpu": job.space.resources.cpu, "gpu": job.space.resources.gpu_share},
     )
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            search_alg=_StudySearcher(study, listener, decide, supply),
+            search_alg=_StudySearcher(study, listener, decide, supply, at_once),
             scheduler=_StudyScheduler(study, listener, decide),
-            max_concurrent_trials=at_once,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(job.folder.ray),
+            **job.folder.scratch(),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
         ),
@@ -112,7 +125,7 @@ def run_trials(job: Job, study: Study, listener: Listener, decide: Decider, supp
         with _quiet():
             tuner.fit()
     finally:
-        shutil.rmtree(job.folder.ray, ignore_errors=True)
+        job.folder.clear_scratch()
 
 
 @contextmanager
@@ -129,8 +142,12 @@ def _quiet() -> Iterator[None]:
 class _StudySearcher(Searcher):  # type: ignore[misc]
     """Hands the study's trials to Tune."""
 
-    def __init__(self, study: Study, listener: Listener, decide: Decider, supply: Supply) -> None:
+    def __init__(
+        self, study: Study, listener: Listener, decide: Decider, supply: Supply, at_once: Callable[[], int]
+    ) -> None:
         super().__init__(metric="epoch", mode="max")
+        self._at_once = at_once
+        self._going: set[str] = set()
         self._study = study
         self._listener = listener
         self._decide = decide
@@ -139,22 +156,28 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
+        if len(self._going) >= self._at_once():
+            return None  # Tune asks again
         trial = (self._waiting or self._study.next()) if self._decide.may_start() else None
         if trial is None:
             return Searcher.FINISHED
         if not self._supply.ready(trial.parameters):
             self._waiting = trial
-            return None  # Tune asks again; meanwhile the other trials go on
+            return None  # meanwhile the other trials go on
         self._waiting = None
+        self._going.add(trial_id)
         self.numbers[trial_id] = trial.number
         self._listener.started(trial)
         return {"number": trial.number, "parameters": dict(trial.parameters), "recorded": len(trial.epochs)}
 
     def on_trial_complete(self, trial_id: str, result: object = None, error: bool = False) -> None:  # noqa: ARG002
         """A trial ended; those that ended well were told by the scheduler, so what is left has failed."""
+        self._going.discard(trial_id)
         number = self.numbers[trial_id]
         if self._study.trial(number).outcome == "running" and error:
-            self._study.end(number, "failed", f"its process died {_RETRIES + 1} times, see {ray_logs()}")
+            self._study.end(
+                number, "failed", f"its process died {_RETRIES + 1} times without an epoch between, see {ray_logs()}"
+            )
             self._listener.ended(self._study.trial(number))
 
     def save(self, checkpoint_path: str) -> None:
@@ -183,6 +206,7 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         epoch: Epoch = result["result"]
         if not self._study.record(number, epoch):
             return str(TrialScheduler.CONTINUE)
+        trial.run_metadata.num_failures = 0  # a long trial may lose many nodes, as long as it gets on
         self._listener.reported(self._study.trial(number), epoch)
         decision = self._decide(number, epoch)
         if decision is None:
@@ -206,7 +230,7 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
         self._job = job
-        keep_freed_memory()
+        machine.keep_freed_memory()
         torch.set_num_threads(max(1, int(job.space.resources.cpu)))
         self.reset_config(config)
 
@@ -232,12 +256,12 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
 def score(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
     """Score kept models on the test sets, each in a task with a trial's resources."""
     resources = job.space.resources
-    task = ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpu)(_score)
+    task = ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpu_share)(_score)
     return dict(zip(numbers, ray.get([task.remote(job, number) for number in numbers]), strict=True))
 
 
 def _score(job: Job, number: int) -> dict[str, dict[str, float]]:
-    keep_freed_memory()
+    machine.keep_freed_memory()
     torch.set_num_threads(max(1, int(job.space.resources.cpu)))
     return score_tests(job, number, device())
 

@@ -8,7 +8,7 @@ from trainables.contract import Trainable
 
 def load_model(job: Job, number: int, device: str) -> tuple[Trainable, dict[str, float]]:
     """Load a trial's kept weights, and the setting they were best with."""
-    content = load(job.folder.model(number), device)
+    content = load(job.folder.fetched(job.folder.model(number)), device)
     model = build(job, content["config"], device)
     model.load_weights(content["weights"])
     return model, content["setting"]

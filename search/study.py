@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from search import proposals
+from search import database, proposals
 from search.records import Epoch, Outcome, Trial
 from spaces.schema import Space, Value
 
@@ -22,23 +20,38 @@ BASELINE: Final = "baseline"
 
 
 class Study:
-    """A study on a journal file. Every method leaves it consistent, whenever the process dies."""
+    """A study on a journal file or in a database. Every method leaves it consistent, whenever the process dies.
 
-    def __init__(self, journal: Path, space: Space) -> None:
+    Args:
+        where: The journal, or a URI (see `search.database`).
+        space: What is searched.
+        name: Of the study; the search's by default.
+        joins: Whether another process began the study and may be running trials of it: then none is taken over, and
+            nothing is enqueued.
+    """
+
+    def __init__(self, where: Path | str, space: Space, name: str | None = None, *, joins: bool = False) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
-        storage = JournalStorage(JournalFileBackend(str(journal)))
+        self._live: dict[int, optuna.trial.Trial] = {}
+        self._to_continue: list[int] = []
         self._study = optuna.create_study(
-            storage=storage,
-            study_name=space.name,
+            storage=database.opened(where),
+            study_name=name or space.name,
             directions=[direction for _, direction in space.objectives],
             load_if_exists=True,
         )
+        if not joins:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Take interrupted trials over; enqueue those that every search begins with."""
         interrupted = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         self._live = {trial.number: optuna.trial.Trial(self._study, trial._trial_id) for trial in interrupted}
         self._to_continue = list(self._live)
         roles = {trial.user_attrs.get(_ROLE) for trial in self._study.get_trials(deepcopy=False)}
-        for role, point in [(BASELINE, space.baseline), *((f"start {n}", p) for n, p in enumerate(space.start))]:
+        starts = ((f"start {n}", point) for n, point in enumerate(self._space.start))
+        for role, point in [(BASELINE, self._space.baseline), *starts]:
             if role not in roles:
                 self._study.enqueue_trial(dict(point), user_attrs={_ROLE: role})
 
@@ -103,8 +116,11 @@ class Study:
             self._study.tell(live, state=TrialState.PRUNED if outcome == "stopped" else TrialState.FAIL)
 
     def set_run_id(self, number: int, run_id: str) -> None:
-        """Remember the MLflow run of a running trial."""
-        self._live[number].set_user_attr("run_id", run_id)
+        """Remember the MLflow run of a trial; Optuna takes attributes of running ones only."""
+        if number in self._live:
+            self._live[number].set_user_attr("run_id", run_id)
+        else:
+            self._study.set_user_attr(f"run:{number:05d}", run_id)
 
     def parent_run_id(self) -> str | None:
         """The MLflow run of the search."""
@@ -122,18 +138,19 @@ class Study:
 
     def trial(self, number: int) -> Trial:
         """One trial."""
-        return self._as_trial(self._frozen(number))
+        return self._as_trial(self._frozen(number), self._study.user_attrs)
 
     def trials(self) -> list[Trial]:
         """All trials that were started, by number."""
         frozen = self._study.get_trials(deepcopy=False)
-        return [self._as_trial(trial) for trial in frozen if trial.state != TrialState.WAITING]
+        kept = self._study.user_attrs  # read once: a database is asked every time
+        return [self._as_trial(trial, kept) for trial in frozen if trial.state != TrialState.WAITING]
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
 
-    def _as_trial(self, frozen: FrozenTrial) -> Trial:
-        return _as_trial(frozen, self._study.user_attrs, [dimension.name for dimension in self._space.search])
+    def _as_trial(self, frozen: FrozenTrial, kept: Mapping[str, Any]) -> Trial:
+        return _as_trial(frozen, kept, [dimension.name for dimension in self._space.search])
 
 
 def recorded(journal: Path) -> list[Trial]:
@@ -143,7 +160,7 @@ def recorded(journal: Path) -> list[Trial]:
         KeyError: If there is no study.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = JournalStorage(JournalFileBackend(str(journal)))
+    storage = database.opened(journal)
     names = [summary.study_name for summary in storage.get_all_studies()]
     if not names:
         raise KeyError(str(journal))
@@ -152,7 +169,7 @@ def recorded(journal: Path) -> list[Trial]:
     return [_as_trial(t, study.user_attrs, list(t.params)) for t in trials if t.state != TrialState.WAITING]
 
 
-def _as_trial(frozen: FrozenTrial, of_study: Mapping[str, Any], names: Sequence[str]) -> Trial:
+def _as_trial(frozen: FrozenTrial, kept: Mapping[str, Any], names: Sequence[str]) -> Trial:
     outcomes: dict[TrialState, Outcome] = {
         TrialState.COMPLETE: "finished",
         TrialState.PRUNED: "stopped",
@@ -170,7 +187,7 @@ def _as_trial(frozen: FrozenTrial, of_study: Mapping[str, Any], names: Sequence[
         outcome=outcomes.get(frozen.state, "running"),
         reason=attributes.get("reason", ""),
         epochs=epochs,
-        run_id=attributes.get("run_id"),
+        run_id=kept.get(f"run:{frozen.number:05d}", attributes.get("run_id")),
         is_baseline=attributes.get(_ROLE) == BASELINE,
-        tests=of_study.get(f"tests:{frozen.number:05d}", {}),
+        tests=kept.get(f"tests:{frozen.number:05d}", {}),
     )

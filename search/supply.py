@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from datasets.build import Builder
+from datasets.command import DataProgress, Line
 from datasets.datasource import DataSource
 from search.trial import Job
 from spaces.schema import Value
@@ -33,6 +34,27 @@ class Supply:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._seconds: dict[str, float] = {}
+
+    @classmethod
+    def here(cls, job: Job, line: Line) -> Supply:
+        """Make datasets in this process."""
+        return cls(job, Builder(job.store, DataProgress(line), cache=job.folder.datasets))
+
+    @classmethod
+    def over_ray(cls, job: Job, line: Line, beside: int) -> Supply:
+        """Make datasets on all of Ray's cores, or beside trials.
+
+        Args:
+            job: The search.
+            line: Told about progress.
+            beside: So many processes at once while trials run. They take none of the cores that Ray counts: trials may hold
+                them all until their data is there.
+        """
+        from datasets import distribute
+
+        alone = Builder(job.store, DataProgress(line), distribute.over_ray(), job.folder.datasets)
+        over = distribute.over_ray(beside, cpus=0)
+        return cls(job, alone, Builder(job.store, lambda *_: None, over, job.folder.datasets), line.say)
 
     def have(self, source: DataSource) -> None:
         """Make a dataset, if it is not there, and wait for it."""

@@ -1,7 +1,7 @@
 """One trial, without Ray: builds the trainable, trains epoch by epoch, and can be killed at any moment.
 
-After every epoch the state and the results so far are written to the trial's folder. A trial that starts where such a
-checkpoint lies goes on from it, and first repeats the results that the study has not seen.
+After every epoch the state and the results so far are written to the trial's folder, in one file. A trial that starts
+where such a checkpoint lies goes on from it, and first repeats the results that the study has not seen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from datasets.atomic import replacing, write_text
 from datasets.datasource import DataSource
 from datasets.store import Store
 from search import choose
@@ -72,10 +71,9 @@ def build(job: Job, config_values: Mapping[str, Any], device: str, source: DataS
     return trainable(config, data, device=device, seed=job.space.seed, epochs=job.space.budget.epochs)
 
 
-def save(path: Path, content: Mapping[str, Any]) -> None:
+def save(folder: SearchFolder, path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with folder.writing(path) as temporary:
         torch.save(dict(content), temporary)
 
 
@@ -92,6 +90,7 @@ class Attempt:
     """
 
     def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, device: str) -> None:
+        self._folder = job.folder
         self._error = job.folder.trial(number) / "error.txt"
         self._build = functools.partial(TrialRun, job, number, parameters, recorded, device)
         self._run: TrialRun | None = None
@@ -104,9 +103,9 @@ class Attempt:
         except DivergedError as diverged:
             return str(diverged)
         except Exception as error:  # noqa: BLE001  # whatever a trainable raises
-            self._error.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self._error, traceback.format_exc())
-            return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {self._error})"
+            with self._folder.writing(self._error) as temporary:
+                temporary.write_text(traceback.format_exc(), encoding="utf-8")
+            return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {self._folder.shown(self._error)})"
 
 
 class TrialRun:
@@ -128,9 +127,13 @@ class TrialRun:
         self._trainable = build(job, self._config_values, device, job.source_of(parameters))
         self._settings = settings_of(job.space)
         self._epochs: list[Epoch] = []
-        checkpoint = job.folder.checkpoint(number)
+        checkpoint = job.folder.fetched(job.folder.checkpoint(number))
         if checkpoint.is_file():
-            content = load(checkpoint, device)
+            self._go_on(load(checkpoint, device))
+
+    def _go_on(self, content: Mapping[str, Any]) -> None:
+        """Take a checkpoint's state, unless another trial of this number left it: a study restored from a copy knows less."""
+        if content.get("config", self._config_values) == self._config_values:
             self._trainable.load_state(content["state"])
             self._epochs = [Epoch(**epoch) for epoch in content["epochs"]]
 
@@ -140,7 +143,7 @@ class TrialRun:
         Raises:
             DivergedError: If the training has.
         """
-        if self._reported >= len(self._epochs):
+        while self._reported >= len(self._epochs):  # several times where a checkpoint has been lost
             self._train()
         self._reported += 1
         return self._epochs[self._reported - 1]
@@ -172,6 +175,7 @@ class TrialRun:
                 "epoch": best + 1,
                 "dataset": self._job.space.dataset.model_dump(mode="json", by_alias=True),
             }
-            save(self._job.folder.model(self._number), model)
+            save(self._job.folder, self._job.folder.model(self._number), model)
         epochs = [asdict(epoch) for epoch in self._epochs]
-        save(self._job.folder.checkpoint(self._number), {"state": self._trainable.state(), "epochs": epochs})
+        content = {"config": self._config_values, "state": self._trainable.state(), "epochs": epochs}
+        save(self._job.folder, self._job.folder.checkpoint(self._number), content)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt
 
 from datasets.kinds import AnySpec, DataSpec
 from datasets.spec import Frozen, LocalizerSpec
@@ -83,11 +83,24 @@ class Budget(Frozen):
     hours: PositiveFloat | None = None
 
 
+def _at_most_one_gpu(gpu: float | Literal["auto"]) -> float | Literal["auto"]:
+    if isinstance(gpu, float) and not 0 <= gpu <= 1:
+        raise ValueError(
+            "a trial trains on one GPU (1), on a part of one (0.25), on none (0), or on what it needs (auto)"
+        )
+    return gpu
+
+
 class Resources(Frozen):
     """What one trial gets."""
 
     cpu: PositiveFloat = 1.0
-    gpu: Annotated[float, Field(ge=0)] = 0.0
+    gpu: Annotated[Literal["auto"] | float, AfterValidator(_at_most_one_gpu)] = 0.0
+
+    @property
+    def gpu_share(self) -> float:
+        """Its part of a GPU; none as long as `auto` is not measured."""
+        return self.gpu if isinstance(self.gpu, float) else 0.0
 
 
 @dataclass(frozen=True)

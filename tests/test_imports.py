@@ -16,7 +16,7 @@ ONE_FILE = {
     "pyroomacoustics": "datasets/reference.py",
     "sofar": "datasets/sofa.py",
 }
-KNOW_RAY = {"datasets/cluster.py", "datasets/distribute.py", "search/runner.py"}
+KNOW_RAY = {"datasets/cluster.py", "datasets/distribute.py", "search/runner.py", "search/spot.py"}
 LIGHT = [
     "search.launch",
     "search.predict",
@@ -70,7 +70,7 @@ def test_an_outside_system_is_imported_in_one_file(package: str, only: str) -> N
     assert importers(package) == {only}
 
 
-def test_ray_is_started_in_one_file_and_used_in_two() -> None:
+def test_ray_is_started_in_one_file_and_used_in_three() -> None:
     assert importers("ray") == KNOW_RAY
 
 

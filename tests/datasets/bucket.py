@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ class Bucket:
         uploads: Parts of unfinished uploads by id.
         asked: Method and path of every request.
         refuses: Methods that are answered with 403.
+        throttles: Every so many-th request is answered with 503, or with a broken connection in turns; 0 for none.
         port: Of the server on 127.0.0.1.
     """
 
@@ -39,6 +41,7 @@ class Bucket:
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
+    throttles: int = 0
     port: int = 0
 
     def uri(self, path: str) -> str:
@@ -100,7 +103,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command in self.bucket.refuses:
             self._error(403, "AccessDenied")
             return
+        if self.bucket.throttles and len(self.bucket.asked) % self.bucket.throttles == 0:
+            self._fail()
+            return
         getattr(self, f"_{self.command.lower()}")()
+
+    def _fail(self) -> None:
+        if len(self.bucket.asked) % (2 * self.bucket.throttles):
+            self._error(503, "SlowDown")
+            return
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
         self._handle()
@@ -144,6 +157,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.key.partition("/")[0] not in self.bucket.buckets:
             self._error(404, "NoSuchBucket")
             return
+        if "x-amz-copy-source" in self.headers:
+            source = unquote(self.headers["x-amz-copy-source"]).removeprefix("/")
+            self.bucket.objects[self.key] = self.bucket.objects[source]
+            self._answer(200, f"<CopyObjectResult><ETag>{_etag(b'')}</ETag></CopyObjectResult>".encode())
+            return
         if "uploadId" in self.query:
             self.bucket.uploads[self.query["uploadId"]][int(self.query["partNumber"])] = self.body
         else:
@@ -159,6 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
             upload = str(len(self.bucket.asked))
             self.bucket.uploads[upload] = {}
             root, inside = "InitiateMultipartUploadResult", f"<UploadId>{upload}</UploadId>"
+        elif self.query["uploadId"] not in self.bucket.uploads:
+            self._error(404, "NoSuchUpload")
+            return
         else:
             parts = self.bucket.uploads.pop(self.query["uploadId"])
             self.bucket.objects[self.key] = b"".join(parts[number] for number in sorted(parts))

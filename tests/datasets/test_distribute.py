@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from datasets import cluster
-from datasets.build import Builder
+from datasets.build import Builder, find
 from datasets.errors import InputError
 from datasets.store import Store
 from tests.datasets.small import ECHO, content, flip, made, part_of, source
@@ -21,6 +25,24 @@ pytestmark = [
 
 # More than a thousand training samples, so that there are several shards at their real size: workers know no patches.
 ECHOING = {"train": 2_010, "validate": 8, "tests": {"S0": 4}, "acoustics": ECHO | {"positions": 30}}
+
+
+def listening() -> set[str]:
+    """Addresses at which processes of this session's Ray listen."""
+    told = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return {line.split()[3] for line in told if (found := re.search(r"pid=(\d+)", line)) and ours(int(found[1]))}
+
+
+def ours(process: int) -> bool:
+    """Whether a process descends from this one."""
+    while process > 1:
+        if process == os.getpid():
+            return True
+        try:
+            process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +62,15 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("ray")
+@pytest.mark.skipif(shutil.which("ss") is None, reason="needs iproute2")
+def test_ray_on_this_machine_listens_to_this_machine_alone() -> None:
+    assert [node.name for node in cluster.alive()] == ["127.0.0.1"]
+    found = listening()
+    assert len(found) >= 3
+    assert {address for address in found if not address.startswith(("127.", "[::ffff:127."))} == set()
+
+
+@pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize(("workers", "cpus"), [(1, 1.0), (2, 1.0), (4, 0.0), (None, 1.0)])
 def test_any_number_of_workers_makes_the_same_bytes(
     expected: dict[str, bytes], tmp_path: Path, workers: int | None, cpus: float
@@ -56,6 +87,29 @@ def test_any_number_of_workers_makes_the_same_bytes(
         ("places", 3 * 60),
         ("samples", 2_022),
     }
+
+
+@pytest.mark.usefixtures("ray")
+def test_data_is_made_while_trials_hold_every_core(tmp_path: Path) -> None:
+    """A trial that waits for its data, beside others that have all cores, would otherwise wait for ever."""
+    import ray
+
+    from datasets.distribute import over_ray
+
+    @ray.remote(num_cpus=1)
+    class Holder:
+        def here(self) -> None:
+            """Answers once it has its core."""
+
+    holders = [Holder.remote() for _ in range(int(ray.cluster_resources()["CPU"]))]
+    ray.get([holder.here.remote() for holder in holders])
+    assert ray.available_resources().get("CPU", 0) == 0
+    small = source(train=6, validate=4, tests={"S0": 4}, excerpts=8, excerpt_s=1)
+    builder = Builder(Store(str(tmp_path)), over=over_ray(2, cpus=0))
+    builder.build(small)
+    assert find(small, Store(str(tmp_path))) is not None
+    for holder in holders:
+        ray.kill(holder)
 
 
 @pytest.mark.usefixtures("ray")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from search.folder import SearchFolder
 from search.scoring import score_tests
 from search.trial import Attempt, Job, TrialRun, load, settings_of
 from spaces.schema import Budget, Value
+from tests.datasets import bucket
 from tests.search.support import space
 from trainables.contract import DivergedError
 
@@ -115,3 +117,32 @@ def test_divergence_is_a_reason_without_a_traceback(job: Job) -> None:
     assert isinstance(reason, str)
     assert "loss" in reason
     assert not (job.folder.trial(0) / "error.txt").exists()
+
+
+def test_a_trial_whose_checkpoint_was_lost_comes_to_the_same_results(job: Job) -> None:
+    undisturbed = run(job, 0)
+    expected = [undisturbed.next_epoch() for _ in range(3)]
+    found = run(job, 1, recorded=2).next_epoch()  # the study knows two epochs, and nothing else is left
+    assert dict(found.metrics) == dict(expected[2].metrics)
+
+
+def test_a_checkpoint_of_another_trial_with_this_number_is_left_alone(job: Job) -> None:
+    expected = run(job, 0).next_epoch()
+    TrialRun(job, 1, {**PARAMETERS, "optimizer.lr": 3e-2}, 0, "cpu").next_epoch()  # unknown to the study's older copy
+    found = run(job, 1).next_epoch()
+    assert (found.epoch, dict(found.metrics)) == (1, dict(expected.metrics))
+
+
+def test_a_trial_goes_on_from_a_bucket_on_another_machine(job: Job, tmp_path: Path) -> None:
+    undisturbed = run(job, 0)
+    expected = [undisturbed.next_epoch() for _ in range(3)]
+    with bucket.serving() as server:
+        server.buckets.add("results")
+        for machine, recorded in (("one", 0), ("other", 1), ("one", 2)):  # and back, where an older copy lies
+            folder = SearchFolder.at(server.uri("results/runs"), "toy", str(tmp_path / machine))
+            found = run(dataclasses.replace(job, folder=folder), 1, recorded).next_epoch()
+            assert (found.epoch, dict(found.metrics)) == (recorded + 1, dict(expected[recorded].metrics))
+        assert sorted(name.rpartition("/")[2] for name in server.objects if not name.endswith("/")) == [
+            "checkpoint.pt",
+            "model.pt",
+        ]

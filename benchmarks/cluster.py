@@ -1,0 +1,210 @@
+"""`python -m benchmarks.cluster`: what a search costs its driver on a cluster of 50 nodes and 400 shares of a GPU.
+
+400 processes that hold torch do not fit on one machine, so the trials are simulated: their epochs end in the order of a virtual
+clock. Everything that the driver does is real: how many fit, the searcher and the scheduler that Tune calls, the study on its
+journal, its proposals, successive halving. CPU time is told, since that is what the driver has to spend, whatever else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import heapq
+import math
+import pstats
+import random
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+from benchmarks.measure import write
+from datasets import machine, sources
+from datasets.nodes import Node
+from datasets.store import Store
+from search.folder import SearchFolder
+from search.placement import slots
+from search.records import Epoch, Trial
+from search.room import Room
+from search.run import Deadline, Decide
+from search.runner import _StudyScheduler, _StudySearcher
+from search.study import Study
+from search.trial import Job
+from spaces.load import load
+from spaces.schema import Resources, Space
+
+_NODES: Final = [Node(f"{n:02d}", f"10.0.0.{n}", {"CPU": 16.0, "GPU": 2.0}) for n in range(50)]
+_TRIAL: Final = Resources(cpu=2.0, gpu=0.25)
+_EPOCHS: Final = 9
+_REPORT: Final = 250
+"""A line of results for so many ended trials."""
+
+
+class Silent:
+    """Listens to nothing, and has every dataset."""
+
+    def started(self, trial: Trial) -> None:
+        """See `search.runner.Listener`."""
+
+    def reported(self, trial: Trial, epoch: Epoch) -> None:
+        """See `search.runner.Listener`."""
+
+    def ended(self, trial: Trial) -> None:
+        """See `search.runner.Listener`."""
+
+    def ready(self, parameters: Any) -> bool:
+        """See `search.runner.Supply`."""
+        del parameters
+        return True
+
+
+@dataclass
+class Timed:
+    """CPU seconds spent in what the driver does."""
+
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def __call__(self, name: str, work: Any, *arguments: Any) -> Any:
+        """Call and count."""
+        started = time.process_time()
+        try:
+            return work(*arguments)
+        finally:
+            self.seconds[name] += time.process_time() - started
+
+
+def searched(trials: int) -> Space:
+    """The space of the README, on the cluster."""
+    space = load(Path("spaces/rg_rep.yaml"), has_gpu=True, profile="full")
+    stopping = space.stopping.model_copy(update={"first_rung": 1})
+    budget = space.budget.model_copy(update={"trials": trials, "epochs": _EPOCHS, "hours": None})
+    return replace(space, stopping=stopping, budget=budget, resources=_TRIAL)
+
+
+def quality(parameters: Any, epoch: int) -> float:
+    """A made-up F1 that depends on the learning rate and grows with the epochs."""
+    return math.exp(-((math.log10(parameters["optimizer.lr"]) + 2.5) ** 2)) * epoch / (epoch + 2)
+
+
+class Simulation:
+    """Trials on nodes, and a clock that jumps from one end of an epoch to the next."""
+
+    def __init__(self, space: Space, folder: Path) -> None:
+        source = sources.prepare(space.dataset, "benchmark")
+        self._study = Study(folder / "study.journal", space)
+        decide = Decide(self._study, Job(space, SearchFolder(folder, "b"), source, Store(str(folder))), Deadline(None))
+        self._searcher = _StudySearcher(self._study, Silent(), decide, Silent(), Room(space.resources, lambda: _NODES))
+        self._scheduler = _StudyScheduler(self._study, Silent(), decide)
+        self._free = {node.id: slots([node], space.resources) for node in _NODES}
+        self._events: list[tuple[float, int, str, int]] = []
+        self._going: dict[int, tuple[str, Any, float]] = {}
+        self._random = random.Random(0)
+        self.placed: Counter[str] = Counter()
+        self.timed = Timed()
+        self.epochs = 0
+
+    def run(self) -> Iterator[int]:
+        """Yield the number of ended trials whenever one has ended."""
+        ended, now = 0, 0.0
+        self._fill(now)
+        while self._events:
+            now, number, node, epoch = heapq.heappop(self._events)
+            tune_id, trial, seconds = self._going[number]
+            metrics = {"f1_mean": quality(trial.config["parameters"], epoch), "loss": 1.0 / epoch}
+            result = {"result": Epoch(epoch, metrics, {"threshold": 0.5}, seconds)}
+            said = self.timed("record and decide", self._scheduler.on_trial_result, None, trial, result)
+            self.epochs += 1
+            if said == "STOP":
+                self._searcher.on_trial_complete(tune_id)
+                self._free[node] += 1
+                del self._going[number]
+                ended += 1
+                self._fill(now)
+                yield ended
+            else:
+                heapq.heappush(self._events, (now + seconds, number, node, epoch + 1))
+
+    def _fill(self, now: float) -> None:
+        """Ask for trials as Tune does, until there is none."""
+        while True:
+            tune_id = f"t{sum(self.placed.values())}"
+            config = self.timed("propose", self._searcher.suggest, tune_id)
+            if not isinstance(config, dict):
+                return
+            node = max(self._free, key=lambda name: self._free[name])
+            self._free[node] -= 1
+            self.placed[node] += 1
+            trial = SimpleNamespace(config=config, run_metadata=SimpleNamespace(num_failures=0))
+            seconds = self._random.uniform(50, 100)
+            self._going[config["number"]] = (tune_id, trial, seconds)
+            heapq.heappush(self._events, (now + seconds, config["number"], node, 1))
+
+
+def measure(trials: int) -> dict[str, Any]:
+    """Simulate; what each stretch of trials cost."""
+    space = searched(trials)
+    with tempfile.TemporaryDirectory() as name:
+        simulation, profile = Simulation(space, Path(name)), cProfile.Profile()
+        rows, before = [], simulation.timed.seconds.copy()
+        epochs = 0
+        started = time.process_time()
+        for ended in simulation.run():
+            if ended == trials - _REPORT:
+                profile.enable()
+            if ended % _REPORT == 0 or ended == trials:
+                spent = simulation.timed.seconds
+                rows.append(
+                    {
+                        "ended": ended,
+                        "cpu_s": time.process_time() - started,
+                        "propose_s": spent["propose"] - before["propose"],
+                        "record_s": spent["record and decide"] - before["record and decide"],
+                        "epochs": simulation.epochs - epochs,
+                    }
+                )
+                print({key: round(value, 2) for key, value in rows[-1].items()}, flush=True)
+                before, epochs, started = spent.copy(), simulation.epochs, time.process_time()
+        profile.disable()
+        journal = (Path(name) / "study.journal").stat().st_size
+    per_node = [simulation.placed[node.id] for node in _NODES]
+    return {
+        "nodes": len(_NODES),
+        "side_by_side": slots(_NODES, _TRIAL),
+        "trials": trials,
+        "epochs": simulation.epochs,
+        "stretches": rows,
+        "trials_per_cpu_second": trials / sum(row["cpu_s"] for row in rows),
+        "trials_per_node": {"least": min(per_node), "most": max(per_node)},
+        "journal_bytes": journal,
+        "top_of_the_last_stretch": top(profile),
+    }
+
+
+def top(profile: cProfile.Profile, lines: int = 15) -> list[dict[str, Any]]:
+    """The functions of ours and of Optuna's with the most time under them."""
+    found = pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
+    known = [
+        (f"{Path(file).stem}.{name}", calls, total, below)
+        for (file, _, name), (_, calls, total, below, _) in found
+        if "/search/" in file or "optuna" in file or name.startswith("<built-in method posix")
+    ]
+    ranked = sorted(known, key=lambda row: row[3], reverse=True)[:lines]
+    return [{"function": n, "calls": c, "own_s": round(t, 2), "with_callees_s": round(b, 2)} for n, c, t, b in ranked]
+
+
+def main() -> None:
+    """Measure, print, store."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__)
+    parser.add_argument("--trials", type=int, default=2000)
+    options = parser.parse_args()
+    result = measure(options.trials)
+    print({key: value for key, value in result.items() if key != "stretches"})
+    print(write("cluster", result), machine.git_commit())
+
+
+if __name__ == "__main__":
+    main()

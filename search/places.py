@@ -1,0 +1,110 @@
+"""Where a search keeps its files, its study and its runs, checked before anything is started."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from datasets import uris
+from datasets.errors import InputError
+from datasets.store import Store
+from search import database
+from search.folder import SearchFolder, require_writable
+
+_SERVERS: Final = ("http://", "https://")
+_PATIENCE_S: Final = 10
+
+
+def storage(options: argparse.Namespace, name: str) -> SearchFolder:
+    """The search's files.
+
+    Raises:
+        InputError: If they cannot be written, or a bucket lacks the databases beside it.
+    """
+    if not uris.is_uri(options.storage):
+        require_writable(options.storage)
+        return SearchFolder.at(options.storage, name)
+    if options.study is None:
+        raise _lacks(options.storage, "--study postgresql://… or grpc://…", "a study's journal grows line by line")
+    if options.tracking_uri is None or not options.tracking_uri.startswith(_SERVERS):
+        raise _lacks(options.storage, "--tracking-uri http://host:port", "MLflow's database is a file that changes")
+    folder = SearchFolder.at(options.storage, name, options.cache)
+    require_writable(str(folder.storage), "--cache")
+    if not options.dry_run:
+        Store(options.storage).require_open()
+    return folder
+
+
+def _lacks(uri: str, option: str, why: str) -> InputError:
+    return InputError(
+        "--storage",
+        f"{why}, and objects of a bucket are only written whole",
+        value=uris.hidden(uri),
+        remedy=f"add {option}, or name a folder as --storage",
+    )
+
+
+def anchored(where: str) -> str:
+    """A storage folder's path from the root, since trials work elsewhere; a URI stays as it is."""
+    return where if uris.is_uri(where) else str(Path(where).absolute())
+
+
+def check(options: argparse.Namespace) -> None:
+    """Check the URIs of the study and of MLflow; a dry run asks nobody.
+
+    Raises:
+        InputError: If one is none, or nobody answers there.
+    """
+    _check_tracking(options.tracking_uri, ask=not options.dry_run)
+    if options.study is not None:
+        database.require_study(options.study, ask=not options.dry_run)
+
+
+def _check_tracking(uri: str | None, *, ask: bool) -> None:
+    if uri is None:
+        return
+    known = ("sqlite:///", "postgresql://", "mysql://", *_SERVERS)
+    if not uri.startswith(known):
+        raise InputError(
+            "--tracking-uri",
+            "MLflow's store is a database or a server",
+            value=uris.hidden(uri),
+            remedy="use one of " + ", ".join(known),
+        )
+    if uri.startswith("sqlite:///"):
+        require_writable(str(Path(uri.removeprefix("sqlite:///")).absolute().parent))
+    elif uri.startswith(_SERVERS) and ask:
+        _require_server(uri)
+
+
+def _require_server(uri: str) -> None:
+    try:
+        status = _status(uri)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _no_server(uri, uris.without_secrets(str(error), uri) or type(error).__name__) from None
+    if status >= 500:
+        raise _no_server(uri, f"HTTP status {status}")
+
+
+def _status(uri: str) -> int:
+    """What a tracking server says of its health; one that wants a password first is there, too."""
+    parts = urlsplit(uri)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=_PATIENCE_S)
+    try:
+        connection.request("GET", f"{parts.path.rstrip('/')}/health")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _no_server(uri: str, reason: str) -> InputError:
+    return InputError(
+        "--tracking-uri",
+        f"an MLflow server must answer at {uris.shown(uri)}",
+        value=reason,
+        remedy="start it (docs/cluster.md), correct the address, or leave --tracking-uri out",
+    )

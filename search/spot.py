@@ -1,0 +1,46 @@
+"""Ray's AWS provider, with on-demand instances where there is no spot capacity; `cluster.yaml` names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+from ray.autoscaler.node_launch_exception import NodeLaunchException
+
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+_NO_SPOT: Final = frozenset(
+    {
+        "InsufficientInstanceCapacity",
+        "InsufficientHostCapacity",
+        "MaxSpotInstanceCountExceeded",
+        "SpotMaxPriceTooLow",
+        "UnfulfillableCapacity",
+        "Unsupported",
+    }
+)
+
+
+class SpotFirst(AWSNodeProvider):  # type: ignore[misc]
+    """Asks for spot instances, and where AWS has none for the same ones on demand.
+
+    Neither of Ray's autoscalers does: they ask for spot again and again while the trials wait.
+    """
+
+    def create_node(self, node_config: Mapping[str, Any], tags: Mapping[str, str], count: int) -> Any:
+        """Launch instances.
+
+        Raises:
+            NodeLaunchException: If AWS refuses for another reason, or on demand too.
+        """
+        try:
+            return super().create_node(node_config, tags, count)
+        except NodeLaunchException as refused:
+            if "InstanceMarketOptions" not in node_config or refused.category not in _NO_SPOT:
+                raise
+        return super().create_node(on_demand(node_config), tags, count)
+
+
+def on_demand(node_config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same instance without its market."""
+    return {key: value for key, value in node_config.items() if key != "InstanceMarketOptions"}

@@ -1,0 +1,42 @@
+"""Command lines of docs/cluster.md that can be checked without a cluster."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from ray.scripts.scripts import cli
+
+from search import launch
+from tests.cluster.lab import ROOT
+
+PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+
+
+def launches() -> list[list[str]]:
+    """Every search in the page, without `python -m search.launch`."""
+    found = re.findall(r"python -m search\.launch((?:\s+(?!')[^\s']+)+)", PAGE)
+    return [shlex.split(words) for words in found]
+
+
+@pytest.mark.parametrize("words", launches(), ids=" ".join)
+def test_a_search_is_one_that_launch_understands(words: list[str]) -> None:
+    assert launch.parser().parse_args(words).space.name == "rg_rep.yaml"
+
+
+def test_there_are_searches() -> None:
+    assert len(launches()) == 2
+
+
+def test_ray_knows_its_commands() -> None:
+    commands = set(
+        re.findall(r"(?:^|[ `=])ray (up|down|exec|attach|submit|dashboard|job|status|get-auth-token)\b", PAGE)
+    )
+    assert commands == {"up", "down", "exec", "attach", "submit", "dashboard", "job", "status", "get-auth-token"}
+    assert commands <= set(cli.commands)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:deploy|search|spaces)/[\w.]+\.\w+", PAGE))))
+def test_files_it_names_are_there(path: str) -> None:
+    assert (ROOT / path).is_file()

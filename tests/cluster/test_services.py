@@ -1,0 +1,82 @@
+"""The head's databases go to the bucket whole, and come back to a new head."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from deploy import services
+
+
+def database(file: Path, *rows: str) -> Path:
+    with sqlite3.connect(file) as connection:
+        connection.execute("create table if not exists t (x text)")
+        connection.executemany("insert into t values (?)", [(row,) for row in rows])
+    connection.close()
+    return file
+
+
+def rows(file: Path) -> list[str]:
+    with sqlite3.connect(file) as connection:
+        found = [row[0] for row in connection.execute("select x from t order by rowid")]
+    connection.close()
+    return found
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path, str]:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    return old, new, (tmp_path / "bucket").as_uri()
+
+
+def test_a_new_head_goes_on_from_the_old_ones_databases(folders: tuple[Path, Path, str]) -> None:
+    old, new, bucket = folders
+    database(old / "study.db", "trial 0")
+    assert services.keep(bucket, old) == ["study"]
+    database(old / "study.db", "trial 1")
+    assert services.keep(bucket, old) == ["study"]
+    assert services.fetch(bucket, new) == ["study"]
+    assert rows(new / "study.db") == ["trial 0", "trial 1"]
+
+
+def test_a_database_that_is_written_to_is_kept_as_it_was_at_one_moment(folders: tuple[Path, Path, str]) -> None:
+    old, new, bucket = folders
+    database(old / "mlflow.db", "told")
+    with sqlite3.connect(old / "mlflow.db", isolation_level=None) as writer:
+        writer.execute("begin")
+        writer.execute("insert into t values ('half done')")
+        services.keep(bucket, old)
+        writer.execute("rollback")
+    writer.close()
+    services.fetch(bucket, new)
+    assert rows(new / "mlflow.db") == ["told"]
+
+
+def test_what_is_here_is_not_overwritten_by_an_older_copy(folders: tuple[Path, Path, str]) -> None:
+    old, new, bucket = folders
+    database(old / "study.db", "old")
+    services.keep(bucket, old)
+    database(new / "study.db", "newer")
+    assert services.fetch(bucket, new) == []
+    assert rows(new / "study.db") == ["newer"]
+
+
+def test_an_empty_bucket_is_a_first_start(folders: tuple[Path, Path, str]) -> None:
+    assert services.fetch(folders[2], folders[1]) == []
+
+
+def test_with_a_database_server_both_are_there() -> None:
+    for command in services.commands("s3://bucket", Path("/state"), "postgresql://me@host/soundsweep"):
+        assert "postgresql://me@host/soundsweep" in command
+
+
+def test_without_a_storage_it_says_what_is_needed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SOUNDSWEEP_STORAGE", raising=False)
+    assert services.main(["start"]) == 2
+    assert "SOUNDSWEEP_STORAGE" in capsys.readouterr().err

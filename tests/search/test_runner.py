@@ -1,0 +1,111 @@
+"""What the runner tells Tune and the study, without a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from search import runner
+from search.records import Epoch, Outcome, Trial
+from search.study import Study
+from spaces.schema import Budget, Resources
+from tests.search.support import epoch, space
+
+
+class Heard:
+    """A listener, a decider and a supply that write down what they were told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.there = True
+
+    def started(self, trial: Trial) -> None:
+        self.told.append(("started", trial.number))
+
+    def reported(self, trial: Trial, result: Epoch) -> None:
+        self.told.append((f"epoch {result.epoch}", trial.number))
+
+    def ended(self, trial: Trial) -> None:
+        self.told.append((trial.outcome, trial.number))
+
+    def may_start(self) -> bool:
+        return True
+
+    def __call__(self, _: int, result: Epoch) -> tuple[Outcome, str] | None:
+        return ("finished", "") if result.epoch == 3 else None
+
+    def ready(self, _: object) -> bool:
+        return self.there
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return Study(tmp_path / "study.journal", space(budget=Budget(trials=3, epochs=3)))
+
+
+def searcher(study: Study, heard: Heard, at_once: int) -> Any:
+    return runner._StudySearcher(study, heard, heard, heard, lambda: at_once)
+
+
+def tune_trial(config: dict[str, Any], failures: int) -> Any:
+    return SimpleNamespace(config=config, run_metadata=SimpleNamespace(num_failures=failures))
+
+
+def test_no_more_trials_are_handed_out_than_there_is_room_for(study: Study, heard: Heard) -> None:
+    searching = searcher(study, heard, 2)
+    assert [searching.suggest(name) is None for name in "abcd"] == [False, False, True, True]
+    searching.on_trial_complete("a")
+    assert searching.suggest("e")["number"] == 2
+    searching.on_trial_complete("b")
+    assert searching.suggest("f") == "FINISHED"
+
+
+def test_a_trial_whose_data_is_on_its_way_takes_no_room(study: Study, heard: Heard) -> None:
+    searching = searcher(study, heard, 1)
+    heard.there = False
+    assert searching.suggest("a") is None
+    assert study.started() == 1
+    heard.there = True
+    assert searching.suggest("b")["number"] == 0
+
+
+def test_a_trial_that_lost_its_node_repeats_itself_and_is_recorded_once(study: Study, heard: Heard) -> None:
+    scheduler = runner._StudyScheduler(study, heard, heard)
+    trial = tune_trial(searcher(study, heard, 1).suggest("a"), failures=0)
+    said = [scheduler.on_trial_result(None, trial, {"result": epoch(number, 0.1)}) for number in (1, 2, 1, 2, 3)]
+    assert said == ["CONTINUE"] * 4 + ["STOP"]
+    assert [e.epoch for e in study.trial(0).epochs] == [1, 2, 3]
+    assert heard.told == [("started", 0), ("epoch 1", 0), ("epoch 2", 0), ("epoch 3", 0), ("finished", 0)]
+
+
+def test_lost_nodes_count_only_as_long_as_a_trial_gets_nowhere(study: Study, heard: Heard) -> None:
+    scheduler = runner._StudyScheduler(study, heard, heard)
+    trial = tune_trial(searcher(study, heard, 1).suggest("a"), failures=1)
+    scheduler.on_trial_result(None, trial, {"result": epoch(1, 0.1)})
+    assert trial.run_metadata.num_failures == 0
+    trial.run_metadata.num_failures = 2
+    scheduler.on_trial_result(None, trial, {"result": epoch(1, 0.1)})  # it died before its second epoch
+    assert trial.run_metadata.num_failures == 2
+
+
+def test_auto_is_no_gpu_where_there_is_none_and_refused_on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets.errors import InputError
+
+    job: Any = SimpleNamespace(space=space(resources=Resources(gpu="auto")))
+    monkeypatch.setattr(runner, "on_every_node", lambda _: {})
+    assert runner.measured(job, alone=True).gpu == 0.0
+    with pytest.raises(InputError, match="a node with a GPU"):
+        runner.measured(job, alone=False)
+
+
+def test_a_number_is_not_measured() -> None:
+    job: Any = SimpleNamespace(space=space(resources=Resources(gpu=0.25)))
+    assert runner.measured(job, alone=False).gpu == 0.25
