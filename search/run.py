@@ -27,6 +27,7 @@ from search.supply import Supply
 from search.terminal import SearchProgress
 from search.tracking import Store, Tracker
 from search.trial import Job
+from spaces.schema import Space
 
 INTERRUPTED = 130
 
