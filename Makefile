@@ -10,7 +10,7 @@ ARGS ?=
 search: $(VENV)/ready
 	$(RUN) -m search.launch spaces/rg_rep.yaml $(ARGS)
 
-test: $(VENV)/ready
+test: $(VENV)/ready .venv-moto/ready
 	$(RUN) -m pytest $(ARGS)
 
 # cluster.yaml brought up on hosts of its own on this machine: root, Debian's openssh-server, iproute2 and rsync; minutes.

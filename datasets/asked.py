@@ -20,7 +20,10 @@ def add_options(parser: Parser) -> None:
     )
     parser.add_argument("--audio", metavar="DIR", help="a folder of music, one sub-folder a genre")
     parser.add_argument(
-        "--storage", default="runs", metavar="DIR", help="where searches keep everything (default: ./runs)"
+        "--storage",
+        default="runs",
+        metavar="DIR",
+        help="where searches keep everything: a folder (default: ./runs) or s3://…",
     )
     parser.add_argument(
         "--datasets", metavar="URI", help="where datasets are kept, e.g. s3://bucket/prefix (default: STORAGE/datasets)"
@@ -47,3 +50,8 @@ def read(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
         store,
         "--audio" if options.audio else f"{options.spec}: dataset.{KEY_OF_SOUND.get(specs[0].kind, 'music')}",
     )
+
+
+def local(storage: str) -> Path:
+    """A folder on this machine: the storage, or where storage is a bucket the default one for what comes out of it."""
+    return Path("runs" if uris.is_uri(storage) else storage)

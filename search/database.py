@@ -35,8 +35,8 @@ def require_study(uri: str, *, ask: bool = True) -> None:
         _require_package("psycopg", "psycopg[binary]")
         require = _require_database
     elif uri.startswith(_GRPC):
-        _require_package("grpc", "grpcio")
         _address(uri)
+        _require_package("grpc", "grpcio")
         require = _require_proxy
     else:
         raise InputError(
@@ -140,8 +140,10 @@ def _require_proxy(uri: str) -> None:
     try:
         proxy.wait_server_ready(timeout=_PATIENCE_S)
         proxy.get_all_studies()
+    except ConnectionError:
+        raise _unreachable(uri, ConnectionError(f"no answer within {_PATIENCE_S} s")) from None
     except Exception as error:
-        if not isinstance(error, ConnectionError) and not _is_ours(error):
+        if not _is_ours(error):
             raise
         raise _unreachable(uri, error) from None
     finally:

@@ -8,7 +8,7 @@ from search.records import Epoch, Trial, ranking
 from search.study import Study
 from search.supply import Supply
 from search.terminal import SearchProgress
-from search.tracking import STATUS_OF, Tracker, end_tags
+from search.tracking import Tracker
 from search.trial import Job
 from spaces.schema import Space
 
@@ -38,17 +38,27 @@ class Recorder:
 
     def started(self, trial: Trial) -> None:
         """Open the trial's run."""
+        run_id = self.reopen(trial)
+        if run_id is not None:
+            self._study.set_run_id(trial.number, run_id)
+            if run_id != trial.run_id:
+                for epoch in trial.epochs:  # of a trial whose run could not be opened before
+                    self._tracker.log_epoch(run_id, epoch)
+        self._screen.started(trial)
+
+    def reopen(self, trial: Trial) -> str | None:
+        """The trial's run, made if it is not there; None if MLflow is away."""
         name = "baseline" if trial.is_baseline else f"trial {trial.number}"
         tags = self._tags | {"trial": str(trial.number), "role": "baseline" if trial.is_baseline else "trial"}
         parameters = self._job.space.values(trial.parameters) | dict(trial.parameters)
         source = self._job.source_of(trial.parameters)
         tags["dataset"] = source.fingerprint
         run_id = self._tracker.open(trial.run_id, name, parameters, tags, parent=self._study.parent_run_id())
-        if trial.run_id != run_id:
-            self._tracker.log_data(run_id, self._job.store, source)
-        self._supply.report(source, lambda seconds: self._tracker.log_values(run_id, {"data_seconds": seconds}))
-        self._study.set_run_id(trial.number, run_id)
-        self._screen.started(trial)
+        if run_id is not None:
+            if trial.run_id != run_id:
+                self._tracker.log_data(run_id, self._job.store, source)
+            self._supply.report(source, lambda seconds: self._tracker.log_values(run_id, {"data_seconds": seconds}))
+        return run_id
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
         """Log the epoch."""
@@ -58,8 +68,7 @@ class Recorder:
 
     def ended(self, trial: Trial) -> None:
         """End the run; an ended trial needs no training state, and only good ones need weights."""
-        if trial.run_id is not None:
-            self._tracker.end(trial.run_id, STATUS_OF[trial.outcome], end_tags(trial))
+        self._tracker.finish(trial)
         self._screen.ended(trial)
         self._job.folder.remove(self._job.folder.checkpoint(trial.number))
         for number in dispensable(self._study.trials(), self._job.space) - self._cleared:

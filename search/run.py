@@ -15,7 +15,7 @@ from typing import Any
 from datasets import cluster, machine, uris
 from datasets.command import Line
 from datasets.errors import InputError
-from search import database, finish, runner, stopping
+from search import database, finish, hints, runner, stopping
 from search.folder import SearchFolder
 from search.plan import Plan
 from search.recorder import Recorder
@@ -115,7 +115,9 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
         problems = _with_data(plan, study, line, tracking_uri, has_ray=has_ray)
     for problem in problems[:3]:
         line.say(f"MLflow could not record: {problem}")
-    _say_next(line, plan, command)
+    if problems and plan.tracking.startswith("http"):
+        line.say("         the study has everything; MLflow is brought up to it by the next launch with --resume")
+    hints.say_next(line, plan, command)
     return 0
 
 
@@ -150,9 +152,14 @@ def _with_data(plan: Plan, study: Study, line: Line, tracking_uri: str | None, *
     tracker = Tracker(Store.at(plan.folder.storage, tracking_uri), plan.space.name)
     try:
         _open_search(tracker, study, plan, supply)
-        tracker.reconcile(study)
+        at_once = Room(job.space.resources, cluster.alive, plan.at_once)
+        screen = SearchProgress(line, job.space, at_once() if has_ray else 1)
+        recorder = _recorder(job, study, tracker, screen, plan, supply)
+        tracker.reconcile(study, recorder.reopen)
         if has_ray:
-            _search(job, study, tracker, line, plan, supply)
+            _search(job, study, recorder, supply, at_once)
+            if tracker.problems:  # what MLflow has missed while it was away
+                tracker.reconcile(study, recorder.reopen)
         finish.conclude(study, job, tracker, line, runner.score if has_ray else _score_here)
         _close_search(tracker, study, "FINISHED")
     except BaseException:
@@ -182,13 +189,14 @@ def _score_here(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[st
     return {number: score_tests(job, number, runner.device()) for number in numbers}
 
 
-def _search(job: Job, study: Study, tracker: Tracker, line: Line, plan: Plan, supply: Supply) -> None:
-    at_once = Room(job.space.resources, cluster.alive, plan.at_once)
-    at_once.require()
-    screen = SearchProgress(line, job.space, at_once())
+def _recorder(job: Job, study: Study, tracker: Tracker, screen: SearchProgress, plan: Plan, supply: Supply) -> Recorder:
     for trial in study.trials():
         screen.trials[trial.number] = trial
-    recorder = Recorder(job, study, tracker, screen, tags_of(plan), supply)
+    return Recorder(job, study, tracker, screen, tags_of(plan), supply)
+
+
+def _search(job: Job, study: Study, recorder: Recorder, supply: Supply, at_once: Room) -> None:
+    at_once.require()
     decide = Decide(study, job, Deadline(job.space.budget.hours))
     try:
         runner.run_trials(job, study, recorder, decide, supply, at_once)
@@ -224,6 +232,13 @@ def _open_search(tracker: Tracker, study: Study, plan: Plan, supply: Supply) -> 
         **{f"fixed.{name}": value for name, value in space.fixed.items()},
     }
     run_id = tracker.open(study.parent_run_id(), f"search {space.name}", parameters, tags_of(plan) | {"role": "search"})
+    if run_id is None:
+        raise InputError(
+            "--tracking-uri",
+            "MLflow must take the search's own run",
+            value=tracker.problems[-1],
+            remedy="see to the server; then go on with --resume",
+        )
     if study.parent_run_id() is None:
         tracker.log_data(run_id, plan.store, plan.source)
     study.set_parent_run_id(run_id)
@@ -235,40 +250,6 @@ def _close_search(tracker: Tracker, study: Study, status: Any) -> None:
     run_id = study.parent_run_id()
     if run_id is not None:
         tracker.end(run_id, status, {"trials": str(study.started())})
-
-
-def _say_next(line: Line, plan: Plan, command: Sequence[str]) -> None:
-    more = [*_without(command, "--trials"), "--resume", "--trials", str(plan.space.budget.trials + 12)]
-    storage = _option(command, "--storage")
-    line.say("\nNext")
-    if plan.tracking.startswith("http"):
-        line.say(f"  {uris.shown(plan.tracking)}    # MLflow; the trials are runs of the experiment {plan.space.name}")
-    else:
-        line.say(f"  {machine.python()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side")
-    line.say(f"  {machine.python()} -m search.launch {shlex.join(more)}    # go on with 12 more")
-
-
-def _without(command: Sequence[str], option: str) -> list[str]:
-    """A command line without an option and its value."""
-    kept, skip = [], False
-    for word in command:
-        if not skip and not word.startswith(f"{option}="):
-            skip = word == option
-            if not skip:
-                kept.append(word)
-        else:
-            skip = False
-    return kept
-
-
-def _option(command: Sequence[str], option: str) -> str:
-    """An option of a command line with its value, as it was written, or nothing."""
-    for place, word in enumerate(command):
-        if word == option and place + 1 < len(command):
-            return " " + shlex.join([word, command[place + 1]])
-        if word.startswith(f"{option}="):
-            return " " + shlex.quote(word)
-    return ""
 
 
 @contextmanager

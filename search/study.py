@@ -116,8 +116,11 @@ class Study:
             self._study.tell(live, state=TrialState.PRUNED if outcome == "stopped" else TrialState.FAIL)
 
     def set_run_id(self, number: int, run_id: str) -> None:
-        """Remember the MLflow run of a running trial."""
-        self._live[number].set_user_attr("run_id", run_id)
+        """Remember the MLflow run of a trial; Optuna takes attributes of running ones only."""
+        if number in self._live:
+            self._live[number].set_user_attr("run_id", run_id)
+        else:
+            self._study.set_user_attr(f"run:{number:05d}", run_id)
 
     def parent_run_id(self) -> str | None:
         """The MLflow run of the search."""
@@ -135,17 +138,18 @@ class Study:
 
     def trial(self, number: int) -> Trial:
         """One trial."""
-        return self._as_trial(self._frozen(number))
+        return self._as_trial(self._frozen(number), self._study.user_attrs)
 
     def trials(self) -> list[Trial]:
         """All trials that were started, by number."""
         frozen = self._study.get_trials(deepcopy=False)
-        return [self._as_trial(trial) for trial in frozen if trial.state != TrialState.WAITING]
+        kept = self._study.user_attrs  # read once: a database is asked every time
+        return [self._as_trial(trial, kept) for trial in frozen if trial.state != TrialState.WAITING]
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
 
-    def _as_trial(self, frozen: FrozenTrial) -> Trial:
+    def _as_trial(self, frozen: FrozenTrial, kept: Mapping[str, Any]) -> Trial:
         outcomes: dict[TrialState, Outcome] = {
             TrialState.COMPLETE: "finished",
             TrialState.PRUNED: "stopped",
@@ -163,7 +167,7 @@ class Study:
             outcome=outcomes.get(frozen.state, "running"),
             reason=attributes.get("reason", ""),
             epochs=epochs,
-            run_id=attributes.get("run_id"),
+            run_id=kept.get(f"run:{frozen.number:05d}", attributes.get("run_id")),
             is_baseline=attributes.get(_ROLE) == BASELINE,
-            tests=self._study.user_attrs.get(f"tests:{frozen.number:05d}", {}),
+            tests=kept.get(f"tests:{frozen.number:05d}", {}),
         )

@@ -129,7 +129,11 @@ class TrialRun:
         self._epochs: list[Epoch] = []
         checkpoint = job.folder.fetched(job.folder.checkpoint(number))
         if checkpoint.is_file():
-            content = load(checkpoint, device)
+            self._go_on(load(checkpoint, device))
+
+    def _go_on(self, content: Mapping[str, Any]) -> None:
+        """Take a checkpoint's state, unless another trial of this number left it: a study restored from a copy knows less."""
+        if content.get("config", self._config_values) == self._config_values:
             self._trainable.load_state(content["state"])
             self._epochs = [Epoch(**epoch) for epoch in content["epochs"]]
 
@@ -167,5 +171,6 @@ class TrialRun:
                 "dataset": self._job.space.dataset.model_dump(mode="json", by_alias=True),
             }
             save(self._job.folder, self._job.folder.model(self._number), model)
-        state = {"state": self._trainable.state(), "epochs": [asdict(epoch) for epoch in self._epochs]}
-        save(self._job.folder, self._job.folder.checkpoint(self._number), state)
+        epochs = [asdict(epoch) for epoch in self._epochs]
+        content = {"config": self._config_values, "state": self._trainable.state(), "epochs": epochs}
+        save(self._job.folder, self._job.folder.checkpoint(self._number), content)

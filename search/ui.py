@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets import uris
 from datasets.command import Parser
 from datasets.errors import InputError, nearest
 
@@ -47,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _database(options: argparse.Namespace) -> Path:
+    if uris.is_uri(options.storage):
+        raise InputError(
+            "--storage",
+            "runs of searches in a bucket are on the server that --tracking-uri named",
+            value=uris.hidden(options.storage),
+            remedy="open that address in a browser",
+        )
     database = Path(options.storage).absolute() / "mlflow.db"
     if not database.is_file():
         raise InputError(

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _preview(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     specs, store, place = asked.read(options)
-    out = options.out or Path(options.storage) / "previews" / f"{options.spec.stem}.html"
+    out = options.out or asked.local(options.storage) / "previews" / f"{options.spec.stem}.html"
     _require_writable(out)
     line = Line(sys.stdout)
     lead = _lead(options, len(specs) - 1)

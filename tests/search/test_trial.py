@@ -126,6 +126,13 @@ def test_a_trial_whose_checkpoint_was_lost_comes_to_the_same_results(job: Job) -
     assert dict(found.metrics) == dict(expected[2].metrics)
 
 
+def test_a_checkpoint_of_another_trial_with_this_number_is_left_alone(job: Job) -> None:
+    expected = run(job, 0).next_epoch()
+    TrialRun(job, 1, {**PARAMETERS, "optimizer.lr": 3e-2}, 0, "cpu").next_epoch()  # unknown to the study's older copy
+    found = run(job, 1).next_epoch()
+    assert (found.epoch, dict(found.metrics)) == (1, dict(expected.metrics))
+
+
 def test_a_trial_goes_on_from_a_bucket_on_another_machine(job: Job, tmp_path: Path) -> None:
     undisturbed = run(job, 0)
     expected = [undisturbed.next_epoch() for _ in range(3)]

@@ -1,0 +1,161 @@
+"""Studies in PostgreSQL and behind Optuna's proxy: many at once lose and double nothing, and mistakes are named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from datasets.errors import InputError
+from search import database
+from search.launch import main
+from search.study import Study
+from spaces.schema import Budget
+from tests.e2e.services import ROOT, SECRET, free_port, postgresql, running, wait_until
+from tests.search.support import space
+from tests.search.wrong_inputs import GOOD
+
+TRIALS = 200
+WORKERS = 8
+WORK = f"""
+import json, sys
+from search.study import Study
+from spaces.schema import Budget
+from tests.search.support import epoch, space
+worker = int(sys.argv[2])
+study = Study(sys.argv[1], space(budget=Budget(trials={TRIALS}, epochs=2)), "many", joins=True)
+done = []
+while (trial := study.next()) is not None:
+    for number in (1, 2):
+        assert study.record(trial.number, epoch(number, (trial.number % 7) / 10, worker=worker))
+    study.end(trial.number, "finished" if trial.number % 3 else "stopped", f"by {{worker}}")
+    done.append(trial.number)
+print(json.dumps(done))
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    pytest.importorskip("psycopg", reason="psycopg is not there: pip install -e '.[cluster]'")
+    with postgresql() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def uri(server: str) -> str:
+    return f"postgresql://me:{SECRET}@{server}/postgres"
+
+
+def test_eight_processes_at_once_lose_and_double_no_trial(uri: str) -> None:
+    searched = space(budget=Budget(trials=TRIALS, epochs=2))
+    Study(uri, searched, "many")  # begins it, as a launch does
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WORK, uri, str(n)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for n in range(WORKERS)
+    ]
+    said = [worker.communicate(timeout=900)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * WORKERS
+    done = {worker: json.loads(text) for worker, text in enumerate(said)}
+    owners = {number: worker for worker, numbers in done.items() for number in numbers}
+    assert len(owners) == sum(map(len, done.values()))  # nobody had another's trial
+    assert all(len(numbers) > 1 for numbers in done.values())
+    trials = Study(uri, searched, "many", joins=True).trials()
+    assert {trial.number for trial in trials} == set(owners)
+    assert TRIALS <= len(trials) < TRIALS + WORKERS  # who asks at the same moment may go over
+    assert [trial.number for trial in trials if trial.is_baseline] == [0]
+    for trial in trials:
+        assert trial.outcome == ("finished" if trial.number % 3 else "stopped")
+        assert trial.reason == f"by {owners[trial.number]}" or trial.outcome == "finished"
+        assert [(e.epoch, e.metrics["worker"]) for e in trial.epochs] == [(n, owners[trial.number]) for n in (1, 2)]
+
+
+def test_a_study_in_a_database_is_there_after_a_restart(uri: str) -> None:
+    study = Study(uri, space(), "restart")
+    first = study.next()
+    assert first is not None
+    study.set_run_id(0, "abc")
+    study.end(0, "stopped", "test")
+    study.set_run_id(0, "made later")  # MLflow was away, and came back after the trial's end
+    study.next()
+    again = Study(uri, space(), "restart")
+    assert again.trial(0).run_id == "made later"
+    taken = again.next()
+    assert taken is not None
+    assert taken.number == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda uri, _: uri.replace(SECRET, "letmein"), "password authentication failed"),
+        (lambda uri, _: uri.replace("/postgres", "/nothing", 1), "nothing"),
+        (lambda uri, server: uri.replace(server, f"127.0.0.1:{free_port()}"), "refused"),
+        (lambda uri, server: uri.replace(server, "no-such-host.invalid"), "no-such-host.invalid"),
+        (lambda uri, server: uri.replace(server, "127.0.0.1:port"), "port"),
+        (lambda _uri, _: "grpc://127.0.0.1:9", "no answer within"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_without_its_password(
+    change: object, says: str, uri: str, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert callable(change)
+    changed = change(uri, server)
+    (tmp_path / "space.yaml").write_text(GOOD)
+    command = [str(tmp_path / "space.yaml"), "--storage", str(tmp_path / "runs"), "--study", changed]
+    assert main(command) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") <= 5
+    assert "--study" in said.err
+    assert says in said.err
+    assert SECRET not in said.err
+    assert "letmein" not in said.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_database_that_goes_away_is_told_in_one_sentence(uri: str) -> None:
+    pytest.importorskip("psycopg")
+    with postgresql() as address:
+        gone = uri.rpartition("@")[0] + f"@{address}/postgres"
+        study = Study(gone, space(), "gone")
+    with pytest.raises(InputError, match="stay within reach") as caught, database.told(gone):
+        study.next()
+    assert SECRET not in str(caught.value)
+
+
+def test_a_study_behind_optunas_proxy(uri: str, tmp_path: Path) -> None:
+    pytest.importorskip("grpc", reason="grpcio is not there: pip install -e '.[cluster]'")
+    port = free_port()
+    serve = (
+        "import sys, warnings; warnings.simplefilter('ignore'); from optuna.storages import *; "
+        "run_grpc_proxy_server(get_storage(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]))"
+    )
+    behind = uri.replace("postgresql://", "postgresql+psycopg://")
+    with running([sys.executable, "-c", serve, behind, str(port)], tmp_path / "log"):
+        proxied = f"grpc://127.0.0.1:{port}"
+
+        def ready() -> bool:
+            try:
+                database.require_study(proxied)
+            except InputError:
+                return False
+            return True
+
+        wait_until(ready, "the proxy")
+        study = Study(proxied, space(), "proxied")
+        trial = study.next()
+        assert trial is not None
+        assert trial.is_baseline
+        study.end(0, "stopped", "test")
+    assert Study(uri, space(), "proxied", joins=True).trial(0).outcome == "stopped"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(InputError, match="stay within reach"), database.told(proxied):
+            study.next()
