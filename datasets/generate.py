@@ -73,7 +73,9 @@ def _build(made: Sequence[DataSource], line: Line, store: Store, options: argpar
         from datasets.distribute import over_ray
 
         ready = time.perf_counter()
-        builder = Builder(store, DataProgress(line), over_ray(options.workers), Path(options.storage) / "datasets")
+        builder = Builder(
+            store, DataProgress(line), over_ray(options.workers), asked.local(options.storage) / "datasets"
+        )
         for source in made:
             damaged += source.build(builder, verify=options.verify)
     for name in dict.fromkeys(damaged):

@@ -140,8 +140,10 @@ def _require_proxy(uri: str) -> None:
     try:
         proxy.wait_server_ready(timeout=_PATIENCE_S)
         proxy.get_all_studies()
+    except ConnectionError:
+        raise _unreachable(uri, ConnectionError(f"no answer within {_PATIENCE_S} s")) from None
     except Exception as error:
-        if not isinstance(error, ConnectionError) and not _is_ours(error):
+        if not _is_ours(error):
             raise
         raise _unreachable(uri, error) from None
     finally:

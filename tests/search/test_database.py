@@ -99,14 +99,14 @@ def test_a_study_in_a_database_is_there_after_a_restart(uri: str) -> None:
         (lambda uri, server: uri.replace(server, f"127.0.0.1:{free_port()}"), "refused"),
         (lambda uri, server: uri.replace(server, "no-such-host.invalid"), "no-such-host.invalid"),
         (lambda uri, server: uri.replace(server, "127.0.0.1:port"), "port"),
-        (lambda _uri, _: "grpc://127.0.0.1:9", "timeout"),
+        (lambda _uri, _: "grpc://127.0.0.1:9", "no answer within"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_named_without_its_password(
     change: object, says: str, uri: str, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert callable(change)
-    changed = change(uri.replace("postgres@", "me@"), server)
+    changed = change(uri, server)
     (tmp_path / "space.yaml").write_text(GOOD)
     command = [str(tmp_path / "space.yaml"), "--storage", str(tmp_path / "runs"), "--study", changed]
     assert main(command) == 2
