@@ -6,6 +6,7 @@ import http.client
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -51,7 +52,9 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float = 240) -> No
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], log: Path, stop: int = signal.SIGTERM, **more: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process of its own session; all of it ends with the block."""
     with log.open("ab") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True, **more)
@@ -59,7 +62,7 @@ def running(command: Sequence[str], log: Path, **more: Any) -> Iterator[subproce
             yield process
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, 15)
+                os.killpg(process.pid, stop)
             process.wait(60)
 
 
@@ -87,7 +90,7 @@ def postgresql() -> Iterator[str]:
         options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
         command = [str(binaries / "postgres"), "-D", str(folder / "data"), *options]
         ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-        with running(command, folder / "log", cwd=folder, **user):
+        with running(command, folder / "log", signal.SIGINT, cwd=folder, **user):  # it waits for no client then
             wait_until(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, "PostgreSQL")
             yield f"127.0.0.1:{port}"
     finally:
