@@ -78,11 +78,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.query = {key: values[0] for key, values in parse_qs(asked.query, keep_blank_values=True).items()}
         self.key = unquote(asked.path).removeprefix("/")
         if self.headers.get("Transfer-Encoding") == "chunked":
-            self.body = _unchunked(self.rfile)
+            self.body = unchunked(self.rfile)
         else:
             self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if "aws-chunked" in self.headers.get("Content-Encoding", ""):
-            self.body = _unchunked(io.BytesIO(self.body))
+            self.body = unchunked(io.BytesIO(self.body))
         self.bucket.asked.append((self.command, self.key))
 
     def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
@@ -219,7 +219,7 @@ def _etag(content: bytes) -> str:
     return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
-def _unchunked(body: BinaryIO) -> bytes:
+def unchunked(body: BinaryIO) -> bytes:
     """The content of a body in chunks, each after a line with its size in hexadecimal, up to the trailers."""
     content = b""
     while size := int(body.readline().partition(b";")[0], 16):

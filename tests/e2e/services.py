@@ -22,9 +22,12 @@ from typing import Any
 
 import pytest
 
+from tests.datasets.bucket import unchunked
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MOTO = Path(os.environ.get("MOTO_PYTHON", ROOT / ".venv-moto" / "bin" / "python"))
 SECRET = "hunter2"
+_OF_A_HOP = ("transfer-encoding", "connection", "expect", "content-length")
 
 
 def free_port() -> int:
@@ -140,8 +143,15 @@ class _Refusing(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
 
+    def handle_expect_100(self) -> bool:
+        """Say at once that the body may come."""
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
+
     def _pass(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        chunked = self.headers.get("Transfer-Encoding") == "chunked"
+        body = unchunked(self.rfile) if chunked else self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.throttle.asked.append((self.command, self.path))
         turn = len(self.throttle.asked)
         if turn % (2 * self.throttle.every) == 0:
@@ -151,16 +161,17 @@ class _Refusing(BaseHTTPRequestHandler):
             self._answer(503, [], b"<Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>")
         else:
             connection = http.client.HTTPConnection("127.0.0.1", self.behind, timeout=60)
-            connection.request(self.command, self.path, body, dict(self.headers))
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in _OF_A_HOP}
+            connection.request(self.command, self.path, body, {**headers, "Content-Length": str(len(body))})
             response = connection.getresponse()
             self._answer(response.status, response.getheaders(), response.read())
             connection.close()
 
     def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response_only(status)
-        kept = [(name, value) for name, value in headers if name.lower() not in ("transfer-encoding", "connection")]
-        if not any(name.lower() == "content-length" for name, _ in kept):
-            kept.append(("Content-Length", str(len(body))))
+        kept = [(name, value) for name, value in headers if name.lower() not in _OF_A_HOP]
+        said = dict(headers).get("Content-Length", "0")  # of an object whose content was not asked for
+        kept.append(("Content-Length", said if self.command == "HEAD" else str(len(body))))
         for name, value in kept:
             self.send_header(name, value)
         self.end_headers()
