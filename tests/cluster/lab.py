@@ -198,9 +198,11 @@ class Lab:
         done.stdout += done.stderr
         return done
 
-    def start(self, name: str, command: str, log: Path) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, command: str, log: Path, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start a command on a host; it ends with the lab at the latest."""
-        return self._start(self._inside(name, command), name, log, self._environment({}))
+        return self._start(self._inside(name, command), name, log, self._environment(environment or {}))
 
     def beside_bridge(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         """Start a server that listens on the bridge's address, so that every host reaches it."""

@@ -16,7 +16,7 @@ from tests.cluster.lab import NETWORK, ROOT, SHARED, Lab
 from tests.cluster.laptop import Laptop, exec_line
 
 SPACE = ROOT / "spaces" / "rg_rep.yaml"
-TRIALS = 6
+TRIALS = 4
 SMALL = (
     "dataset.train=600",
     "dataset.validate=60",
@@ -26,7 +26,7 @@ SMALL = (
     "network.width=8",
     "network.decoder_width=32",
     f"budget.trials={TRIALS}",
-    "budget.epochs=8",
+    "budget.epochs=5",
     "resources.cpu=2",
 )
 _NODES = """
