@@ -67,6 +67,15 @@ def opened(where: Path | str) -> BaseStorage:
     return get_storage(RDBStorage(_for_psycopg(where), engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600}))
 
 
+def close(storage: BaseStorage) -> None:
+    """Let go of connections, which a server has a limited number of."""
+    engine = getattr(getattr(storage, "_backend", storage), "engine", None)
+    if engine is not None:
+        engine.dispose()
+    elif hasattr(storage, "close"):
+        storage.close()
+
+
 @contextmanager
 def told(where: Path | str) -> Iterator[None]:
     """Turn a database that goes away into an error a person can read.

@@ -113,6 +113,7 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
         folder.write_identity(space.identity())
         study = study or _open_study(plan)
         problems = _with_data(plan, study, line, tracking_uri, has_ray=has_ray)
+    study.close()
     for problem in problems[:3]:
         line.say(f"MLflow could not record: {problem}")
     if problems and plan.tracking.startswith("http"):

@@ -35,8 +35,9 @@ class Study:
         self._space = space
         self._live: dict[int, optuna.trial.Trial] = {}
         self._to_continue: list[int] = []
+        self._storage = database.opened(where)
         self._study = optuna.create_study(
-            storage=database.opened(where),
+            storage=self._storage,
             study_name=name or space.name,
             directions=[direction for _, direction in space.objectives],
             load_if_exists=True,
@@ -54,6 +55,10 @@ class Study:
         for role, point in [(BASELINE, self._space.baseline), *starts]:
             if role not in roles:
                 self._study.enqueue_trial(dict(point), user_attrs={_ROLE: role})
+
+    def close(self) -> None:
+        """Let go of the database."""
+        database.close(self._storage)
 
     def next(self) -> Trial | None:
         """The next trial to run: an interrupted one first, then a new one, None when there are as many as asked for."""

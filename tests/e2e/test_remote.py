@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -88,7 +88,10 @@ def trials(servers: Servers, cache: Path) -> list[Trial]:
     folder = SearchFolder.at(servers.storage, "rg_rep", str(cache))
     if not folder.exists():
         return []
-    return Study(servers.study, load(SPACE, has_gpu=False, overrides=SMALL), folder.study_name(), joins=True).trials()
+    with closing(
+        Study(servers.study, load(SPACE, has_gpu=False, overrides=SMALL), folder.study_name(), joins=True)
+    ) as study:
+        return study.trials()
 
 
 def wait_for(
@@ -194,6 +197,7 @@ def test_a_search_in_a_folder_with_its_study_in_postgresql(tmp_path: Path) -> No
         searched = load(SPACE, has_gpu=False, overrides=[*SMALL, "budget.trials=2", "budget.epochs=1"])
         for name in ("rg_rep", "rg_rep.old1"):  # two searches of one name share the database, not the study
             folder = SearchFolder.at(str(tmp_path / "runs"), name)
-            found = Study(study, searched, folder.study_name(), joins=True).trials()
+            with closing(Study(study, searched, folder.study_name(), joins=True)) as kept:
+                found = kept.trials()
             assert [(trial.number, len(trial.epochs)) for trial in found] == [(0, 1), (1, 1)]
             assert not folder.journal.exists()

@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.e2e.services import ROOT, SECRET, free_port, postgresql, running, wai
 from tests.search.support import space
 from tests.search.wrong_inputs import GOOD
 
+Opened = Callable[..., Study]
 TRIALS = 200
 WORKERS = 8
 WORK = f"""
@@ -53,9 +55,16 @@ def uri(server: str) -> str:
     return f"postgresql://me:{SECRET}@{server}/postgres"
 
 
-def test_eight_processes_at_once_lose_and_double_no_trial(uri: str) -> None:
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """Opens studies that let go of their connections when the test ends."""
+    with ExitStack() as stack:
+        yield lambda *where, **more: stack.enter_context(closing(Study(*where, **more)))
+
+
+def test_eight_processes_at_once_lose_and_double_no_trial(uri: str, opened: Opened) -> None:
     searched = space(budget=Budget(trials=TRIALS, epochs=2))
-    Study(uri, searched, "many")  # begins it, as a launch does
+    opened(uri, searched, "many")  # begins it, as a launch does
     workers = [
         subprocess.Popen([sys.executable, "-c", WORK, uri, str(n)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for n in range(WORKERS)
@@ -66,7 +75,7 @@ def test_eight_processes_at_once_lose_and_double_no_trial(uri: str) -> None:
     owners = {number: worker for worker, numbers in done.items() for number in numbers}
     assert len(owners) == sum(map(len, done.values()))  # nobody had another's trial
     assert all(len(numbers) > 1 for numbers in done.values())
-    trials = Study(uri, searched, "many", joins=True).trials()
+    trials = opened(uri, searched, "many", joins=True).trials()
     assert {trial.number for trial in trials} == set(owners)
     assert TRIALS <= len(trials) < TRIALS + WORKERS  # who asks at the same moment may go over
     assert [trial.number for trial in trials if trial.is_baseline] == [0]
@@ -76,15 +85,15 @@ def test_eight_processes_at_once_lose_and_double_no_trial(uri: str) -> None:
         assert [(e.epoch, e.metrics["worker"]) for e in trial.epochs] == [(n, owners[trial.number]) for n in (1, 2)]
 
 
-def test_a_study_in_a_database_is_there_after_a_restart(uri: str) -> None:
-    study = Study(uri, space(), "restart")
+def test_a_study_in_a_database_is_there_after_a_restart(uri: str, opened: Opened) -> None:
+    study = opened(uri, space(), "restart")
     first = study.next()
     assert first is not None
     study.set_run_id(0, "abc")
     study.end(0, "stopped", "test")
     study.set_run_id(0, "made later")  # MLflow was away, and came back after the trial's end
     study.next()
-    again = Study(uri, space(), "restart")
+    again = opened(uri, space(), "restart")
     assert again.trial(0).run_id == "made later"
     taken = again.next()
     assert taken is not None
@@ -120,21 +129,22 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_database_that_goes_away_is_told_in_one_sentence(uri: str) -> None:
+def test_a_database_that_goes_away_is_told_in_one_sentence(uri: str, opened: Opened) -> None:
     pytest.importorskip("psycopg")
     with postgresql() as address:
         gone = uri.rpartition("@")[0] + f"@{address}/postgres"
-        study = Study(gone, space(), "gone")
+        study = opened(gone, space(), "gone")
     with pytest.raises(InputError, match="stay within reach") as caught, database.told(gone):
         study.next()
     assert SECRET not in str(caught.value)
 
 
-def test_a_study_behind_optunas_proxy(uri: str, tmp_path: Path) -> None:
+def test_a_study_behind_optunas_proxy(uri: str, opened: Opened, tmp_path: Path) -> None:
     pytest.importorskip("grpc", reason="grpcio is not there: pip install -e '.[cluster]'")
     port = free_port()
     serve = (
-        "import sys, warnings; warnings.simplefilter('ignore'); from optuna.storages import *; "
+        "import sys, warnings; warnings.simplefilter('ignore'); "
+        "from optuna.storages import get_storage, run_grpc_proxy_server; "
         "run_grpc_proxy_server(get_storage(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]))"
     )
     behind = uri.replace("postgresql://", "postgresql+psycopg://")
@@ -149,12 +159,12 @@ def test_a_study_behind_optunas_proxy(uri: str, tmp_path: Path) -> None:
             return True
 
         wait_until(ready, "the proxy")
-        study = Study(proxied, space(), "proxied")
+        study = opened(proxied, space(), "proxied")
         trial = study.next()
         assert trial is not None
         assert trial.is_baseline
         study.end(0, "stopped", "test")
-    assert Study(uri, space(), "proxied", joins=True).trial(0).outcome == "stopped"
+    assert opened(uri, space(), "proxied", joins=True).trial(0).outcome == "stopped"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(InputError, match="stay within reach"), database.told(proxied):
