@@ -40,8 +40,6 @@ from spaces.schema import Resources, Space
 _NODES: Final = [Node(f"{n:02d}", f"10.0.0.{n}", {"CPU": 16.0, "GPU": 2.0}) for n in range(50)]
 _TRIAL: Final = Resources(cpu=2.0, gpu=0.25)
 _EPOCHS: Final = 9
-_REPORT: Final = 250
-"""A line of results for so many ended trials."""
 
 
 class Silent:
@@ -144,18 +142,18 @@ class Simulation:
             heapq.heappush(self._events, (now + seconds, config["number"], node, 1))
 
 
-def measure(trials: int) -> dict[str, Any]:
-    """Simulate; what each stretch of trials cost."""
+def measure(trials: int, stretch: int) -> dict[str, Any]:
+    """Simulate; what each stretch of so many ended trials cost."""
     space = searched(trials)
     with tempfile.TemporaryDirectory() as name:
         simulation, profile = Simulation(space, Path(name)), cProfile.Profile()
-        rows, before = [], simulation.timed.seconds.copy()
+        rows, before = [], dict.fromkeys(("propose", "record and decide"), 0.0)
         epochs = 0
         started = time.process_time()
         for ended in simulation.run():
-            if ended == trials - _REPORT:
+            if ended == trials - stretch:
                 profile.enable()
-            if ended % _REPORT == 0 or ended == trials:
+            if ended % stretch == 0 or ended == trials:
                 spent = simulation.timed.seconds
                 rows.append(
                     {
@@ -167,7 +165,7 @@ def measure(trials: int) -> dict[str, Any]:
                     }
                 )
                 print({key: round(value, 2) for key, value in rows[-1].items()}, flush=True)
-                before, epochs, started = spent.copy(), simulation.epochs, time.process_time()
+                before, epochs, started = dict(spent), simulation.epochs, time.process_time()
         profile.disable()
         journal = (Path(name) / "study.journal").stat().st_size
     per_node = [simulation.placed[node.id] for node in _NODES]
@@ -200,8 +198,9 @@ def main() -> None:
     """Measure, print, store."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__)
     parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--stretch", type=int, default=250, help="ended trials a line of results")
     options = parser.parse_args()
-    result = measure(options.trials)
+    result = measure(options.trials, options.stretch)
     print({key: value for key, value in result.items() if key != "stretches"})
     print(write("cluster", result), machine.git_commit())
 
