@@ -17,7 +17,7 @@ test: $(VENV)/ready .venv-moto/ready
 test-cluster: $(VENV)/ready .venv-moto/ready
 	$(RUN) -m pytest -m cluster -rs -s $(ARGS)
 
-# Style, types, import directions and the fast tests: about a minute.
+# Style, types, import directions and the fast tests: two minutes.
 check: $(VENV)/ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -29,6 +29,7 @@ bench: $(VENV)/ready
 	$(RUN) -m benchmarks.render
 	$(RUN) -m benchmarks.generate
 	$(RUN) -m benchmarks.training
+	$(RUN) -m benchmarks.doanet
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'
