@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -32,15 +34,23 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def fronts(points: Sequence[Sequence[float]]) -> list[int]:
-    """Non-domination rank of every point: 0 for the Pareto front, 1 for what is only dominated by it, and so on."""
-    ranks = [-1] * len(points)
-    left, rank = list(range(len(points))), 0
-    while left:
-        front = [i for i in left if not any(dominates(points[j], points[i]) for j in left)]
-        for index in front:
-            ranks[index] = rank
-        left = [index for index in left if ranks[index] < 0]
-        rank += 1
+    """Non-domination rank of every point: 0 for the Pareto front, 1 for what is only dominated by it, and so on.
+
+    Zhang et al. (2015): in descending order nothing comes before what dominates it, and whoever is dominated by one of a front
+    is dominated by one of every front before, so a point's front is found by bisection.
+    """
+    ranks = [0] * len(points)
+    members: list[list[Sequence[float]]] = []
+
+    def is_open_to(point: Sequence[float], rank: int) -> bool:
+        return not any(dominates(other, point) for other in reversed(members[rank]))
+
+    for index in sorted(range(len(points)), key=lambda index: tuple(points[index]), reverse=True):
+        point = points[index]
+        ranks[index] = bisect.bisect_left(range(len(members)), True, key=functools.partial(is_open_to, point))
+        if ranks[index] == len(members):
+            members.append([])
+        members[ranks[index]].append(point)
     return ranks
 
 

@@ -7,10 +7,11 @@ all trials stand with their best up to the same epoch.
 
 from __future__ import annotations
 
+import datetime
 import math
 import warnings
 from collections.abc import Sequence
-from typing import cast
+from typing import Final, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -19,6 +20,9 @@ from optuna.trial import TrialState
 from search.records import Trial
 from search.stopping import rungs
 from spaces.schema import Dimension, Space, Value
+
+_ONCE: Final = datetime.datetime(2000, 1, 1)
+"""When all trials of a scratch study were: nothing asks, and proposals depend on no clock."""
 
 
 def propose(space: Space, trials: Sequence[Trial], number: int) -> dict[str, Value]:
@@ -59,10 +63,37 @@ def _as_known(space: Space, trial: Trial, epoch: int) -> optuna.trial.FrozenTria
     parameters = dict(trial.parameters)
     gains = trial.gains_at(epoch, space.objectives)
     if gains is not None and all(math.isfinite(gain) for gain in gains):
-        return optuna.trial.create_trial(params=parameters, distributions=distributions, values=list(gains))
+        return _Known.of(parameters, distributions, list(gains))
     if trial.outcome == "running":
-        return optuna.trial.create_trial(params=parameters, distributions=distributions, state=TrialState.RUNNING)
+        return _Known.of(parameters, distributions, None)
     return None
+
+
+class _Known(optuna.trial.FrozenTrial):
+    """A trial of a scratch study. Optuna copies what it is given, a millisecond a trial; these are made for it alone."""
+
+    @classmethod
+    def of(
+        cls, parameters: dict[str, Value], distributions: dict[str, BaseDistribution], values: list[float] | None
+    ) -> _Known:
+        """Make one that has ended with these values, or that runs if there are none."""
+        return cls(
+            number=0,
+            trial_id=0,
+            state=TrialState.RUNNING if values is None else TrialState.COMPLETE,
+            value=None,
+            values=values,
+            datetime_start=_ONCE,
+            datetime_complete=None if values is None else _ONCE,
+            params=parameters,
+            distributions=distributions,
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+        )
+
+    def __deepcopy__(self, _: object) -> _Known:
+        return self
 
 
 def _sampler(space: Space, seed: int) -> optuna.samplers.BaseSampler:

@@ -51,3 +51,15 @@ def test_each_later_front_is_dominated_by_the_one_before() -> None:
 def test_order_with_one_objective_is_plain_sorting() -> None:
     values = np.random.default_rng(2).random(20)
     assert choose.order([[v] for v in values]) == np.argsort(-values).tolist()
+
+
+def test_fronts_are_those_of_peeling_one_after_the_other() -> None:
+    for seed, shape in enumerate([(60, 1), (60, 2), (40, 3)]):
+        points = np.random.default_rng(seed).integers(0, 8, shape).tolist()
+        peeled, left = [-1] * len(points), set(range(len(points)))
+        for rank in range(len(points)):
+            front = {i for i in left if not any(choose.dominates(points[j], points[i]) for j in left)}
+            for index in front:
+                peeled[index] = rank
+            left -= front
+        assert choose.fronts(points) == peeled
