@@ -73,10 +73,10 @@ def launch(servers: Servers, cache: Path, *options: str) -> subprocess.Popen[str
     sets = [word for override in SMALL for word in ("--set", override)]
     where = ["--storage", servers.storage, "--study", servers.study, "--tracking-uri", servers.tracking]
     command = [sys.executable, "-m", "search.launch", str(SPACE), "--profile", "laptop", *where, "--cache", str(cache)]
-    log = cache.with_suffix(".log").open("a")
-    return subprocess.Popen(
-        [*command, *sets, *options], cwd=ROOT, stdout=log, stderr=log, text=True, start_new_session=True
-    )
+    with cache.with_suffix(".log").open("a") as log:
+        return subprocess.Popen(
+            [*command, *sets, *options], cwd=ROOT, stdout=log, stderr=log, text=True, start_new_session=True
+        )
 
 
 def said(cache: Path) -> str:
