@@ -7,20 +7,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from datasets import blueprint, machine, nodes, sources, uris
 from datasets.command import Parser
-from datasets.datasource import DataSource
 from datasets.errors import InputError
 from datasets.kinds import KEY_OF_SOUND
 from datasets.store import Store
-from search import places
+from search import checks, places
 from search.folder import DEFAULT_CACHE, SearchFolder
 from search.plan import Plan
 from spaces.load import load
-from spaces.schema import Space, nested
-from trainables import registry
+from spaces.schema import Space
 
 
 def parser() -> argparse.ArgumentParser:
@@ -134,12 +130,13 @@ def prepare(options: argparse.Namespace) -> Plan:
     places.check(options)
     _check_state(folder, space, resume=options.resume, fresh=options.fresh)
     if not options.dry_run and options.address is None:  # a plan may be read on another machine than it is run on
-        _check_resources(space)
+        checks.resources(space)
     place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND.get(space.dataset.kind, 'music')}"
     source = sources.prepare(space.dataset, place)
     for variant in space.extremes():
         blueprint.require_rooms(variant)
-    _check_data(space, source)
+    checks.data(space, source)
+    checks.several_gpus(space)
     store = Store(options.datasets or uris.below(places.anchored(options.storage), "datasets"))
     tracking = options.tracking_uri or f"sqlite:///{folder.storage / 'mlflow.db'}"
     plan = Plan(space, source, folder, tracking, store, options.address, options.at_once, options.study)
@@ -166,34 +163,6 @@ def _check_cluster(options: argparse.Namespace) -> None:
             "--at-once",
             "only a cluster can get more nodes",
             remedy="add --address auto, or leave --at-once out: as many trials run as fit",
-        )
-
-
-def _check_data(space: Space, source: DataSource) -> None:
-    """Ask the trainable whether it can learn from the data, wherever in the space a trial may be."""
-    config = registry.describe(space.trainable, "trainable").config
-    for values in space.corners():
-        try:
-            corner = config.model_validate(nested(values))
-        except ValidationError:  # values that do not go together are no question of data
-            continue
-        getattr(corner, "check_data", lambda _: None)(source)
-
-
-def _check_resources(space: Space) -> None:
-    if space.resources.gpu_share and not machine.has_gpu():
-        raise InputError(
-            "resources.gpu",
-            "a GPU must be there if trials ask for one",
-            value=space.resources.gpu,
-            remedy="add --profile laptop, or --set resources.gpu=0",
-        )
-    if space.resources.cpu > machine.cores():
-        raise InputError(
-            "resources.cpu",
-            "a trial cannot ask for more cores than there are",
-            value=f"{space.resources.cpu:g} of {machine.cores()}",
-            remedy=f"--set resources.cpu={machine.cores()}",
         )
 
 

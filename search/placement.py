@@ -28,6 +28,8 @@ def _slots_of(node: Node, resources: Resources) -> int:
     by_cpu = int(node.cpus / resources.cpu + _SLACK)
     if not resources.gpu_share:
         return by_cpu
+    if resources.gpu_share > 1:
+        return min(by_cpu, int(node.gpus) // int(resources.gpu_share))
     return min(by_cpu, int(node.gpus) * int(1 / resources.gpu_share + _SLACK))
 
 

@@ -230,15 +230,21 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
         self._job = job
+        self._devices = devices(job.space.resources)
         machine.keep_freed_memory()
-        torch.set_num_threads(max(1, int(job.space.resources.cpu)))
-        self.reset_config(config)
+        torch.set_num_threads(max(1, int(job.space.resources.cpu / len(self._devices))))
+        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._attempt = Attempt(
-            self._job, new_config["number"], new_config["parameters"], new_config["recorded"], device()
-        )
+        self._attempt.close()
+        self._begin(new_config)
         return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._attempt = Attempt(self._job, config["number"], config["parameters"], config["recorded"], *self._devices)
+
+    def cleanup(self) -> None:
+        self._attempt.close()
 
     def step(self) -> dict[str, Any]:
         result = self._attempt.next_epoch()
@@ -256,7 +262,7 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
 def score(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
     """Score kept models on the test sets, each in a task with a trial's resources."""
     resources = job.space.resources
-    task = ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpu_share)(_score)
+    task = ray.remote(num_cpus=resources.cpu, num_gpus=min(1.0, resources.gpu_share))(_score)
     return dict(zip(numbers, ray.get([task.remote(job, number) for number in numbers]), strict=True))
 
 
@@ -269,6 +275,12 @@ def _score(job: Job, number: int) -> dict[str, dict[str, float]]:
 def device() -> str:
     """The accelerator this process was given, or the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def devices(resources: Resources) -> list[str]:
+    """What a trial trains on, one process each."""
+    several = int(resources.gpu_share) if torch.cuda.is_available() else 0
+    return [f"cuda:{number}" for number in range(several)] if several > 1 else [device()]
 
 
 def ray_logs() -> str:

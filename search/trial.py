@@ -11,17 +11,19 @@ import itertools
 import math
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from datasets import machine
 from datasets.datasource import DataSource
 from datasets.store import Store
 from search import choose
 from search.folder import SearchFolder
+from search.peers import Peers
 from search.records import Epoch
 from spaces.schema import Space, Value, nested
 from trainables import registry
@@ -89,10 +91,10 @@ class Attempt:
     What raises once raises again, so it fails the trial at once; a process that dies is another matter, and is restarted.
     """
 
-    def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, device: str) -> None:
+    def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, *devices: str) -> None:
         self._folder = job.folder
         self._error = job.folder.trial(number) / "error.txt"
-        self._build = functools.partial(TrialRun, job, number, parameters, recorded, device)
+        self._build = functools.partial(TrialRun, job, number, parameters, recorded, *devices)
         self._run: TrialRun | None = None
 
     def next_epoch(self) -> Epoch | str:
@@ -101,11 +103,18 @@ class Attempt:
             self._run = self._run or self._build()
             return self._run.next_epoch()
         except DivergedError as diverged:
+            self.close()
             return str(diverged)
         except Exception as error:  # noqa: BLE001  # whatever a trainable raises
+            self.close()
             with self._folder.writing(self._error) as temporary:
                 temporary.write_text(traceback.format_exc(), encoding="utf-8")
             return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {self._folder.shown(self._error)})"
+
+    def close(self) -> None:
+        """Let go of what it holds beside this process."""
+        if self._run is not None:
+            self._run.close()
 
 
 class TrialRun:
@@ -116,26 +125,20 @@ class TrialRun:
         number: Of the trial.
         parameters: What the study proposed.
         recorded: Epochs the study already knows.
-        device: A torch device.
+        devices: Torch devices; for each but the first there is another process that trains along.
     """
 
-    def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, device: str) -> None:
+    def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, *devices: str) -> None:
         self._job = job
         self._number = number
         self._config_values = nested(job.space.values(parameters))
         self._reported = recorded
-        self._trainable = build(job, self._config_values, device, job.source_of(parameters))
         self._settings = settings_of(job.space)
-        self._epochs: list[Epoch] = []
-        checkpoint = job.folder.fetched(job.folder.checkpoint(number))
-        if checkpoint.is_file():
-            self._go_on(load(checkpoint, device))
-
-    def _go_on(self, content: Mapping[str, Any]) -> None:
-        """Take a checkpoint's state, unless another trial of this number left it: a study restored from a copy knows less."""
-        if content.get("config", self._config_values) == self._config_values:
-            self._trainable.load_state(content["state"])
-            self._epochs = [Epoch(**epoch) for epoch in content["epochs"]]
+        at = functools.partial(_where_it_was, job, number, parameters)
+        self._trainable, self._epochs = at(devices[0])
+        self._peers = None
+        if len(devices) > 1:
+            self._peers = Peers(devices, functools.partial(_along, at, torch.get_num_threads()))
 
     def next_epoch(self) -> Epoch:
         """The next result the study has not seen.
@@ -150,7 +153,8 @@ class TrialRun:
 
     def _train(self) -> None:
         started = time.monotonic()
-        trained = self._trainable.train_epoch()
+        train = self._trainable.train_epoch
+        trained = train() if self._peers is None else self._peers.together(train)
         swept = self._trainable.evaluate("validate", self._settings)
         chosen = choose.best(swept, self._job.space.objectives)
         metrics = swept[chosen] | trained
@@ -158,6 +162,11 @@ class TrialRun:
             raise DivergedError(f"the validation loss of epoch {len(self._epochs) + 1} is {metrics['loss']}")
         self._epochs.append(Epoch(len(self._epochs) + 1, metrics, self._settings[chosen], time.monotonic() - started))
         self._save()
+
+    def close(self) -> None:
+        """End the processes that train along."""
+        if self._peers is not None:
+            self._peers.close()
 
     def _config_written_out(self) -> dict[str, Any]:
         """Defaults included, so that a kept model stays what it is when these change."""
@@ -179,3 +188,24 @@ class TrialRun:
         epochs = [asdict(epoch) for epoch in self._epochs]
         content = {"config": self._config_values, "state": self._trainable.state(), "epochs": epochs}
         save(self._job.folder, self._job.folder.checkpoint(self._number), content)
+
+
+def _where_it_was(job: Job, number: int, parameters: Mapping[str, Value], device: str) -> tuple[Trainable, list[Epoch]]:
+    """A trial's trainable and its epochs so far, after its checkpoint if there is one."""
+    values = nested(job.space.values(parameters))
+    trainable = build(job, values, device, job.source_of(parameters))
+    checkpoint = job.folder.fetched(job.folder.checkpoint(number))
+    if checkpoint.is_file():
+        content = load(checkpoint, device)
+        if content.get("config", values) == values:  # else of another trial: a study restored from a copy knows less
+            trainable.load_state(content["state"])
+            return trainable, [Epoch(**epoch) for epoch in content["epochs"]]
+    return trainable, []
+
+
+def _along(at: Callable[[str], tuple[Trainable, list[Epoch]]], threads: int, device: str) -> Trainable:
+    """The same trainable, in a process that trains along."""
+    machine.keep_freed_memory()
+    torch.set_num_threads(threads)
+    trainable, _ = at(device)
+    return trainable

@@ -20,6 +20,8 @@ Direction = Literal["maximize", "minimize"]
 
 DATASET: Final = "dataset."
 """Searched names that begin so are fields of the dataset."""
+_MOST_GPUS: Final = 16
+"""Of one machine."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,11 @@ class Budget(Frozen):
     hours: PositiveFloat | None = None
 
 
-def _at_most_one_gpu(gpu: float | Literal["auto"]) -> float | Literal["auto"]:
-    if isinstance(gpu, float) and not 0 <= gpu <= 1:
+def _part_or_whole(gpu: float | Literal["auto"]) -> float | Literal["auto"]:
+    if isinstance(gpu, float) and not (0 <= gpu <= 1 or (gpu.is_integer() and 1 < gpu <= _MOST_GPUS)):
         raise ValueError(
-            "a trial trains on one GPU (1), on a part of one (0.25), on none (0), or on what it needs (auto)"
+            "a trial trains on one GPU (1), on a part of one (0.25), on none (0), on what it needs (auto), "
+            f"or on several (2 … {_MOST_GPUS})"
         )
     return gpu
 
@@ -95,11 +98,11 @@ class Resources(Frozen):
     """What one trial gets."""
 
     cpu: PositiveFloat = 1.0
-    gpu: Annotated[Literal["auto"] | float, AfterValidator(_at_most_one_gpu)] = 0.0
+    gpu: Annotated[Literal["auto"] | float, AfterValidator(_part_or_whole)] = 0.0
 
     @property
     def gpu_share(self) -> float:
-        """Its part of a GPU; none as long as `auto` is not measured."""
+        """Its part of a GPU, or how many it has; none as long as `auto` is not measured."""
         return self.gpu if isinstance(self.gpu, float) else 0.0
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainables import ranks
 from trainables.contract import DivergedError, Metrics, Trainable
 from trainables.schedules import rate_factor
 
@@ -21,11 +22,12 @@ class NetworkTrainable(Trainable):
     """A trainable with one network. Order and augmentation follow from seed and epoch, so they are in no state.
 
     A subclass sets `network`, from `_seeded`, and `optimizer`. Its Config has a group `optimizer` with `lr`, `schedule` and
-    `clip_norm`.
+    `clip_norm`. Where several processes train together, it calls `_in_training` in place of `network`.
     """
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
+    _beside: nn.Module | None = None
 
     def __init__(self, config: Any, *, device: str, seed: int, epochs: int) -> None:
         self.config = config
@@ -39,6 +41,12 @@ class NetworkTrainable(Trainable):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return build().to(self.device)
+
+    def _in_training(self) -> nn.Module:
+        """The network, for a step of training; the first call gives all processes the first one's weights."""
+        if self._beside is None:
+            self._beside = ranks.beside(self.network)
+        return self._beside
 
     def _set_rate(self, part: float) -> None:
         """Set the learning rate for a point of this epoch, from 0 to 1."""

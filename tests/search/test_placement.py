@@ -23,6 +23,7 @@ def node(cpus: float, gpus: float = 0.0) -> Node:
         ([node(8, 4)], 2, 0.25, 4),  # the cores run out first
         ([node(64, 2)], 1, 0.4, 4),  # two in each GPU; a fifth would need a fifth of both
         ([node(100, 1)], 1, 0.1, 10),
+        ([node(64, 8), node(64, 3)], 8, 2, 5),  # two each: four here, one there
         ([node(4, 0), node(16, 1)], 2, 0.5, 2),  # a head without a GPU runs no trial
         ([node(1)], 2, 0, 0),
     ],

@@ -6,7 +6,7 @@ Source: Adavanne, Politis and Virtanen, "Differentiable tracking-based training 
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -161,6 +161,8 @@ class Inference(Frozen):
 
 class DoanetConfig(Frozen):
     """DOAnet. All defaults are the authors'."""
+
+    several: ClassVar[bool] = True
 
     format: Format = Field("foa", description="first-order Ambisonics, or the four capsules of the tetrahedron")
     max_sources: int = Field(2, ge=1, le=4, description="outputs of the network; no more events may sound at once")

@@ -15,6 +15,7 @@ from torch import Tensor
 from datasets.dcase2020.folder import RecordingSet
 from datasets.dcase2020.labels import FRAMES
 from datasets.errors import InputError
+from trainables import ranks
 from trainables.contract import Metrics, Settings
 from trainables.doanet.association import Assign, exact
 from trainables.doanet.config import INNER, METRICS, DoanetConfig
@@ -59,14 +60,17 @@ class Doanet(NetworkTrainable):
         train, size = self._splits["train"], self.config.optimizer.batch_size
         order = self._order()
         batches = [order[first : first + size] for first in range(0, len(order), size)]
+        if len(batches[-1]) < ranks.count():
+            batches.pop()  # not one sequence for each process
         sums: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed * 100_003 + self.epoch)  # dropout has no generator of its own
+            torch.manual_seed(ranks.seed(self.seed * 100_003 + self.epoch))  # dropout has no generator of its own
             for step, chosen in enumerate(batches):
                 self._set_rate(step / len(batches))
-                for name, part in self._step(*train.batch(chosen, self.config.sequence_frames, self._scaler)).items():
+                own = chosen[ranks.part(len(chosen))]
+                for name, part in self._step(*train.batch(own, self.config.sequence_frames, self._scaler)).items():
                     sums[name] = sums.get(name, torch.zeros((), device=self.device)) + part * len(chosen) / len(order)
-        found = {f"train_{name}": float(value) for name, value in sums.items()}
+        found = {f"train_{name}": float(ranks.mean(value)) for name, value in sums.items()}
         return found | self._end_epoch(found["train_loss"])
 
     def _order(self) -> list[tuple[int, int]]:
@@ -83,7 +87,7 @@ class Doanet(NetworkTrainable):
 
     def _step(self, features: Tensor, reference: Reference) -> dict[str, Tensor]:
         parts = objective(
-            self.network(features.to(self.device)), self._there(reference), self.config.loss, self._assign
+            self._in_training()(features.to(self.device)), self._there(reference), self.config.loss, self._assign
         )
         self._descend(parts["loss"])
         return {name: part.detach() for name, part in parts.items()}

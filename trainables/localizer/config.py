@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -160,6 +160,8 @@ _BY_REPRESENTATION: Final[dict[str, dict[str, dict[str, float]]]] = {
 
 class LocalizerConfig(Section):
     """The 2D localizer. All defaults are the paper's; where the paper is silent, the field says so."""
+
+    several: ClassVar[bool] = True
 
     representation: Representation = Field("hm", description="tight grid, heat map or refined grid (section II-B)")
     encoder: Encoder = Field("combined", description="single-, array- or pair-wise array-encoder (section II-A)")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
 from trainables.contract import Settings
@@ -62,12 +62,14 @@ class LocalizerPredictor(Predictor):
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(config, room, network, device)
 
-    def forward(self, waves: Float[Tensor, "batch arrays mics 2560"]) -> Float[Tensor, "batch out cells cells"]:
-        """The network's raw output for waves that are on its device."""
+    def forward(
+        self, waves: Float[Tensor, "batch arrays mics 2560"], network: nn.Module | None = None
+    ) -> Float[Tensor, "batch out cells cells"]:
+        """The raw output, for waves that are on the device, of the network or of what stands for it in training."""
         if self._config.features.gain == "rms":
             waves = features.normalise_gain(waves)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
-            output: Tensor = self._network(features.stft_features(waves))
+            output: Tensor = (network or self._network)(features.stft_features(waves))
         return output.float()
 
     def complete(self, settings: Settings) -> dict[str, float]:

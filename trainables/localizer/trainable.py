@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.shards import Batch, Dataset
+from trainables import ranks
 from trainables.contract import Metrics, Settings
 from trainables.localizer import features, grid, losses, retrieval
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, Optimizer
@@ -49,14 +50,15 @@ class Localizer(NetworkTrainable):
         """Train on the next `epoch_samples` of endlessly reshuffled training samples; seed and epoch decide which."""
         self.network.train()
         order = self._order()
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        generator = torch.Generator().manual_seed(ranks.seed(self.seed * 100_003 + self.epoch))
         size = min(self.config.optimizer.batch_size, len(order))
         steps = len(order) // size
         total = torch.zeros((), device=self.device)
         for step in range(steps):
             self._set_rate(step / steps)
-            total += self._step(self._train.batch(order[step * size : (step + 1) * size]), generator)
-        return self._end_epoch(float(total) / steps)
+            chosen = order[step * size : (step + 1) * size]
+            total += self._step(self._train.batch(chosen[ranks.part(size)]), generator)
+        return self._end_epoch(float(ranks.mean(total)) / steps)
 
     def _order(self) -> NDArray[np.int64]:
         """Indices of this epoch: a stretch of permutations of the split, one after the other."""
@@ -75,7 +77,7 @@ class Localizer(NetworkTrainable):
             waves = features.vary_levels(
                 waves, generator, level_db=augment.level_db, channel_gain_db=augment.channel_gain_db
             )
-        loss = self._loss(self._in_use.forward(waves), batch.positions_m.to(self.device))
+        loss = self._loss(self._in_use.forward(waves, self._in_training()), batch.positions_m.to(self.device))
         self._descend(loss)
         return loss.detach()
 

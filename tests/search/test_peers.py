@@ -1,0 +1,123 @@
+"""Two processes that train one model compute what one would, and neither outlives the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from search.peers import Peers
+from search.trial import Attempt, Job, TrialRun
+from tests.search.several import CPUS, Line
+from tests.search.test_trial import PARAMETERS, job  # noqa: F401  # a fixture
+from trainables import ranks
+from trainables.contract import DivergedError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def in_time(holds: Callable[[], bool], patience_s: float = 60) -> bool:
+    started = time.monotonic()
+    while not holds() and time.monotonic() < started + patience_s:
+        time.sleep(0.1)
+    return holds()
+
+
+def alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_alone_nothing_is_shared() -> None:
+    assert (ranks.count(), ranks.own(), ranks.seed(5)) == (1, 0, 5)
+    assert ranks.part(3) == slice(0, 3)
+    assert torch.equal(ranks.mean(torch.tensor([1.0, 2.0])), torch.tensor([1.0, 2.0]))
+    network = torch.nn.Linear(1, 1)
+    assert ranks.beside(network) is network
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does() -> None:
+    alone = Line("cpu")
+    expected = [alone.train_epoch() for _ in range(2)]
+    together = Line("cpu")
+    peers = Peers(CPUS, Line)
+    try:
+        found = [peers.together(together.train_epoch) for _ in range(2)]
+        assert ranks.part(7) == slice(0, 3)  # of seven, three for each
+    finally:
+        peers.close()
+    assert [round(epoch["train_loss"], 5) for epoch in found] == [round(epoch["train_loss"], 5) for epoch in expected]
+    for name, weight in alone.weights().items():
+        torch.testing.assert_close(together.weights()[name], weight)
+    assert expected[1]["train_loss"] < expected[0]["train_loss"]
+    assert ranks.count() == 1
+    assert not any(process.is_alive() for process in peers._processes)
+
+
+@pytest.mark.slow
+def test_a_trial_in_two_processes_goes_on_from_its_checkpoint_bit_for_bit(job: Job) -> None:  # noqa: F811
+    undisturbed = TrialRun(job, 0, PARAMETERS, 0, *CPUS)
+    expected = [undisturbed.next_epoch().metrics for _ in range(2)]
+    undisturbed.close()
+    killed = TrialRun(job, 1, PARAMETERS, 0, *CPUS)
+    first = killed.next_epoch().metrics
+    killed.close()
+    resumed = TrialRun(job, 1, PARAMETERS, 1, *CPUS)
+    assert [first, resumed.next_epoch().metrics] == expected
+    resumed.close()
+    alone = TrialRun(job, 2, PARAMETERS, 0, "cpu").next_epoch().metrics
+    assert alone["train_loss"] == pytest.approx(first["train_loss"], rel=0.2)  # each part has statistics of its own
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_the_other_process_is_told() -> None:
+    peers = Peers(CPUS, partial(Line, trouble="raises"))
+    try:
+        with pytest.raises(RuntimeError, match="ValueError in process 1 of the trial: no more memory"):
+            peers.together(Line("cpu").train_epoch)
+    finally:
+        peers.close()
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_is_told_as_such() -> None:
+    peers = Peers(CPUS, partial(Line, trouble="diverges"))
+    try:
+        with pytest.raises(DivergedError):
+            peers.together(Line("cpu", trouble="diverges").train_epoch)
+    finally:
+        peers.close()
+
+
+@pytest.mark.slow
+def test_a_trial_that_cannot_be_built_in_two_processes_fails_with_its_reason(job: Job) -> None:  # noqa: F811
+    reason = Attempt(job, 0, {**PARAMETERS, "optimizer.lr": -1.0}, 0, *CPUS).next_epoch()
+    assert isinstance(reason, str)
+    assert "ValidationError" in reason
+
+
+@pytest.mark.slow
+def test_where_one_process_dies_the_other_ends_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.search.several"]
+    done = subprocess.run(
+        [*command, "dies", str(tmp_path)], check=False, cwd=ROOT, timeout=100, capture_output=True, text=True
+    )
+    assert done.returncode == 1  # as if it had been killed itself, so that Tune starts the trial again
+    assert "a process of this trial is gone" in done.stderr
+    with subprocess.Popen([*command, "waits", str(tmp_path)], cwd=ROOT) as first:
+        (tmp_path / "peer").unlink()
+        assert in_time((tmp_path / "peer").exists)
+        peer = int((tmp_path / "peer").read_text())
+        assert alive(peer)
+        first.kill()
+    assert in_time(lambda: not alive(peer), 10)
