@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from datasets import uris
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 _POSTGRESQL: Final = ("postgresql://", "postgresql+psycopg://")
 _GRPC: Final = "grpc://"
 _PATIENCE_S: Final = 10
+PATIENCE_S: Final = 600.0
+PAUSE_S: Final = 3.0
+"""How long a search that runs waits for its study's server, and how often it asks."""
 
 
 def require_study(uri: str, *, ask: bool = True) -> None:
@@ -50,7 +56,53 @@ def require_study(uri: str, *, ask: bool = True) -> None:
 
 
 def opened(where: Path | str) -> BaseStorage:
-    """Optuna's storage at a journal's path or a URI that was checked."""
+    """Optuna's storage at a journal's path or a URI that was checked; a server may be away for a while."""
+    if isinstance(where, Path):
+        return _opened(where)
+    return cast("BaseStorage", _Patient(_opened(where), where))
+
+
+class _Patient:
+    """A storage whose requests are repeated while its server is restarted, say; other errors are raised at once."""
+
+    def __init__(self, storage: BaseStorage, where: str) -> None:
+        self.storage = storage
+        self._where = where
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.storage, name)
+        return functools.partial(self._insist, found) if callable(found) else found
+
+    def _insist(self, request: Callable[..., Any], *words: Any, **named: Any) -> Any:
+        until = time.monotonic() + PATIENCE_S
+        repeated = False
+        while True:
+            try:
+                return request(*words, **named)
+            except Exception as error:
+                if repeated and type(error).__name__ == "UpdateFinishedTrialError":
+                    return True  # the server had done it, and was gone before it could say so
+                if not _passes(error) or time.monotonic() > until:
+                    raise
+                if not repeated:
+                    reason = _first_line(error, self._where)
+                    print(f"study    waiting for {uris.shown(self._where)}: {reason}", file=sys.stderr, flush=True)
+            repeated = True
+            time.sleep(PAUSE_S)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether a server is out of reach; anything else it says it will say again."""
+    code = getattr(error, "code", None)  # of gRPC
+    if callable(code):
+        return str(code()) in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED")
+    seen: BaseException | None = error
+    while seen is not None and type(seen).__name__ not in ("OperationalError", "InterfaceError"):
+        seen = seen.__cause__
+    return seen is not None
+
+
+def _opened(where: Path | str) -> BaseStorage:
     from optuna.storages import GrpcStorageProxy, JournalStorage, get_storage
     from optuna.storages.journal import JournalFileBackend
 
@@ -69,6 +121,7 @@ def opened(where: Path | str) -> BaseStorage:
 
 def close(storage: BaseStorage) -> None:
     """Let go of connections, which a server has a limited number of."""
+    storage = getattr(storage, "storage", storage)
     engine = getattr(getattr(storage, "_backend", storage), "engine", None)
     if engine is not None:
         engine.dispose()

@@ -7,10 +7,13 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from optuna.exceptions import UpdateFinishedTrialError
 
 from datasets.errors import InputError
 from search import database
@@ -129,18 +132,27 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_database_that_goes_away_is_told_in_one_sentence(uri: str, opened: Opened) -> None:
+def test_a_database_that_goes_away_for_good_is_told_in_one_sentence(
+    uri: str, opened: Opened, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("psycopg")
+    monkeypatch.setattr(database, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(database, "PAUSE_S", 0.1)
     with postgresql() as address:
         gone = uri.rpartition("@")[0] + f"@{address}/postgres"
         study = opened(gone, space(), "gone")
     with pytest.raises(InputError, match="stay within reach") as caught, database.told(gone):
         study.next()
-    assert SECRET not in str(caught.value)
+    said = capsys.readouterr().err
+    assert said.count("waiting for postgresql://") == 1
+    assert SECRET not in str(caught.value) + said
 
 
-def test_a_study_behind_optunas_proxy(uri: str, opened: Opened, tmp_path: Path) -> None:
+def test_a_study_behind_optunas_proxy(
+    uri: str, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("grpc", reason="grpcio is not there: pip install -e '.[cluster]'")
+    monkeypatch.setattr(database, "PAUSE_S", 0.2)
     port = free_port()
     serve = (
         "import sys, warnings; warnings.simplefilter('ignore'); "
@@ -165,7 +177,46 @@ def test_a_study_behind_optunas_proxy(uri: str, opened: Opened, tmp_path: Path) 
         assert trial.is_baseline
         study.end(0, "stopped", "test")
     assert opened(uri, space(), "proxied", joins=True).trial(0).outcome == "stopped"
+
+    with ThreadPoolExecutor() as pool:  # the proxy is away, and the search asks it nevertheless
+        asked = pool.submit(study.next)
+        wait_until(lambda: "waiting for grpc://" in capsys.readouterr().err, "the search's patience")
+        assert not asked.done()
+        with running([sys.executable, "-c", serve, behind, str(port)], tmp_path / "log"):
+            answer = asked.result(timeout=120)
+            assert answer is not None
+            assert answer.number == 1
+            study.end(1, "stopped", "test")
+    trials = opened(uri, space(), "proxied", joins=True).trials()
+    assert [(trial.number, trial.outcome) for trial in trials] == [(0, "stopped"), (1, "stopped")]
+
+    monkeypatch.setattr(database, "PATIENCE_S", 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(InputError, match="stay within reach"), database.told(proxied):
             study.next()
+
+
+def test_what_a_server_had_done_before_it_went_away_is_not_done_twice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class AwayError(Exception):
+        def code(self) -> str:
+            return "StatusCode.UNAVAILABLE"
+
+    class Storage:
+        told = 0
+
+        def set_trial_state_values(self, trial_id: int) -> bool:
+            self.told += 1
+            raise AwayError("gone") if self.told == 1 else UpdateFinishedTrialError(str(trial_id))
+
+        def get_all_studies(self) -> None:
+            raise KeyError("no such study")
+
+    patient: Any = database._Patient(Storage(), "grpc://here:1")  # type: ignore[arg-type]
+    monkeypatch.setattr(database, "PAUSE_S", 0.0)
+    assert patient.set_trial_state_values(3)
+    assert "study    waiting for grpc://here:1: gone" in capsys.readouterr().err
+    with pytest.raises(KeyError):
+        patient.get_all_studies()
