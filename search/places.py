@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -45,6 +48,42 @@ def _lacks(uri: str, option: str, why: str) -> InputError:
         value=uris.hidden(uri),
         remedy=f"add {option}, or name a folder as --storage",
     )
+
+
+@contextmanager
+def model(where: str) -> Iterator[Path]:
+    """Yield a local path of a model: as it was named, or a copy of what lies in a bucket.
+
+    Args:
+        where: A path, or the URI of a model.pt or of a trial's folder.
+
+    Raises:
+        InputError: If there is nothing, or the bucket does not answer.
+    """
+    if not uris.is_uri(where):
+        if not Path(where).exists():
+            raise _no_model(
+                where, "name a model.pt, a trial's folder, or a search's folder such as runs/searches/rg_rep"
+            )
+        yield Path(where)
+        return
+    address, mark, options = where.partition("?")
+    file = address if address.endswith(".pt") else f"{address.rstrip('/')}/model.pt"
+    folder, _, name = file.rpartition("/")
+    content = Store(f"{folder}{mark}{options}").read(name)
+    if content is None:
+        raise _no_model(
+            uris.shown(where),
+            "in a bucket, name a model.pt or a trial's folder; a search's last lines name its winner's",
+        )
+    with tempfile.TemporaryDirectory() as here:
+        copy = Path(here) / name
+        copy.write_bytes(content)
+        yield copy
+
+
+def _no_model(where: str, remedy: str) -> InputError:
+    return InputError(where, "the model must exist", remedy=remedy)
 
 
 def anchored(where: str) -> str:

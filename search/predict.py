@@ -16,6 +16,7 @@ from datasets.command import Parser
 from datasets.errors import InputError, nearest
 from datasets.soundfiles import Header, decode, read_header
 from datasets.specfile import read_change
+from search import places
 from trainables.contract import InnerParameter
 from trainables.prediction import Prediction, Recording, SoundFormat
 
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Example: python -m search.predict runs/searches/rg_rep evening.wav --set threshold=0.4",
         allow_abbrev=False,
     )
-    result.add_argument("model", type=Path, help="a model.pt, a trial's folder, or a search's folder: its winner")
+    result.add_argument("model", help="a model.pt, a trial's folder (also s3://…), or a search's folder: its winner")
     result.add_argument("recordings", type=Path, nargs="+", metavar="recording", help="wav or flac; docs/predict.md")
     result.add_argument("--to", metavar="FOLDER", help="where tables and pictures go (default: beside each recording)")
     result.add_argument(
@@ -62,15 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     try:
         options = parser().parse_args(arguments)
-        if not options.model.exists():
-            raise InputError(
-                str(options.model),
-                "the model must exist",
-                remedy="name a model.pt, a trial's folder, or a search's folder such as runs/searches/rg_rep",
-            )
         changes = [read_change(text, "threshold=0.4") for text in options.set]
-        jobs = prepare(options.recordings, options.to)
-        return run(options.model, changes, jobs, options.device)
+        with places.model(options.model) as model:
+            jobs = prepare(options.recordings, options.to)
+            return run(model, changes, jobs, options.device)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -22,10 +22,12 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from datasets.dcase2020.labels import read_labels, unit_vectors
 from datasets.shards import Dataset
+from datasets.store import Store
 from search import models
 from search.predict import main
 from search.scoring import load_model
 from tests.contracts.cases import one_after_the_other, scenes
+from tests.datasets import bucket
 from tests.search.kept import Kept, train
 from tests.search.wrong_inputs import ROOT
 
@@ -111,6 +113,22 @@ def test_a_search_stands_for_its_winner_wherever_it_has_been_moved(kept: Kept, t
     assert models.find(kept.localizer.folder.root) == trials[best] / "model.pt"
     assert models.find(moved) == moved / "trials" / trials[best].name / "model.pt"
     assert models.find(trials[0]) == trials[0] / "model.pt"
+
+
+def test_a_model_in_a_bucket_is_as_good_as_here(kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sound(seconds=1.0)(tmp_path)
+    recording = str(tmp_path / "good.wav")
+    model = kept.localizer.folder.root / "trials" / "0001" / "model.pt"
+    with bucket.serving() as server:
+        server.buckets.add("results")
+        Store(server.uri("results")).write("trials/0001/model.pt", model.read_bytes())
+        for name in ("trials/0001", "trials/0001/model.pt"):
+            assert main([server.uri(f"results/{name}"), recording, "--to", str(tmp_path / "there")]) == 0
+        assert main([str(model), recording, "--to", str(tmp_path / "here")]) == 0
+        assert main([server.uri("results/trials/0002"), recording]) == 2
+    assert "a trial's folder" in capsys.readouterr().err
+    tables = [(tmp_path / where / "good.predicted.csv").read_text() for where in ("here", "there")]
+    assert tables[0] == tables[1]
 
 
 def test_without_options_the_setting_of_the_validation_holds(
@@ -234,7 +252,7 @@ BAD = [
     Case("a weight missing", ("model.pt", "spoilt"), of_weights(lambda w: w.popitem())),
     Case("a model without its room", ("room.size_m", "search again"), of_weights(lambda w: w.pop("room.size_m"))),
     Case("an empty folder as the model", ("hold a model", "model.pt"), lambda f: (f / "x").mkdir(), "{tmp}/x"),
-    Case("a search without results", ("toy", "result"), lambda f: a_search(f, None), "{tmp}/toy"),
+    Case("a search with its study elsewhere", ("toy", "database"), lambda f: a_search(f, None), "{tmp}/toy"),
     Case("a search with broken records", ("toy", "readable"), lambda f: a_search(f, b"{\n{\n"), "{tmp}/toy"),
     Case("a model that hears no sound", ("hnet.pt", "must predict from recordings"), model="{tmp}/hnet.pt"),
     Case("no such recording", ("missing.wav", "exists"), recordings=("{tmp}/missing.wav",)),
