@@ -48,6 +48,9 @@ class Silent:
     def started(self, trial: Trial) -> None:
         """See `search.runner.Listener`."""
 
+    def lost(self, trial: Trial, reason: str) -> None:
+        """See `search.runner.Listener`."""
+
     def reported(self, trial: Trial, epoch: Epoch) -> None:
         """See `search.runner.Listener`."""
 

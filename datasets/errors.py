@@ -1,4 +1,4 @@
-"""The one error that bad input raises."""
+"""The error that bad input raises, and that of a storage which is out of reach."""
 
 from __future__ import annotations
 
@@ -34,11 +34,15 @@ class InputError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the pickling that carries an error between processes."""
-        return (_rebuild, (self.place, self.rule, self.value, self.remedy))
+        return (_rebuild, (type(self), self.place, self.rule, self.value, self.remedy))
 
 
-def _rebuild(place: str, rule: str, value: object, remedy: str) -> InputError:
-    return InputError(place, rule, value=value, remedy=remedy)
+class StorageError(InputError):
+    """What is kept cannot be written or read at the moment: a full disk, a bucket out of reach. Nothing else is wrong."""
+
+
+def _rebuild(kind: type[InputError], place: str, rule: str, value: object, remedy: str) -> InputError:
+    return kind(place, rule, value=value, remedy=remedy)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from datasets import bucket, digest, uris
 from datasets.atomic import replacing
 from datasets.bucket import Bucket
-from datasets.errors import InputError
+from datasets.errors import InputError, StorageError
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -75,8 +75,8 @@ class Store:
         except OSError as error:
             raise self._refused(error) from error
 
-    def _refused(self, error: Exception) -> InputError:
-        return InputError(
+    def _refused(self, error: Exception) -> StorageError:
+        return StorageError(
             self.name,
             "the bucket must exist and be open to these credentials",
             value=uris.without_secrets(str(error).partition("\n")[0], self.uri),
@@ -259,8 +259,8 @@ def _one_at_a_time(to: Path) -> Iterator[None]:
         yield
 
 
-def _no_room(path: Path, error: OSError) -> InputError:
-    return InputError(
+def _no_room(path: Path, error: OSError) -> StorageError:
+    return StorageError(
         str(path),
         "the disk must have room for the dataset",
         value=error.strerror,

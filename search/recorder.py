@@ -75,6 +75,10 @@ class Recorder:
             self._job.folder.remove(self._job.folder.model(number))
             self._cleared.add(number)
 
+    def lost(self, trial: Trial, reason: str) -> None:
+        """Say so; the run goes on."""
+        self._screen.lost(trial, reason)
+
     def interrupted(self) -> None:
         """End the runs of trials that are still going, to be set going again by a resume."""
         for trial in self._study.trials():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 os.environ.update(
@@ -24,6 +27,7 @@ from ray.tune.search import Searcher
 
 from datasets import machine
 from datasets.cluster import on_every_node
+from datasets.errors import StorageError
 from search import footprint, placement
 from search.records import Epoch, Outcome, Trial
 from search.scoring import score_tests
@@ -31,8 +35,12 @@ from search.study import Study
 from search.trial import Attempt, Job
 from spaces.schema import Resources, Value
 
-_RETRIES: Final = 2
+_RETRIES: Final = 3
+_ONE_LOSS_S: Final = 60.0
+"""What happens so soon after a trial lost its process is the same loss: a node that is gone goes on being asked until it is
+noticed, and every question is one more failure to Tune."""
 _FAILED: Final = "failed"
+_OUT_OF_REACH: Final = "out of reach"
 
 
 class Listener(Protocol):
@@ -40,6 +48,9 @@ class Listener(Protocol):
 
     def started(self, trial: Trial) -> None:
         """A trial begins or goes on."""
+
+    def lost(self, trial: Trial, reason: str) -> None:
+        """A trial's process is gone; another one goes on."""
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
         """An epoch is in the study."""
@@ -101,7 +112,12 @@ def run_trials(
         decide: Ends trials.
         supply: Has the datasets they ask for.
         at_once: Says how many run side by side; asked again and again.
+
+    Raises:
+        StorageError: If a trial could not keep its state; all are stopped then, and none has failed.
     """
+    scheduler = _StudyScheduler(study, listener, decide)
+    searcher = _StudySearcher(study, listener, decide, supply, at_once)
     trainable = tune.with_resources(
         tune.with_parameters(_TuneTrial, job=job),
         {"cpu": job.space.resources.cpu, "gpu": job.space.resources.gpu_share},
@@ -110,14 +126,16 @@ def run_trials(
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            search_alg=_StudySearcher(study, listener, decide, supply, at_once),
-            scheduler=_StudyScheduler(study, listener, decide),
+            search_alg=searcher,
+            scheduler=scheduler,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name="tune",
             **job.folder.scratch(),
             verbose=0,
+            stop=_WhenOutOfReach(scheduler),
+            callbacks=[_Losses(study, listener)],
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
         ),
     )
@@ -126,13 +144,15 @@ def run_trials(
             tuner.fit()
     finally:
         job.folder.clear_scratch()
+    if scheduler.out_of_reach is not None:
+        raise scheduler.out_of_reach
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Tune's deprecation notes and summaries, which a user can do nothing about, out of the terminal."""
+    """Keep Tune's notes and summaries out of the terminal, and its tracebacks of lost processes: listeners are told."""
     previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         yield
     finally:
@@ -176,7 +196,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         number = self.numbers[trial_id]
         if self._study.trial(number).outcome == "running" and error:
             self._study.end(
-                number, "failed", f"its process died {_RETRIES + 1} times without an epoch between, see {ray_logs()}"
+                number, "failed", f"its process was lost {_RETRIES} times without an epoch between, see {ray_logs()}"
             )
             self._listener.ended(self._study.trial(number))
 
@@ -198,9 +218,13 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         self._study = study
         self._listener = listener
         self._decide = decide
+        self.out_of_reach: StorageError | None = None
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:  # noqa: ARG002
         number = trial.config["number"]
+        if _OUT_OF_REACH in result:
+            self.out_of_reach = result[_OUT_OF_REACH]
+            return str(TrialScheduler.STOP)  # Tune's trial; the study's goes on when the search is resumed
         if _FAILED in result:
             return self._end(number, ("failed", result[_FAILED]))
         epoch: Epoch = result["result"]
@@ -225,6 +249,49 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         return {}
 
 
+class _Losses(tune.Callback):  # type: ignore[misc]
+    """Counts how often a trial lost its process, where Tune counts how often it noticed."""
+
+    def __init__(self, study: Study, listener: Listener, now: Callable[[], float] = time.monotonic) -> None:
+        self._study = study
+        self._listener = listener
+        self._now = now
+        self._last: dict[str, float] = {}
+
+    def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
+        if self._now() - self._last.get(trial.trial_id, -math.inf) < _ONE_LOSS_S:
+            trial.run_metadata.num_failures -= 1
+            return
+        self._last[trial.trial_id] = self._now()
+        self._listener.lost(self._study.trial(trial.config["number"]), _last_error(trial.error_file))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def _last_error(file: str | None) -> str:
+    """The first line of the last error in Tune's file of a trial's."""
+    try:
+        lines = Path(file or "").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "for a reason unknown"
+    last = max((place for place, line in enumerate(lines) if line.startswith("Failure #")), default=-1)
+    return next((line.strip() for line in lines[last + 1 :] if line.strip()), "for a reason unknown")
+
+
+class _WhenOutOfReach(tune.Stopper):  # type: ignore[misc]
+    """Stops everything once a trial could not keep its state."""
+
+    def __init__(self, scheduler: _StudyScheduler) -> None:
+        self._scheduler = scheduler
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        return False
+
+    def stop_all(self) -> bool:
+        return self._scheduler.out_of_reach is not None
+
+
 class _TuneTrial(tune.Trainable):  # type: ignore[misc]
     """Tune's shell around an `Attempt`. Actors are reused; every trial gets a new one."""
 
@@ -247,7 +314,10 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._attempt.close()
 
     def step(self) -> dict[str, Any]:
-        result = self._attempt.next_epoch()
+        try:
+            result = self._attempt.next_epoch()
+        except StorageError as error:
+            return {_OUT_OF_REACH: error}
         if isinstance(result, str):
             return {_FAILED: result}
         return {"epoch": result.epoch, "result": result}  # an object, since Tune takes mappings apart

@@ -21,6 +21,10 @@ _PRIOR_TRIALS: Final = 3
 """What halving should cost on average counts as much as so many ended trials when time is estimated."""
 
 
+_LONGEST: Final = 120
+"""Of an error's first line, characters."""
+
+
 class SearchProgress:
     """Lines about trials, and the time that is left."""
 
@@ -49,6 +53,11 @@ class SearchProgress:
         self._line.progress(
             f"{self._clock()}  {self._standing(trial, epoch)}  {self._best()}  {clock(self.left_s())} left"
         )
+
+    def lost(self, trial: Trial, reason: str) -> None:
+        """A trial's process is gone."""
+        after = f"goes on after epoch {len(trial.epochs)}" if trial.epochs else "begins again"
+        self._line.say(f"{self._clock()}  trial {trial.number:<3} lost its process, {after} ({reason[:_LONGEST]})")
 
     def ended(self, trial: Trial) -> None:
         """A trial ended."""

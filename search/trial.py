@@ -7,19 +7,22 @@ where such a checkpoint lies goes on from it, and first repeats the results that
 from __future__ import annotations
 
 import functools
+import io
 import itertools
 import math
+import platform
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from datasets import machine
 from datasets.datasource import DataSource
+from datasets.errors import StorageError
 from datasets.store import Store
 from search import choose
 from search.folder import SearchFolder
@@ -28,6 +31,10 @@ from search.records import Epoch
 from spaces.schema import Space, Value, nested
 from trainables import registry
 from trainables.contract import DivergedError, Trainable
+
+PATIENCE_S: Final = 900.0
+PAUSE_S: Final = 15.0
+"""How long a trial tries to write a checkpoint, and how long it waits in between."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +81,29 @@ def build(job: Job, config_values: Mapping[str, Any], device: str, source: DataS
 
 
 def save(folder: SearchFolder, path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all."""
-    with folder.writing(path) as temporary:
-        torch.save(dict(content), temporary)
+    """Write a checkpoint, whole or not at all; a disk that is full or a bucket that is away is given time.
+
+    Raises:
+        StorageError: If it cannot be written for a quarter of an hour.
+    """
+    whole = io.BytesIO()
+    torch.save(dict(content), whole)
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with folder.writing(path) as temporary:
+                temporary.write_bytes(whole.getbuffer())
+            return
+        except (OSError, StorageError) as error:
+            if time.monotonic() > until:
+                raise _unwritable(folder.shown(path), error) from error
+            time.sleep(PAUSE_S)
+
+
+def _unwritable(place: str, error: Exception) -> StorageError:
+    value = error.value if isinstance(error, StorageError) else f"{platform.node()}: {error}"
+    remedy = "free some space, or bring the storage back; nothing is lost: go on with --resume"
+    return StorageError(place, "a trial's checkpoint must be written", value=value, remedy=remedy)
 
 
 def load(path: Path, device: str = "cpu") -> dict[str, Any]:
@@ -89,6 +116,7 @@ class Attempt:
     """A trial as something that may go wrong: builds it at the first epoch, and answers with a reason instead of raising.
 
     What raises once raises again, so it fails the trial at once; a process that dies is another matter, and is restarted.
+    A storage out of reach is no trial's fault: it would fail them all, one after the other.
     """
 
     def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, *devices: str) -> None:
@@ -98,10 +126,17 @@ class Attempt:
         self._run: TrialRun | None = None
 
     def next_epoch(self) -> Epoch | str:
-        """The next result, or why there is none."""
+        """The next result, or why there is none.
+
+        Raises:
+            StorageError: If that is why.
+        """
         try:
             self._run = self._run or self._build()
             return self._run.next_epoch()
+        except StorageError:
+            self.close()
+            raise
         except DivergedError as diverged:
             self.close()
             return str(diverged)

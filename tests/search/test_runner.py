@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from datasets.errors import StorageError
 from search import runner
 from search.records import Epoch, Outcome, Trial
 from search.study import Study
@@ -24,6 +26,9 @@ class Heard:
 
     def started(self, trial: Trial) -> None:
         self.told.append(("started", trial.number))
+
+    def lost(self, trial: Trial, reason: str) -> None:
+        self.told.append((reason, trial.number))
 
     def reported(self, trial: Trial, result: Epoch) -> None:
         self.told.append((f"epoch {result.epoch}", trial.number))
@@ -109,3 +114,38 @@ def test_auto_is_no_gpu_where_there_is_none_and_refused_on_a_cluster(monkeypatch
 def test_a_number_is_not_measured() -> None:
     job: Any = SimpleNamespace(space=space(resources=Resources(gpu=0.25)))
     assert runner.measured(job, alone=False).gpu == 0.25
+
+
+def test_a_trial_that_cannot_keep_its_state_stops_the_search_and_has_not_failed(study: Study, heard: Heard) -> None:
+    searching = searcher(study, heard, 2)
+    config = searching.suggest("a")
+    scheduler = runner._StudyScheduler(study, heard, heard)
+    stopper = runner._WhenOutOfReach(scheduler)
+    assert not stopper.stop_all()
+    away = StorageError("s3://b", "a trial's checkpoint must be written", remedy="--resume")
+    assert scheduler.on_trial_result(None, tune_trial(config, 0), {runner._OUT_OF_REACH: away}) == "STOP"
+    searching.on_trial_complete("a")
+    assert stopper.stop_all()
+    assert scheduler.out_of_reach is away
+    assert study.trial(0).outcome == "running"
+    assert pickle.loads(pickle.dumps(away)).place == "s3://b"
+    assert isinstance(pickle.loads(pickle.dumps(away)), StorageError)
+
+
+def test_a_node_that_is_gone_costs_a_trial_one_loss_however_often_it_is_asked(
+    study: Study, heard: Heard, tmp_path: Path
+) -> None:
+    config = searcher(study, heard, 1).suggest("a")
+    clock = [0.0]
+    losses = runner._Losses(study, heard, lambda: clock[0])
+    trial = tune_trial(config, 0)
+    errors = tmp_path / "error.txt"
+    errors.write_text("Failure # 1 (occurred at …)\nanother\nFailure # 2 (occurred at …)\n\nsocket closed\nat once\n")
+    trial.trial_id, trial.error_file = "a", str(errors)
+    counted = []
+    for clock[0] in (100.0, 101.0, 118.0, 200.0, 201.0, 300.0):
+        trial.run_metadata.num_failures += 1  # as Tune does
+        losses.on_trial_recover(1, [], trial)
+        counted.append(trial.run_metadata.num_failures)
+    assert counted == [1, 1, 1, 2, 2, 3]
+    assert heard.told[1:] == [("socket closed", 0)] * 3

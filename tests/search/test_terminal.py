@@ -95,6 +95,20 @@ def test_an_ended_trial_is_shown_with_reason_best_and_baseline(tmp_path: Path) -
     assert "[best 0.600 (trial 1), baseline 0.200]" in last
 
 
+def test_a_lost_process_is_told_with_where_its_trial_goes_on(tmp_path: Path) -> None:
+    out, searched = io.StringIO(), space()
+    study = Study(tmp_path / "journal", searched)
+    progress = SearchProgress(Line(out), searched, at_once=2)
+    study.next()
+    progress.lost(study.trial(0), "The actor died.")
+    study.record(0, epoch(1, 0.3))
+    progress.lost(study.trial(0), "The actor died." + 200 * "!")
+    first, second = out.getvalue().splitlines()
+    assert first.endswith("trial 0   lost its process, begins again (The actor died.)")
+    assert "goes on after epoch 1 (The actor died.!!!" in second
+    assert len(second) < 200
+
+
 def test_the_table_shows_the_best_first_and_always_the_baseline(tmp_path: Path) -> None:
     searched = space(budget=Budget(trials=8, epochs=9))
     study = Study(tmp_path / "journal", searched)

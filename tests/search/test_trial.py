@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from datasets import sources
+from datasets.errors import StorageError
 from datasets.shards import Dataset
+from search import trial
 from search.folder import SearchFolder
 from search.scoring import score_tests
 from search.trial import Attempt, Job, TrialRun, load, settings_of
@@ -146,3 +148,28 @@ def test_a_trial_goes_on_from_a_bucket_on_another_machine(job: Job, tmp_path: Pa
             "checkpoint.pt",
             "model.pt",
         ]
+
+
+def test_a_checkpoint_is_written_once_there_is_room_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_the_way = job.folder.checkpoint(0)
+    in_the_way.mkdir(parents=True)
+    pauses: list[float] = []
+
+    def later(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            in_the_way.rmdir()
+
+    monkeypatch.setattr(trial.time, "sleep", later)
+    result = Attempt(job, 0, PARAMETERS, 0, "cpu").next_epoch()
+    assert not isinstance(result, str)
+    assert pauses == [trial.PAUSE_S] * 3
+    assert in_the_way.is_file()
+
+
+def test_a_storage_out_of_reach_is_no_fault_of_the_trial(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "PATIENCE_S", -1.0)
+    job.folder.checkpoint(0).mkdir(parents=True)
+    with pytest.raises(StorageError, match="checkpoint must be written"):
+        Attempt(job, 0, PARAMETERS, 0, "cpu").next_epoch()
+    assert not (job.folder.trial(0) / "error.txt").exists()
