@@ -8,6 +8,7 @@ instead, and nothing is copied.
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import Final
 from pyarrow import fs
 
 _EVERY_S: Final = 300.0
+_PATIENCE_S: Final = 180.0
 _NAMES: Final = ("mlflow", "study")
 _PROXY: Final = (
     "import sys; from optuna.storages import RDBStorage, run_grpc_proxy_server;"
@@ -92,11 +94,33 @@ def serve(storage: str, state: Path, database: str) -> None:
 
 
 def start(storage: str, state: Path, database: str) -> None:
-    """Start serving in the background, unless that runs."""
+    """Start serving in the background, unless that runs; returns when a search can use it.
+
+    Raises:
+        TimeoutError: If a server does not answer.
+    """
     state.mkdir(exist_ok=True)
     lock = state / "pid"
-    if lock.exists() and Path(f"/proc/{lock.read_text()}").exists():
-        return
+    if not (lock.exists() and Path(f"/proc/{lock.read_text()}").exists()):
+        _start(storage, state, database, lock)
+    until = time.monotonic() + _PATIENCE_S
+    for port in (5000, 13000):
+        while not answers(port):
+            if time.monotonic() > until:
+                raise TimeoutError(f"nothing answers on port {port} after {_PATIENCE_S:g} s, see {state}/services.log")
+            time.sleep(0.5)
+
+
+def answers(port: int) -> bool:
+    """Whether a server of this machine takes connections."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _start(storage: str, state: Path, database: str, lock: Path) -> None:
     if not database:
         print("from the bucket:", fetch(storage, state) or "nothing")
     with (state / "services.log").open("ab") as log:
@@ -123,7 +147,11 @@ def main(words: Sequence[str]) -> int:
     if words[0] == "keep":
         print("kept", keep(storage, state))
     else:
-        work[words[0]](storage, state, database)
+        try:
+            work[words[0]](storage, state, database)
+        except TimeoutError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -138,7 +138,7 @@ def _ray(plan: Plan, line: Line, *, needed: bool) -> Iterator[bool]:
         yield False
         return
     line.say("starting Ray" if plan.address is None else f"joining the cluster at {plan.address}")
-    with cluster.at(plan.address, plan.shared()):
+    with cluster.at(plan.address, plan.shared()), _signals():  # again, since Ray takes SIGTERM for itself
         Room(plan.space.resources, cluster.alive, plan.at_once).require()
         yield True
 

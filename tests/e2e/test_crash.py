@@ -123,7 +123,7 @@ def assert_reused_actors_carry_nothing_over(storage: Path, trial: Trial) -> None
     assert alone.metrics["train_loss"] == pytest.approx(trial.epochs[0].metrics["train_loss"], rel=1e-5)
 
 
-def test_nothing_is_lost_to_ctrl_c_and_to_kill_9(tmp_path: Path) -> None:
+def test_nothing_is_lost_to_ctrl_c_to_a_shutdown_and_to_kill_9(tmp_path: Path) -> None:
     first = launch(tmp_path)
     wait_for(lambda now: any(t.epochs for t in now), first, tmp_path, "an epoch was recorded")
     os.kill(first.pid, signal.SIGINT)
@@ -147,10 +147,20 @@ def test_nothing_is_lost_to_ctrl_c_and_to_kill_9(tmp_path: Path) -> None:
 
     third = launch(tmp_path, "--resume")
     wait_for(lambda _: working(third.pid), third, tmp_path, "a trial's process was at work")
-    victim = working(third.pid)[0]
+    os.kill(third.pid, signal.SIGTERM)  # as a machine does that is shut down
+    said = third.communicate(timeout=60)[0]
+    assert third.returncode == 130, said
+    assert "--resume" in said
+    assert "RUNNING" not in statuses(tmp_path)
+
+    fourth = launch(tmp_path, "--resume")
+    wait_for(lambda _: working(fourth.pid), fourth, tmp_path, "a trial's process was at work again")
+    victim = working(fourth.pid)[0]
     os.kill(victim, signal.SIGKILL)  # a trial's process; Tune starts another, which goes on from the checkpoint
-    said = third.communicate(timeout=300)[0]
-    assert third.returncode == 0, said
+    said = fourth.communicate(timeout=300)[0]
+    assert fourth.returncode == 0, said
+    assert "lost its process" in said
+    assert "Traceback" not in said
     after = trials(tmp_path)
     assert [t.number for t in after] == list(range(TRIALS))
     assert after[0].is_baseline
@@ -167,4 +177,4 @@ def test_nothing_is_lost_to_ctrl_c_and_to_kill_9(tmp_path: Path) -> None:
         assert sorted({metric.step for metric in logged}) == [epoch.epoch for epoch in trial.epochs]
     assert_reused_actors_carry_nothing_over(tmp_path, after[-1])
     assert "Trial" in said or "No trial beat the baseline" in said
-    assert processes_of(third.pid) == []
+    assert processes_of(fourth.pid) == []
