@@ -178,7 +178,7 @@ class Lab:
 
     def _keys(self) -> list[str]:
         """Public keys that open every host: the lab's, and those that AWS made for the first host."""
-        made = (self._folder / next(iter(self._addresses)) / "root" / ".ssh").glob("*.pem")
+        made = (self.home(next(iter(self._addresses))) / ".ssh").glob("*.pem")
         asked = [["ssh-keygen", "-y", "-f", str(key)] for key in (self._folder / "id", *made)]
         return [subprocess.run(words, check=True, capture_output=True, text=True).stdout for words in asked]
 
@@ -208,6 +208,10 @@ class Lab:
         """Start a server that listens on the bridge's address, so that every host reaches it."""
         inside = ["nsenter", "--target", str(self._switch.pid), "--net", *command]
         self._start(inside, "server", log, {**os.environ, **environment})
+
+    def home(self, name: str) -> Path:
+        """The home of a host's only user, seen from here."""
+        return self._folder / name / "root"
 
     def cut(self, name: str) -> None:
         """Cut a host's wire: packets vanish, nobody is told."""

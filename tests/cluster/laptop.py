@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 from collections.abc import Mapping
@@ -38,6 +39,10 @@ class Laptop:
         assert done.returncode == 0, f"{command}\n{done.stdout[-8000:]}"
         return done.stdout
 
+    def python(self, program: str) -> str:
+        """Run a program that has to succeed; returns what it printed."""
+        return self.says(f"python -c {shlex.quote(program)}")
+
     def starts(self, command: str, log: Path) -> subprocess.Popen[bytes]:
         """Start a command in the project's folder."""
         return self._lab.start("laptop", f"cd {ROOT} && {command}", log, self._environment)
@@ -51,6 +56,12 @@ class Laptop:
     def down(self) -> None:
         """`ray down`."""
         self.says(f"ray down --yes {FILE}")
+
+    def dashboard(self) -> None:
+        """`ray dashboard`, in another terminal: the head's job server is then on this host's port 8265."""
+        self.starts(f"ray dashboard {FILE}", self._lab.shared / "dashboard.log")
+        knock = "for _ in $(seq 60); do (</dev/tcp/127.0.0.1/8265) && exit 0; sleep 0.5; done 2>/dev/null; exit 1"
+        self.says(f"bash -c '{knock}'")
 
     def on_head(self, command: str) -> str:
         """`ray exec`: a command that has to succeed on the head, in the project's folder there."""

@@ -11,14 +11,24 @@ import pytest
 
 from tests.cluster.cloud import ADDRESSES, ENVIRONMENT, PROFILE, Cloud
 from tests.cluster.configs import at_mock_aws, cluster_yaml
-from tests.cluster.lab import ROOT, SHARED, Lab
+from tests.cluster.lab import ROOT, Lab
 from tests.cluster.laptop import Laptop
-from tests.cluster.watch import Nodes, Search, until
+from tests.cluster.watch import Nodes, Search, Submitted, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 PYTHON = Path(os.environ.get("MOTO_PYTHON", ROOT / ".venv-moto" / "bin" / "python"))
 HEAD = "i4"
+STORAGE = "s3://my-bucket/soundsweep"
+WHERE = f"--storage {STORAGE} --study grpc://localhost:13000 --tracking-uri http://localhost:5000"
+MAKE_BUCKET = """
+import boto3
+boto3.resource("s3").Bucket("my-bucket").create(CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+"""
+LIST_BUCKET = f"""
+from datasets.store import Store
+print(*Store("{STORAGE}").names(""))
+"""
 
 
 @pytest.fixture
@@ -56,47 +66,70 @@ def assert_closed(instance: dict[str, Any]) -> None:
         assert (protocol, low, high, cidr) == ("tcp", 22, 22, "0.0.0.0/0") or (from_group and cidr is None)
 
 
-def test_workers_come_are_reclaimed_are_replaced_and_go(cloud: tuple[Lab, Cloud]) -> None:
+def test_a_search_goes_on_while_workers_come_are_reclaimed_and_go(cloud: tuple[Lab, Cloud]) -> None:
     lab, aws = cloud
-    config = at_mock_aws(cluster_yaml(), SHARED)
+    config = at_mock_aws(cluster_yaml(), STORAGE)
     config["idle_timeout_minutes"] = 1
     config["max_workers"] = config["available_node_types"]["worker"]["max_workers"] = 2
-    laptop = Laptop(lab, config, ENVIRONMENT)
+    laptop = Laptop(lab, config, {**ENVIRONMENT, "RAY_AUTH_MODE": "token"})
     laptop.says("python deploy/roles.py my-bucket && python deploy/roles.py my-bucket")
+    laptop.python(MAKE_BUCKET)
     print(f"\nray up: {laptop.up():.0f} s")
     assert_asked(aws.requests()[0], "m7i.xlarge", "soundsweep-head", spot=False)
     assert_closed(aws.instances("running")[0])
     assert aws.workers() == []
+    laptop.dashboard()
+    assert "ready" in laptop.on_head(f"python -m search.doctor --address auto {WHERE}")
 
     nodes = Nodes(lab, HEAD)
-    search = Search(laptop, lab, "--set resources.gpu=1", "--at-once 1")
+    options = ("--set resources.gpu=1", "--set stopping.rule=none", "--at-once 1")
+    search = Submitted(laptop, lab, HEAD, "first", *options)
     asked = search.until(aws.workers, "asked for a worker")
     joined = search.until(lambda: len(nodes.alive()) == 2, "a worker joined")
     print(f"first worker: asked for after {asked:.0f} s, there {joined:.0f} s later")
     assert_asked(aws.requests()[1], "g6.xlarge", "soundsweep-worker", spot=True)
     assert_closed(aws.workers()[0])
     search.until(lambda: search.epochs() >= 2, "two epochs")
+    search.stop()
+    before = search.trials()
+    assert "was stopped" in search.status()
 
+    search = Submitted(laptop, lab, HEAD, "second", *options, "--resume")
+    print(f"stopped and resumed: next epoch {search.goes_on():.0f} s later")
     for spot in (True, False):
         aws.allow_spot(spot)
-        before = len(aws.requests())
-        victim = aws.workers()[0]
-        node = next(node for node, address in nodes.ids().items() if address == victim["address"])
-        aws.reclaim(victim["id"])
-        gone = search.until(lambda node=node: node not in nodes.ids(), "noticed the loss")
-        replaced = search.until(
-            lambda lost=victim["id"]: len(nodes.ids()) == 2 and [w for w in aws.workers() if w["id"] != lost],
-            "replaced the worker",
-        )
-        print(f"reclaimed: noticed after {gone:.1f} s, replaced {replaced:.1f} s later", end=", ")
-        print(f"next epoch {search.goes_on():.0f} s later")
-        asked_now = aws.requests()[before:]
-        assert asked_now[0]["InstanceMarketOptions.MarketType"] == "spot"
-        assert_asked(asked_now[-1], "g6.xlarge", "soundsweep-worker", spot=spot)
-        assert all(request["refused"] for request in asked_now[:-1])
-
+        _lose_a_worker(aws, nodes, search, spot=spot)
     search.ends_well()
+    assert "succeeded" in search.status()
+    for trial in before:
+        assert search.trials()[trial.number].epochs[: len(trial.epochs)] == trial.epochs
+    laptop.on_head("python deploy/services.py keep")
+    names = laptop.python(LIST_BUCKET).split()
+    assert {name.partition("/")[0] for name in names} == {"datasets", "mlartifacts", "searches", "state"}
+    assert {"state/study.db", "state/mlflow.db"} <= set(names)
+    assert any(name.endswith("model.pt") for name in names)
+
     print(f"idle worker: gone after {until(lambda: not aws.workers(), 'ended the idle worker'):.0f} s")
     laptop.down()
     assert aws.instances("running", "pending", "stopped", "stopping") == []
     until(lambda: set(lab.hosts) == {"laptop"}, "all hosts gone")
+
+
+def _lose_a_worker(aws: Cloud, nodes: Nodes, search: Search, *, spot: bool) -> None:
+    """Reclaim the one there is; another has to come, as a spot instance or on demand."""
+    asked_before = len(aws.requests())
+    search.until(lambda: aws.workers() and len(nodes.ids()) == 2, "a worker to lose")
+    victim = aws.workers()[0]
+    node = next(node for node, address in nodes.ids().items() if address == victim["address"])
+    aws.reclaim(victim["id"])
+    gone = search.until(lambda: node not in nodes.ids(), "noticed the loss")
+    replaced = search.until(
+        lambda: len(nodes.ids()) == 2 and [w for w in aws.workers() if w["id"] != victim["id"]],
+        "replaced the worker",
+    )
+    print(f"reclaimed: noticed after {gone:.1f} s, replaced {replaced:.1f} s later", end=", ")
+    print(f"next epoch {search.goes_on():.0f} s later")
+    asked = aws.requests()[asked_before:]
+    assert asked[0]["InstanceMarketOptions.MarketType"] == "spot"
+    assert_asked(asked[-1], "g6.xlarge", "soundsweep-worker", spot=spot)
+    assert all(request["refused"] for request in asked[:-1])

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.configs import cluster_yaml, on_premise
 from tests.cluster.lab import NETWORK, SHARED, Lab
 from tests.cluster.laptop import Laptop
-from tests.cluster.watch import Nodes, Search, until
+from tests.cluster.watch import InSharedFolder, Nodes, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -34,7 +34,7 @@ def test_a_search_survives_a_cut_link_and_a_power_cut(lab: Lab) -> None:
     nodes = Nodes(lab, "head")
     print(f"three nodes: {until(lambda: len(nodes.alive()) == 3, 'three nodes'):.0f} s later")
 
-    search = Search(laptop, lab)
+    search = InSharedFolder(laptop, lab)
     search.until(lambda: search.epochs() >= 2, "two epochs")
     lab.cut("w1")
     noticed = search.until(lambda: W1 not in nodes.alive(), "noticed the cut link")

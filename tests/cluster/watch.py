@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
+import optuna
 from mlflow import MlflowClient
 
 from search.folder import SearchFolder
@@ -17,6 +22,7 @@ from tests.cluster.laptop import Laptop, exec_line
 
 SPACE = ROOT / "spaces" / "rg_rep.yaml"
 TRIALS = 4
+DASHBOARD = "http://localhost:8265"
 SMALL = (
     "dataset.train=600",
     "dataset.validate=60",
@@ -71,25 +77,24 @@ class Nodes:
 
 
 class Search:
-    """A small search, started from the laptop; its results lie in the folder that all hosts share."""
+    """A small search that was started from the laptop, and what it has written so far.
 
-    def __init__(self, laptop: Laptop, lab: Lab, *options: str) -> None:
-        self._storage = lab.shared / "runs"
-        self._log = lab.shared / "launch.log"
-        sets = [f'--set "{override}"' for override in SMALL]
-        where = f"--address auto --profile laptop --storage {SHARED}/runs"
-        command = " ".join(["python -m search.launch spaces/rg_rep.yaml", where, *sets, *options])
-        self._process = laptop.starts(exec_line(command), self._log)
+    Args:
+        process: Runs as long as the search does.
+        log: What the process says.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self._log = log
 
     def trials(self) -> list[Trial]:
         """What the study says, read without disturbing the launch."""
-        folder = SearchFolder(self._storage, "rg_rep")
-        if not folder.journal.is_file():
-            return []
-        copy = self._storage / "study.copy"
-        lines = folder.journal.read_bytes()
-        copy.write_bytes(lines[: lines.rfind(b"\n") + 1])
-        return Study(copy, load(SPACE, has_gpu=False, overrides=SMALL)).trials()
+        raise NotImplementedError
+
+    def runs(self) -> str:
+        """URI of what MLflow has, likewise."""
+        raise NotImplementedError
 
     def epochs(self) -> int:
         """How many are recorded."""
@@ -109,16 +114,20 @@ class Search:
         seen = self.epochs()
         return self.until(lambda: self.epochs() > seen, "went on")
 
-    def ends_well(self, patience_s: float = 1200) -> None:
-        """Wait for its end; every trial is there, each of its epochs once, in the study and in MLflow."""
+    def ends(self, patience_s: float = 1200) -> None:
+        """Wait for its end, which has to be a good one."""
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired as late:
             raise AssertionError(self._log.read_text()[-8000:]) from late
         assert self._process.returncode == 0, self._log.read_text()[-8000:]
+
+    def ends_well(self) -> None:
+        """Wait for its end; every trial is there, each of its epochs once, in the study and in MLflow."""
+        self.ends()
         after = self.trials()
-        assert [trial.number for trial in after] == list(range(TRIALS))
-        client = MlflowClient(f"sqlite:///{self._storage / 'mlflow.db'}")
+        assert [trial.number for trial in after] == list(range(TRIALS)), self._log.read_text()[-8000:]
+        client = MlflowClient(self.runs())
         experiment = client.get_experiment_by_name("rg_rep")
         assert experiment is not None
         runs = client.search_runs([experiment.experiment_id])
@@ -129,3 +138,90 @@ class Search:
             assert trial.run_id is not None
             logged = [metric.step for metric in client.get_metric_history(trial.run_id, "f1_0.3m")]
             assert sorted(logged) == [epoch.epoch for epoch in trial.epochs]
+
+
+class InSharedFolder(Search):
+    """Started by `ray exec`; its results lie in the folder that all hosts share."""
+
+    def __init__(self, laptop: Laptop, lab: Lab) -> None:
+        self._storage = lab.shared / "runs"
+        log = lab.shared / "launch.log"
+        super().__init__(laptop.starts(exec_line(launch(f"--storage {SHARED}/runs")), log), log)
+
+    def trials(self) -> list[Trial]:
+        """See the base class."""
+        folder = SearchFolder(self._storage, "rg_rep")
+        if not folder.journal.is_file():
+            return []
+        copy = self._storage / "study.copy"
+        lines = folder.journal.read_bytes()
+        copy.write_bytes(lines[: lines.rfind(b"\n") + 1])
+        return Study(copy, load(SPACE, has_gpu=False, overrides=SMALL)).trials()
+
+    def runs(self) -> str:
+        """See the base class."""
+        return f"sqlite:///{self._storage / 'mlflow.db'}"
+
+
+class Submitted(Search):
+    """Started by `ray job submit` as docs/cluster.md says; its study and its runs are with the head's services.
+
+    Args:
+        laptop: Where `ray dashboard` runs.
+        lab: Its host.
+        head: Name of the head.
+        job: A name for it that is new.
+        options: Of `search.launch`.
+    """
+
+    def __init__(self, laptop: Laptop, lab: Lab, head: str, job: str, *options: str) -> None:
+        where = "--storage $SOUNDSWEEP_STORAGE --study grpc://localhost:13000 --tracking-uri http://localhost:5000"
+        command = shlex.quote(f"cd ~/soundsweep && {launch(where, *options)}")
+        laptop.says(f"ray job submit --no-wait --submission-id {job} --address {DASHBOARD} -- bash -c {command}")
+        self.job = job
+        self._laptop = laptop
+        self._state = lab.home(head) / "state"
+        self._copies = lab.shared
+        log = lab.shared / f"{job}.log"
+        super().__init__(laptop.starts(f"ray job logs {job} --follow --address {DASHBOARD}", log), log)
+
+    def stop(self) -> None:
+        """`ray job stop`."""
+        self._laptop.says(f"ray job stop {self.job} --address {DASHBOARD}")
+
+    def status(self) -> str:
+        """What `ray job status` says."""
+        return self._laptop.says(f"ray job status {self.job} --address {DASHBOARD}")
+
+    def trials(self) -> list[Trial]:
+        """See the base class."""
+        if not (self._state / "study.db").exists():
+            return []
+        where = f"sqlite:///{self._copied('study')}"
+        names = [summary.study_name for summary in optuna.get_all_study_summaries(where)]
+        if not names:
+            return []
+        with closing(Study(where, load(SPACE, has_gpu=False, overrides=SMALL), names[0], joins=True)) as study:
+            return study.trials()
+
+    def runs(self) -> str:
+        """See the base class."""
+        return f"sqlite:///{self._copied('mlflow')}"
+
+    def _copied(self, name: str) -> Path:
+        """A copy of one of the head's databases, as it is at one moment."""
+        copy = self._copies / f"{name}.copy.db"
+        with (
+            closing(sqlite3.connect(f"file:{self._state / name}.db?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+        return copy
+
+
+def launch(where: str, *options: str) -> str:
+    """The command line of the small search."""
+    sets = [f'--set "{override}"' for override in SMALL]
+    return " ".join(
+        ["python -m search.launch spaces/rg_rep.yaml --address auto --profile laptop", where, *sets, *options]
+    )
