@@ -1,0 +1,182 @@
+"""`python -m benchmarks.nodes`: a search on a Ray of 50 nodes with 2 GPUs each, all on this machine, none of them there.
+
+Nodes, placement and actors are Ray's own, and everything of a search but the training, which sleeps. 400 processes do not fit
+on one machine, so `--at-once` run side by side; `benchmarks.cluster` has the driver with all 400.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+os.environ |= {
+    "RAY_prestart_worker_first_driver": "0",  # else every node starts a process for each of its cores
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "PYTHONPATH": str(Path.cwd()),
+}
+
+import ray
+from ray.cluster_utils import Cluster
+
+from benchmarks.cluster import Silent
+from benchmarks.measure import write
+from datasets import cluster, sources
+from datasets.store import Store
+from search.folder import SearchFolder
+from search.placement import slots
+from search.records import Epoch, Trial
+from search.run import Deadline, Decide
+from search.runner import run_trials
+from search.study import Study
+from search.trial import Job
+from spaces.load import load
+from spaces.schema import Space
+
+_CPUS: Final = 16
+_GPUS: Final = 2
+_SPACE: Final = """
+name: idle
+trainable: benchmarks.idle:Idle
+dataset: {kind: matrices}
+fixed: {epoch_s: %g}
+search: {lr: {log_uniform: [1.0e-4, 1.0e-1]}}
+objectives: [{metric: f1}]
+stopping: {rule: asha, reduction: 3, first_rung: 1}
+budget: {trials: %d, epochs: 9}
+resources: {cpu: 2, gpu: 0.25}
+"""
+
+
+class Watch(Silent):
+    """Notes when trials begin and report."""
+
+    def __init__(self) -> None:
+        self.begun: dict[int, float] = {}
+        self.first: dict[int, float] = {}
+        self.last: dict[int, float] = {}
+        self.late: list[float] = []
+        self.epochs = 0
+
+    def started(self, trial: Trial) -> None:
+        """See `search.runner.Listener`."""
+        self.begun.setdefault(trial.number, time.monotonic())
+
+    def reported(self, trial: Trial, epoch: Epoch) -> None:
+        """See `search.runner.Listener`."""
+        now = time.monotonic()
+        self.epochs += 1
+        if trial.number in self.last:
+            self.late.append(now - self.last[trial.number] - epoch.seconds)
+        self.first.setdefault(trial.number, now)
+        self.last[trial.number] = now
+
+
+class Memory:
+    """The most that this machine's processes took meanwhile, beyond what they took before, and how many more there were."""
+
+    def __init__(self) -> None:
+        self._before = taken()
+        self.most_bytes = 0
+        self.processes = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def now(self) -> tuple[int, int]:
+        """Bytes and processes."""
+        size, count = taken()
+        return size - self._before[0], count - self._before[1]
+
+    def _look(self) -> None:
+        while not self._over.wait(3):
+            size, count = self.now()
+            if size > self.most_bytes:
+                self.most_bytes, self.processes = size, count
+
+
+def taken() -> tuple[int, int]:
+    """Bytes of memory that cannot be had, and how many processes there are."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    size = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines}
+    return size["MemTotal"] - size["MemAvailable"], sum(entry.name.isdigit() for entry in Path("/proc").iterdir())
+
+
+def space(folder: Path, trials: int, epoch_s: float) -> Space:
+    """The search."""
+    file = folder / "idle.yaml"
+    file.write_text(_SPACE % (epoch_s, trials))
+    return load(file, has_gpu=True)
+
+
+def measure(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, Any]:
+    """Bring the nodes up, search, and say what it took."""
+    result: dict[str, Any] = {"nodes": nodes, "trials": trials, "at_once": at_once, "epoch_s": epoch_s}
+    started = time.monotonic()
+    fake = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    with tempfile.TemporaryDirectory() as name, Memory() as memory:
+        try:
+            for _ in range(nodes):
+                fake.add_node(wait=False, num_cpus=_CPUS, num_gpus=_GPUS, object_store_memory=80 << 20)
+            fake.wait_for_nodes(timeout=600)
+            result["nodes_up_s"] = time.monotonic() - started
+            result["megabytes_a_node"] = memory.now()[0] / nodes / 1e6
+            ray.init(address=fake.address, logging_level="ERROR", log_to_driver=False)
+            searched = space(Path(name), trials, epoch_s)
+            result["slots"] = slots(cluster.alive(), searched.resources)
+            result |= search(searched, Path(name), at_once)
+        finally:
+            ray.shutdown()
+            fake.shutdown()
+    result["megabytes_in_all"] = memory.most_bytes / 1e6
+    result["processes"] = memory.processes
+    return result
+
+
+def search(searched: Space, folder: Path, at_once: int) -> dict[str, Any]:
+    """Run the trials; what the driver spent, and how long trials waited for it."""
+    source = sources.prepare(searched.dataset, "benchmark")
+    job = Job(searched, SearchFolder(folder, "idle"), source, Store(str(folder)))
+    study, watch = Study(folder / "study.journal", searched), Watch()
+    started, cpu = time.monotonic(), time.process_time()
+    run_trials(job, study, watch, Decide(study, job, Deadline(None)), Silent(), lambda: at_once)
+    wall, spent = time.monotonic() - started, time.process_time() - cpu
+    first_wave = [watch.first[number] - started for number in sorted(watch.first)[:at_once]]
+    late = sorted(watch.late)
+    return {
+        "search_s": wall,
+        "epochs": watch.epochs,
+        "driver_cpu_s": spent,
+        "first_wave_reported_s": max(first_wave),
+        "between_epochs_beside_the_epoch_s": {"median": late[len(late) // 2], "nine_in_ten": late[len(late) * 9 // 10]},
+        "outcomes": dict(Counter(trial.outcome for trial in study.trials())),
+    }
+
+
+def main() -> None:
+    """Measure, print, store."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.nodes", description=__doc__)
+    parser.add_argument("--nodes", type=int, default=50)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--at-once", type=int, default=24)
+    parser.add_argument("--epoch", type=float, default=5.0, help="seconds")
+    options = parser.parse_args()
+    result = measure(options.nodes, options.trials, options.at_once, options.epoch)
+    print(result)
+    print(write("nodes", result))
+
+
+if __name__ == "__main__":
+    main()
