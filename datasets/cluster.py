@@ -55,9 +55,22 @@ def at(address: str | None, shared: Sequence[Path] = ()) -> Iterator[dict[str, f
 
 @contextmanager
 def local() -> Iterator[dict[str, float]]:
-    """Start Ray on the loopback interface; yield its resources."""
+    """Start Ray on the loopback interface; yield its resources.
+
+    Raises:
+        InputError: If it does not start: it gives itself half a minute, which a machine with other work may need.
+    """
     how = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
-    with _no_cluster_possible(), _started(**how) as resources:
+    with _no_cluster_possible(), ExitStack() as stack:
+        try:
+            resources = stack.enter_context(_started(**how))
+        except Exception as error:  # Ray raises this class itself
+            raise InputError(
+                "Ray",
+                "Ray must start on this machine",
+                value=str(error).strip().partition("\n")[0],
+                remedy="let other programs end, see `python -m search.doctor`, and call again; nothing is lost",
+            ) from error
         yield resources
 
 

@@ -218,6 +218,7 @@ def tags_of(plan: Plan) -> dict[str, str]:
     versions = {f"version.{package}": version for package, version in machine.versions().items()}
     return {
         "git.commit": machine.git_commit(),
+        "version.project": machine.project_digest(),  # on a cluster the code is without its repository
         "dataset": plan.source.fingerprint,
         "seed": str(plan.space.seed),
         "profile": plan.space.profile or "full",

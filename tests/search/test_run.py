@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from datasets import sources
+from datasets import machine, sources
 from datasets.errors import InputError
 from datasets.store import Store
 from search import run
 from search.folder import SearchFolder
+from search.plan import Plan
 from search.study import Study
 from search.trial import Job
 from spaces.schema import Budget, Space
@@ -68,3 +69,14 @@ def test_a_fresh_start_sets_the_old_search_aside_without_deleting(tmp_path: Path
         assert Path(folder.set_aside()).name == expected
         assert not folder.exists()
     assert (tmp_path / "searches" / "toy.old1" / "space.json").is_file()
+
+
+def test_a_run_says_what_its_figures_were_made_with(tmp_path: Path) -> None:
+    searched = space()
+    source = sources.prepare(searched.dataset, "tests")
+    plan = Plan(searched, source, SearchFolder(tmp_path, "toy"), "sqlite://", Store(str(tmp_path)))
+    tags = run.tags_of(plan)
+    assert tags["dataset"] == source.fingerprint
+    assert tags["version.torch"] == machine.versions()["torch"]
+    assert tags["version.project"] == machine.project_digest()  # also where there is no repository
+    assert tags["git.commit"] == machine.git_commit()
