@@ -317,9 +317,9 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         try:
             result = self._attempt.next_epoch()
         except StorageError as error:
-            return {_OUT_OF_REACH: error}
+            return {"epoch": 0, _OUT_OF_REACH: error}
         if isinstance(result, str):
-            return {_FAILED: result}
+            return {"epoch": 0, _FAILED: result}  # Tune gives the whole search up where its metric is missing
         return {"epoch": result.epoch, "result": result}  # an object, since Tune takes mappings apart
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

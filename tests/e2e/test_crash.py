@@ -178,3 +178,17 @@ def test_nothing_is_lost_to_ctrl_c_to_a_shutdown_and_to_kill_9(tmp_path: Path) -
     assert_reused_actors_carry_nothing_over(tmp_path, after[-1])
     assert "Trial" in said or "No trial beat the baseline" in said
     assert processes_of(fourth.pid) == []
+
+
+def test_a_trial_that_fails_costs_itself_alone(tmp_path: Path) -> None:
+    spoilt = SearchFolder(tmp_path, "rg_rep").checkpoint(1)
+    spoilt.parent.mkdir(parents=True)
+    spoilt.write_text("garbage")  # which trial 1 will find, and fail over
+    launched = launch(tmp_path, "--trials", "3", "--set", "budget.epochs=1")
+    said = launched.communicate(timeout=300)[0]
+    assert launched.returncode == 0, said
+    assert "Traceback" not in said
+    assert "trial 1   failed" in said
+    assert [trial.outcome for trial in trials(tmp_path)] == ["finished", "failed", "finished"]
+    assert "error.txt" in trials(tmp_path)[1].reason
+    assert sorted(statuses(tmp_path)) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
