@@ -52,8 +52,12 @@ class Peers:
             self._links.append(here)
             self._processes.append(process)
         threading.Thread(target=self._watch, daemon=True).start()
-        with self._explained():
-            _join(self._folder / "meet", devices[0], 0, len(devices))
+        try:
+            with self._explained():
+                _join(self._folder / "meet", devices[0], 0, len(devices))
+        except BaseException:
+            self.close()
+            raise
 
     def together(self, train: Callable[[], Metrics]) -> Metrics:
         """Let all processes train for an epoch; returns what this one's training does.

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune.execution import tune_controller
 
 from datasets.errors import StorageError
 from search import runner
@@ -149,3 +151,16 @@ def test_a_node_that_is_gone_costs_a_trial_one_loss_however_often_it_is_asked(
         counted.append(trial.run_metadata.num_failures)
     assert counted == [1, 1, 1, 2, 2, 3]
     assert heard.told[1:] == [("socket closed", 0)] * 3
+
+
+def test_a_process_that_ray_ended_for_want_of_memory_is_a_lost_process() -> None:
+    heard: list[Exception] = []
+    actor = SimpleNamespace(actor_id=1, _on_error=None)
+    task = SimpleNamespace(_tracked_actor=actor, _on_error=lambda _, error: heard.append(error))
+    manager = tune_controller.RayActorManager(resource_manager=SimpleNamespace())  # as Tune makes its own
+    manager._cleanup_actor = lambda **_: None
+    manager._actor_task_failed(task, OutOfMemoryError("2 workers were killed"))
+    assert isinstance(heard[0], RayActorError)
+    assert str(heard[0]) == "OutOfMemoryError: 2 workers were killed"
+    with pytest.raises(RuntimeError, match="unexpected"):
+        manager._actor_task_failed(task, ValueError("of something else"))
