@@ -180,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nodes", description=__doc__)
     parser.add_argument("--nodes", type=int, default=50)
     parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--at-once", type=int, default=40)
+    parser.add_argument("--at-once", type=int, default=32)
     parser.add_argument("--epoch", type=float, default=5.0, help="seconds")
     options = parser.parse_args()
     result = measure(options.nodes, options.trials, options.at_once, options.epoch)
