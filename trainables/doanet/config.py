@@ -184,6 +184,12 @@ class DoanetConfig(Frozen):
     augment: Augment = Field(default_factory=Augment)
     inference: Inference = Field(default_factory=Inference)
 
+    @model_validator(mode="after")
+    def _one_source_needs_no_network(self) -> DoanetConfig:
+        if self.max_sources == 1 and self.hnet != "exact" and self.loss.tracks:
+            raise ValueError("with max_sources 1 there is nothing to associate: write  hnet: exact")
+        return self
+
     def check_data(self, source: DataSource) -> None:
         """See `trainables.contract.Trainable.Config`."""
         require_kind(source, "scenes", "tau2020")

@@ -49,6 +49,7 @@ def test_a_kind_of_loss_says_what_it_needs(kind: str, tracks: bool, activity: bo
     [
         ({"format": "binaural"}, "foa"),
         ({"max_sources": 5}, "less than or equal to 4"),
+        ({"max_sources": 1}, "hnet: exact"),
         ({"network": {"gru": 10, "heads": 4}}, "gru is a multiple of heads, got gru 10 and heads 4"),
         ({"network": {"dropout": 1.0}}, "less than 1"),
         ({"loss": {"kind": "mota"}}, "dmotp_dmota_act"),
