@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -108,7 +110,10 @@ def joined(address: str) -> Iterator[dict[str, float]]:
 def _started(**how: Any) -> Iterator[dict[str, float]]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    before = signal.getsignal(signal.SIGTERM)
     ray.init(logging_level="ERROR", log_to_driver=False, configure_logging=False, **how)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # Ray takes it for itself
     try:
         yield dict(ray.cluster_resources())
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
 from datasets import machine
-from datasets.errors import InputError, nearest
+from datasets.errors import InputError, StorageError, nearest
 
 _EVERY_S: Final = 20.0
 """Where lines cannot move, progress is said this often."""
@@ -111,11 +111,11 @@ def require_space(folder: Path, needed_bytes: int) -> None:
         needed_bytes: How much.
 
     Raises:
-        InputError: If less is free.
+        StorageError: If less is free.
     """
     free = machine.free_bytes(folder)
     if free < needed_bytes:
-        raise InputError(
+        raise StorageError(
             str(folder),
             f"the disk needs {size(needed_bytes)} free",
             value=f"{size(free)} free",

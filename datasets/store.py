@@ -18,7 +18,8 @@ from datasets.atomic import replacing
 from datasets.bucket import Bucket
 from datasets.errors import InputError, StorageError
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the errors of a full disk."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Store:
             with replacing(path, keep_cached=keep_cached) as temporary:
                 temporary.write_bytes(content)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise
             raise _no_room(path, error) from error
 
@@ -236,7 +237,7 @@ class Store:
                             file.write(chunk)
                     self._require_same(name, arrived.hexdigest(), sha256)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise
             raise _no_room(to, error) from error
 

@@ -25,7 +25,8 @@ _PATIENCE_S: Final = 180.0
 _NAMES: Final = ("mlflow", "study")
 _PROXY: Final = (
     "import sys; from optuna.storages import RDBStorage, run_grpc_proxy_server;"
-    "run_grpc_proxy_server(RDBStorage(sys.argv[1]), host='127.0.0.1', port=13000)"
+    "storage = RDBStorage(sys.argv[1], engine_kwargs={'pool_pre_ping': True});"
+    "run_grpc_proxy_server(storage, host='127.0.0.1', port=13000)"
 )
 
 
@@ -68,6 +69,8 @@ def keep(storage: str, state: Path) -> list[str]:
 
 def commands(storage: str, state: Path, database: str) -> list[list[str]]:
     """The servers' command lines."""
+    # Without the driver's name SQLAlchemy would look for psycopg2.
+    database = database.replace("postgresql://", "postgresql+psycopg://", 1)
     mlflow, study = (database or f"sqlite:///{state / name}.db" for name in _NAMES)
     # One worker: 2 processes and half a gigabyte instead of 15 and three.
     server = ["mlflow", "server", "--backend-store-uri", mlflow, "--artifacts-destination", f"{storage}/mlartifacts"]

@@ -67,6 +67,7 @@ class _Patient:
 
     def __init__(self, storage: BaseStorage, where: str) -> None:
         self.storage = storage
+        self.hurried = False
         self._where = where
 
     def __getattr__(self, name: str) -> Any:
@@ -82,7 +83,7 @@ class _Patient:
             except Exception as error:
                 if repeated and type(error).__name__ == "UpdateFinishedTrialError":
                     return True  # the server had done it, and was gone before it could say so
-                if not _passes(error) or time.monotonic() > until:
+                if self.hurried or not _passes(error) or time.monotonic() > until:
                     raise
                 if not repeated:
                     reason = _first_line(error, self._where)
@@ -95,7 +96,8 @@ def _passes(error: BaseException) -> bool:
     """Whether a server is out of reach; anything else it says it will say again."""
     code = getattr(error, "code", None)  # of gRPC
     if callable(code):
-        return str(code()) in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED")
+        behind = "UNKNOWN" in str(code()) and "commit" in str(error)  # the proxy is there, and its database is not
+        return behind or str(code()) in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED")
     seen: BaseException | None = error
     while seen is not None and type(seen).__name__ not in ("OperationalError", "InterfaceError"):
         seen = seen.__cause__
@@ -117,6 +119,12 @@ def _opened(where: Path | str) -> BaseStorage:
 
     # A connection that the server has closed meanwhile is replaced before it is used.
     return get_storage(RDBStorage(_for_psycopg(where), engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600}))
+
+
+def hurry(storage: BaseStorage) -> None:
+    """Wait no longer for a server that is away: the search is ending."""
+    if isinstance(storage, _Patient):
+        storage.hurried = True
 
 
 def close(storage: BaseStorage) -> None:

@@ -24,6 +24,8 @@ from trainables.contract import DivergedError, Metrics, Trainable
 _GRACE_S: Final = 20.0
 """How long a lost peer may go unnoticed by those that wait for its gradients, before they are ended."""
 _LAST_WORDS_S: Final = 5.0
+_IN_PASSING: Final = "RuntimeError"
+"""How torch says that another process is gone."""
 
 
 class Peers:
@@ -34,7 +36,7 @@ class Peers:
         build: Makes the trainable for a device, in the other processes; they start anew, so it has to be picklable.
 
     Raises:
-        Exception: If one of them does not come up.
+        Exception: If one of them does not come up, as far as this process notices; else it ends, and its trial is tried again.
     """
 
     def __init__(self, devices: Sequence[str], build: Callable[[str], Trainable]) -> None:
@@ -96,23 +98,30 @@ class Peers:
             raise RuntimeError(reason) from error
 
     def _last_words(self) -> str | None:
-        said = wait(self._links, _LAST_WORDS_S)
-        for link in (link for link in self._links if link in said):
-            try:
-                return str(link.recv())
-            except (EOFError, OSError):
-                _give_up()  # it was killed: the trial's process is to be started again, as if it had been itself
-        return None
+        """What the others said before they ended; those that only lost another one have the least to say."""
+        wait(self._links, _LAST_WORDS_S)
+        said = [_heard(link) for link in self._links if link.poll()]
+        if "" in said:
+            _give_up("it was killed")  # the trial's process is to be started again, as if it had been itself
+        return min(said, key=lambda words: _IN_PASSING in words, default=None)
 
     def _watch(self) -> None:
         wait([process.sentinel for process in self._processes])
         time.sleep(_GRACE_S)
         if not self._over.is_set():  # NCCL goes on waiting for a process that is gone
-            _give_up()
+            _give_up("; ".join(_heard(link) for link in self._links if link.poll()))
 
 
-def _give_up() -> None:
-    print("a process of this trial is gone", file=sys.stderr, flush=True)
+def _heard(link: Connection) -> str:
+    """What a process said, or nothing if it was killed."""
+    try:
+        return str(link.recv())
+    except (EOFError, OSError):
+        return ""
+
+
+def _give_up(why: str) -> None:
+    print(f"a process of this trial is gone: {why}", file=sys.stderr, flush=True)
     os._exit(1)
 
 

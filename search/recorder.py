@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
+from datasets.errors import StorageError
 from search.records import Epoch, Trial, ranking
 from search.study import Study
 from search.supply import Supply
@@ -70,10 +72,11 @@ class Recorder:
         """End the run; an ended trial needs no training state, and only good ones need weights."""
         self._tracker.finish(trial)
         self._screen.ended(trial)
-        self._job.folder.remove(self._job.folder.checkpoint(trial.number))
-        for number in dispensable(self._study.trials(), self._job.space) - self._cleared:
-            self._job.folder.remove(self._job.folder.model(number))
-            self._cleared.add(number)
+        with suppress(StorageError):  # what is left behind does no harm
+            self._job.folder.remove(self._job.folder.checkpoint(trial.number))
+            for number in dispensable(self._study.trials(), self._job.space) - self._cleared:
+                self._job.folder.remove(self._job.folder.model(number))
+                self._cleared.add(number)
 
     def lost(self, trial: Trial, reason: str) -> None:
         """Say so; the run goes on."""

@@ -138,7 +138,7 @@ def _ray(plan: Plan, line: Line, *, needed: bool) -> Iterator[bool]:
         yield False
         return
     line.say("starting Ray" if plan.address is None else f"joining the cluster at {plan.address}")
-    with cluster.at(plan.address, plan.shared()), _signals():  # again, since Ray takes SIGTERM for itself
+    with cluster.at(plan.address, plan.shared()):
         Room(plan.space.resources, cluster.alive, plan.at_once).require()
         yield True
 
@@ -164,6 +164,7 @@ def _with_data(plan: Plan, study: Study, line: Line, tracking_uri: str | None, *
         finish.conclude(study, job, tracker, line, runner.score if has_ray else _score_here)
         _close_search(tracker, study, "FINISHED")
     except BaseException:
+        study.hurry()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _close_search(tracker, study, "KILLED")
         raise
@@ -202,6 +203,7 @@ def _search(job: Job, study: Study, recorder: Recorder, supply: Supply, at_once:
     try:
         runner.run_trials(job, study, recorder, decide, supply, at_once)
     except BaseException:
+        study.hurry()
         recorder.interrupted()
         raise
 

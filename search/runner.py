@@ -24,6 +24,7 @@ import torch
 from ray import tune
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.tune.error import TuneError
 from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -38,10 +39,13 @@ from search.study import Study
 from search.trial import Attempt, Job
 from spaces.schema import Resources, Value
 
-_RETRIES: Final = 3
+_LOSSES: Final = 3
+"""So many losses of its process, without an epoch between, are a trial's to survive."""
 _ONE_LOSS_S: Final = 60.0
 """What happens so soon after a trial lost its process is the same loss: a node that is gone goes on being asked until it is
 noticed, and every question is one more failure to Tune."""
+_WEIGHT: Final = 10_000
+"""Of a loss, in Tune's count of failures; a question too many counts one."""
 _FAILED: Final = "failed"
 _OUT_OF_REACH: Final = "out of reach"
 
@@ -139,15 +143,20 @@ def run_trials(
             verbose=0,
             stop=_WhenOutOfReach(scheduler),
             callbacks=[_Losses(study, listener)],
-            failure_config=tune.FailureConfig(max_failures=_RETRIES),
+            failure_config=tune.FailureConfig(max_failures=(_LOSSES + 1) * _WEIGHT - 1),
         ),
     )
     try:
         with _quiet():
             tuner.fit()
+    except Exception as error:
+        if scheduler.out_of_reach is None:
+            if isinstance(error, TuneError) and error.__context__ is not None:
+                raise error.__context__ from None  # what a listener or the study raised; Tune keeps only its words
+            raise
     finally:
         job.folder.clear_scratch()
-    if scheduler.out_of_reach is not None:
+    if scheduler.out_of_reach is not None:  # Tune itself stumbles over a bucket that is away, too
         raise scheduler.out_of_reach
 
 
@@ -199,7 +208,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         number = self.numbers[trial_id]
         if self._study.trial(number).outcome == "running" and error:
             self._study.end(
-                number, "failed", f"its process was lost {_RETRIES} times without an epoch between, see {ray_logs()}"
+                number, "failed", f"its process was lost again and again, without an epoch between, see {ray_logs()}"
             )
             self._listener.ended(self._study.trial(number))
 
@@ -275,8 +284,8 @@ class _Losses(tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
         if self._now() - self._last.get(trial.trial_id, -math.inf) < _ONE_LOSS_S:
-            trial.run_metadata.num_failures -= 1
             return
+        trial.run_metadata.num_failures += _WEIGHT - 1
         self._last[trial.trial_id] = self._now()
         self._listener.lost(self._study.trial(trial.config["number"]), _last_error(trial.error_file))
 

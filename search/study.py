@@ -33,6 +33,7 @@ class Study:
     def __init__(self, where: Path | str, space: Space, name: str | None = None, *, joins: bool = False) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
+        self._joins = joins
         self._live: dict[int, optuna.trial.Trial] = {}
         self._to_continue: list[int] = []
         self._storage = database.opened(where)
@@ -47,14 +48,16 @@ class Study:
 
     def _begin(self) -> None:
         """Take interrupted trials over; enqueue those that every search begins with."""
-        interrupted = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        self._live = {trial.number: optuna.trial.Trial(self._study, trial._trial_id) for trial in interrupted}
-        self._to_continue = list(self._live)
+        self._adopt()
         roles = {trial.user_attrs.get(_ROLE) for trial in self._study.get_trials(deepcopy=False)}
         starts = ((f"start {n}", point) for n, point in enumerate(self._space.start))
         for role, point in [(BASELINE, self._space.baseline), *starts]:
             if role not in roles:
                 self._study.enqueue_trial(dict(point), user_attrs={_ROLE: role})
+
+    def hurry(self) -> None:
+        """Wait no longer for a database that is away."""
+        database.hurry(self._storage)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -62,6 +65,7 @@ class Study:
 
     def next(self) -> Trial | None:
         """The next trial to run: an interrupted one first, then a new one, None when there are as many as asked for."""
+        self._adopt()
         self._to_continue = [number for number in self._to_continue if number in self._live]
         if self._to_continue:
             trial = self._live[self._to_continue.pop(0)]
@@ -78,6 +82,15 @@ class Study:
             if dimension.active(parameters):  # the trial answers what was enqueued, or what it was given before a crash
                 parameters[dimension.name] = proposals.suggest(trial, dimension)
         return self.trial(trial.number)
+
+    def _adopt(self) -> None:
+        """Take over trials that began without our knowing: a server did as it was told, and was gone before it said so."""
+        if self._joins:
+            return
+        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if frozen.number not in self._live:
+                self._live[frozen.number] = optuna.trial.Trial(self._study, frozen._trial_id)
+                self._to_continue.append(frozen.number)
 
     def started(self) -> int:
         """How many trials exist, without those that wait to be asked for."""

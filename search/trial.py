@@ -14,16 +14,17 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 
 from datasets import machine
 from datasets.datasource import DataSource
 from datasets.errors import StorageError
-from datasets.store import Store
+from datasets.store import FULL, Store
 from search import choose
 from search.folder import SearchFolder
 from search.peers import Peers
@@ -34,7 +35,9 @@ from trainables.contract import DivergedError, Trainable
 
 PATIENCE_S: Final = 900.0
 PAUSE_S: Final = 15.0
-"""How long a trial tries to write a checkpoint, and how long it waits in between."""
+"""How long a trial tries to reach its storage, and how long it waits in between."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -88,22 +91,37 @@ def save(folder: SearchFolder, path: Path, content: Mapping[str, Any]) -> None:
     """
     whole = io.BytesIO()
     torch.save(dict(content), whole)
-    until = time.monotonic() + PATIENCE_S
-    while True:
+
+    def write() -> None:
         try:
             with folder.writing(path) as temporary:
                 temporary.write_bytes(whole.getbuffer())
-            return
-        except (OSError, StorageError) as error:
+        except OSError as error:
+            raise _unwritable(folder.shown(path), error) from error
+
+    patiently(write)
+
+
+def patiently(work: Callable[[], T]) -> T:
+    """Do what needs the storage, again and again while that is out of reach.
+
+    Raises:
+        StorageError: If it is for a quarter of an hour.
+    """
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return work()
+        except StorageError:
             if time.monotonic() > until:
-                raise _unwritable(folder.shown(path), error) from error
+                raise
             time.sleep(PAUSE_S)
 
 
-def _unwritable(place: str, error: Exception) -> StorageError:
-    value = error.value if isinstance(error, StorageError) else f"{platform.node()}: {error}"
+def _unwritable(place: str, error: OSError) -> StorageError:
     remedy = "free some space, or bring the storage back; nothing is lost: go on with --resume"
-    return StorageError(place, "a trial's checkpoint must be written", value=value, remedy=remedy)
+    value = f"{platform.node()}: {error}"
+    return StorageError(place, "a trial's files must be written", value=value, remedy=remedy)
 
 
 def load(path: Path, device: str = "cpu") -> dict[str, Any]:
@@ -132,7 +150,7 @@ class Attempt:
             StorageError: If that is why.
         """
         try:
-            self._run = self._run or self._build()
+            self._run = self._run or patiently(self._build)
             return self._run.next_epoch()
         except StorageError:
             self.close()
@@ -140,9 +158,11 @@ class Attempt:
         except DivergedError as diverged:
             self.close()
             return str(diverged)
-        except Exception as error:  # noqa: BLE001  # whatever a trainable raises
+        except Exception as error:  # whatever a trainable raises
             self.close()
-            with self._folder.writing(self._error) as temporary:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise _unwritable(self._folder.shown(self._error.parent), error) from error
+            with suppress(OSError, StorageError), self._folder.writing(self._error) as temporary:
                 temporary.write_text(traceback.format_exc(), encoding="utf-8")
             return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {self._folder.shown(self._error)})"
 
@@ -242,5 +262,5 @@ def _along(at: Callable[[str], tuple[Trainable, list[Epoch]]], threads: int, dev
     """The same trainable, in a process that trains along."""
     machine.keep_freed_memory()
     torch.set_num_threads(threads)
-    trainable, _ = at(device)
+    trainable, _ = patiently(lambda: at(device))
     return trainable

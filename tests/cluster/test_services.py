@@ -71,7 +71,7 @@ def test_an_empty_bucket_is_a_first_start(folders: tuple[Path, Path, str]) -> No
 
 def test_with_a_database_server_both_are_there() -> None:
     for command in services.commands("s3://bucket", Path("/state"), "postgresql://me@host/soundsweep"):
-        assert "postgresql://me@host/soundsweep" in command
+        assert "postgresql+psycopg://me@host/soundsweep" in command
 
 
 def test_without_a_storage_it_says_what_is_needed(

@@ -29,6 +29,8 @@ class Line(NetworkTrainable):
     def __init__(self, device: str, trouble: str = "") -> None:
         optimizer = SimpleNamespace(lr=0.1, schedule="constant", clip_norm=0.05)
         super().__init__(SimpleNamespace(optimizer=optimizer), device=device, seed=3, epochs=2)
+        if ranks.own() and trouble == "cannot be built":
+            raise ValueError("no room on this GPU")
         self.network = self._seeded(lambda: nn.Linear(3, 1))
         self.optimizer = torch.optim.SGD(self.network.parameters(), 0.1)
         generator = torch.Generator().manual_seed(1)

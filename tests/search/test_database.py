@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from optuna.exceptions import UpdateFinishedTrialError
+from sqlalchemy.exc import OperationalError
 
 from datasets.errors import InputError
 from search import database
@@ -220,3 +221,18 @@ def test_what_a_server_had_done_before_it_went_away_is_not_done_twice(
     assert "study    waiting for grpc://here:1: gone" in capsys.readouterr().err
     with pytest.raises(KeyError):
         patient.get_all_studies()
+
+
+def test_a_search_that_ends_waits_for_no_server() -> None:
+    class Storage:
+        asked = 0
+
+        def get_all_studies(self) -> None:
+            self.asked += 1
+            raise OperationalError("select", {}, Exception("refused"))
+
+    patient: Any = database._Patient(Storage(), "postgresql://here/x")  # type: ignore[arg-type]
+    database.hurry(patient)
+    with pytest.raises(OperationalError):
+        patient.get_all_studies()
+    assert patient.storage.asked == 1

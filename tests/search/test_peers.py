@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from search import runner
 from search.peers import Peers
-from search.trial import Attempt, Job, TrialRun
+from search.trial import Job, TrialRun
 from tests.search.several import CPUS, Line
 from tests.search.test_trial import PARAMETERS, job  # noqa: F401  # a fixture
 from trainables import ranks
@@ -100,10 +102,36 @@ def test_a_training_that_diverges_is_told_as_such() -> None:
 
 
 @pytest.mark.slow
-def test_a_trial_that_cannot_be_built_in_two_processes_fails_with_its_reason(job: Job) -> None:  # noqa: F811
-    reason = Attempt(job, 0, {**PARAMETERS, "optimizer.lr": -1.0}, 0, *CPUS).next_epoch()
-    assert isinstance(reason, str)
-    assert "ValidationError" in reason
+def test_what_cannot_be_built_in_the_other_process_is_told() -> None:
+    peers = Peers(CPUS, partial(Line, trouble="cannot be built"))
+    try:
+        with pytest.raises(RuntimeError, match="ValueError in process 1 of the trial: no room on this GPU"):
+            peers.together(Line("cpu").train_epoch)
+    finally:
+        peers.close()
+
+
+@pytest.mark.slow
+def test_the_process_of_trials_lets_go_of_the_others_with_each(
+    job: Job,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Shell(runner._TuneTrial):  # type: ignore[misc]
+        def setup(self, config: dict[str, Any]) -> None:
+            super().setup(config, job)
+
+    monkeypatch.setattr(runner, "devices", lambda _: list(CPUS))
+    shell = Shell({"number": 0, "parameters": PARAMETERS, "recorded": 0})
+    assert shell.train()["result"].epoch == 1
+    first = shell._attempt._run._peers._processes
+    assert [process.is_alive() for process in first] == [True]
+    assert shell.reset({"number": 1, "parameters": PARAMETERS, "recorded": 0})
+    assert [process.is_alive() for process in first] == [False]
+    assert shell.train()["result"].epoch == 1
+    second = shell._attempt._run._peers._processes
+    shell.stop()
+    assert [process.is_alive() for process in second] == [False]
+    assert ranks.count() == 1
 
 
 @pytest.mark.slow

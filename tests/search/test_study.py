@@ -152,3 +152,17 @@ def test_test_scores_and_run_ids_survive_a_restart(journal: Path) -> None:
     assert again.trial(0).run_id == "abc"
     assert again.parent_run_id() == "parent"
     assert again.trial(0).tests == {"S0": {"f1_1m": 0.9}}
+
+
+def test_a_trial_that_began_without_our_knowing_is_taken_over(tmp_path: Path) -> None:
+    study = Study(tmp_path / "journal", space())
+    first = study.next()
+    study._live.clear()  # as where a server began it, and was gone before it said so
+    assert study.next() == first
+    second = study.next()
+    assert second is not None
+    assert second.number == 1
+    onlooker = Study(tmp_path / "journal", space(), joins=True)
+    third = onlooker.next()
+    assert third is not None
+    assert third.number == 2

@@ -170,6 +170,6 @@ def test_a_checkpoint_is_written_once_there_is_room_again(job: Job, monkeypatch:
 def test_a_storage_out_of_reach_is_no_fault_of_the_trial(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "PATIENCE_S", -1.0)
     job.folder.checkpoint(0).mkdir(parents=True)
-    with pytest.raises(StorageError, match="checkpoint must be written"):
+    with pytest.raises(StorageError, match="files must be written"):
         Attempt(job, 0, PARAMETERS, 0, "cpu").next_epoch()
     assert not (job.folder.trial(0) / "error.txt").exists()

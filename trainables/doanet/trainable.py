@@ -60,7 +60,7 @@ class Doanet(NetworkTrainable):
         train, size = self._splits["train"], self.config.optimizer.batch_size
         order = self._order()
         batches = [order[first : first + size] for first in range(0, len(order), size)]
-        if len(batches[-1]) < ranks.count():
+        if len(batches[-1]) < ranks.count() and len(batches) > 1:
             batches.pop()  # not one sequence for each process
         sums: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
