@@ -23,6 +23,8 @@ from pyarrow import fs
 _EVERY_S: Final = 300.0
 _PATIENCE_S: Final = 180.0
 _NAMES: Final = ("mlflow", "study")
+_SCHEMA: Final = "study"
+"""Of the study's tables in PostgreSQL: MLflow and Optuna both keep their version in a table called alembic_version."""
 _PROXY: Final = (
     "import sys; from optuna.storages import RDBStorage, run_grpc_proxy_server;"
     "storage = RDBStorage(sys.argv[1], engine_kwargs={'pool_pre_ping': True});"
@@ -69,9 +71,10 @@ def keep(storage: str, state: Path) -> list[str]:
 
 def commands(storage: str, state: Path, database: str) -> list[list[str]]:
     """The servers' command lines."""
-    # Without the driver's name SQLAlchemy would look for psycopg2.
-    database = database.replace("postgresql://", "postgresql+psycopg://", 1)
-    mlflow, study = (database or f"sqlite:///{state / name}.db" for name in _NAMES)
+    mlflow, study = (f"sqlite:///{state / name}.db" for name in _NAMES)
+    if database:  # without the driver's name SQLAlchemy would look for psycopg2
+        mlflow = database.replace("postgresql://", "postgresql+psycopg://", 1)
+        study = f"{mlflow}{'&' if '?' in mlflow else '?'}options=-csearch_path%3D{_SCHEMA}"
     # One worker: 2 processes and half a gigabyte instead of 15 and three.
     server = ["mlflow", "server", "--backend-store-uri", mlflow, "--artifacts-destination", f"{storage}/mlartifacts"]
     return [
@@ -124,7 +127,12 @@ def answers(port: int) -> bool:
 
 
 def _start(storage: str, state: Path, database: str, lock: Path) -> None:
-    if not database:
+    if database:
+        import psycopg
+
+        with psycopg.connect(database) as connection:
+            connection.execute(f"create schema if not exists {_SCHEMA}")
+    else:
         print("from the bucket:", fetch(storage, state) or "nothing")
     with (state / "services.log").open("ab") as log:
         server = subprocess.Popen(

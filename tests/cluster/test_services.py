@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from deploy import services
 
@@ -70,8 +71,11 @@ def test_an_empty_bucket_is_a_first_start(folders: tuple[Path, Path, str]) -> No
 
 
 def test_with_a_database_server_both_are_there() -> None:
-    for command in services.commands("s3://bucket", Path("/state"), "postgresql://me@host/soundsweep"):
-        assert "postgresql+psycopg://me@host/soundsweep" in command
+    mlflow, study = services.commands("s3://bucket", Path("/state"), "postgresql://me@host/soundsweep")
+    assert "postgresql+psycopg://me@host/soundsweep" in mlflow
+    (uri,) = (make_url(word) for word in study if word.startswith("postgresql"))
+    assert (uri.drivername, uri.host, uri.database) == ("postgresql+psycopg", "host", "soundsweep")
+    assert uri.query["options"] == "-csearch_path=study"  # apart from MLflow's tables
 
 
 def test_without_a_storage_it_says_what_is_needed(
