@@ -11,8 +11,8 @@ import pytest
 
 from tests.cluster.cloud import ADDRESSES, ENVIRONMENT, PROFILE, Cloud
 from tests.cluster.configs import at_mock_aws, cluster_yaml
-from tests.cluster.lab import ROOT, Lab
-from tests.cluster.laptop import Laptop
+from tests.cluster.lab import ROOT, SHARED, Lab
+from tests.cluster.laptop import FILE, Laptop
 from tests.cluster.watch import Nodes, Search, Submitted, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
@@ -79,10 +79,12 @@ def test_a_search_goes_on_while_workers_come_are_reclaimed_and_go(cloud: tuple[L
     assert_closed(aws.instances("running")[0])
     assert aws.workers() == []
     laptop.dashboard()
+    (lab.shared / "who.py").write_text("import socket; print('this is', socket.gethostname())")
+    assert f"this is {HEAD}" in laptop.says(f"ray submit {FILE} {SHARED}/who.py")
     assert "ready" in laptop.on_head(f"python -m search.doctor --address auto {WHERE}")
 
     nodes = Nodes(lab, HEAD)
-    options = ("--set resources.gpu=1", "--set stopping.rule=none", "--at-once 1")
+    options = ("--set resources.gpu=1", "--at-once 1")
     search = Submitted(laptop, lab, HEAD, "first", *options)
     asked = search.until(aws.workers, "asked for a worker")
     joined = search.until(lambda: len(nodes.alive()) == 2, "a worker joined")

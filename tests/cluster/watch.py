@@ -21,18 +21,19 @@ from tests.cluster.lab import NETWORK, ROOT, SHARED, Lab
 from tests.cluster.laptop import Laptop, exec_line
 
 SPACE = ROOT / "spaces" / "rg_rep.yaml"
-TRIALS = 4
+TRIALS = 6
 DASHBOARD = "http://localhost:8265"
 SMALL = (
     "dataset.train=600",
     "dataset.validate=60",
     "dataset.tests={S0: 40, S1: 20, S2: 40}",
     "dataset.excerpts=8",
-    "optimizer.epoch_samples=400",
+    "optimizer.epoch_samples=800",
     "network.width=8",
     "network.decoder_width=32",
     f"budget.trials={TRIALS}",
-    "budget.epochs=5",
+    "budget.epochs=10",
+    "stopping.rule=none",  # so that it is not over before the last host is lost
     "resources.cpu=2",
 )
 _NODES = """
