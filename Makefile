@@ -17,7 +17,7 @@ test: $(VENV)/ready .venv-moto/ready
 test-cluster: $(VENV)/ready .venv-moto/ready
 	$(RUN) -m pytest -m cluster -rs -s $(ARGS)
 
-# Style, types, import directions and the fast tests: two minutes.
+# Style, types, import directions and the fast tests: two to four minutes.
 check: $(VENV)/ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .

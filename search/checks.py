@@ -73,11 +73,11 @@ def resources(space: Space) -> None:
             value=space.resources.gpu,
             remedy="add --profile laptop, or --set resources.gpu=0",
         )
-    if share > 1 and len(machine.gpus()) < share:
+    if share > 1 and (there := len(machine.gpus())) < share:
         raise InputError(
             "resources.gpu",
             "a trial cannot ask for more GPUs than there are",
-            value=f"{share:g} of {len(machine.gpus())}",
+            value=f"{share:g} of {there}",
             remedy="--set resources.gpu=1",
         )
     if space.resources.cpu > machine.cores():

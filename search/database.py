@@ -57,9 +57,20 @@ def require_study(uri: str, *, ask: bool = True) -> None:
 
 def opened(where: Path | str) -> BaseStorage:
     """Optuna's storage at a journal's path or a URI that was checked; a server may be away for a while."""
+    from optuna.storages import GrpcStorageProxy, JournalStorage, RDBStorage, get_storage
+    from optuna.storages.journal import JournalFileBackend
+
     if isinstance(where, Path):
-        return _opened(where)
-    return cast("BaseStorage", _Patient(_opened(where), where))
+        return JournalStorage(JournalFileBackend(str(where)))
+    if where.startswith(_GRPC):
+        host, port = _address(where)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the proxy is experimental
+            storage: BaseStorage = GrpcStorageProxy(host=host, port=port)
+    else:  # a connection that the server has closed meanwhile is replaced before it is used
+        database = RDBStorage(_for_psycopg(where), engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600})
+        storage = get_storage(database)
+    return cast("BaseStorage", _Patient(storage, where))
 
 
 class _Patient:
@@ -102,23 +113,6 @@ def _passes(error: BaseException) -> bool:
     while seen is not None and type(seen).__name__ not in ("OperationalError", "InterfaceError"):
         seen = seen.__cause__
     return seen is not None
-
-
-def _opened(where: Path | str) -> BaseStorage:
-    from optuna.storages import GrpcStorageProxy, JournalStorage, get_storage
-    from optuna.storages.journal import JournalFileBackend
-
-    if isinstance(where, Path):
-        return JournalStorage(JournalFileBackend(str(where)))
-    if where.startswith(_GRPC):
-        host, port = _address(where)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the proxy is experimental
-            return GrpcStorageProxy(host=host, port=port)
-    from optuna.storages import RDBStorage
-
-    # A connection that the server has closed meanwhile is replaced before it is used.
-    return get_storage(RDBStorage(_for_psycopg(where), engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600}))
 
 
 def hurry(storage: BaseStorage) -> None:

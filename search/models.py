@@ -104,7 +104,14 @@ def _kept(path: Path, remedy: str) -> Path:
 def _winner(folder: SearchFolder) -> int:
     try:
         objectives = [(name, direction) for name, direction in folder.read_identity()["objectives"]]
-        ranked = ranking(recorded(folder.journal) if folder.journal.is_file() else [], objectives)
+        if not folder.journal.is_file():
+            raise InputError(
+                str(folder.root),
+                "the study must lie in the folder for its winner to be found",
+                value="it is in a database",
+                remedy="name a trial's folder; the search's last lines name the winner's",
+            )
+        ranked = ranking(recorded(folder.journal), objectives)
     except (OSError, KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
         raise InputError(
             str(folder.root),
@@ -112,13 +119,6 @@ def _winner(folder: SearchFolder) -> int:
             value=f"{type(error).__name__}: {error}",
             remedy="name a trial's folder or a model.pt in it instead",
         ) from error
-    if not folder.journal.is_file():
-        raise InputError(
-            str(folder.root),
-            "the study must lie in the folder for its winner to be found",
-            value="it is in a database",
-            remedy="name a trial's folder; the search's last lines name the winner's",
-        )
     if not ranked:
         raise InputError(
             str(folder.root), "a trial of the search must have a result", remedy="wait for one, or name another search"

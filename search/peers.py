@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -107,8 +106,7 @@ class Peers:
 
     def _watch(self) -> None:
         wait([process.sentinel for process in self._processes])
-        time.sleep(_GRACE_S)
-        if not self._over.is_set():  # NCCL goes on waiting for a process that is gone
+        if not self._over.wait(_GRACE_S):  # NCCL goes on waiting for a process that is gone
             _give_up("; ".join(_heard(link) for link in self._links if link.poll()))
 
 

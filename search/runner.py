@@ -124,7 +124,6 @@ def run_trials(
         StorageError: If a trial could not keep its state; all are stopped then, and none has failed.
     """
     scheduler = _StudyScheduler(study, listener, decide)
-    searcher = _StudySearcher(study, listener, decide, supply, at_once)
     trainable = tune.with_resources(
         tune.with_parameters(_TuneTrial, job=job),
         {"cpu": job.space.resources.cpu, "gpu": job.space.resources.gpu_share},
@@ -133,7 +132,7 @@ def run_trials(
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            search_alg=searcher,
+            search_alg=_StudySearcher(study, listener, decide, supply, at_once),
             scheduler=scheduler,
             reuse_actors=True,
         ),

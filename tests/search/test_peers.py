@@ -82,10 +82,13 @@ def test_a_trial_in_two_processes_goes_on_from_its_checkpoint_bit_for_bit(job: J
 
 
 @pytest.mark.slow
-def test_what_goes_wrong_in_the_other_process_is_told() -> None:
-    peers = Peers(CPUS, partial(Line, trouble="raises"))
+@pytest.mark.parametrize(
+    ("trouble", "says"), [("raises", "no more memory"), ("cannot be built", "no room on this GPU")]
+)
+def test_what_goes_wrong_in_the_other_process_is_told(trouble: str, says: str) -> None:
+    peers = Peers(CPUS, partial(Line, trouble=trouble))
     try:
-        with pytest.raises(RuntimeError, match="ValueError in process 1 of the trial: no more memory"):
+        with pytest.raises(RuntimeError, match=f"ValueError in process 1 of the trial: {says}"):
             peers.together(Line("cpu").train_epoch)
     finally:
         peers.close()
@@ -97,16 +100,6 @@ def test_a_training_that_diverges_is_told_as_such() -> None:
     try:
         with pytest.raises(DivergedError):
             peers.together(Line("cpu", trouble="diverges").train_epoch)
-    finally:
-        peers.close()
-
-
-@pytest.mark.slow
-def test_what_cannot_be_built_in_the_other_process_is_told() -> None:
-    peers = Peers(CPUS, partial(Line, trouble="cannot be built"))
-    try:
-        with pytest.raises(RuntimeError, match="ValueError in process 1 of the trial: no room on this GPU"):
-            peers.together(Line("cpu").train_epoch)
     finally:
         peers.close()
 
