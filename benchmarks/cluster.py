@@ -23,17 +23,18 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from benchmarks.measure import write
-from datasets import machine, sources
-from datasets.nodes import Node
-from datasets.store import Store
-from search.folder import SearchFolder
-from search.placement import slots
-from search.records import Epoch, Trial
-from search.room import Room
+from datasets import sources
+from runtime import machine
+from runtime.nodes import Node
+from runtime.storage import Store
+from search.execution.capacity import ConcurrencyLimit
+from search.execution.placement import slots
+from search.execution.trial import Job
+from search.execution.tune import _StudyScheduler, _StudySearcher
+from search.results import SearchFolder
 from search.run import Deadline, Decide
-from search.runner import _StudyScheduler, _StudySearcher
-from search.study import Study
-from search.trial import Job
+from search.study.study import Study
+from search.study.trials import Epoch, Trial
 from spaces.load import load
 from spaces.schema import Resources, Space
 
@@ -46,19 +47,19 @@ class Silent:
     """Listens to nothing, and has every dataset."""
 
     def started(self, trial: Trial) -> None:
-        """See `search.runner.Listener`."""
+        """See `search.execution.tune.Listener`."""
 
     def lost(self, trial: Trial, reason: str) -> None:
-        """See `search.runner.Listener`."""
+        """See `search.execution.tune.Listener`."""
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
-        """See `search.runner.Listener`."""
+        """See `search.execution.tune.Listener`."""
 
     def ended(self, trial: Trial) -> None:
-        """See `search.runner.Listener`."""
+        """See `search.execution.tune.Listener`."""
 
     def ready(self, parameters: Any) -> bool:
-        """See `search.runner.Supply`."""
+        """See `search.execution.tune.Supply`."""
         del parameters
         return True
 
@@ -98,7 +99,9 @@ class Simulation:
         source = sources.prepare(space.dataset, "benchmark")
         self._study = Study(folder / "study.journal", space)
         decide = Decide(self._study, Job(space, SearchFolder(folder, "b"), source, Store(str(folder))), Deadline(None))
-        self._searcher = _StudySearcher(self._study, Silent(), decide, Silent(), Room(space.resources, lambda: _NODES))
+        self._searcher = _StudySearcher(
+            self._study, Silent(), decide, Silent(), ConcurrencyLimit(space.resources, lambda: _NODES)
+        )
         self._scheduler = _StudyScheduler(self._study, Silent(), decide)
         self._free = {node.id: slots([node], space.resources) for node in _NODES}
         self._events: list[tuple[float, int, str, int]] = []

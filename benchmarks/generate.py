@@ -23,9 +23,11 @@ import numpy as np
 
 from benchmarks.measure import write
 from benchmarks.render import prepare, simulate_free_field
-from datasets import blueprint, machine, specfile
-from datasets.build import build
-from datasets.spec import RoomSpec
+from datasets import config_file
+from datasets.building import parts
+from datasets.building.builder import build
+from datasets.rooms.spec import RoomSpec
+from runtime import machine
 
 _SIZES = (10_000, 50_000, 100_000)
 _ROUNDS = 2
@@ -74,10 +76,10 @@ def generate(folder: Path, samples: int, *options: str) -> tuple[float, dict[str
 
 def read_rate(folder: Path) -> float:
     """Samples a second that one process reads in batches of 64, in random order, for training."""
-    spec = specfile.read_specs(folder / "spec.yaml", has_gpu=False)[0]
+    spec = config_file.read_specs(folder / "spec.yaml", has_gpu=False)[0]
     if not isinstance(spec, RoomSpec):
         raise TypeError(spec)
-    split = build(blueprint.prepare(spec, "spec.yaml"), folder / "datasets").split("train")
+    split = build(parts.prepare(spec, "spec.yaml"), folder / "datasets").split("train")
     order = np.random.default_rng(0).permutation(len(split))
     started = time.perf_counter()
     for first in range(0, len(order), 64):

@@ -13,7 +13,7 @@ import torch
 from benchmarks.measure import Spread, write
 from datasets.matrices import MatricesSpec
 from trainables.hnet.config import HnetConfig
-from trainables.hnet.kept import EPOCHS, recipe
+from trainables.hnet.pretrained import EPOCHS, recipe
 from trainables.hnet.trainable import Hnet
 
 SEEDS: Final = (0, 1, 2)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from datasets import machine
-from datasets.atomic import write_text
+from runtime import machine
+from runtime.files import write_text
 
 RESULTS: Final = Path(__file__).resolve().parent / "results"
 

@@ -27,15 +27,16 @@ from ray.cluster_utils import Cluster
 
 from benchmarks.cluster import Silent
 from benchmarks.measure import write
-from datasets import cluster, sources
-from datasets.store import Store
-from search.folder import SearchFolder
-from search.placement import slots
-from search.records import Epoch, Trial
+from datasets import sources
+from runtime import ray_cluster
+from runtime.storage import Store
+from search.execution.placement import slots
+from search.execution.trial import Job
+from search.execution.tune import run_trials
+from search.results import SearchFolder
 from search.run import Deadline, Decide
-from search.runner import run_trials
-from search.study import Study
-from search.trial import Job
+from search.study.study import Study
+from search.study.trials import Epoch, Trial
 from spaces.load import load
 from spaces.schema import Space
 
@@ -67,11 +68,11 @@ class Watch(Silent):
         self.epochs = 0
 
     def started(self, trial: Trial) -> None:
-        """See `search.runner.Listener`."""
+        """See `search.execution.tune.Listener`."""
         self.begun.setdefault(trial.number, time.monotonic())
 
     def reported(self, trial: Trial, epoch: Epoch) -> None:
-        """See `search.runner.Listener`."""
+        """See `search.execution.tune.Listener`."""
         now = time.monotonic()
         self.epochs += 1
         if trial.number in self.last:
@@ -138,7 +139,7 @@ def measure(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, 
             result["megabytes_a_node"] = memory.now()[0] / nodes / 1e6
             ray.init(address=fake.address, logging_level="ERROR", log_to_driver=False)
             searched = space(Path(name), trials, epoch_s)
-            result["slots"] = slots(cluster.alive(), searched.resources)
+            result["slots"] = slots(ray_cluster.alive(), searched.resources)
             result |= search(searched, Path(name), at_once)
         finally:
             ray.shutdown()

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from benchmarks.measure import paired, write
-from datasets import echo, machine, reference, render
-from datasets.echo import EchoRoom
-from datasets.spec import RoomSpec
+from datasets.acoustics import propagation, pyroom, shoebox
+from datasets.acoustics.shoebox import EchoRoom
+from datasets.rooms.spec import RoomSpec
+from runtime import machine
 
 _CHUNK = 32
 _SPEC = RoomSpec()
@@ -33,9 +34,9 @@ _ECHOES = {
 
 
 @cache
-def field() -> render.FreeField:
+def field() -> propagation.FreeField:
     """The room without echo."""
-    return render.FreeField(_SPEC.size_m, _SPEC.microphones_m())
+    return propagation.FreeField(_SPEC.size_m, _SPEC.microphones_m())
 
 
 @cache
@@ -76,19 +77,19 @@ def simulate_free_field(count: int) -> int:
     """Samples without echo, a room object each."""
     waves, positions = scenes(count)
     for wave, places in zip(waves, positions, strict=True):
-        reference.free_field(wave, places, _SPEC.microphones_m(), field().window.lead)
+        pyroom.free_field(wave, places, _SPEC.microphones_m(), field().window.lead)
     return count
 
 
 @cache
-def room(name: str) -> tuple[EchoRoom, Any, render.Responses, Any]:
+def room(name: str) -> tuple[EchoRoom, Any, propagation.Responses, Any]:
     """A room that echoes, its places, its responses, and noise for two sources."""
     spec = _ECHOES[name]
     if spec.acoustics is None:
         raise ValueError(name)
-    drawn = echo.draw_room(spec, spec.acoustics, "train", 0)
-    places = echo.draw_places(spec, spec.acoustics, "train", 0) + np.array([*drawn.origin_m, 0.0])
-    responses = render.Responses(reference.impulse_responses(drawn, places))
+    drawn = shoebox.draw_room(spec, spec.acoustics, "train", 0)
+    places = shoebox.draw_places(spec, spec.acoustics, "train", 0) + np.array([*drawn.origin_m, 0.0])
+    responses = propagation.Responses(pyroom.impulse_responses(drawn, places))
     noise = np.random.default_rng(0).standard_normal((_CHUNK, 2, responses.window.length)).astype(np.float32)
     return drawn, places, responses, noise
 
@@ -106,9 +107,7 @@ def simulate_room(name: str, count: int) -> int:
     """Samples of a room that echoes, a room object each."""
     drawn, places, responses, noise = room(name)
     for sample in range(count):
-        reference.simulate(
-            drawn, noise[sample], places[[sample % _PLACES, (sample + 7) % _PLACES]], responses.window.lead
-        )
+        pyroom.simulate(drawn, noise[sample], places[[sample % _PLACES, (sample + 7) % _PLACES]], responses.window.lead)
     return count
 
 

@@ -18,10 +18,10 @@ import torch
 
 from benchmarks.measure import Spread, write
 from datasets import sources
-from datasets.atomic import write_text
-from datasets.store import Store
-from search import choose
-from search.trial import settings_of
+from runtime.files import write_text
+from runtime.storage import Store
+from search.execution.trial import settings_of
+from search.study import pareto
 from spaces.load import load
 from spaces.schema import Space, nested
 from trainables.doanet.config import DoanetConfig
@@ -58,7 +58,7 @@ def train(cell: Cell, space: Space, epochs: int) -> dict[str, Any]:
     losses = [model.train_epoch()["train_loss"] for _ in range(epochs)]
     settings = settings_of(space)
     validated = model.evaluate("validate", settings)
-    chosen = choose.best(validated, space.objectives)
+    chosen = pareto.best(validated, space.objectives)
     [tested] = model.evaluate("test", [settings[chosen]])
     return {"test": tested, "validate": validated[chosen], "setting": settings[chosen], "train_loss": losses}
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from datasets import asked, nodes, sources
-from datasets.command import DataProgress, Line, Parser, answer, require_space, whole_number
-from datasets.datasource import DataSource
-from datasets.store import Store
+from datasets import cli_options, sources
+from datasets.building.provider import DataSource
+from runtime import nodes
+from runtime.cli import DataProgress, Line, Parser, answer, require_space, whole_number
+from runtime.storage import Store
 
 _SPARE_BYTES: Final = 200 * 10**6
 
@@ -26,7 +27,7 @@ def parser() -> Parser:
         epilog="Example: python -m datasets.generate spaces/rg_rep.yaml --profile full --set train=20000",
         allow_abbrev=False,
     )
-    asked.add_options(result)
+    cli_options.add_options(result)
     result.add_argument("--address", metavar="WHERE", help="a Ray cluster, auto or HOST:PORT (default: this machine)")
     result.add_argument(
         "--workers", type=whole_number(1), metavar="N", help="processes of one core each (default: all cores)"
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _generate(options: argparse.Namespace) -> int:
     if options.address is not None:
         nodes.check_address(options.address)
-    specs, store, place = asked.read(options)
+    specs, store, place = cli_options.read(options)
     line = Line(sys.stdout)
     made = [sources.prepare(spec, place) for spec in specs]
     for text in dict.fromkeys(text for source in made for text in source.describe(store)):
@@ -63,18 +64,18 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _build(made: Sequence[DataSource], line: Line, store: Store, options: argparse.Namespace) -> int:
-    from datasets import cluster  # Ray takes seconds to load
+    from runtime import ray_cluster  # Ray takes seconds to load
 
     started = time.perf_counter()
     damaged: list[str] = []
     line.say("starting Ray" if options.address is None else f"joining the cluster at {options.address}")
-    with cluster.at(options.address, [Path(store.uri).absolute()] if store.is_local else []):
-        from datasets.build import Builder
-        from datasets.distribute import over_ray
+    with ray_cluster.at(options.address, [Path(store.uri).absolute()] if store.is_local else []):
+        from datasets.building.builder import Builder
+        from datasets.building.ray_data import over_ray
 
         ready = time.perf_counter()
         builder = Builder(
-            store, DataProgress(line), over_ray(options.workers), asked.local(options.storage) / "datasets"
+            store, DataProgress(line), over_ray(options.workers), cli_options.local(options.storage) / "datasets"
         )
         for source in made:
             damaged += source.build(builder, verify=options.verify)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from datasets.datasource import DataSource, SplitEntry
-from datasets.spec import Frozen
-from datasets.store import Store
+from datasets.building.provider import DataSource, SplitEntry
+from datasets.rooms.spec import Frozen
+from runtime.storage import Store
 
 if TYPE_CHECKING:
-    from datasets.build import Builder
+    from datasets.building.builder import Builder
 
 SPLITS = ("train", "validate", "test")
 

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from datasets import blueprint
-from datasets.blueprint import Source
-from datasets.command import size
-from datasets.datasource import DataSource, SplitEntry
-from datasets.dcase2020.build import SceneRecordings
-from datasets.dcase2020.folder import FolderRecordings, FolderSpec
-from datasets.dcase2020.spec import SceneSpec
-from datasets.manifest import missing
+from datasets.building import parts as blueprint
+from datasets.building.manifest import missing
+from datasets.building.parts import Source
+from datasets.building.provider import DataSource, SplitEntry
 from datasets.matrices import Matrices, MatricesSpec
-from datasets.spec import Frozen, LocalizerSpec
-from datasets.store import Store
+from datasets.rooms.spec import Frozen, LocalizerSpec
+from datasets.scenes.provider import SceneRecordings
+from datasets.scenes.spec import SceneSpec
+from datasets.tau2020.provider import FolderRecordings, FolderSpec
+from runtime.cli import size
+from runtime.storage import Store
 
 if TYPE_CHECKING:
-    from datasets.build import Builder
+    from datasets.building.builder import Builder
 
 _UNIT: Final = {"music": "excerpts", "responses": "places", "split": "samples"}
 
@@ -91,13 +91,13 @@ class Samples(DataSource):
 
     def opened(self, store: Store, cache: Path) -> Any:
         """See the base class."""
-        from datasets import build  # brings torch
+        from datasets.building import builder as build  # brings torch
 
         return build.opened(self.source, store, cache)
 
     def seconds(self, workers: int) -> float:
         """See the base class; from a miniature of it, made right now."""
-        from datasets import build
+        from datasets.building import builder as build
 
         return build.seconds(self.source, workers)
 

@@ -7,14 +7,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from datasets import blueprint, machine, nodes, sources, uris
-from datasets.command import Parser
-from datasets.errors import InputError
-from datasets.kinds import KEY_OF_SOUND
-from datasets.store import Store
-from search import checks, places
-from search.folder import DEFAULT_CACHE, SearchFolder
+from datasets import sources
+from datasets.building import parts
+from datasets.registry import KEY_OF_SOUND
+from runtime import machine, nodes, uris
+from runtime.cli import Parser
+from runtime.errors import InputError
+from runtime.storage import Store
+from search import preflight, storage_options
 from search.plan import Plan
+from search.results import DEFAULT_CACHE, SearchFolder
 from spaces.load import load
 from spaces.schema import Space
 
@@ -126,18 +128,18 @@ def prepare(options: argparse.Namespace) -> Plan:
     # Heads of clusters often have no GPU themselves; whether a trial fits is seen when the cluster answers.
     has_gpu = machine.has_gpu() or options.address is not None
     space = load(options.space, has_gpu=has_gpu, profile=options.profile, overrides=_overrides(options))
-    folder = places.storage(options, space.name)
-    places.check(options)
+    folder = storage_options.storage(options, space.name)
+    storage_options.check(options)
     _check_state(folder, space, resume=options.resume, fresh=options.fresh)
     if not options.dry_run and options.address is None:  # a plan may be read on another machine than it is run on
-        checks.resources(space)
+        preflight.resources(space)
     place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND.get(space.dataset.kind, 'music')}"
     source = sources.prepare(space.dataset, place)
     for variant in space.extremes():
-        blueprint.require_rooms(variant)
-    checks.data(space, source)
-    checks.several_gpus(space)
-    store = Store(options.datasets or uris.below(places.anchored(options.storage), "datasets"))
+        parts.require_rooms(variant)
+    preflight.data(space, source)
+    preflight.several_gpus(space)
+    store = Store(options.datasets or uris.below(storage_options.anchored(options.storage), "datasets"))
     tracking = options.tracking_uri or f"sqlite:///{folder.storage / 'mlflow.db'}"
     plan = Plan(space, source, folder, tracking, store, options.address, options.at_once, options.study)
     plan.check_disk()

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets import machine, uris
-from datasets.datasource import DataSource
-from datasets.errors import InputError
-from datasets.store import Store
-from search.folder import SearchFolder
-from search.stopping import rungs
+from datasets.building.provider import DataSource
+from runtime import machine, uris
+from runtime.errors import InputError
+from runtime.storage import Store
+from search.results import SearchFolder
+from search.study.stopping import rungs
 from spaces.schema import Dimension, Resources, Space
 
 _ROOM_FOR_CHECKPOINTS = 2 * 10**9

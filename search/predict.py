@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from datasets.atomic import replacing, write_text
-from datasets.command import Parser
-from datasets.errors import InputError, nearest
-from datasets.soundfiles import Header, decode, read_header
-from datasets.specfile import read_change
-from search import places
+from datasets.audio.files import Header, decode, read_header
+from datasets.config_file import read_change
+from runtime.cli import Parser
+from runtime.errors import InputError, nearest
+from runtime.files import replacing, write_text
+from search import storage_options
 from trainables.contract import InnerParameter
 from trainables.prediction import Prediction, Recording, SoundFormat
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)
         changes = [read_change(text, "threshold=0.4") for text in options.set]
-        with places.model(options.model) as model:
+        with storage_options.model(options.model) as model:
             jobs = prepare(options.recordings, options.to)
             return run(model, changes, jobs, options.device)
     except InputError as error:
@@ -127,12 +127,12 @@ def run(model: Path, changes: Sequence[tuple[str, object]], jobs: Sequence[Job],
     Raises:
         InputError: If model, settings or recordings do not fit together, or a recording turns out to be spoilt.
     """
-    from search import models  # torch comes with it
+    from search import saved_models  # torch comes with it
 
-    found = models.find(model)
-    kept = models.read(found)
+    found = saved_models.find(model)
+    kept = saved_models.read(found)
     settings = {**kept.setting, **_changed(changes, kept.trainable.inner)}
-    predictor = kept.predictor(models.require_device(device))
+    predictor = kept.predictor(saved_models.require_device(device))
     for job in jobs:
         _require_format(job, predictor.sound)
     print(f"model    {found} ({kept.name})")

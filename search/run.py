@@ -12,21 +12,25 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from datasets import cluster, machine, uris
-from datasets.command import Line
-from datasets.errors import InputError
-from search import database, finish, hints, runner, stopping
-from search.folder import SearchFolder
+from runtime import machine, ray_cluster, uris
+from runtime.cli import Line
+from runtime.errors import InputError
+from search.execution import tune
+from search.execution.capacity import ConcurrencyLimit
+from search.execution.dataset_provider import Supply
+from search.execution.test_scores import score_tests
+from search.execution.trial import Job
 from search.plan import Plan
-from search.recorder import Recorder
-from search.records import Epoch, Outcome
-from search.room import Room
-from search.scoring import score_tests
-from search.study import Study
-from search.supply import Supply
-from search.terminal import SearchProgress
-from search.tracking import Store, Tracker
-from search.trial import Job
+from search.reporting import next_steps
+from search.reporting import report as finish
+from search.reporting.callback import Recorder
+from search.reporting.mlflow_logger import MlflowLogger, Store
+from search.reporting.progress import SearchProgress
+from search.results import SearchFolder
+from search.study import stopping
+from search.study import storage as database
+from search.study.study import Study
+from search.study.trials import Epoch, Outcome
 from spaces.schema import Space
 
 INTERRUPTED = 130
@@ -63,11 +67,11 @@ class Decide:
         if self._deadline.passed():
             return "stopped", "out of time"
         trial = self._study.trial(number)
-        own = trial.gains_at(epoch.epoch, self._space.objectives)
+        own = trial.best_objectives_until(epoch.epoch, self._space.objectives)
         if epoch.epoch not in self._rungs or trial.is_baseline or own is None:
             return None
         others_there = (t for t in self._study.trials() if t.number != number)
-        reached = (t.gains_at(epoch.epoch, self._space.objectives) for t in others_there)
+        reached = (t.best_objectives_until(epoch.epoch, self._space.objectives) for t in others_there)
         others = [gains for gains in reached if gains is not None]
         reduction = self._space.stopping.reduction
         if stopping.goes_on(own, others, reduction):
@@ -118,7 +122,7 @@ def _run(plan: Plan, tracking_uri: str | None, line: Line, *, resume: bool, fres
         line.say(f"MLflow could not record: {problem}")
     if problems and plan.tracking.startswith("http"):
         line.say("         the study has everything; MLflow is brought up to it by the next launch with --resume")
-    hints.say_next(line, plan, command)
+    next_steps.say_next(line, plan, command)
     return 0
 
 
@@ -138,8 +142,8 @@ def _ray(plan: Plan, line: Line, *, needed: bool) -> Iterator[bool]:
         yield False
         return
     line.say("starting Ray" if plan.address is None else f"joining the cluster at {plan.address}")
-    with cluster.at(plan.address, plan.shared()):
-        Room(plan.space.resources, cluster.alive, plan.at_once).require()
+    with ray_cluster.at(plan.address, plan.shared()):
+        ConcurrencyLimit(plan.space.resources, ray_cluster.alive, plan.at_once).require()
         yield True
 
 
@@ -150,10 +154,10 @@ def _with_data(plan: Plan, study: Study, line: Line, tracking_uri: str | None, *
     supply.have(plan.source)
     if has_ray:
         job = _measured(job, plan, line)
-    tracker = Tracker(Store.at(plan.folder.storage, tracking_uri), plan.space.name)
+    tracker = MlflowLogger(Store.at(plan.folder.storage, tracking_uri), plan.space.name)
     try:
         _open_search(tracker, study, plan, supply)
-        at_once = Room(job.space.resources, cluster.alive, plan.at_once)
+        at_once = ConcurrencyLimit(job.space.resources, ray_cluster.alive, plan.at_once)
         screen = SearchProgress(line, job.space, at_once() if has_ray else 1)
         recorder = _recorder(job, study, tracker, screen, plan, supply)
         tracker.reconcile(study, recorder.reopen)
@@ -161,7 +165,7 @@ def _with_data(plan: Plan, study: Study, line: Line, tracking_uri: str | None, *
             _search(job, study, recorder, supply, at_once)
             if tracker.problems:  # what MLflow has missed while it was away
                 tracker.reconcile(study, recorder.reopen)
-        finish.conclude(study, job, tracker, line, runner.score if has_ray else _score_here)
+        finish.conclude(study, job, tracker, line, tune.score if has_ray else _score_here)
         _close_search(tracker, study, "FINISHED")
     except BaseException:
         study.hurry()
@@ -175,12 +179,12 @@ def _with_data(plan: Plan, study: Study, line: Line, tracking_uri: str | None, *
 
 def _beside(space: Space) -> int:
     """How many processes make data beside trials: as a trial's cores, or as many as no trial takes."""
-    return max(1, int(space.resources.cpu), Room(space.resources, cluster.alive).spare_cores())
+    return max(1, int(space.resources.cpu), ConcurrencyLimit(space.resources, ray_cluster.alive).spare_cores())
 
 
 def _measured(job: Job, plan: Plan, line: Line) -> Job:
     """The job with resources that are numbers."""
-    resources = runner.measured(job, alone=plan.address is None)
+    resources = tune.measured(job, alone=plan.address is None)
     if resources != job.space.resources:
         line.say(f"each     {resources.cpu:g} CPU, {resources.gpu_share:g} GPU, as measured")
     return replace(job, space=replace(job.space, resources=resources))
@@ -188,20 +192,22 @@ def _measured(job: Job, plan: Plan, line: Line) -> Job:
 
 def _score_here(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
     """Score in this process: where no trial is left to run, Ray is not worth starting."""
-    return {number: score_tests(job, number, runner.device()) for number in numbers}
+    return {number: score_tests(job, number, tune.device()) for number in numbers}
 
 
-def _recorder(job: Job, study: Study, tracker: Tracker, screen: SearchProgress, plan: Plan, supply: Supply) -> Recorder:
+def _recorder(
+    job: Job, study: Study, tracker: MlflowLogger, screen: SearchProgress, plan: Plan, supply: Supply
+) -> Recorder:
     for trial in study.trials():
         screen.trials[trial.number] = trial
     return Recorder(job, study, tracker, screen, tags_of(plan), supply)
 
 
-def _search(job: Job, study: Study, recorder: Recorder, supply: Supply, at_once: Room) -> None:
+def _search(job: Job, study: Study, recorder: Recorder, supply: Supply, at_once: ConcurrencyLimit) -> None:
     at_once.require()
     decide = Decide(study, job, Deadline(job.space.budget.hours))
     try:
-        runner.run_trials(job, study, recorder, decide, supply, at_once)
+        tune.run_trials(job, study, recorder, decide, supply, at_once)
     except BaseException:
         study.hurry()
         recorder.interrupted()
@@ -228,7 +234,7 @@ def tags_of(plan: Plan) -> dict[str, str]:
     }
 
 
-def _open_search(tracker: Tracker, study: Study, plan: Plan, supply: Supply) -> None:
+def _open_search(tracker: MlflowLogger, study: Study, plan: Plan, supply: Supply) -> None:
     space = plan.space
     parameters: dict[str, Any] = {
         "epochs": space.budget.epochs,
@@ -250,7 +256,7 @@ def _open_search(tracker: Tracker, study: Study, plan: Plan, supply: Supply) -> 
     supply.report(plan.source, lambda seconds: tracker.log_values(run_id, {"data_seconds": seconds}))
 
 
-def _close_search(tracker: Tracker, study: Study, status: Any) -> None:
+def _close_search(tracker: MlflowLogger, study: Study, status: Any) -> None:
     run_id = study.parent_run_id()
     if run_id is not None:
         tracker.end(run_id, status, {"trials": str(study.started())})

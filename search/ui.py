@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import uris
-from datasets.command import Parser
-from datasets.errors import InputError, nearest
+from runtime import uris
+from runtime.cli import Parser
+from runtime.errors import InputError, nearest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +83,7 @@ def _require_free(port: int) -> None:
 
 
 def _links(database: Path, search: str | None) -> list[tuple[str, str]]:
-    from search.tracking import Store, comparisons
+    from search.reporting.mlflow_logger import Store, comparisons
 
     return comparisons(Store(f"sqlite:///{database}", None), search)
 

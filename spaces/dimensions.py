@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from datasets.errors import InputError, nearest
+from runtime.errors import InputError, nearest
 from spaces.schema import DATASET, Dimension, Value
 
 _RANGES: Final = ("uniform", "log_uniform", "int", "log_int")

@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from datasets.errors import InputError, nearest
-from datasets.spec import Acoustics, LocalizerSpec, SplitSpec, as_range
-from datasets.specfile import explain, numbers, read_yaml, with_profile
-from datasets.variants import varied, written_out
+from datasets.config_file import explain, numbers, read_yaml, with_profile
+from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec, as_range
+from datasets.rooms.variants import varied, written_out
+from runtime.errors import InputError, nearest
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides
 from spaces.schema import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from datasets.specfile import assign, read_change, splits_written_out
+from datasets.config_file import assign, read_change, splits_written_out
 from spaces.schema import SpaceFile, flattened
 
 

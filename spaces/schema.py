@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt
 
-from datasets.kinds import AnySpec, DataSpec
-from datasets.spec import Frozen, LocalizerSpec
-from datasets.variants import varied
+from datasets.registry import AnySpec, DataSpec
+from datasets.rooms.spec import Frozen, LocalizerSpec
+from datasets.rooms.variants import varied
 
 Value = int | float | str | bool
 

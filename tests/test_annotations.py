@@ -7,7 +7,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from datasets import geometry
+from datasets.acoustics import arrays
 from tests.conftest import CHECKED, UNCHECKED, WITH_ARRAYS
 from trainables.localizer import features, grid
 
@@ -25,7 +25,7 @@ def test_two_shapes_that_contradict_each_other_are_rejected() -> None:
 
 def test_a_wrong_precision_is_rejected_in_the_data_layer_too() -> None:
     with pytest.raises(TypeCheckError, match="microphones_m"):
-        geometry.draw_positions(
+        arrays.draw_positions(
             np.random.default_rng(0),
             1,
             1,
@@ -40,4 +40,6 @@ def test_a_wrong_precision_is_rejected_in_the_data_layer_too() -> None:
 def test_modules_with_arrays_in_their_annotations_are_checked_but_for_named_exceptions() -> None:
     assert len(CHECKED) > 15
     assert set(UNCHECKED) <= set(WITH_ARRAYS)
-    assert {"datasets.render", "datasets.recordings.maker", "datasets.dcase2020.encode"} <= set(CHECKED)
+    assert {"datasets.acoustics.propagation", "datasets.recordings.synthesis", "datasets.scenes.array_response"} <= set(
+        CHECKED
+    )

@@ -8,22 +8,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ["datasets", "trainables", "spaces", "search"]
+LAYERS = ["runtime", "datasets", "trainables", "spaces", "search"]
 ONE_FILE = {
-    "ray.data": "datasets/distribute.py",
-    "ray.tune": "search/runner.py",
-    "mlflow": "search/tracking.py",
-    "pyroomacoustics": "datasets/reference.py",
-    "sofar": "datasets/sofa.py",
+    "ray.data": "datasets/building/ray_data.py",
+    "ray.tune": "search/execution/tune.py",
+    "mlflow": "search/reporting/mlflow_logger.py",
+    "pyroomacoustics": "datasets/acoustics/pyroom.py",
+    "sofar": "datasets/acoustics/sofa.py",
 }
-KNOW_RAY = {"datasets/cluster.py", "datasets/distribute.py", "search/runner.py", "search/spot.py"}
+KNOW_RAY = {
+    "runtime/ray_cluster.py",
+    "datasets/building/ray_data.py",
+    "search/execution/tune.py",
+    "search/execution/spot.py",
+}
 LIGHT = [
     "search.launch",
     "search.predict",
     "spaces.load",
-    "datasets.blueprint",
-    "datasets.manifest",
-    "datasets.kinds",
+    "datasets.building.parts",
+    "datasets.building.manifest",
+    "datasets.registry",
     "datasets.preview.__main__",
     "trainables.hnet.config",
     "trainables.localizer.config",

@@ -51,9 +51,9 @@ class Trainable(ABC):
     Attributes:
         Config: Frozen pydantic model; the only source of hyperparameter names, defaults, bounds and units. The defaults are
             the paper's values. It may have a method `check_data(source)`, called before a search begins, that raises
-            `datasets.errors.InputError` where a model of these values cannot learn from a `datasets.datasource.DataSource`.
+            `runtime.errors.InputError` where a model of these values cannot learn from a `datasets.building.provider.DataSource`.
             Where it has a class attribute `several = True`, several processes can train one model, each on a GPU of its own:
-            `train_epoch` is then called in all of them and keeps them alike with `trainables.ranks`, and the Config has an
+            `train_epoch` is then called in all of them and keeps them alike with `trainables.distributed`, and the Config has an
             `optimizer.batch_size`.
         metrics: What `evaluate` returns, the best-known first.
         inner: Parameters of inference that `evaluate` accepts in its settings.

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables import ranks
+from trainables import distributed
 from trainables.contract import DivergedError, Metrics, Trainable
 from trainables.schedules import rate_factor
 
@@ -45,7 +45,7 @@ class NetworkTrainable(Trainable):
     def _in_training(self) -> nn.Module:
         """The network, for a step of training; the first call gives all processes the first one's weights."""
         if self._beside is None:
-            self._beside = ranks.beside(self.network)
+            self._beside = distributed.beside(self.network)
         return self._beside
 
     def _set_rate(self, part: float) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from datasets.errors import InputError, nearest
+from runtime.errors import InputError, nearest
 from trainables.contract import InnerParameter, Metric, Trainable
 
 

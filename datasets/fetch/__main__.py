@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from datasets.command import Line, Parser, answer, require_space, size
-from datasets.errors import InputError
-from datasets.fetch import record
+from datasets.fetch import zenodo
 from datasets.fetch.download import Network, Progress, download, part_of, read_text
-from datasets.fetch.record import Archive
 from datasets.fetch.unpack import group, is_unpacked, unpack
+from datasets.fetch.zenodo import Archive
+from runtime.cli import Line, Parser, answer, require_space, size
+from runtime.errors import InputError
 
 _UNPACKED_PER_BYTE: Final = 1.5
 """Room for what is unpacked; sound of 16 bit seldom shrinks to less than two thirds."""
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--to", type=Path, default=Path("data/tau2020"), metavar="DIR", help="default: data/tau2020")
     result.add_argument(
         "--record",
-        default=record.TAU_NIGENS_2020,
+        default=zenodo.TAU_NIGENS_2020,
         metavar="URL",
         help="listing of another record in Zenodo's interface, or a file with one",
     )
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, network: Network | None = None)
 
 def _run(options: argparse.Namespace, network: Network) -> int:
     everything = _listing(options.record, network)
-    wanted = record.choose(everything, options.only)
+    wanted = zenodo.choose(everything, options.only)
     if options.list:
         for archive in wanted:
             print(f"{archive.name:<24} {size(archive.size):>9}  md5 {archive.md5}")
@@ -119,15 +119,15 @@ def _missing_bytes(archive: Archive, path: Path) -> int:
 
 def _listing(source: str, network: Network) -> tuple[Archive, ...]:
     if source.startswith(("https://", "http://")):
-        return record.parse(read_text(source, network), source)
+        return zenodo.parse(read_text(source, network), source)
     try:
-        return record.parse(Path(source).read_text(encoding="utf-8"), source)
+        return zenodo.parse(Path(source).read_text(encoding="utf-8"), source)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             "--record",
             "the listing is an address that begins with https://, or a readable file",
             value=source,
-            remedy=f"for instance {record.TAU_NIGENS_2020}",
+            remedy=f"for instance {zenodo.TAU_NIGENS_2020}",
         ) from error
 
 

@@ -14,8 +14,8 @@ from typing import Final, NoReturn
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from datasets.errors import InputError
-from datasets.fetch.record import Archive
+from datasets.fetch.zenodo import Archive
+from runtime.errors import InputError
 
 PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 _CHUNK: Final = 1 << 16

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from datasets import atomic
-from datasets.errors import InputError
-from datasets.fetch.record import Archive
+from datasets.fetch.zenodo import Archive
+from runtime import files
+from runtime.errors import InputError
 
 _PART: Final = re.compile(r"(.+)\.(zip|z\d\d)")
 
@@ -74,7 +74,7 @@ def unpack(packed: Packed, folder: Path) -> str | None:
     else:
         return packed.command(folder)
     # Last, so that what was broken off is unpacked again.
-    atomic.write_text(_note(packed, folder), packed.state())
+    files.write_text(_note(packed, folder), packed.state())
     return None
 
 

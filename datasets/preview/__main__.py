@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from datasets import asked, blueprint, machine, specfile
-from datasets.atomic import write_text
-from datasets.command import Line, Parser, answer, size, whole_number
-from datasets.dcase2020.build import SceneSource
-from datasets.dcase2020.spec import SceneSpec
-from datasets.errors import InputError
-from datasets.spec import LocalizerSpec
-from datasets.store import Store
+from datasets import cli_options, config_file
+from datasets.building import parts
+from datasets.rooms.spec import LocalizerSpec
+from datasets.scenes.provider import SceneSource
+from datasets.scenes.spec import SceneSpec
+from runtime import machine
+from runtime.cli import Line, Parser, answer, size, whole_number
+from runtime.errors import InputError
+from runtime.files import write_text
+from runtime.storage import Store
 
 _SAMPLES: Final = 6
 _RECORDINGS: Final = 3
@@ -32,7 +34,7 @@ def parser() -> Parser:
         epilog="Example: python -m datasets.preview spaces/rg_rep.yaml --profile full",
         allow_abbrev=False,
     )
-    asked.add_options(result)
+    cli_options.add_options(result)
     result.add_argument(
         "--samples",
         type=whole_number(1, _MOST),
@@ -50,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _preview(options: argparse.Namespace) -> int:
     started = time.perf_counter()
-    specs, store, place = asked.read(options)
-    out = options.out or asked.local(options.storage) / "previews" / f"{options.spec.stem}.html"
+    specs, store, place = cli_options.read(options)
+    out = options.out or cli_options.local(options.storage) / "previews" / f"{options.spec.stem}.html"
     _require_writable(out)
     line = Line(sys.stdout)
     lead = _lead(options, len(specs) - 1)
@@ -92,8 +94,8 @@ def _unwritable(out: Path, reason: str) -> InputError:
 
 def _lead(options: argparse.Namespace, variants: int) -> str:
     """What the page is of, in a sentence or two."""
-    profiles = specfile.read_yaml(options.spec).get("profiles") or {}
-    chosen = specfile.choose_profile(profiles, options.profile, options.spec, has_gpu=machine.has_gpu())
+    profiles = config_file.read_yaml(options.spec).get("profiles") or {}
+    chosen = config_file.choose_profile(profiles, options.profile, options.spec, has_gpu=machine.has_gpu())
     words = [f"The dataset of {options.spec}"]
     if chosen is not None:
         words.append(f"with the profile {chosen}")
@@ -104,7 +106,7 @@ def _lead(options: argparse.Namespace, variants: int) -> str:
 
 
 def _localizer(spec: LocalizerSpec, store: Store, place: str, named: tuple[str, str], samples: int) -> str:
-    source = blueprint.prepare(spec, place)
+    source = parts.prepare(spec, place)
     # Imported here: torch and matplotlib take seconds to load, which a mistake should not wait for.
     from datasets.preview import localizer, page
     from datasets.preview.material import gathered

@@ -7,14 +7,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.blueprint import bytes_of
-from datasets.command import size
-from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
+from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES
+from datasets.building.parts import bytes_of
 from datasets.preview import figures, responses, sounds, statistics
 from datasets.preview.figures import Plan
 from datasets.preview.material import Material
 from datasets.preview.page import Markup, Section, audio, card, figure, grid, heading, join, paragraph, table
 from datasets.preview.statistics import Measured
+from runtime.cli import size
 
 ROOMS: Final = 12
 """Rooms whose walls are drawn."""

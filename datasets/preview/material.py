@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from datasets import build
-from datasets.blueprint import Part, Source
-from datasets.build import Builder
-from datasets.errors import InputError
-from datasets.manifest import MANIFEST, Manifest, missing
+from datasets.building import builder
+from datasets.building.arrow import Dataset
+from datasets.building.builder import Builder
+from datasets.building.manifest import MANIFEST, Manifest, missing
+from datasets.building.parts import Part, Source
 from datasets.preview import miniature
-from datasets.shards import Dataset
-from datasets.store import Store
+from runtime.errors import InputError
+from runtime.storage import Store
 
 State = Literal["built", "beginning", "miniature"]
 """Everything of it, the first shard of each part (in a bucket), or a likeness made just now."""
@@ -60,9 +60,9 @@ def gathered(source: Source, store: Store) -> Iterator[Material]:
             small, notes = miniature.of(source)
             here = Store(f"{folder}/datasets")
             Builder(here).build(small)
-            yield Material(source, small, _require(build.find(small, here), here), "miniature", notes)
+            yield Material(source, small, _require(builder.find(small, here), here), "miniature", notes)
         elif store.is_local:
-            yield Material(source, source, _require(build.find(source, store), store), "built")
+            yield Material(source, source, _require(builder.find(source, store), store), "built")
         else:
             yield Material(source, source, _beginning(source, store, Store(folder)), "beginning")
 

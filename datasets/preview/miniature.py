@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from datasets import echo
-from datasets.blueprint import Source
+from datasets.acoustics import shoebox
+from datasets.building.parts import Source
 from datasets.recordings import groups, rules
 from datasets.recordings.clips import Clip
 from datasets.recordings.spec import RecordingsSpec
-from datasets.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, SplitSpec, sources_of
+from datasets.rooms.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, SplitSpec, sources_of
 
 SAMPLES: Final = 120
 CLIPS: Final = 24
@@ -59,7 +59,7 @@ def _acoustics(spec: RoomSpec) -> tuple[dict[str, dict[str, Any]], list[str]]:
     sharing: dict[tuple[str, Acoustics], list[str]] = {}
     for name, split in splits.items():
         if split.acoustics is not None and split.acoustics.echoes:
-            sharing.setdefault((echo.role_of(name), split.acoustics), []).append(name)
+            sharing.setdefault((shoebox.role_of(name), split.acoustics), []).append(name)
     result: dict[str, dict[str, Any]] = {}
     notes = []
     for (role, acoustics), names in sharing.items():
@@ -76,7 +76,7 @@ def _least_places(spec: RoomSpec, split: SplitSpec, acoustics: Acoustics, role: 
         places = min(many, acoustics.positions)
         shrunk = acoustics.model_copy(update={"positions": places})
         rooms = range(min(2, acoustics.rooms))
-        drawn = [echo.draw_places(spec, shrunk, role, number)[:, :2] for number in rooms]
+        drawn = [shoebox.draw_places(spec, shrunk, role, number)[:, :2] for number in rooms]
         if all(groups.fits(groups.apart(room, spec.min_distance_m), sources_of(split)[1]) for room in drawn):
             return places
     return acoustics.positions
@@ -85,7 +85,7 @@ def _least_places(spec: RoomSpec, split: SplitSpec, acoustics: Acoustics, role: 
 def _affordable(spec: RoomSpec, acoustics: Acoustics, role: str, least: int, budget: int) -> tuple[Acoustics, str]:
     """As many rooms and places as can be simulated in a few seconds, with fewer reflections if that does not do."""
     microphones = spec.microphones_m().size // 2
-    rooms = [echo.draw_room(spec, acoustics, role, number) for number in range(min(2, acoustics.rooms))]
+    rooms = [shoebox.draw_room(spec, acoustics, role, number) for number in range(min(2, acoustics.rooms))]
     order = max(room.max_order for room in rooms)
     sizes = [(min(number, len(rooms)), min(max(many, least), acoustics.positions)) for number, many in _SIZES]
     chosen = next((s for s in sizes if s[0] * s[1] * microphones * images(order) <= budget), sizes[-1])

@@ -12,13 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.dcase2020 import events, layout, synthesis
-from datasets.dcase2020.build import SceneSource, files_of, whole
-from datasets.dcase2020.labels import FRAMES
-from datasets.dcase2020.layout import RecordingName
-from datasets.manifest import Manifest
+from datasets.building.manifest import Manifest
 from datasets.preview.statistics import spread
-from datasets.store import Store
+from datasets.scenes import events, synthesis
+from datasets.scenes.provider import SceneSource, files_of, whole
+from datasets.tau2020 import layout
+from datasets.tau2020.labels import FRAMES
+from datasets.tau2020.layout import RecordingName
+from runtime.storage import Store
 
 PIECES: Final = 6
 """Sounds of a class that are decoded for recordings that are not built."""
@@ -168,6 +169,6 @@ def classes_of(source: SceneSource) -> tuple[str, ...]:
     """Names of the classes, by index."""
     if source.pieces is not None:
         return tuple(sorted({piece.genre for piece in source.pieces}))
-    from datasets.dcase2020 import procedural
+    from datasets.scenes import synth
 
-    return procedural.CLASSES
+    return synth.CLASSES

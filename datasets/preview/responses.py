@@ -11,14 +11,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import banks, echo, reference
-from datasets.blueprint import Part
-from datasets.echo import EchoRoom
-from datasets.geometry import SPEED_OF_SOUND_M_S
+from datasets.acoustics import pyroom, rirs, shoebox
+from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
+from datasets.acoustics.shoebox import EchoRoom
+from datasets.building.arrow import read_columns
+from datasets.building.parts import Part
 from datasets.preview.material import Material
 from datasets.preview.miniature import images
-from datasets.shards import read_columns
-from datasets.spec import MeasuredSpec, RoomSpec
+from datasets.rooms.spec import MeasuredSpec, RoomSpec
 
 _IMAGES: Final = 1_500_000
 """Image sources of one drawn impulse response at most: a second of work."""
@@ -49,8 +49,8 @@ def rooms_of(material: Material, split: str, most: int) -> list[EchoRoom]:
     acoustics = spec.splits()[split].acoustics
     if not isinstance(spec, RoomSpec) or acoustics is None or not acoustics.echoes:
         return []
-    role = echo.role_of(split)
-    return [echo.draw_room(spec, acoustics, role, number) for number in range(min(most, acoustics.rooms))]
+    role = shoebox.role_of(split)
+    return [shoebox.draw_room(spec, acoustics, role, number) for number in range(min(most, acoustics.rooms))]
 
 
 def places_m(material: Material, split: str, most: int) -> NDArray[np.float64]:
@@ -59,9 +59,9 @@ def places_m(material: Material, split: str, most: int) -> NDArray[np.float64]:
     acoustics = spec.splits()[split].acoustics
     if not isinstance(spec, RoomSpec) or acoustics is None or not acoustics.echoes:
         return np.empty((0, 2))
-    role = echo.role_of(split)
+    role = shoebox.role_of(split)
     rooms = range(min(most, acoustics.rooms))
-    return np.concatenate([echo.draw_places(spec, acoustics, role, number)[:, :2] for number in rooms])
+    return np.concatenate([shoebox.draw_places(spec, acoustics, role, number)[:, :2] for number in rooms])
 
 
 def sabine_s(room: EchoRoom) -> float:
@@ -109,12 +109,12 @@ def _simulated(material: Material, splits: tuple[str, ...], room: EchoRoom) -> H
     spec, part = material.source.spec, material.part(splits[0])
     if not isinstance(spec, RoomSpec) or part.acoustics is None:
         raise TypeError(f"split {splits[0]!r} has no simulated rooms")
-    place = echo.draw_places(spec, part.acoustics, echo.role_of(splits[0]), 0)[:1]
+    place = shoebox.draw_places(spec, part.acoustics, shoebox.role_of(splits[0]), 0)[:1]
     order = room.max_order
     while images(order) > _IMAGES:
         order -= 1
     alone = replace(room, max_order=order, microphones_m=room.microphones_m[:1, :1])
-    response = reference.impulse_responses(alone, place + np.array([*room.origin_m, 0.0]))[0, 0, 0]
+    response = pyroom.impulse_responses(alone, place + np.array([*room.origin_m, 0.0]))[0, 0, 0]
     note = ""
     if order < room.max_order:
         note = f"drawn with {order} reflections instead of {room.max_order}, so its end is too quiet"
@@ -136,12 +136,12 @@ def _label(number: int, x_m: float, y_m: float) -> str:
 
 
 def _measured(spec: MeasuredSpec) -> Iterator[Heard]:
-    bank = banks.read_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
+    bank = rirs.read_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
     by_role: dict[str, tuple[str, ...]] = {}
     for name in spec.splits():
-        by_role[echo.role_of(name)] = (*by_role.get(echo.role_of(name), ()), name)
+        by_role[shoebox.role_of(name)] = (*by_role.get(shoebox.role_of(name), ()), name)
     for splits in by_role.values():
-        row = int(echo.places_of(spec, splits[0], len(bank.positions_m))[0])
+        row = int(shoebox.places_of(spec, splits[0], len(bank.positions_m))[0])
         x, y = bank.positions_m[row]
         label = f"place {row + 1} of the bank at ({x:.2f}, {y:.2f}) m, first microphone"
         note = "noise of the measurement lengthens what is measured of the decay"

@@ -9,16 +9,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.command import size
-from datasets.dcase2020 import layout
-from datasets.dcase2020.build import BYTES
-from datasets.dcase2020.labels import FRAMES
-from datasets.dcase2020.spec import GROUPS, SceneSpec
-from datasets.manifest import Manifest
+from datasets.building.manifest import Manifest
 from datasets.preview import figures, sounds
 from datasets.preview.page import Markup, Section, audio, card, figure, grid, join, paragraph, table
 from datasets.preview.recordings import Scenes, Shown, at_once, classes_of, runs, speeds_deg_s
 from datasets.preview.statistics import span
+from datasets.scenes.provider import BYTES
+from datasets.scenes.spec import GROUPS, SceneSpec
+from datasets.tau2020 import layout
+from datasets.tau2020.labels import FRAMES
+from runtime.cli import size
 
 HEARD_S: Final = 15.0
 MOST_HEARD_S: Final = 90.0

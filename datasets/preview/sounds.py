@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from datasets.geometry import SAMPLE_RATE_HZ
+from datasets.acoustics.arrays import SAMPLE_RATE_HZ
 
 PLAYED_PEAK: Final = 0.7
 FADE: Final = 160

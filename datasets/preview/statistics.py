@@ -10,13 +10,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import blueprint, library
-from datasets.command import size
+from datasets.audio import corpus
+from datasets.building import parts as blueprint
+from datasets.building.arrow import Split, read_columns
 from datasets.preview import sounds
 from datasets.preview.material import Material
 from datasets.recordings.spec import RecordingsSpec
-from datasets.shards import Split, read_columns
-from datasets.spec import LocalizerSpec, MusicSpec, RoomSpec, SplitSpec
+from datasets.rooms.spec import LocalizerSpec, MusicSpec, RoomSpec, SplitSpec
+from runtime.cli import size
 
 HEARD: Final = 2_000
 """Samples whose sound is read for the levels; the rest of a large split would take minutes."""
@@ -80,10 +81,10 @@ def played(material: Material) -> dict[str, Counter[str]] | None:
     if not all(path.is_file() for path in paths):
         return None
     levels = np.concatenate([read_columns(path, ("level",))[0] for path in paths]).tolist()
-    chosen = library.excerpts(spec, material.made.pieces)
+    chosen = corpus.excerpts(spec, material.made.pieces)
     nothing = [np.empty(0, np.float32)] * len(chosen)  # who gets which excerpt does not depend on its sound
-    music = library.assemble(spec, chosen, nothing, levels)
-    audible = [excerpt for excerpt, level in zip(chosen, levels, strict=True) if level > library.SILENT_RMS]
+    music = corpus.assemble(spec, chosen, nothing, levels)
+    audible = [excerpt for excerpt, level in zip(chosen, levels, strict=True) if level > corpus.SILENT_RMS]
     return {name: Counter(audible[row].genre for row in rows) for name, rows in music.of_split.items()}
 
 
@@ -161,7 +162,7 @@ def _level(levels: NDArray[np.float64]) -> str:
 def _asked_level(spec: LocalizerSpec) -> str:
     if isinstance(spec, RecordingsSpec):
         return f"{span(spec.level_db, 'dB')} a superposition, {span(spec.gain_db, 'dB')} a source, over the recordings'"
-    return f"{span(spec.level_db, 'dB')} re a source with an RMS of {library.EXCERPT_RMS:g} at 1 m"
+    return f"{span(spec.level_db, 'dB')} re a source with an RMS of {corpus.EXCERPT_RMS:g} at 1 m"
 
 
 def _music(material: Material, name: str, genres: dict[str, Counter[str]] | None) -> Iterable[tuple[str, str]]:

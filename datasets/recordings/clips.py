@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.audio.files import Header
 from datasets.recordings.table import Row
-from datasets.soundfiles import Header
 
 
 @dataclass(frozen=True)

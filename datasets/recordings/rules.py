@@ -7,11 +7,11 @@ from itertools import combinations
 
 import numpy as np
 
-from datasets.errors import InputError
 from datasets.recordings import groups
 from datasets.recordings.clips import Clip
 from datasets.recordings.spec import RecordingsSpec
-from datasets.spec import sources_of
+from datasets.rooms.spec import sources_of
+from runtime.errors import InputError
 
 
 def superposed(clips: Iterable[Clip]) -> bool:

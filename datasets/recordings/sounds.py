@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import soundfiles
-from datasets.errors import InputError
-from datasets.geometry import SAMPLES
-from datasets.library import EXCERPT_RMS
+from datasets.acoustics.arrays import SAMPLES
+from datasets.audio import files
+from datasets.audio.corpus import EXCERPT_RMS
 from datasets.recordings.clips import Clip, Track
 from datasets.recordings.spec import RecordingsSpec
+from runtime.errors import InputError
 
 HOP: Final = 160
 """Segments start every 10 ms."""
@@ -73,10 +73,10 @@ def _decode(spec: RecordingsSpec, clip: Clip) -> Sound:
 def _read(track: Track) -> NDArray[np.float32]:
     """Shape (frames, microphones), 16 kHz."""
     try:
-        sound = soundfiles.decode(track.path, 0, track.header.frames)
+        sound = files.decode(track.path, 0, track.header.frames)
     except InputError as error:
         raise InputError(track.place, error.rule, value=f"{track.file}: {error.value}", remedy=error.remedy) from error
-    return soundfiles.resample(sound[:, track.channels], track.header.rate_hz)
+    return files.resample(sound[:, track.channels], track.header.rate_hz)
 
 
 def audible_starts(waves: NDArray[np.float32], gate: float) -> NDArray[np.int64]:

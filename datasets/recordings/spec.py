@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from datasets.spec import FileName, LocalizerSpec, Range, Split, SplitSpec
+from datasets.rooms.spec import FileName, LocalizerSpec, Range, Split, SplitSpec
 
 PAPER_TESTS: Final = {
     "A0": SplitSpec(samples=5000, sources=(1, 2)),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from datasets.errors import InputError, nearest
+from runtime.errors import InputError, nearest
 
 REQUIRED: Final = ("clip", "file", "x", "y", "split")
 OPTIONAL: Final = ("array", "channels", "genre")

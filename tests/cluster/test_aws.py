@@ -26,7 +26,7 @@ import boto3
 boto3.resource("s3").Bucket("my-bucket").create(CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
 """
 LIST_BUCKET = f"""
-from datasets.store import Store
+from runtime.storage import Store
 print(*Store("{STORAGE}").names(""))
 """
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import optuna
 from mlflow import MlflowClient
 
-from search.folder import SearchFolder
-from search.records import Trial
-from search.study import Study
+from search.results import SearchFolder
+from search.study.study import Study
+from search.study.trials import Trial
 from spaces.load import load
 from tests.cluster.lab import NETWORK, ROOT, SHARED, Lab
 from tests.cluster.laptop import Laptop, exec_line

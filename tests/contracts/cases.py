@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.build import Builder
-from datasets.dcase2020.build import SceneRecordings
-from datasets.dcase2020.folder import RecordingSet
-from datasets.dcase2020.spec import SceneSpec
+from datasets.building.arrow import Dataset
+from datasets.building.builder import Builder
 from datasets.matrices import MatricesSpec
-from datasets.shards import Dataset
-from datasets.store import Store
+from datasets.scenes.provider import SceneRecordings
+from datasets.scenes.spec import SceneSpec
+from datasets.tau2020.provider import RecordingSet
+from runtime.storage import Store
 from spaces.schema import Value
-from trainables.hnet import kept
+from trainables.hnet import pretrained
 from trainables.hnet.config import HnetConfig
 
 Late = Callable[[Path], Value]
@@ -77,7 +77,7 @@ def one_after_the_other(waves: Tensor) -> NDArray[np.float32]:
 def small_hnet(folder: Path) -> str:
     """The file of a Hungarian network that has hardly learnt anything."""
     config = HnetConfig.model_validate({"data": {"matrices": 150}, "network": {"hidden": 8}})
-    return str(kept.trained(config, folder / "cache", device="cpu", epochs=1))
+    return str(pretrained.trained(config, folder / "cache", device="cpu", epochs=1))
 
 
 _MAP: Values = {

@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from datasets.shards import Dataset
+from datasets.building.arrow import Dataset
 from spaces.schema import Value, field_names, nested
 from tests.contracts.cases import CASES, Values
 from trainables import registry

@@ -45,7 +45,7 @@ class Bucket:
     port: int = 0
 
     def uri(self, path: str) -> str:
-        """For `datasets.store.Store`."""
+        """For `runtime.storage.Store`."""
         endpoint = quote(f"http://127.0.0.1:{self.port}", safe="")
         options = f"endpoint_override={endpoint}&scheme=http&region=us-east-1&allow_bucket_creation=true"
         return f"s3://KEY:SECRET@{path}?{options}"

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from datasets import blueprint, build
-from datasets.shards import Dataset
-from datasets.store import Store
+from datasets.building import builder, parts
+from datasets.building.arrow import Dataset
+from runtime.storage import Store
 from tests.datasets.small import SHARD, made, source
 
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blueprint, "SHARD_SAMPLES", SHARD)
+    monkeypatch.setattr(parts, "SHARD_SAMPLES", SHARD)
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("small")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blueprint, "SHARD_SAMPLES", SHARD)
+        patch.setattr(parts, "SHARD_SAMPLES", SHARD)
         made(root)
     return root
 
@@ -31,4 +31,4 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(template: Path, tmp_path: Path, small_shards: None) -> Dataset:
     root = tmp_path / "datasets"
     shutil.copytree(template, root)
-    return build.opened(source(), Store(str(root)), root)
+    return builder.opened(source(), Store(str(root)), root)

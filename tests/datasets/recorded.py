@@ -14,13 +14,13 @@ import soundfile
 from numpy.typing import NDArray
 from scipy import signal
 
-from datasets.errors import InputError
-from datasets.recordings.maker import RecordingsMaker
-from datasets.recordings.manifest import read_manifest
+from datasets.recordings.clip_list import read_manifest
 from datasets.recordings.sounds import gather
 from datasets.recordings.spec import RecordingsSpec
-from datasets.spec import RoomSpec
-from tests.datasets.test_banks import free_field
+from datasets.recordings.synthesis import RecordingsMaker
+from datasets.rooms.spec import RoomSpec
+from runtime.errors import InputError
+from tests.datasets.acoustics.test_rirs import free_field
 
 MICROPHONES = RoomSpec().microphones_m()
 COLUMNS = ("clip", "file", "array", "channels", "x", "y", "split", "genre")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from datasets import blueprint, build
-from datasets.blueprint import Part, Source
-from datasets.shards import Dataset
-from datasets.spec import RoomSpec
+from datasets.building import builder
+from datasets.building import parts as blueprint
+from datasets.building.arrow import Dataset
+from datasets.building.parts import Part, Source
+from datasets.rooms.spec import RoomSpec
 
 SHARD = 16
 """Samples in a shard, where a test asks for small ones."""
@@ -28,7 +29,7 @@ def source(**changes: Any) -> Source:
 
 
 def made(root: Path, **changes: Any) -> Dataset:
-    return build.build(source(**changes), root, lambda *_: None)
+    return builder.build(source(**changes), root, lambda *_: None)
 
 
 def root_of(built: Dataset) -> Path:

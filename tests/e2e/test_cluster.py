@@ -16,11 +16,11 @@ import yaml
 
 from datasets import sources
 from datasets.matrices import MatricesSpec
-from datasets.store import Store
-from search.folder import SearchFolder
-from search.records import Trial
-from search.study import Study
-from search.trial import Job, TrialRun
+from runtime.storage import Store
+from search.execution.trial import Job, TrialRun
+from search.results import SearchFolder
+from search.study.study import Study
+from search.study.trials import Trial
 from spaces.load import load
 from tests.search.several_nodes import several_nodes
 

@@ -14,11 +14,11 @@ import torch
 from mlflow import MlflowClient
 
 from datasets import sources
-from datasets.store import Store
-from search.folder import SearchFolder
-from search.records import Trial
-from search.study import Study
-from search.trial import Job, TrialRun
+from runtime.storage import Store
+from search.execution.trial import Job, TrialRun
+from search.results import SearchFolder
+from search.study.study import Study
+from search.study.trials import Trial
 from spaces.load import load
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -17,10 +17,10 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 
-from datasets.store import Store
-from search.folder import SearchFolder
-from search.records import Trial
-from search.study import Study
+from runtime.storage import Store
+from search.results import SearchFolder
+from search.study.study import Study
+from search.study.trials import Trial
 from spaces.load import load
 from tests.e2e.services import ROOT, SECRET, Throttle, free_port, mlflow_server, moto_server, postgresql, throttled
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets import sources
-from datasets.dcase2020.build import SceneRecordings
-from datasets.shards import Dataset
-from datasets.store import Store
-from search.folder import SearchFolder
-from search.study import Study
-from search.trial import Job, TrialRun
+from datasets.building.arrow import Dataset
+from datasets.scenes.provider import SceneRecordings
+from runtime.storage import Store
+from search.execution.trial import Job, TrialRun
+from search.results import SearchFolder
+from search.study.study import Study
 from spaces.schema import Budget, Space, Value
 from tests.contracts.cases import CASES, SCENES, scenes
 from tests.search.support import space

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from search.peers import Peers
-from trainables import ranks
+from search.execution.ddp import Peers
+from trainables import distributed
 from trainables.contract import Metrics
 from trainables.network_trainable import NetworkTrainable
 
@@ -29,7 +29,7 @@ class Line(NetworkTrainable):
     def __init__(self, device: str, trouble: str = "") -> None:
         optimizer = SimpleNamespace(lr=0.1, schedule="constant", clip_norm=0.05)
         super().__init__(SimpleNamespace(optimizer=optimizer), device=device, seed=3, epochs=2)
-        if ranks.own() and trouble == "cannot be built":
+        if distributed.own() and trouble == "cannot be built":
             raise ValueError("no room on this GPU")
         self.network = self._seeded(lambda: nn.Linear(3, 1))
         self.optimizer = torch.optim.SGD(self.network.parameters(), 0.1)
@@ -39,18 +39,18 @@ class Line(NetworkTrainable):
         self._trouble = trouble
 
     def train_epoch(self) -> Metrics:
-        if ranks.own() and self._trouble == "raises":
+        if distributed.own() and self._trouble == "raises":
             raise ValueError("no more memory")
-        if ranks.own() and self._trouble == "dies":
+        if distributed.own() and self._trouble == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         total = torch.zeros(())
         for first in range(0, len(self._inputs), BATCH):
-            part = ranks.part(BATCH)
+            part = distributed.part(BATCH)
             inputs, wanted = (whole[first : first + BATCH][part] for whole in (self._inputs, self._wanted))
             loss = (self._in_training()(inputs) - wanted).square().mean()
             self._descend(loss)
             total += loss.detach()
-        return self._end_epoch(float("nan") if self._trouble == "diverges" else float(ranks.mean(total)) / STEPS)
+        return self._end_epoch(float("nan") if self._trouble == "diverges" else float(distributed.mean(total)) / STEPS)
 
     def evaluate(self, split: str, settings: Any) -> list[Metrics]:
         raise NotImplementedError

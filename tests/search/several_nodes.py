@@ -13,7 +13,7 @@ _AGENTS: Final = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_
 @contextmanager
 def several_nodes(sizes: Sequence[tuple[int, int]]) -> Iterator[Any]:
     """Start nodes with so many cores and GPUs each, the head first; nobody checks that they exist."""
-    import datasets.cluster  # noqa: F401, I001  # sets what Ray reads from the environment
+    import runtime.ray_cluster  # noqa: F401, I001  # sets what Ray reads from the environment
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from datasets.spec import RoomSpec
-from search.records import Epoch
+from datasets.rooms.spec import RoomSpec
+from search.study.trials import Epoch
 from spaces.schema import Budget, Dimension, Resources, Space, Stopping
 
 SPACE = Space(

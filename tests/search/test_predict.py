@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from datasets.dcase2020.labels import read_labels, unit_vectors
-from datasets.shards import Dataset
-from datasets.store import Store
-from search import models
+from datasets.building.arrow import Dataset
+from datasets.tau2020.labels import read_labels, unit_vectors
+from runtime.storage import Store
+from search import saved_models
+from search.execution.test_scores import load_model
 from search.predict import main
-from search.scoring import load_model
 from tests.contracts.cases import one_after_the_other, scenes
 from tests.datasets import bucket
 from tests.search.kept import Kept, train
@@ -110,9 +110,9 @@ def test_a_search_stands_for_its_winner_wherever_it_has_been_moved(kept: Kept, t
     ]
     best = max((0, 1), key=lambda n: max(report["f1_1m"] for report in scores[n]))
     moved = shutil.copytree(kept.localizer.folder.root, tmp_path / "elsewhere")
-    assert models.find(kept.localizer.folder.root) == trials[best] / "model.pt"
-    assert models.find(moved) == moved / "trials" / trials[best].name / "model.pt"
-    assert models.find(trials[0]) == trials[0] / "model.pt"
+    assert saved_models.find(kept.localizer.folder.root) == trials[best] / "model.pt"
+    assert saved_models.find(moved) == moved / "trials" / trials[best].name / "model.pt"
+    assert saved_models.find(trials[0]) == trials[0] / "model.pt"
 
 
 def test_a_model_in_a_bucket_is_as_good_as_here(kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

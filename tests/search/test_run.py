@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from datasets import machine, sources
-from datasets.errors import InputError
-from datasets.store import Store
+from datasets import sources
+from runtime import machine
+from runtime.errors import InputError
+from runtime.storage import Store
 from search import run
-from search.folder import SearchFolder
+from search.execution.trial import Job
 from search.plan import Plan
-from search.study import Study
-from search.trial import Job
+from search.results import SearchFolder
+from search.study.study import Study
 from spaces.schema import Budget, Space
 from tests.search.support import epoch, space
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from datasets import sources
-from datasets.build import Builder
-from datasets.shards import Dataset
-from datasets.store import Store
-from search.folder import SearchFolder
-from search.proposals import propose
-from search.scoring import load_model, score_tests
-from search.trial import Job, TrialRun
+from datasets.building.arrow import Dataset
+from datasets.building.builder import Builder
+from runtime.storage import Store
+from search.execution.test_scores import load_model, score_tests
+from search.execution.trial import Job, TrialRun
+from search.results import SearchFolder
+from search.study.sampler import propose
 from spaces.load import load
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -89,7 +89,7 @@ def read_only_folder(folder: Path) -> None:
 
 def started_before(change: Callable[[dict[str, object]], None] | None = None) -> Callable[[Path], None]:
     def prepare(folder: Path) -> None:
-        from search.folder import SearchFolder
+        from search.results import SearchFolder
         from spaces.load import load
 
         identity = load(folder / "space.yaml", has_gpu=False).identity()

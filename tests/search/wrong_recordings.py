@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from datasets.dcase2020.layout import SAMPLE_RATE_HZ, RecordingName, write_recording
+from datasets.tau2020.layout import SAMPLE_RATE_HZ, RecordingName, write_recording
 from tests.search.wrong_inputs import ROOT, Case, sub
 
 TRACKING = (ROOT / "spaces" / "tracking_losses.yaml").read_text()

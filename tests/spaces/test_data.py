@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from datasets.blueprint import Source
-from datasets.errors import InputError
-from datasets.spec import RoomSpec
-from datasets.variants import varied
+from datasets.building.parts import Source
+from datasets.rooms.spec import RoomSpec
+from datasets.rooms.variants import varied
+from runtime.errors import InputError
 from spaces.load import load
 from spaces.schema import Space
 from tests.spaces.test_load import write

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from datasets.errors import InputError
+from runtime.errors import InputError
 from spaces.load import load
 from spaces.schema import Dimension, field_names, flattened, nested
 from trainables import registry

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.errors import InputError
+from runtime.errors import InputError
 from trainables import registry
 
 PLACE = "space.yaml: trainable"

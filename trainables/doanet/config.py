@@ -10,9 +10,9 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
-from datasets.datasource import DataSource, require_kind
-from datasets.dcase2020.folder import RecordingSource
-from datasets.spec import Frozen
+from datasets.building.provider import DataSource, require_kind
+from datasets.rooms.spec import Frozen
+from datasets.tau2020.provider import RecordingSource
 from trainables.contract import InnerParameter, Metric
 
 Format = Literal["foa", "mic"]

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from datasets.dcase2020.labels import COLUMNS, FRAMES
+from datasets.tau2020.labels import COLUMNS, FRAMES
 from trainables.contract import Settings
 from trainables.doanet.config import DoanetConfig
 from trainables.doanet.features import FRAMES_PER_LABEL, HOP, SAMPLE_RATE_HZ, Scaler, extract
@@ -82,7 +82,7 @@ class DoanetPredictor(Predictor):
 
     def predict(self, recording: Recording, settings: Settings) -> Prediction:
         """Trajectories as the data set writes labels, the output as the track; and azimuth and elevation over time."""
-        from trainables.doanet.picture import timelines
+        from trainables.doanet.plots import timelines
 
         frames = recording.samples // _FRAME
         directions, activity = [], []

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.atomic import replacing
-from datasets.command import require_space
-from datasets.dcase2020.folder import RecordingSet
-from datasets.dcase2020.labels import FRAMES, busiest, slots
-from datasets.dcase2020.layout import RecordingName, Recordings, label_path
-from datasets.dcase2020.mixing import Pair, join, mix, name_of, plan
+from datasets.tau2020.labels import FRAMES, busiest, slots
+from datasets.tau2020.layout import RecordingName, Recordings, label_path
+from datasets.tau2020.mixing import Pair, join, mix, name_of, plan
+from datasets.tau2020.provider import RecordingSet
+from runtime.cli import require_space
+from runtime.files import replacing
 from trainables.doanet.config import Format
 from trainables.doanet.features import BANDS, FEATURE_CHANNELS, FRAMES_PER_LABEL, Scaler, extract, fit_scaler
 from trainables.doanet.targets import Reference, identities
@@ -77,7 +77,7 @@ def load_split(data: RecordingSet, split: str, fmt: Format, sources: int, mixing
         split: Name of the split.
         fmt: The format that is heard.
         sources: How many events may sound at once.
-        mixing: How many mixtures there are for each training recording without overlap; see `datasets.dcase2020.mixing.plan`.
+        mixing: How many mixtures there are for each training recording without overlap; see `datasets.tau2020.mixing.plan`.
             Those with more events at once than `sources` are left out. They come after the recordings.
 
     Raises:

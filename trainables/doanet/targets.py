@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.dcase2020.labels import FRAMES
+from datasets.tau2020.labels import FRAMES
 
 EMPTY: Final = -1
 
@@ -31,7 +31,7 @@ class Reference:
 
 
 def identities(rows: NDArray[np.int64], sources: int = 2) -> NDArray[np.int64]:
-    """Number the events of a recording, in the slots of `datasets.dcase2020.labels.slots`.
+    """Number the events of a recording, in the slots of `datasets.tau2020.labels.slots`.
 
     A slot is no identity, since an event moves to slot 0 when the one before it ends. An event is an unbroken run of
     frames of one class and track: the data set reuses track numbers, so what returns after a pause is another event.

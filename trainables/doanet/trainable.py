@@ -12,10 +12,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.dcase2020.folder import RecordingSet
-from datasets.dcase2020.labels import FRAMES
-from datasets.errors import InputError
-from trainables import ranks
+from datasets.tau2020.labels import FRAMES
+from datasets.tau2020.provider import RecordingSet
+from runtime.errors import InputError
+from trainables import distributed
 from trainables.contract import Metrics, Settings
 from trainables.doanet.association import Assign, exact
 from trainables.doanet.config import INNER, METRICS, DoanetConfig
@@ -26,7 +26,7 @@ from trainables.doanet.predictor import DoanetPredictor, Trajectories, join, sep
 from trainables.doanet.sequences import Labelled, cut, load_split, scaler_of
 from trainables.doanet.targets import Reference
 from trainables.doanet.tracks import Tracks, joined
-from trainables.hnet import kept
+from trainables.hnet import pretrained
 from trainables.network_trainable import NetworkTrainable, stretch
 
 _RECORDINGS_AT_ONCE: Final = 4
@@ -60,17 +60,17 @@ class Doanet(NetworkTrainable):
         train, size = self._splits["train"], self.config.optimizer.batch_size
         order = self._order()
         batches = [order[first : first + size] for first in range(0, len(order), size)]
-        if len(batches[-1]) < ranks.count() and len(batches) > 1:
+        if len(batches[-1]) < distributed.count() and len(batches) > 1:
             batches.pop()  # not one sequence for each process
         sums: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(ranks.seed(self.seed * 100_003 + self.epoch))  # dropout has no generator of its own
+            torch.manual_seed(distributed.seed(self.seed * 100_003 + self.epoch))  # dropout has no generator of its own
             for step, chosen in enumerate(batches):
                 self._set_rate(step / len(batches))
-                own = chosen[ranks.part(len(chosen))]
+                own = chosen[distributed.part(len(chosen))]
                 for name, part in self._step(*train.batch(own, self.config.sequence_frames, self._scaler)).items():
                     sums[name] = sums.get(name, torch.zeros((), device=self.device)) + part * len(chosen) / len(order)
-        found = {f"train_{name}": float(ranks.mean(value)) for name, value in sums.items()}
+        found = {f"train_{name}": float(distributed.mean(value)) for name, value in sums.items()}
         return found | self._end_epoch(found["train_loss"])
 
     def _order(self) -> list[tuple[int, int]]:
@@ -139,7 +139,7 @@ class Doanet(NetworkTrainable):
 
     def picture(self, splits: Sequence[str], settings: Settings) -> Any:
         """Azimuth and elevation over time, events and outputs, a row a recording."""
-        from trainables.doanet.picture import timelines
+        from trainables.doanet.plots import timelines
 
         self.network.eval()
         shown = {}
@@ -176,8 +176,8 @@ def association(config: DoanetConfig, folder: Path, device: str) -> Assign:
         return exact
     path = Path(config.hnet)
     if config.hnet == "trained":
-        path = kept.trained(kept.recipe(config.max_sources), folder, device=device)
-    hnet, network = kept.load(path, "hnet")
+        path = pretrained.trained(pretrained.recipe(config.max_sources), folder, device=device)
+    hnet, network = pretrained.load(path, "hnet")
     if hnet.max_sources != config.max_sources:
         raise InputError(
             "hnet",

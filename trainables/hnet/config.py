@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from datasets.datasource import DataSource, require_kind
-from datasets.spec import Frozen
+from datasets.building.provider import DataSource, require_kind
+from datasets.rooms.spec import Frozen
 from trainables.contract import InnerParameter, Metric
 
 Padding = Literal["mixed", "constant", "random"]

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int8
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from datasets.errors import InputError
+from runtime.errors import InputError
 from trainables.hnet.config import Padding, Permutation
 
 RESOLUTIONS_DEG: Final = (1, 2, 3, 4, 5, 10, 15, 20, 30)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from datasets.datasource import DataSource, require_kind
+from datasets.building.provider import DataSource, require_kind
 from trainables.contract import InnerParameter, Metric
 
 Representation = Literal["tg", "hm", "rg"]

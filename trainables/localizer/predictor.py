@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from datasets.geometry import SAMPLE_RATE_HZ, SAMPLES
+from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES
 from trainables.contract import Settings
 from trainables.localizer import features, retrieval
 from trainables.localizer.config import LocalizerConfig
@@ -97,7 +97,7 @@ class LocalizerPredictor(Predictor):
 
     def predict(self, recording: Recording, settings: Settings) -> Prediction:
         """Positions in windows of 160 ms that follow each other, strongest first, and a plan of them."""
-        from trainables.localizer.picture import path_plan
+        from trainables.localizer.plots import path_plan
 
         windows = recording.samples // SAMPLES
         rows: list[tuple[float, ...]] = []

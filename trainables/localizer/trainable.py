@@ -11,8 +11,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.shards import Batch, Dataset
-from trainables import ranks
+from datasets.building.arrow import Batch, Dataset
+from trainables import distributed
 from trainables.contract import Metrics, Settings
 from trainables.localizer import features, grid, losses, retrieval
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, Optimizer
@@ -50,15 +50,15 @@ class Localizer(NetworkTrainable):
         """Train on the next `epoch_samples` of endlessly reshuffled training samples; seed and epoch decide which."""
         self.network.train()
         order = self._order()
-        generator = torch.Generator().manual_seed(ranks.seed(self.seed * 100_003 + self.epoch))
+        generator = torch.Generator().manual_seed(distributed.seed(self.seed * 100_003 + self.epoch))
         size = min(self.config.optimizer.batch_size, len(order))
         steps = len(order) // size
         total = torch.zeros((), device=self.device)
         for step in range(steps):
             self._set_rate(step / steps)
             chosen = order[step * size : (step + 1) * size]
-            total += self._step(self._train.batch(chosen[ranks.part(size)]), generator)
-        return self._end_epoch(float(ranks.mean(total)) / steps)
+            total += self._step(self._train.batch(chosen[distributed.part(size)]), generator)
+        return self._end_epoch(float(distributed.mean(total)) / steps)
 
     def _order(self) -> NDArray[np.int64]:
         """Indices of this epoch: a stretch of permutations of the split, one after the other."""
@@ -160,7 +160,7 @@ class Localizer(NetworkTrainable):
 
     def picture(self, splits: Sequence[str], settings: Settings) -> Any:
         """Room plans with true and predicted sources, a row a split."""
-        from trainables.localizer.picture import room_plans
+        from trainables.localizer.plots import room_plans
 
         shown = {}
         for name in splits:

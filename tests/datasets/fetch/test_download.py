@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.errors import InputError
 from datasets.fetch.download import Network, download, is_whole, read_text
-from datasets.fetch.record import Archive
+from datasets.fetch.zenodo import Archive
+from runtime.errors import InputError
 from tests.datasets.fetch.server import Server, nobody, serving
 
 CONTENT = np.random.default_rng(0).bytes(300_000)

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import machine
 from datasets.fetch import __main__ as fetch
 from datasets.fetch.download import Network
-from datasets.fetch.record import Archive
 from datasets.fetch.unpack import Packed, group, unpack
+from datasets.fetch.zenodo import Archive
+from runtime import machine
 from tests.datasets.fetch.server import nobody, serving
 
 QUICK = Network((0.0,), 10.0, lambda _: None)

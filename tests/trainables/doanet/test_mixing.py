@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.dcase2020.folder import RecordingSet
-from datasets.dcase2020.layout import RecordingName, write_recording
-from datasets.dcase2020.spec import GROUPS
-from datasets.errors import InputError
+from datasets.scenes.spec import GROUPS
+from datasets.tau2020.layout import RecordingName, write_recording
+from datasets.tau2020.provider import RecordingSet
+from runtime.errors import InputError
 from trainables.doanet.features import extract
 from trainables.doanet.sequences import load_split, scaler_of
 
@@ -86,7 +86,7 @@ def test_the_scaling_is_of_all_that_is_trained_on(data: RecordingSet) -> None:
 def test_a_full_disk_is_answered_before_features_are_computed(
     data: RecordingSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datasets import machine
+    from runtime import machine
 
     elsewhere = RecordingSet(data.root, data.folds, data.fingerprint, data.root / "other")
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.dcase2020.labels import slots
+from datasets.tau2020.labels import slots
 from trainables.doanet.targets import identities
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.dcase2020.folder import RecordingSet
-from datasets.shards import Dataset
+from datasets.building.arrow import Dataset
+from datasets.tau2020.provider import RecordingSet
 from spaces.schema import nested
 from tests.contracts.cases import CASES, scenes
 from trainables.doanet.config import DoanetConfig

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from datasets.errors import InputError
+from runtime.errors import InputError
 from trainables.hnet import matrices
 from trainables.hnet.matrices import Matrices
 

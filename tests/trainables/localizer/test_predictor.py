@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from datasets.shards import Dataset
+from datasets.building.arrow import Dataset
 from tests.contracts.cases import one_after_the_other
 from tests.trainables.localizer.support import small
 from trainables.localizer import predictor as module

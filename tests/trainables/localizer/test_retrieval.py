@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from datasets import geometry
-from datasets.spec import RoomSpec
+from datasets.acoustics import arrays
+from datasets.rooms.spec import RoomSpec
 from tests.trainables.localizer.support import COARSE, FINE, paper, places
 from trainables.localizer import grid, retrieval
 from trainables.localizer.retrieval import Candidates
@@ -142,7 +142,7 @@ def test_true_sources_in_cells_that_touch_both_survive() -> None:
 
 def test_no_pair_of_the_papers_scenes_is_lost() -> None:
     microphones = RoomSpec().microphones_m().reshape(-1, 2)
-    drawn = geometry.draw_positions(
+    drawn = arrays.draw_positions(
         np.random.default_rng(0),
         2000,
         2,

@@ -13,9 +13,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import Tensor
 
-from datasets import blueprint, build
-from datasets.shards import Batch, Dataset, Split
-from datasets.spec import RoomSpec
+from datasets.building import builder
+from datasets.building import parts as blueprint
+from datasets.building.arrow import Batch, Dataset, Split
+from datasets.rooms.spec import RoomSpec
 from tests.trainables.localizer.support import small
 from trainables.localizer import features
 from trainables.localizer.config import LocalizerConfig
@@ -270,6 +271,6 @@ def test_a_picture_has_one_plan_a_sample(tiny: Dataset, trained: Localizer) -> N
 
 def test_a_split_with_two_samples_adds_two_plans_to_a_picture(tmp_path: Path) -> None:
     spec = RoomSpec.model_validate({"train": 4, "validate": 2, "tests": {"S0": 2}, "excerpts": 8, "excerpt_s": 1})
-    data = build.build(blueprint.prepare(spec, "tests"), tmp_path, lambda *_: None)
+    data = builder.build(blueprint.prepare(spec, "tests"), tmp_path, lambda *_: None)
     assert len(localizer(data).picture(["S0"], {}).axes) == 2
     assert len(localizer(data).picture(["train", "S0"], {}).axes) == 4 + 2

@@ -1,0 +1,1 @@
+"""Room acoustics and sound propagation."""

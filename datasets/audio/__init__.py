@@ -1,0 +1,1 @@
+"""Sound files, music corpora and the procedural band."""

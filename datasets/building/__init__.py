@@ -1,0 +1,1 @@
+"""Content-addressed shards: planning, building, verifying and reading them."""

@@ -1,0 +1,151 @@
+"""Samples from recordings: single sources superposed, clips with several sources cut (section III-A)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from datasets.acoustics.arrays import SAMPLES
+from datasets.acoustics.noise import add_noise
+from datasets.building.arrow import Batch, columns_of
+from datasets.building.parts import Shard
+from datasets.recordings import groups, rules
+from datasets.recordings.sounds import Sound
+from datasets.recordings.spec import RecordingsSpec
+from datasets.rooms.spec import sources_of
+from runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Takes:
+    """Which segments of which clips make each sample; parts beyond a sample's number of clips are -1 with a gain of 0.
+
+    Attributes:
+        sounds: Numbers of the clips among the audible ones of the split, shape (samples, parts).
+        starts: First frames of the segments, shape (samples, parts).
+        gains: Linear, shape (samples, parts).
+    """
+
+    sounds: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    gains: NDArray[np.float64]
+
+
+class RecordingsMaker:
+    """Makes the shards of a split from recordings in memory.
+
+    Args:
+        spec: The dataset.
+        split: Name of the split.
+        sounds: From `sounds.gather`; those of other splits are left alone.
+
+    Raises:
+        InputError: If nothing is audible in the split, or what is leaves no positions far enough apart.
+    """
+
+    def __init__(self, spec: RecordingsSpec, split: str, sounds: Sequence[Sound]) -> None:
+        own = tuple(sound for sound in sounds if split in sound.clip.splits)
+        self._spec = spec
+        self._name = split
+        self._split = spec.splits()[split]
+        self._counts = sources_of(self._split)
+        self._superposes = rules.superposed(sound.clip for sound in own)
+        self._sounds = tuple(sound for sound in own if len(sound.starts))
+        if not self._sounds:
+            raise InputError(
+                f"{spec.manifest}, column split",
+                f"split {split!r} needs at least one audible passage",
+                value=f"gate {spec.gate:g}",
+                remedy="replace silent recordings, or lower dataset.gate",
+            )
+        if self._superposes:
+            rules.require_room(spec, split, [sound.clip for sound in self._sounds])
+
+    def columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
+        """Make one shard, ready to be stored."""
+        return columns_of([self.make(shard)], shard.samples)
+
+    def make(self, shard: Shard) -> Batch:
+        """Make one shard; it depends on the spec, the split, its recordings and the shard's number alone."""
+        takes = self.draw(shard)
+        positions = np.full((shard.samples, self._counts[1], 2), np.nan, np.float32)
+        counts = np.zeros(shard.samples, np.int64)
+        for sample, parts in enumerate(takes.sounds):
+            places = [place for part in parts if part >= 0 for place in self._sounds[part].clip.positions_m]
+            positions[sample, : len(places)] = places
+            counts[sample] = len(places)
+        waves = torch.from_numpy(self.render(takes))
+        if self._split.snr_db is not None:
+            # The split counts here too: noise that training has heard must not come back in a test.
+            generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), 5, shard.number])
+            add_noise(waves, generator, self._split.snr_db)
+        return Batch(waves, torch.from_numpy(positions), torch.from_numpy(counts))
+
+    def draw(self, shard: Shard) -> Takes:
+        """Choose the segments of one shard.
+
+        Every clip is equally likely, or every group of clips far enough apart, then every audible segment of a clip.
+        Superpositions take each number of sources in equal shares, recordings as they are each number that was recorded.
+        """
+        generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
+        chosen = (self._superpose if self._superposes else self._as_recorded)(generator, shard.samples)
+        gain_db = np.zeros(chosen.shape)
+        if self._superposes:
+            gain_db += generator.uniform(*self._spec.gain_db, chosen.shape)
+            gain_db += generator.uniform(*self._spec.level_db, (len(chosen), 1))
+        available = np.array([len(sound.starts) for sound in self._sounds])
+        offsets = np.concatenate([[0], np.cumsum(available)])
+        segment = (generator.random(chosen.shape) * available[chosen]).astype(np.int64)
+        # An empty part looks up a start like any other, and is blanked here.
+        present = chosen >= 0
+        everything = np.concatenate([sound.starts for sound in self._sounds])
+        starts = everything[np.where(present, offsets[chosen] + segment, 0)]
+        return Takes(chosen, np.where(present, starts, 0), np.where(present, 10 ** (gain_db / 20), 0.0))
+
+    def render(self, takes: Takes) -> NDArray[np.float32]:
+        """Sum the segments of each sample.
+
+        Returns:
+            Shape (samples, arrays, microphones, 2560).
+        """
+        waves = np.zeros((len(takes.sounds), *self._sounds[0].waves.shape[:2], SAMPLES), np.float32)
+        for sample, part in np.argwhere(takes.sounds >= 0):
+            sound = self._sounds[takes.sounds[sample, part]]
+            start = takes.starts[sample, part]
+            gain = np.float32(takes.gains[sample, part] * sound.scale)
+            waves[sample] += gain * sound.waves[..., start : start + SAMPLES]
+        return waves
+
+    def _superpose(self, generator: np.random.Generator, samples: int) -> NDArray[np.int64]:
+        low, high = self._counts
+        counts = generator.permutation(np.resize(np.arange(low, high + 1), samples))
+        places = np.array([sound.clip.positions_m[0] for sound in self._sounds])
+        allowed = groups.apart(places, self._spec.min_distance_m)
+        chosen = np.full((samples, high), -1)
+        for count in range(low, high + 1):
+            rows = np.flatnonzero(counts == count)
+            try:
+                chosen[rows, :count] = groups.draw_groups(generator, len(rows), allowed, count)
+            except ValueError as error:
+                raise InputError(
+                    f"{self._spec.manifest}, columns x and y, split {self._name!r}",
+                    f"samples with {count} sources need positions at least {self._spec.min_distance_m:g} m apart",
+                    value=str(error),
+                    remedy="record more positions, or lower dataset.min_distance_m",
+                ) from error
+        return chosen
+
+    def _as_recorded(self, generator: np.random.Generator, samples: int) -> NDArray[np.int64]:
+        sources = np.array([len(sound.clip.positions_m) for sound in self._sounds])
+        counts = generator.permutation(np.resize(np.unique(sources), samples))
+        chosen = np.empty((samples, 1), np.int64)
+        for count in np.unique(counts):
+            rows = np.flatnonzero(counts == count)
+            chosen[rows, 0] = generator.choice(np.flatnonzero(sources == count), len(rows))
+        return chosen

@@ -1,0 +1,1 @@
+"""Music in simulated or measured rooms: the data of the 2D localizer."""

@@ -1,0 +1,1 @@
+"""Simulated spatial sound scenes in the layout of TAU-NIGENS Spatial Sound Events 2020."""

@@ -1,0 +1,217 @@
+"""Sounds for the events: a folder with one sub-folder a class, or procedural ones; each serves one group of folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.audio import corpus, files
+from datasets.audio.corpus import Piece
+from datasets.scenes.spec import GROUPS, SceneSpec
+from datasets.tau2020.layout import SAMPLE_RATE_HZ
+from runtime.errors import InputError
+
+CLIP_RMS: Final = 0.1
+CLIP_PEAK: Final = 1.0
+"""Limits a clip's gain: one blow in a long rustle would else leave nothing of the other events of a recording."""
+LEAST_CLIP_S: Final = 0.1
+
+_LONGEST_READ_S: Final = 60
+"""At most so much of a file is used; the rest adds little variety and much memory."""
+_SHARES: Final = {"train": 4 / 6, "validate": 1 / 6, "test": 1 / 6}
+_PROCEDURAL_CLIPS: Final = {"train": 12, "validate": 3, "test": 3}
+_PROCEDURAL_CLIP_S: Final = 6.0
+_EVENTS: Final = 2
+"""Marks the seeds of sounds."""
+_HOP: Final = 240
+_LONGEST_PAUSE_S: Final = 0.3
+_BELOW_LOUDEST_DB: Final = 40.0
+_SILENT_RMS: Final = 1e-4
+_FADE: Final = 120
+
+Clip = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+"""Called with what is done and the total."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sounds:
+    """All clips in memory.
+
+    Attributes:
+        classes: Names in order; an event's class is the index.
+        clips: By group of folds, class and number: mono, 24 kHz, shape (samples,), each with an RMS of 0.1, or less where its
+            peak would pass 1.
+    """
+
+    classes: tuple[str, ...]
+    clips: dict[str, tuple[tuple[Clip, ...], ...]]
+
+    def lengths(self, group: str) -> tuple[tuple[int, ...], ...]:
+        """Samples of every clip of a group, by class."""
+        return tuple(tuple(len(clip) for clip in clips) for clips in self.clips[group])
+
+
+def scan(folder: Path, place: str) -> tuple[Piece, ...]:
+    """Read the headers of all event sounds.
+
+    Args:
+        folder: One sub-folder a class, with sound files anywhere below it.
+        place: Where the folder was named, for errors.
+
+    Raises:
+        InputError: If the folder or its classes are missing, or a file is empty, truncated or unreadable.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            place,
+            "the folder of events must exist",
+            value=str(folder),
+            remedy="name a folder with one sub-folder a class, or set events to `procedural`",
+        )
+    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise InputError(
+            place,
+            "the folder of events needs a sub-folder a class",
+            value=str(folder),
+            remedy="put the files of each class into a folder of its own, e.g. alarm/ and speech/",
+        )
+    pieces: list[Piece] = []
+    for of_class in classes:
+        paths = [path for path in sorted(of_class.rglob("*")) if path.suffix.lower() in corpus.SUFFIXES]
+        if not paths:
+            raise InputError(
+                str(of_class),
+                f"a class needs a sound file ({', '.join(corpus.SUFFIXES)})",
+                remedy="add a file, or remove the folder",
+            )
+        pieces += [corpus.header(path, of_class.name) for path in paths]
+    return tuple(pieces)
+
+
+def gather(spec: SceneSpec, pieces: tuple[Piece, ...] | None, progress: Progress) -> Sounds:
+    """Bring all event sounds into memory and hand each to one group of folds.
+
+    Args:
+        spec: Its seed decides which file serves which group.
+        pieces: What `scan` found, or None for procedural events.
+        progress: Told how many sounds are done.
+
+    Raises:
+        InputError: If a file cannot be decoded, holds NaN, is silent, or is too short to be cut where it must be.
+    """
+    if pieces is None:
+        return _procedural(spec, progress)
+    classes = tuple(sorted({piece.genre for piece in pieces}))
+    decoded: dict[str, list[tuple[Piece, Clip]]] = {name: [] for name in classes}
+    for done, piece in enumerate(pieces, start=1):
+        decoded[piece.genre].append((piece, _decode(piece)))
+        progress(done, len(pieces))
+    shared = [
+        _share(decoded[name], np.random.default_rng([spec.seed, _EVENTS, number]))
+        for number, name in enumerate(classes)
+    ]
+    return Sounds(classes, {group: tuple(of_class[group] for of_class in shared) for group in GROUPS})
+
+
+def audible(wave: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cut silence off both ends, and pauses down to 0.3 s, so that a label means sound.
+
+    Args:
+        wave: Shape (samples,), 24 kHz.
+
+    Returns:
+        Shape (fewer samples,); none if the whole is silent. Silent is what lies 40 dB below the loudest 10 ms.
+    """
+    frames = -(-len(wave) // _HOP)
+    padded = np.pad(wave, (0, frames * _HOP - len(wave))).astype(np.float64)
+    level = np.sqrt(np.square(padded.reshape(frames, _HOP)).mean(axis=1))
+    loud = np.flatnonzero(level > max(_SILENT_RMS, level.max(initial=0.0) * 10 ** (-_BELOW_LOUDEST_DB / 20)))
+    if not len(loud):
+        return np.empty(0, np.float32)
+    longest = round(_LONGEST_PAUSE_S * SAMPLE_RATE_HZ / _HOP)
+    breaks = np.flatnonzero(np.diff(loud) - 1 > longest)
+    # Where a pause is too long, half of what may stay is kept on either side of the cut.
+    starts = np.concatenate([loud[:1], loud[breaks + 1] - longest // 2]) * _HOP
+    ends = np.concatenate([loud[breaks] + 1 + longest // 2, loud[-1:] + 1]) * _HOP
+    return np.concatenate([faded(wave[start:end]) for start, end in zip(starts, ends, strict=True)])
+
+
+def faded(wave: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A copy of a sound, shape (samples,), whose first 5 ms rise from zero and whose last 5 ms fall to it."""
+    result = wave.copy()
+    length = min(_FADE, len(wave) // 2)
+    rise = ((np.arange(length) + 0.5) / max(1, length)).astype(np.float32)
+    result[:length] *= rise
+    result[len(result) - length :] *= rise[::-1]
+    return result
+
+
+def _decode(piece: Piece) -> Clip:
+    mono = files.decode(piece.path, 0, min(piece.frames, _LONGEST_READ_S * piece.rate_hz)).mean(axis=1)
+    clip = audible(files.resample(mono, piece.rate_hz, SAMPLE_RATE_HZ))
+    if len(clip) < LEAST_CLIP_S * SAMPLE_RATE_HZ:
+        raise InputError(
+            str(piece.path),
+            f"an event needs at least {LEAST_CLIP_S:g} s of sound",
+            value=f"{len(clip) / SAMPLE_RATE_HZ:.2f} s",
+            remedy="remove or replace the file",
+        )
+    return _normalised(clip)
+
+
+def _share(sounds: list[tuple[Piece, Clip]], generator: np.random.Generator) -> dict[str, tuple[Clip, ...]]:
+    """Give whole files to the groups where there are three or more, else a part of every file to each."""
+    if len(sounds) < len(GROUPS):
+        parts = [_cut(piece, clip) for piece, clip in sounds]
+        return {group: tuple(part[group] for part in parts) for group in GROUPS}
+    order = generator.permutation(len(sounds))
+    result, begin = {}, 0
+    for group in ("test", "validate"):
+        count = max(1, int(_SHARES[group] * len(sounds)))
+        result[group] = tuple(sounds[index][1] for index in sorted(order[begin : begin + count]))
+        begin += count
+    return result | {"train": tuple(sounds[index][1] for index in sorted(order[begin:]))}
+
+
+def _cut(piece: Piece, clip: Clip) -> dict[str, Clip]:
+    ends = np.round(np.cumsum([_SHARES[group] for group in GROUPS]) * len(clip)).astype(int)
+    parts = [audible(part) for part in np.split(clip, ends[:-1])]
+    if min(len(part) for part in parts) < LEAST_CLIP_S * SAMPLE_RATE_HZ:
+        raise InputError(
+            str(piece.path),
+            "a class with fewer than 3 files needs files long enough to be cut for training, validation and test",
+            value=f"{len(clip) / SAMPLE_RATE_HZ:.2f} s of sound",
+            remedy="add files to the class until it has 3, or longer ones",
+        )
+    return dict(zip(GROUPS, map(_normalised, parts), strict=True))
+
+
+def _procedural(spec: SceneSpec, progress: Progress) -> Sounds:
+    # Imported here: its filters take a second to load, which a folder of sounds should not wait for.
+    from datasets.scenes import synth
+
+    seconds = min(spec.event_s[1], _PROCEDURAL_CLIP_S)
+    total, done = len(synth.CLASSES) * sum(_PROCEDURAL_CLIPS.values()), 0
+    clips: dict[str, tuple[tuple[Clip, ...], ...]] = {}
+    for mark, (group, count) in enumerate(_PROCEDURAL_CLIPS.items()):
+        of_group = []
+        for kind in synth.CLASSES:
+            seeds = [(spec.seed, _EVENTS, mark, number) for number in range(count)]
+            of_group.append(tuple(_normalised(synth.play(kind, seed, seconds)) for seed in seeds))
+            done += count
+            progress(done, total)
+        clips[group] = tuple(of_group)
+    return Sounds(synth.CLASSES, clips)
+
+
+def _normalised(clip: Clip) -> Clip:
+    power = float(np.mean(np.square(clip, dtype=np.float64)))
+    gain = min(CLIP_RMS / power**0.5, CLIP_PEAK / float(np.abs(clip).max()))
+    return (clip * np.float32(gain)).astype(np.float32)

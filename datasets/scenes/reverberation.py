@@ -1,0 +1,212 @@
+"""Simulated rooms: early reflections from their directions, a diffuse tail behind them.
+
+The early part is the image sources of a box up to the time when some 40 of them have arrived. Later ones are too dense to
+be told apart: a room of volume V sends 4 pi c^3 t^2 / V of them a second, each with an energy of 1 / (c t)^2, so
+that the energy a second is 4 pi c / V whatever t is (Kuttruff, Room Acoustics, 4.1), times the loss at the walls. The tail
+is isotropic noise of just this power, with no level to be chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from datasets.acoustics import pyroom
+from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
+from datasets.scenes import array_response, diffuse
+from datasets.scenes.array_response import LEAD, TAPS
+from datasets.scenes.diffuse import EIGHT
+from datasets.scenes.spec import ARRAY_OFFSET, CLEARANCE_M, SceneSpec
+from datasets.tau2020.layout import SAMPLE_RATE_HZ
+
+POINT_SAMPLES: Final = 2_400
+"""A moving source has an impulse response every 100 ms, as often as a label; at 40 degrees a second every 4 degrees."""
+
+_EARLY_IMAGES: Final = 40
+_ROOMS: Final = 1
+"""Marks the seeds of rooms."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A box with an array in it that looks along x.
+
+    Attributes:
+        size_m: x, y and height.
+        array_m: Where the array's centre stands.
+        rt60_s: Reverberation time; 0 is a room without echo.
+    """
+
+    size_m: tuple[float, float, float]
+    array_m: tuple[float, float, float]
+    rt60_s: float
+
+    @property
+    def volume_m3(self) -> float:
+        """Volume."""
+        return math.prod(self.size_m)
+
+    @property
+    def absorption(self) -> float:
+        """Share of the energy that the walls take at a reflection, for the reverberation time (Eyring, 1930)."""
+        if self.rt60_s == 0:
+            return 1.0
+        x, y, z = self.size_m
+        surface = 2 * (x * y + y * z + z * x)
+        exponent = 24 * math.log(10) * self.volume_m3 / (SPEED_OF_SOUND_M_S * surface * self.rt60_s)
+        return 1 - math.exp(-exponent)
+
+    @property
+    def early_m(self) -> float:
+        """Length of the longest path that is an image source of its own; longer ones belong to the tail."""
+        return max(math.cbrt(3 * _EARLY_IMAGES * self.volume_m3 / (4 * math.pi)), math.hypot(*self.size_m))
+
+    def farthest_m(self, azimuth_deg: float | None, elevation_deg: float) -> float:
+        """How far from the array a source can be, with some distance kept from the walls.
+
+        Args:
+            azimuth_deg: Its direction; None asks for the distance that every azimuth allows.
+            elevation_deg: Its elevation.
+        """
+        if azimuth_deg is None:
+            level, up = math.cos(math.radians(elevation_deg)), math.sin(math.radians(elevation_deg))
+            aims = [(level, 0.0, up), (-level, 0.0, up), (0.0, level, up), (0.0, -level, up)]
+        else:
+            aims = [tuple(array_response.unit_vectors(np.array(azimuth_deg), np.array(elevation_deg)).tolist())]
+        return min(
+            (side - CLEARANCE_M - place if step > 0 else place - CLEARANCE_M) / abs(step)
+            for aim in aims
+            for step, place, side in zip(aim, self.array_m, self.size_m, strict=True)
+            if abs(step) > 1e-9
+        )
+
+
+def draw_room(spec: SceneSpec, number: int) -> Room:
+    """Draw a room; it depends on the spec's seed and the room's number alone.
+
+    Args:
+        spec: Ranges of sizes and reverberation times.
+        number: From 1 on.
+    """
+    generator = np.random.default_rng([spec.seed, _ROOMS, number])
+    x, y, z = (float(generator.uniform(*side)) for side in (spec.length_m, spec.width_m, spec.height_m))
+    array = [side * (0.5 + float(generator.uniform(-ARRAY_OFFSET, ARRAY_OFFSET))) for side in (x, y, z)]
+    return Room((x, y, z), (array[0], array[1], array[2]), float(generator.uniform(*spec.rt60_s)))
+
+
+def early(room: Room, sources_m: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Direct sound and first reflections, each from its own direction.
+
+    Args:
+        room: The room.
+        sources_m: From the array to each source, shape (sources, 3).
+
+    Returns:
+        Shape (sources, 8, samples). A source at 1 m has a gain of 1 in W. Paths are rounded to whole samples at the
+        array's centre; what lies between the channels is exact.
+    """
+    array = np.array(room.array_m)
+    # An image of order n_x along x is at least (n_x - 1) x away, and likewise along y and z.
+    orders = room.early_m * math.hypot(*(1 / side for side in room.size_m))
+    images = pyroom.shoebox_images(
+        room.size_m,
+        array,
+        array + sources_m,
+        absorption=room.absorption,
+        max_order=math.ceil(orders) + 3 if room.rt60_s > 0 else 0,
+    )
+    distance = np.linalg.norm(images.offsets_m, axis=-1)
+    audible = (distance <= room.early_m) & (images.damping > 0)
+    row, _ = np.nonzero(audible)
+    offsets, distance = images.offsets_m[audible], distance[audible]
+    gains = (images.damping[audible] / distance).astype(np.float32)
+    heard = array_response.filters(offsets / distance[:, None]) * gains[:, None, None]
+    first = np.round(images.delays_s[audible] * SAMPLE_RATE_HZ).astype(np.int64) - LEAD
+    result = np.zeros((len(sources_m), EIGHT, _early_samples(room) + TAPS), np.float32)
+    for index, start, response in zip(row, first, heard, strict=True):
+        result[index, :, start : start + TAPS] += response
+    return result
+
+
+def tail(generator: np.random.Generator, room: Room) -> NDArray[np.float32]:
+    """The late reverberation of one source.
+
+    Args:
+        generator: The randomness.
+        room: The room.
+
+    Returns:
+        Shape (8, samples), from the direct sound's emission to 60 dB of decay; no samples in a room without echo.
+    """
+    if room.rt60_s == 0:
+        return np.zeros((EIGHT, 0), np.float32)
+    begin, end = _early_samples(room), round(room.rt60_s * SAMPLE_RATE_HZ)
+    result = np.zeros((EIGHT, max(begin, end)), np.float32)
+    if end > begin:
+        time_s = np.arange(begin, end) / SAMPLE_RATE_HZ
+        power = 4 * np.pi * SPEED_OF_SOUND_M_S / room.volume_m3 / SAMPLE_RATE_HZ * 10 ** (-6 * time_s / room.rt60_s)
+        result[:, begin:] = diffuse.white(generator, end - begin) * np.sqrt(power).astype(np.float32)
+    return result
+
+
+def play(
+    wave: NDArray[np.float32], responses: NDArray[np.float32], reverberation: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Play a sound in a room.
+
+    Args:
+        wave: Shape (samples,).
+        responses: From `early`, shape (points, 8, taps): one for a source that stands still, else one for each 100 ms
+            from the sound's beginning on, of which two are crossfaded at any time.
+        reverberation: From `tail`, shape (8, taps).
+
+    Returns:
+        Shape (8, samples), longer than the wave by the responses.
+    """
+    if len(responses) == 1:
+        return _convolved(wave, _sum(responses[0], reverberation))
+    moving = _crossfaded(wave, responses)
+    return _sum(moving, _convolved(wave, reverberation)) if reverberation.shape[1] else moving
+
+
+def points(samples: int) -> int:
+    """How many responses a moving sound of this length needs."""
+    return -(-samples // POINT_SAMPLES) + 1
+
+
+def _crossfaded(wave: NDArray[np.float32], responses: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Convolve triangles of 200 ms, 100 ms apart, with a response each, and add them up."""
+    count, channels, taps = responses.shape
+    padded = np.zeros((count + 1) * POINT_SAMPLES, np.float32)
+    padded[POINT_SAMPLES : POINT_SAMPLES + len(wave)] = wave
+    rise = (np.arange(POINT_SAMPLES, dtype=np.float32) + np.float32(0.5)) / POINT_SAMPLES
+    triangle = np.concatenate([rise, rise[::-1]])
+    result = np.zeros((channels, len(padded) + taps), np.float32)
+    for point, response in enumerate(responses):
+        start = point * POINT_SAMPLES
+        part = _convolved(padded[start : start + len(triangle)] * triangle, response)
+        result[:, start : start + part.shape[1]] += part
+    return result[:, POINT_SAMPLES : POINT_SAMPLES + len(wave) + taps - 1]
+
+
+def _convolved(wave: NDArray[np.float32], response: NDArray[np.float32]) -> NDArray[np.float32]:
+    samples = len(wave) + response.shape[1] - 1
+    length = fft.next_fast_len(samples, real=True)
+    return np.asarray(fft.irfft(fft.rfft(wave, length) * fft.rfft(response, length), length)[:, :samples])
+
+
+def _sum(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    result = np.zeros((len(first), max(first.shape[1], second.shape[1])), np.float32)
+    result[:, : first.shape[1]] += first
+    result[:, : second.shape[1]] += second
+    return result
+
+
+def _early_samples(room: Room) -> int:
+    """Samples from emission to the end of the longest path that is an image of its own."""
+    return math.ceil(room.early_m / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ)

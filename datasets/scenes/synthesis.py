@@ -1,0 +1,133 @@
+"""Recordings from a spec: each one a function of the spec, the sounds and its number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.scenes import array_response, diffuse, reverberation
+from datasets.scenes.events import Sounds, faded
+from datasets.scenes.reverberation import Room
+from datasets.scenes.schedule import Event, label_rows, schedule
+from datasets.scenes.spec import GROUPS, SceneSpec, group_of
+from datasets.tau2020.layout import CHANNELS, SAMPLE_RATE_HZ, SAMPLES, RecordingName
+
+PEAK: Final = 0.9
+"""Largest magnitude in a recording, over the eight channels of both formats, which share one gain."""
+
+_SCENES: Final = 3
+"""Marks the seeds of recordings."""
+
+Made = tuple[RecordingName, NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+"""Name, FOA and MIC of shape (4, 1 440 000), label rows of shape (rows, 5)."""
+
+
+def recordings_of(spec: SceneSpec) -> tuple[tuple[int, RecordingName], ...]:
+    """Number and name of every recording, fold by fold.
+
+    Overlaps come in the shares of the spec, and each overlap is spread over all rooms of the fold's group.
+    """
+    return tuple(enumerate(name for fold in sorted(spec.folds) for name in _names(spec, fold)))
+
+
+def rooms_of(spec: SceneSpec) -> dict[str, tuple[int, ...]]:
+    """Which rooms each group of folds uses, numbered from 1.
+
+    No room is in two groups, unless there are fewer rooms than groups with recordings; then all groups use all of them.
+    """
+    sizes = {group: sum(spec.folds.get(fold, 0) for fold in folds) for group, folds in GROUPS.items()}
+    wanted = {group: size for group, size in sizes.items() if size > 0}
+    everything = tuple(range(1, spec.rooms + 1))
+    if spec.rooms < len(wanted):
+        return dict.fromkeys(wanted, everything)
+    counts = dict.fromkeys(wanted, 1)
+    for _ in range(spec.rooms - len(wanted)):
+        # The next room goes where a room has the most recordings.
+        counts[max(wanted, key=lambda group: wanted[group] / counts[group])] += 1
+    ends = np.cumsum(list(counts.values())).tolist()
+    return {group: everything[end - counts[group] : end] for group, end in zip(counts, ends, strict=True)}
+
+
+def make_recording(spec: SceneSpec, sounds: Sounds, number: int) -> Made:
+    """Render one recording in both formats.
+
+    A source at 1 m has a gain of 1 in W, and its level falls with the distance. The ambient noise lies the drawn
+    ratio below the mean power of W while an event sounds. At last both formats are brought to a peak of 0.9 by one
+    gain, so that levels between them keep their meaning. Labels follow emission; sound travels some 3 to 9 ms.
+
+    Args:
+        spec: What is made.
+        sounds: From `events.gather` of the same spec.
+        number: From `recordings_of`.
+    """
+    name = recordings_of(spec)[number][1]
+    room, group = reverberation.draw_room(spec, name.room), group_of(name.fold)
+    plan, playing, surroundings = np.random.default_rng([spec.seed, _SCENES, number]).spawn(3)
+    snr_db = float(plan.uniform(*spec.snr_db))
+    events = schedule(plan, spec, room, sounds.lengths(group), name.overlap)
+    mix = np.zeros((2 * CHANNELS, SAMPLES), np.float32)
+    for event, generator in zip(events, playing.spawn(len(events)), strict=True):
+        clip = sounds.clips[group][event.kind][event.clip][event.start : event.start + event.length]
+        heard = render(generator, room, event, clip)[:, : SAMPLES - event.onset]
+        mix[:, event.onset : event.onset + heard.shape[1]] += heard
+    mix += ambience(surroundings, mix[0], events, snr_db)
+    mix *= np.float32(PEAK / float(np.abs(mix).max()))
+    return name, mix[:CHANNELS], mix[CHANNELS:], label_rows(events)
+
+
+def render(generator: np.random.Generator, room: Room, event: Event, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Play one event in a room.
+
+    Args:
+        generator: For the reverberant tail.
+        room: The room.
+        event: Its trajectory is used.
+        clip: Shape (samples,).
+
+    Returns:
+        W, Y, Z, X, M1, M2, M3, M4 from the onset to the end of the reverberation, shape (8, more samples).
+    """
+    path = event.trajectory
+    count = reverberation.points(len(clip)) if path.speed_deg_s != 0 else 1
+    azimuth = path.azimuth_at(np.arange(count, dtype=np.float64) * (reverberation.POINT_SAMPLES / SAMPLE_RATE_HZ))
+    places = path.distance_m * array_response.unit_vectors(azimuth, np.full(count, path.elevation_deg, np.float64))
+    # An event may be any part of a clip, so its ends are softened.
+    return reverberation.play(faded(clip), reverberation.early(room, places), reverberation.tail(generator, room))
+
+
+def ambience(
+    generator: np.random.Generator, heard: NDArray[np.float32], events: tuple[Event, ...], snr_db: float
+) -> NDArray[np.float32]:
+    """Diffuse noise of a room at rest, at a level relative to the events'.
+
+    Args:
+        generator: The randomness.
+        heard: W of all events, shape (samples,).
+        events: Say when an event sounds.
+        snr_db: Mean power of `heard` while an event sounds over that of the noise in W, dB.
+
+    Returns:
+        Shape (8, samples).
+    """
+    sounding = np.zeros(len(heard), np.bool_)
+    for event in events:
+        sounding[event.onset : event.onset + event.length] = True
+    noise = diffuse.ambient(generator, len(heard))
+    ratio = np.mean(np.square(heard[sounding], dtype=np.float64)) / np.mean(np.square(noise[0], dtype=np.float64))
+    noise *= np.float32(np.sqrt(ratio * 10 ** (-snr_db / 10)))
+    return noise
+
+
+def _names(spec: SceneSpec, fold: int) -> Iterator[RecordingName]:
+    count, mixes = spec.folds[fold], dict[int, int]()
+    if count == 0:
+        return
+    own = rooms_of(spec)[group_of(fold)]
+    overlaps = np.searchsorted(np.cumsum(spec.shares()), (np.arange(count) + 0.5) / count) + 1
+    for index, overlap in enumerate(overlaps.tolist()):
+        room = own[index % len(own)]
+        mixes[room] = mixes.get(room, 0) + 1
+        yield RecordingName(fold, room, f"{mixes[room]:03d}", min(overlap, spec.max_overlap))

@@ -1,0 +1,183 @@
+"""`python -m datasets.tau2020.mixing ROOT`: more training recordings, mixed from pairs of those without overlap.
+
+Source: Adavanne, Politis and Virtanen, "Differentiable Tracking-Based Training of Deep Learning Sound Source Localizers"
+(2021), where each recording without overlap is mixed with four others. Which pairs these are, and what the mixtures are
+called, follows the authors' published scripts, so that their tools read the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations, groupby
+from pathlib import Path
+from typing import Final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.tau2020.layout import (
+    CHANNELS,
+    FORMATS,
+    SAMPLES,
+    Format,
+    Part,
+    Recording,
+    RecordingName,
+    Recordings,
+    label_path,
+    sound_folder,
+    sound_path,
+    write_recording,
+)
+from runtime.cli import Line, Parser, answer, require_space
+from runtime.errors import InputError
+
+TRAINING_FOLDS: Final = (3, 4, 5, 6)
+PAIRS_PER_RECORDING: Final = 4
+
+_BYTES_PER_SOUND: Final = SAMPLES * CHANNELS * 2
+
+Pair = tuple[RecordingName, RecordingName]
+Progress = Callable[[int, int], None]
+"""Called with what is done and the total."""
+
+
+def plan(names: Iterable[RecordingName], each: int = PAIRS_PER_RECORDING) -> list[Pair]:
+    """Which recordings are mixed: within a fold and room, the first 4 n pairs of the n recordings without overlap.
+
+    Pairs are counted as `itertools.combinations` does, over the recordings in order of their names. With many recordings
+    the first few therefore stand in most pairs; this is how the authors' scripts choose them.
+
+    Args:
+        names: Recordings of any kind. Only folds 3 to 6, overlap 1 and recordings not mixed themselves take part.
+        each: How many pairs there are for each of them, in place of the authors' 4.
+    """
+    eligible = sorted(n for n in names if n.fold in TRAINING_FOLDS and n.overlap == 1 and not n.augmented)
+    pairs: list[Pair] = []
+    for _, together in groupby(eligible, lambda name: (name.fold, name.room)):
+        group = list(together)
+        pairs += list(combinations(group, 2))[: each * len(group)]
+    return pairs
+
+
+def name_of(pair: Pair) -> RecordingName:
+    """What a mixture is called: mix001 and mix002 become aug001002.
+
+    The name keeps `_ov1`, as the authors' does, although two events may sound at once.
+    """
+    first, second = pair
+    return RecordingName(first.fold, first.room, first.mix + second.mix, first.overlap, augmented=True)
+
+
+def mix(first: Recording, second: Recording, name: RecordingName) -> Recording:
+    """Mix two recordings of the same format.
+
+    Args:
+        first: Its events come first in each frame, so that they take the first slot.
+        second: Its tracks are numbered on from the first one's, so that no track stands for two events.
+        name: What the mixture is called.
+
+    Returns:
+        The mean of the samples, which cannot be clipped, as long as the longer one; and the labels of both.
+    """
+    audio = np.zeros((CHANNELS, max(first.audio.shape[1], second.audio.shape[1])), np.float32)
+    for part in (first, second):
+        audio[:, : part.audio.shape[1]] += 0.5 * part.audio
+    return Recording(name, audio, join(first.rows, second.rows))
+
+
+def join(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The labels of a mixture.
+
+    Args:
+        first: Label rows whose events come first in each frame, shape (lines, 5).
+        second: Those of the other recording; its tracks are numbered on from the first one's.
+
+    Returns:
+        Both, shape (lines, 5), sorted by frame.
+    """
+    moved = second.copy()
+    moved[:, 2] += first[:, 2].max(initial=-1) + 1
+    rows = np.concatenate([first, moved])
+    return rows[np.argsort(rows[:, 0], kind="stable")]
+
+
+def augment(root: Path, part: Part = "dev", progress: Progress = lambda *_: None) -> int:
+    """Mix all planned pairs in every format whose folder exists. What is whole already is left as it is.
+
+    Args:
+        root: The folder of the data set.
+        part: `dev`, as a rule.
+        progress: Told after every pair.
+
+    Returns:
+        How many mixtures there are now.
+
+    Raises:
+        InputError: If the recordings are incomplete or spoilt, or the disk has no room for their mixtures.
+    """
+    formats = [fmt for fmt in FORMATS if sound_folder(root, fmt, part).is_dir()]
+    if not formats:
+        raise InputError(
+            str(root),
+            f"the folder must hold {' or '.join(f'{fmt}_{part}' for fmt in FORMATS)}",
+            remedy="name the folder that the data set was unpacked to",
+        )
+    sources = {fmt: Recordings(root, fmt, part, augmented=False) for fmt in formats}
+    pairs = plan(sources[formats[0]].names())
+    missing = {pair: _missing(root, part, formats, name_of(pair)) for pair in pairs}
+    require_space(root, _BYTES_PER_SOUND * sum(map(len, missing.values())))
+    for done, pair in enumerate(pairs, 1):
+        if missing[pair]:
+            _mix_pair(root, part, pair, {fmt: sources[fmt] for fmt in missing[pair]})
+        progress(done, len(pairs))
+    return len(pairs)
+
+
+def _missing(root: Path, part: Part, formats: Sequence[Format], name: RecordingName) -> list[Format]:
+    """Formats that a mixture lacks; all of them until its labels, written last, are there."""
+    whole = label_path(root, part, name).is_file()
+    return [fmt for fmt in formats if not (whole and sound_path(root, fmt, part, name).is_file())]
+
+
+def _mix_pair(root: Path, part: Part, pair: Pair, sources: dict[Format, Recordings]) -> None:
+    name = name_of(pair)
+    mixed = {fmt: mix(source.recording(pair[0]), source.recording(pair[1]), name) for fmt, source in sources.items()}
+    sounds = {fmt: mixture.audio for fmt, mixture in mixed.items()}
+    rows = next(iter(mixed.values())).rows
+    write_recording(root, name, rows=rows, foa=sounds.get("foa"), mic=sounds.get("mic"), part=part)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = Parser(
+        prog="python -m datasets.tau2020.mixing",
+        description="Mix pairs of training recordings without overlap; they are written beside the others as aug….",
+        allow_abbrev=False,
+    )
+    result.add_argument("root", type=Path, help="the folder that holds foa_dev, mic_dev and metadata_dev")
+    result.add_argument("--part", choices=get_args(Part), default="dev", help="default: dev")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return answer(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = parser().parse_args(arguments)
+    line = Line(sys.stdout)
+
+    def progress(done: int, total: int) -> None:
+        line.progress(f"mixtures {done:,} of {total:,}", final=done == total)
+
+    count = augment(options.root, options.part, progress)
+    line.say(f"mixtures in {options.root}: {count:,}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

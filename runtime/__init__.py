@@ -1,0 +1,1 @@
+"""Errors, files, storage, machines and clusters; contains no audio and no search code."""

@@ -1,0 +1,1 @@
+"""Progress, MLflow logging and the final report of a search."""

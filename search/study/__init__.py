@@ -1,0 +1,1 @@
+"""The Optuna study and all decisions that are made from it."""

@@ -1,0 +1,144 @@
+"""Two processes that train one model compute what one would, and neither outlives the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from search.execution import tune
+from search.execution.ddp import Peers
+from search.execution.trial import Job, TrialRun
+from tests.search.execution.test_trial import PARAMETERS, job  # noqa: F401  # a fixture
+from tests.search.several import CPUS, Line
+from trainables import distributed
+from trainables.contract import DivergedError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def in_time(holds: Callable[[], bool], patience_s: float = 60) -> bool:
+    started = time.monotonic()
+    while not holds() and time.monotonic() < started + patience_s:
+        time.sleep(0.1)
+    return holds()
+
+
+def alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_alone_nothing_is_shared() -> None:
+    assert (distributed.count(), distributed.own(), distributed.seed(5)) == (1, 0, 5)
+    assert distributed.part(3) == slice(0, 3)
+    assert torch.equal(distributed.mean(torch.tensor([1.0, 2.0])), torch.tensor([1.0, 2.0]))
+    network = torch.nn.Linear(1, 1)
+    assert distributed.beside(network) is network
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does() -> None:
+    alone = Line("cpu")
+    expected = [alone.train_epoch() for _ in range(2)]
+    together = Line("cpu")
+    peers = Peers(CPUS, Line)
+    try:
+        found = [peers.together(together.train_epoch) for _ in range(2)]
+        assert distributed.part(7) == slice(0, 3)  # of seven, three for each
+    finally:
+        peers.close()
+    assert [round(epoch["train_loss"], 5) for epoch in found] == [round(epoch["train_loss"], 5) for epoch in expected]
+    for name, weight in alone.weights().items():
+        torch.testing.assert_close(together.weights()[name], weight)
+    assert expected[1]["train_loss"] < expected[0]["train_loss"]
+    assert distributed.count() == 1
+    assert not any(process.is_alive() for process in peers._processes)
+
+
+@pytest.mark.slow
+def test_a_trial_in_two_processes_goes_on_from_its_checkpoint_bit_for_bit(job: Job) -> None:  # noqa: F811
+    undisturbed = TrialRun(job, 0, PARAMETERS, 0, *CPUS)
+    expected = [undisturbed.next_epoch().metrics for _ in range(2)]
+    undisturbed.close()
+    killed = TrialRun(job, 1, PARAMETERS, 0, *CPUS)
+    first = killed.next_epoch().metrics
+    killed.close()
+    resumed = TrialRun(job, 1, PARAMETERS, 1, *CPUS)
+    assert [first, resumed.next_epoch().metrics] == expected
+    resumed.close()
+    alone = TrialRun(job, 2, PARAMETERS, 0, "cpu").next_epoch().metrics
+    assert alone["train_loss"] == pytest.approx(first["train_loss"], rel=0.2)  # each part has statistics of its own
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("trouble", "says"), [("raises", "no more memory"), ("cannot be built", "no room on this GPU")]
+)
+def test_what_goes_wrong_in_the_other_process_is_told(trouble: str, says: str) -> None:
+    peers = Peers(CPUS, partial(Line, trouble=trouble))
+    try:
+        with pytest.raises(RuntimeError, match=f"ValueError in process 1 of the trial: {says}"):
+            peers.together(Line("cpu").train_epoch)
+    finally:
+        peers.close()
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_is_told_as_such() -> None:
+    peers = Peers(CPUS, partial(Line, trouble="diverges"))
+    try:
+        with pytest.raises(DivergedError):
+            peers.together(Line("cpu", trouble="diverges").train_epoch)
+    finally:
+        peers.close()
+
+
+@pytest.mark.slow
+def test_the_process_of_trials_lets_go_of_the_others_with_each(
+    job: Job,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Shell(tune._TuneTrial):  # type: ignore[misc]
+        def setup(self, config: dict[str, Any]) -> None:
+            super().setup(config, job)
+
+    monkeypatch.setattr(tune, "devices", lambda _: list(CPUS))
+    shell = Shell({"number": 0, "parameters": PARAMETERS, "recorded": 0})
+    assert shell.train()["result"].epoch == 1
+    first = shell._attempt._run._peers._processes
+    assert [process.is_alive() for process in first] == [True]
+    assert shell.reset({"number": 1, "parameters": PARAMETERS, "recorded": 0})
+    assert [process.is_alive() for process in first] == [False]
+    assert shell.train()["result"].epoch == 1
+    second = shell._attempt._run._peers._processes
+    shell.stop()
+    assert [process.is_alive() for process in second] == [False]
+    assert distributed.count() == 1
+
+
+@pytest.mark.slow
+def test_where_one_process_dies_the_other_ends_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.search.several"]
+    done = subprocess.run(
+        [*command, "dies", str(tmp_path)], check=False, cwd=ROOT, timeout=100, capture_output=True, text=True
+    )
+    assert done.returncode == 1  # as if it had been killed itself, so that Tune starts the trial again
+    assert "a process of this trial is gone" in done.stderr
+    with subprocess.Popen([*command, "waits", str(tmp_path)], cwd=ROOT) as first:
+        (tmp_path / "peer").unlink()
+        assert in_time((tmp_path / "peer").exists)
+        peer = int((tmp_path / "peer").read_text())
+        assert alive(peer)
+        first.kill()
+    assert in_time(lambda: not alive(peer), 10)

@@ -1,0 +1,47 @@
+"""The probe measures while a trial trains, and does not wait for its end."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from search.execution import gpu_memory
+
+
+class Training:
+    """Takes memory when it validates, more when it trains, and trains until it is told to stop."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.taken = 0
+        self.training = threading.Event()
+        self.stop = threading.Event()
+        self._fails = fails
+
+    def evaluate(self, *_: Any) -> None:
+        self.taken = 2
+
+    def train_epoch(self) -> None:
+        if self._fails:
+            raise RuntimeError("no memory at all")
+        self.taken += 5
+        self.training.set()
+        self.stop.wait(30)
+
+
+def test_memory_is_read_although_the_epoch_goes_on() -> None:
+    trainable: Any = Training()
+
+    def used() -> int:
+        assert trainable.training.wait(30)
+        return trainable.taken
+
+    assert gpu_memory.while_training(trainable, [{}], used, seconds=0.01) == 7
+    trainable.stop.set()
+
+
+def test_what_goes_wrong_is_raised() -> None:
+    trainable: Any = Training(fails=True)
+    with pytest.raises(RuntimeError, match="no memory at all"):
+        gpu_memory.while_training(trainable, [{}], lambda: 0)

@@ -1,0 +1,168 @@
+"""The durable truth: what is written is there after a restart, once."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from search.study.study import Study
+from search.study.trials import ranking
+from spaces.schema import Budget
+from tests.search.support import epoch, space
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "study.journal"
+
+
+def test_trial_0_is_the_baseline_and_trial_1_the_named_start(journal: Path) -> None:
+    study = Study(journal, space())
+    first, second = study.next(), study.next()
+    assert first is not None
+    assert second is not None
+    assert (first.number, first.is_baseline, first.parameters) == (0, True, space().baseline)
+    assert not second.is_baseline
+    assert second.parameters["optimizer.lr"] == 2e-3
+
+
+def test_a_conditional_parameter_exists_only_where_its_condition_holds(journal: Path) -> None:
+    study = Study(journal, space(budget=Budget(trials=30, epochs=9)))
+    seen = set()
+    while (trial := study.next()) is not None:
+        chosen = trial.parameters["loss.regression"]
+        seen.add(chosen)
+        assert ("loss.huber_delta" in trial.parameters) == (chosen == "smooth_l1")
+        study.record(trial.number, epoch(1, 0.1))
+        study.end(trial.number, "stopped", "test")
+    assert seen == {"mse", "smooth_l1"}
+
+
+def test_there_are_as_many_trials_as_asked_for(journal: Path) -> None:
+    study = Study(journal, space(budget=Budget(trials=3, epochs=9)))
+    assert [study.next() is not None for _ in range(5)] == [True, True, True, False, False]
+    assert study.started() == 3
+
+
+def test_after_a_restart_interrupted_trials_come_first_with_their_parameters_and_epochs(journal: Path) -> None:
+    study = Study(journal, space())
+    before = [study.next() for _ in range(3)]
+    study.record(0, epoch(1, 0.2))
+    study.record(1, epoch(1, 0.4))
+    study.end(1, "finished", "")
+    again = Study(journal, space())
+    resumed = [again.next(), again.next()]
+    assert [(t.number, t.parameters) for t in resumed if t] == [
+        (t.number, t.parameters) for t in before if t and t.number != 1
+    ]
+    assert resumed[0] is not None
+    assert [e.epoch for e in resumed[0].epochs] == [1]
+    new = again.next()
+    assert new is not None
+    assert new.number == 3
+
+
+def test_after_a_restart_other_points_are_proposed_than_before(journal: Path) -> None:
+    study = Study(journal, space(budget=Budget(trials=40, epochs=9)))
+    proposed = [study.next() for _ in range(6)]
+    again = Study(journal, space(budget=Budget(trials=40, epochs=9)))
+    later = [again.next() for _ in range(12)][6:]
+    rates = {t.parameters["optimizer.lr"] for t in proposed if t}
+    assert not rates & {t.parameters["optimizer.lr"] for t in later if t}
+
+
+def test_recording_and_ending_twice_changes_nothing(journal: Path) -> None:
+    study = Study(journal, space())
+    study.next()
+    assert study.record(0, epoch(1, 0.2))
+    assert not study.record(0, epoch(1, 0.9))
+    study.end(0, "stopped", "rung")
+    study.end(0, "failed", "late message")
+    study.record(0, epoch(2, 0.9))
+    trial = Study(journal, space()).trial(0)
+    assert [e.metrics["f1_0.3m"] for e in trial.epochs] == [0.2]
+    assert (trial.outcome, trial.reason) == ("stopped", "rung")
+
+
+def test_a_trial_is_worth_its_best_epoch(journal: Path) -> None:
+    study = Study(journal, space())
+    study.next()
+    for number, f1 in enumerate([0.1, 0.6, 0.3], start=1):
+        study.record(0, epoch(number, f1))
+    study.end(0, "finished", "")
+    trial = study.trial(0)
+    kept = trial.kept(space().objectives)
+    assert kept is not None
+    assert kept.epoch == 2
+    assert trial.best_objectives_until(1, space().objectives) == (0.1,)
+    assert trial.best_objectives_until(3, space().objectives) == (0.6,)
+    assert trial.best_objectives_until(4, space().objectives) is None
+    assert study._study.trials[0].values == [0.6]
+
+
+def test_a_stopped_trial_keeps_its_intermediate_values_for_the_sampler(journal: Path) -> None:
+    study = Study(journal, space())
+    study.next()
+    study.record(0, epoch(1, 0.25))
+    study.end(0, "stopped", "rung")
+    frozen = study._study.trials[0]
+    assert frozen.state.name == "PRUNED"
+    assert frozen.intermediate_values == {1: 0.25}
+
+
+def test_a_trial_without_a_defined_objective_fails_with_the_reason(journal: Path) -> None:
+    study = Study(journal, space(objectives=(("rmse_1m", "minimize"),)))
+    study.next()
+    study.record(0, epoch(1, 0.0, rmse_1m=math.nan))
+    study.end(0, "finished", "")
+    assert (study.trial(0).outcome, study.trial(0).reason) == ("failed", "no epoch has all objectives")
+    assert study.next() is not None
+
+
+def test_two_objectives_work_from_proposal_to_outcome(journal: Path) -> None:
+    both = space(objectives=(("f1_0.3m", "maximize"), ("rmse_1m", "minimize")), budget=Budget(trials=14, epochs=9))
+    study = Study(journal, both)
+    while (trial := study.next()) is not None:
+        study.record(trial.number, epoch(1, 0.1 * (trial.number % 5), rmse_1m=0.01 * trial.number))
+        study.end(trial.number, "stopped" if trial.number % 3 == 2 else "finished", "")
+    ranked = ranking(study.trials(), both.objectives)
+    assert len(ranked) == 14
+    assert ranked[0].number in (0, 4)  # the two ends of the front
+
+
+def test_ranking_leaves_out_what_failed_and_what_has_no_result(journal: Path) -> None:
+    study = Study(journal, space())
+    for _ in range(4):
+        study.next()
+    for number, f1 in ((0, 0.2), (1, 0.9), (2, 0.5)):
+        study.record(number, epoch(1, f1))
+    study.end(1, "failed", "its process died")
+    assert [trial.number for trial in ranking(study.trials(), space().objectives)] == [2, 0]
+
+
+def test_test_scores_and_run_ids_survive_a_restart(journal: Path) -> None:
+    study = Study(journal, space())
+    study.next()
+    study.set_run_id(0, "abc")
+    study.set_parent_run_id("parent")
+    study.set_tests(0, {"S0": {"f1_1m": 0.9, "rmse_1m": math.nan}})
+    again = Study(journal, space())
+    assert again.trial(0).run_id == "abc"
+    assert again.parent_run_id() == "parent"
+    assert again.trial(0).tests == {"S0": {"f1_1m": 0.9}}
+
+
+def test_a_trial_that_began_without_our_knowing_is_taken_over(tmp_path: Path) -> None:
+    study = Study(tmp_path / "journal", space())
+    first = study.next()
+    study._live.clear()  # as where a server began it, and was gone before it said so
+    assert study.next() == first
+    second = study.next()
+    assert second is not None
+    assert second.number == 1
+    onlooker = Study(tmp_path / "journal", space(), joins=True)
+    third = onlooker.next()
+    assert third is not None
+    assert third.number == 2

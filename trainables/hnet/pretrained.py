@@ -1,0 +1,85 @@
+"""Trained Hungarian networks on disk: one for each recipe, trained when it is first needed and never again."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from datasets.matrices import MatricesSpec
+from runtime import hashing
+from runtime.errors import InputError
+from runtime.files import replacing
+from trainables.hnet.config import HnetConfig
+from trainables.hnet.network import HungarianNetwork
+from trainables.hnet.trainable import Hnet
+
+_VERSION: Final = 1
+EPOCHS: Final = 12
+_RECIPE: Final = {
+    "network": {"scaled_attention": True, "distance_limit": 4.0},
+    "optimizer": {"lr": 8e-3, "batch_size": 1024, "schedule": "one_cycle"},
+}
+"""What reaches the authors' figures within minutes on two cores; their own recipe takes many epochs."""
+
+
+def recipe(max_sources: int) -> HnetConfig:
+    """The Config of the network that is trained when nobody names one."""
+    return HnetConfig.model_validate({"max_sources": max_sources, **_RECIPE})
+
+
+def trained(config: HnetConfig, folder: Path, *, device: str, epochs: int = EPOCHS) -> Path:
+    """The file of a network trained after a recipe; trains it if there is none. Others that ask meanwhile wait.
+
+    Args:
+        config: The recipe.
+        folder: Where such files are kept.
+        device: To train on.
+        epochs: Of the training.
+    """
+    path = folder / f"hnet-{hashing.of_values([_VERSION, epochs, config.model_dump(mode='json')])}.pt"
+    folder.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.is_file():
+            network = Hnet(config, MatricesSpec(), device=device, seed=0, epochs=epochs)
+            for _ in range(epochs):
+                network.train_epoch()
+            content = {
+                "trainable": "hnet",
+                "config": config.model_dump(mode="json"),
+                "weights": network.weights(),
+                "metrics": network.evaluate("test", [{}])[0],
+            }
+            with replacing(path) as temporary:
+                torch.save(content, temporary)
+    return path
+
+
+def load(path: Path, place: str) -> tuple[HnetConfig, nn.Module]:
+    """Read a trained network, frozen.
+
+    Args:
+        path: As `trained` writes it, or a search's `model.pt`.
+        place: Where it was named, for errors.
+
+    Raises:
+        InputError: If there is no such file, or it is something else.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        config = HnetConfig.model_validate(content["config"])
+        network = HungarianNetwork(config)
+        network.load_state_dict(content["weights"])
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            place,
+            "the Hungarian network must be a file that a search of spaces/hnet.yaml has kept",
+            value=f"{path}: {type(error).__name__}",
+            remedy="name its model.pt, or write `trained` or `exact`",
+        ) from error
+    network.eval().requires_grad_(requires_grad=False)
+    return config, network
