@@ -28,14 +28,14 @@ from runtime import machine
 from runtime.nodes import Node
 from runtime.storage import Store
 from search.execution.capacity import ConcurrencyLimit
-from search.execution.placement import slots
+from search.execution.placement import count_slots
 from search.execution.trial import Job
 from search.execution.tune import _StudyScheduler, _StudySearcher
 from search.results import SearchFolder
-from search.run import Deadline, Decide
+from search.run import TimeBudget, TrialStopper
 from search.study.study import Study
 from search.study.trials import Epoch, Trial
-from spaces.load import load
+from spaces.load import load_space
 from spaces.schema import Resources, Space
 
 _NODES: Final = [Node(f"{n:02d}", f"10.0.0.{n}", {"CPU": 16.0, "GPU": 2.0}) for n in range(50)]
@@ -46,19 +46,19 @@ _EPOCHS: Final = 9
 class Silent:
     """Listens to nothing, and has every dataset."""
 
-    def started(self, trial: Trial) -> None:
+    def on_trial_start(self, trial: Trial) -> None:
         """See `search.execution.tune.Listener`."""
 
-    def lost(self, trial: Trial, reason: str) -> None:
+    def on_trial_lost(self, trial: Trial, reason: str) -> None:
         """See `search.execution.tune.Listener`."""
 
-    def reported(self, trial: Trial, epoch: Epoch) -> None:
+    def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
         """See `search.execution.tune.Listener`."""
 
-    def ended(self, trial: Trial) -> None:
+    def on_trial_end(self, trial: Trial) -> None:
         """See `search.execution.tune.Listener`."""
 
-    def ready(self, parameters: Any) -> bool:
+    def is_ready(self, parameters: Any) -> bool:
         """See `search.execution.tune.Supply`."""
         del parameters
         return True
@@ -81,7 +81,7 @@ class Timed:
 
 def searched(trials: int) -> Space:
     """The space of the README, on the cluster."""
-    space = load(Path("spaces/rg_rep.yaml"), has_gpu=True, profile="full")
+    space = load_space(Path("spaces/rg_rep.yaml"), has_gpu=True, profile="full")
     stopping = space.stopping.model_copy(update={"first_rung": 1})
     budget = space.budget.model_copy(update={"trials": trials, "epochs": _EPOCHS, "hours": None})
     return replace(space, stopping=stopping, budget=budget, resources=_TRIAL)
@@ -96,14 +96,14 @@ class Simulation:
     """Trials on nodes, and a clock that jumps from one end of an epoch to the next."""
 
     def __init__(self, space: Space, folder: Path) -> None:
-        source = sources.prepare(space.dataset, "benchmark")
+        source = sources.prepare_dataset(space.dataset, "benchmark")
         self._study = Study(folder / "study.journal", space)
-        decide = Decide(self._study, Job(space, SearchFolder(folder, "b"), source, Store(str(folder))), Deadline(None))
+        decide = TrialStopper(self._study, Job(space, SearchFolder(folder, "b"), source, Store(str(folder))), TimeBudget(None))
         self._searcher = _StudySearcher(
             self._study, Silent(), decide, Silent(), ConcurrencyLimit(space.resources, lambda: _NODES)
         )
         self._scheduler = _StudyScheduler(self._study, Silent(), decide)
-        self._free = {node.id: slots([node], space.resources) for node in _NODES}
+        self._free = {node.id: count_slots([node], space.resources) for node in _NODES}
         self._events: list[tuple[float, int, str, int]] = []
         self._going: dict[int, tuple[str, Any, float]] = {}
         self._random = random.Random(0)
@@ -177,7 +177,7 @@ def measure(trials: int, stretch: int) -> dict[str, Any]:
     per_node = [simulation.placed[node.id] for node in _NODES]
     return {
         "nodes": len(_NODES),
-        "side_by_side": slots(_NODES, _TRIAL),
+        "side_by_side": count_slots(_NODES, _TRIAL),
         "trials": trials,
         "epochs": simulation.epochs,
         "stretches": rows,

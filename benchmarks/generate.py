@@ -25,7 +25,7 @@ from benchmarks.measure import write
 from benchmarks.render import prepare, simulate_free_field
 from datasets import config_file
 from datasets.building import parts
-from datasets.building.builder import build
+from datasets.building.builder import build_dataset
 from datasets.rooms.spec import RoomSpec
 from runtime import machine
 
@@ -79,11 +79,11 @@ def read_rate(folder: Path) -> float:
     spec = config_file.read_specs(folder / "spec.yaml", has_gpu=False)[0]
     if not isinstance(spec, RoomSpec):
         raise TypeError(spec)
-    split = build(parts.prepare(spec, "spec.yaml"), folder / "datasets").split("train")
+    split = build_dataset(parts.plan_dataset(spec, "spec.yaml"), folder / "datasets").open_split("train")
     order = np.random.default_rng(0).permutation(len(split))
     started = time.perf_counter()
     for first in range(0, len(order), 64):
-        split.batch(order[first : first + 64])
+        split.read_batch(order[first : first + 64])
     return len(order) / (time.perf_counter() - started)
 
 
@@ -122,7 +122,7 @@ def measure(samples: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print, store."""
-    cores = machine.cores()
+    cores = machine.count_cores()
     runs: list[dict[str, Any]] = []
     with multiprocessing.get_context("spawn").Pool(cores, prepare) as pool:
         pool.map(simulate_free_field, [160] * cores, chunksize=1)

@@ -43,7 +43,7 @@ def stepper(sources: int, batch: int, *, plain: bool) -> Callable[[], float]:
     if plain:
         network.gru, network.attention = LayersOfTorch(network), nn.Identity()  # type: ignore[assignment]
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
-    drawn = matrices.draw(sources, 300, np.random.default_rng(0))
+    drawn = matrices.draw_matrices(sources, 300, np.random.default_rng(0))
     chosen = np.random.default_rng(1).permutation(len(drawn))[:batch]
     distances, truth = torch.from_numpy(drawn.distances[chosen]), torch.from_numpy(drawn.associations[chosen])
 

@@ -13,7 +13,7 @@ import torch
 from benchmarks.measure import Spread, write
 from datasets.matrices import MatricesSpec
 from trainables.hnet.config import HnetConfig
-from trainables.hnet.pretrained import EPOCHS, recipe
+from trainables.hnet.pretrained import EPOCHS, default_config
 from trainables.hnet.trainable import Hnet
 
 SEEDS: Final = (0, 1, 2)
@@ -37,7 +37,7 @@ def main() -> None:
     result: dict[str, dict[str, Spread]] = {}
     for sources in SOURCES:
         name = f"{sources} sources"
-        found = [train(recipe(sources), seed) for seed in SEEDS]
+        found = [train(default_config(sources), seed) for seed in SEEDS]
         result[name] = {figure: Spread.of([run[figure] for run in found]) for figure in (*SHOWN, "seconds")}
         print(name, "  ".join(f"{figure} {spread}" for figure, spread in result[name].items()), flush=True)
     print(write("hungarian", {"epochs": EPOCHS, "threads": 1, "seeds": len(SEEDS), "test": result}))

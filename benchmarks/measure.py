@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runtime import machine
-from runtime.files import write_text
+from runtime.files import write_text_atomic
 
 RESULTS: Final = Path(__file__).resolve().parent / "results"
 
@@ -56,9 +56,9 @@ def paired(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) 
 def write(name: str, result: dict[str, Any]) -> Path:
     """Store a result with what it was measured on."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    on = {"cpu": _cpu(), "cores": machine.cores(), "system": platform.system(), "versions": machine.versions()}
+    on = {"cpu": _cpu(), "cores": machine.count_cores(), "system": platform.system(), "versions": machine.package_versions()}
     path = RESULTS / f"{name}.json"
-    write_text(path, json.dumps({"result": result, "measured_on": on}, indent=1, default=vars) + "\n")
+    write_text_atomic(path, json.dumps({"result": result, "measured_on": on}, indent=1, default=vars) + "\n")
     return path
 
 

@@ -30,14 +30,14 @@ from benchmarks.measure import write
 from datasets import sources
 from runtime import ray_cluster
 from runtime.storage import Store
-from search.execution.placement import slots
+from search.execution.placement import count_slots
 from search.execution.trial import Job
 from search.execution.tune import run_trials
 from search.results import SearchFolder
-from search.run import Deadline, Decide
+from search.run import TimeBudget, TrialStopper
 from search.study.study import Study
 from search.study.trials import Epoch, Trial
-from spaces.load import load
+from spaces.load import load_space
 from spaces.schema import Space
 
 _CPUS: Final = 16
@@ -67,11 +67,11 @@ class Watch(Silent):
         self.late: list[float] = []
         self.epochs = 0
 
-    def started(self, trial: Trial) -> None:
+    def on_trial_start(self, trial: Trial) -> None:
         """See `search.execution.tune.Listener`."""
         self.begun.setdefault(trial.number, time.monotonic())
 
-    def reported(self, trial: Trial, epoch: Epoch) -> None:
+    def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
         """See `search.execution.tune.Listener`."""
         now = time.monotonic()
         self.epochs += 1
@@ -122,7 +122,7 @@ def space(folder: Path, trials: int, epoch_s: float) -> Space:
     """The search."""
     file = folder / "idle.yaml"
     file.write_text(_SPACE % (epoch_s, trials))
-    return load(file, has_gpu=True)
+    return load_space(file, has_gpu=True)
 
 
 def measure(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def measure(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, 
             result["megabytes_a_node"] = memory.now()[0] / nodes / 1e6
             ray.init(address=fake.address, logging_level="ERROR", log_to_driver=False)
             searched = space(Path(name), trials, epoch_s)
-            result["slots"] = slots(ray_cluster.alive(), searched.resources)
+            result["slots"] = count_slots(ray_cluster.alive_nodes(), searched.resources)
             result |= search(searched, Path(name), at_once)
         finally:
             ray.shutdown()
@@ -151,7 +151,7 @@ def measure(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, 
 
 def search(searched: Space, folder: Path, at_once: int) -> dict[str, Any]:
     """Run the trials; what the driver spent, and how long trials waited for it."""
-    source = sources.prepare(searched.dataset, "benchmark")
+    source = sources.prepare_dataset(searched.dataset, "benchmark")
     job = Job(searched, SearchFolder(folder, "idle"), source, Store(str(folder)))
     study, watch = Study(folder / "study.journal", searched), Watch()
     started, cpu = time.monotonic(), time.process_time()
@@ -159,7 +159,7 @@ def search(searched: Space, folder: Path, at_once: int) -> dict[str, Any]:
         job,
         study,
         watch,
-        Decide(study, job, Deadline(None)),
+        TrialStopper(study, job, TimeBudget(None)),
         Silent(),
         lambda: min(at_once, len(watch.first) + _AT_A_TIME),
     )
@@ -172,7 +172,7 @@ def search(searched: Space, folder: Path, at_once: int) -> dict[str, Any]:
         "driver_cpu_s": spent,
         "all_places_taken_s": max(first_wave) - started,
         "between_epochs_beside_the_epoch_s": {"median": late[len(late) // 2], "nine_in_ten": late[len(late) * 9 // 10]},
-        "outcomes": dict(Counter(trial.outcome for trial in study.trials())),
+        "outcomes": dict(Counter(trial.outcome for trial in study.get_trials())),
     }
 
 

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.measure import paired, write
 from datasets.acoustics import propagation, pyroom, shoebox
-from datasets.acoustics.shoebox import EchoRoom
+from datasets.acoustics.shoebox import ShoeboxRoom
 from datasets.rooms.spec import RoomSpec
 from runtime import machine
 
@@ -50,7 +50,7 @@ def scenes(count: int) -> tuple[Any, Any]:
 def prepare() -> None:
     """Set a process up as a worker of `datasets.generate` is."""
     torch.set_num_threads(1)
-    machine.keep_freed_memory()
+    machine.disable_malloc_trim()
 
 
 def render_free_field(count: int) -> int:
@@ -58,7 +58,7 @@ def render_free_field(count: int) -> int:
     waves, positions = scenes(count)
     for first in range(0, count, _CHUNK):
         rows = slice(first, first + _CHUNK)
-        field().hear(torch.from_numpy(waves[rows]), torch.from_numpy(positions[rows]))
+        field().propagate(torch.from_numpy(waves[rows]), torch.from_numpy(positions[rows]))
     return count
 
 
@@ -77,19 +77,19 @@ def simulate_free_field(count: int) -> int:
     """Samples without echo, a room object each."""
     waves, positions = scenes(count)
     for wave, places in zip(waves, positions, strict=True):
-        pyroom.free_field(wave, places, _SPEC.microphones_m(), field().window.lead)
+        pyroom.simulate_free_field(wave, places, _SPEC.microphones_m(), field().window.lead)
     return count
 
 
 @cache
-def room(name: str) -> tuple[EchoRoom, Any, propagation.Responses, Any]:
+def room(name: str) -> tuple[ShoeboxRoom, Any, propagation.ImpulseResponses, Any]:
     """A room that echoes, its places, its responses, and noise for two sources."""
     spec = _ECHOES[name]
     if spec.acoustics is None:
         raise ValueError(name)
     drawn = shoebox.draw_room(spec, spec.acoustics, "train", 0)
-    places = shoebox.draw_places(spec, spec.acoustics, "train", 0) + np.array([*drawn.origin_m, 0.0])
-    responses = propagation.Responses(pyroom.impulse_responses(drawn, places))
+    places = shoebox.draw_source_positions(spec, spec.acoustics, "train", 0) + np.array([*drawn.origin_m, 0.0])
+    responses = propagation.ImpulseResponses(pyroom.compute_impulse_responses(drawn, places))
     noise = np.random.default_rng(0).standard_normal((_CHUNK, 2, responses.window.length)).astype(np.float32)
     return drawn, places, responses, noise
 
@@ -99,7 +99,7 @@ def convolve(name: str, count: int) -> int:
     _, places, responses, noise = room(name)
     generator = np.random.default_rng(1)
     for _ in range(0, count, _CHUNK):
-        responses.hear(torch.from_numpy(noise), torch.from_numpy(generator.integers(0, len(places), (_CHUNK, 2))))
+        responses.propagate(torch.from_numpy(noise), torch.from_numpy(generator.integers(0, len(places), (_CHUNK, 2))))
     return count
 
 
@@ -107,13 +107,13 @@ def simulate_room(name: str, count: int) -> int:
     """Samples of a room that echoes, a room object each."""
     drawn, places, responses, noise = room(name)
     for sample in range(count):
-        pyroom.simulate(drawn, noise[sample], places[[sample % _PLACES, (sample + 7) % _PLACES]], responses.window.lead)
+        pyroom.simulate_scene(drawn, noise[sample], places[[sample % _PLACES, (sample + 7) % _PLACES]], responses.window.lead)
     return count
 
 
 def main() -> None:
     """Measure, print, store."""
-    cores = machine.cores()
+    cores = machine.count_cores()
     with multiprocessing.get_context("spawn").Pool(cores, prepare) as pool:
 
         def rate(work: Callable[..., int], *arguments: Any) -> Callable[[], float]:

@@ -18,12 +18,12 @@ import torch
 
 from benchmarks.measure import Spread, write
 from datasets import sources
-from runtime.files import write_text
+from runtime.files import write_text_atomic
 from runtime.storage import Store
-from search.execution.trial import settings_of
+from search.execution.trial import inference_grid
 from search.study import pareto
-from spaces.load import load
-from spaces.schema import Space, nested
+from spaces.load import load_space
+from spaces.schema import Space, nest_names
 from trainables.doanet.config import DoanetConfig
 from trainables.doanet.trainable import Doanet
 
@@ -51,14 +51,14 @@ class Cell:
 
 def train(cell: Cell, space: Space, epochs: int) -> dict[str, Any]:
     """Train and score a cell."""
-    source = sources.prepare(space.dataset, "dataset")
-    data = source.opened(Store(str(STORAGE / "datasets")), STORAGE / "datasets")
+    source = sources.prepare_dataset(space.dataset, "dataset")
+    data = source.open_dataset(Store(str(STORAGE / "datasets")), STORAGE / "datasets")
     values = dict(space.fixed) | {"loss.kind": cell.loss, "optimizer.lr": LEARNING_RATE}
-    model = Doanet(DoanetConfig.model_validate(nested(values)), data, device="cpu", seed=cell.seed, epochs=epochs)
+    model = Doanet(DoanetConfig.model_validate(nest_names(values)), data, device="cpu", seed=cell.seed, epochs=epochs)
     losses = [model.train_epoch()["train_loss"] for _ in range(epochs)]
-    settings = settings_of(space)
+    settings = inference_grid(space)
     validated = model.evaluate("validate", settings)
-    chosen = pareto.best(validated, space.objectives)
+    chosen = pareto.best_index(validated, space.objectives)
     [tested] = model.evaluate("test", [settings[chosen]])
     return {"test": tested, "validate": validated[chosen], "setting": settings[chosen], "train_loss": losses}
 
@@ -90,9 +90,9 @@ def main() -> None:
     cells += [Cell(fmt, LOSSES[-1], seed) for seed, fmt in itertools.product(SEEDS, FORMATS)]
     for cell in cells[part::parts]:
         if not cell.path(folder).is_file():
-            space = load(Path(f"spaces/doanet_{cell.fmt}.yaml"), has_gpu=False, profile="laptop")
+            space = load_space(Path(f"spaces/doanet_{cell.fmt}.yaml"), has_gpu=False, profile="laptop")
             result = train(cell, space, options.epochs)
-            write_text(cell.path(folder), json.dumps(result))
+            write_text_atomic(cell.path(folder), json.dumps(result))
             print(cell, {name: round(result["test"][name], 1) for name in SHOWN}, flush=True)
     found = table(folder)
     for fmt, rows in found.items():

@@ -31,7 +31,7 @@ def add_options(parser: Parser) -> None:
     )
 
 
-def read(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
+def read_options(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
     """Read the datasets that the options mean.
 
     Returns:
@@ -45,7 +45,7 @@ def read(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
     if options.audio:
         changes["music"] = options.audio
     specs = config_file.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
-    store = Store(options.datasets or uris.below(options.storage, "datasets"))
+    store = Store(options.datasets or uris.join_uri(options.storage, "datasets"))
     return (
         specs,
         store,
@@ -53,6 +53,6 @@ def read(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
     )
 
 
-def local(storage: str) -> Path:
+def local_folder(storage: str) -> Path:
     """A folder on this machine: the storage, or where storage is a bucket the default one for what comes out of it."""
     return Path("runs" if uris.is_uri(storage) else storage)

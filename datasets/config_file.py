@@ -12,8 +12,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from datasets.registry import KINDS, AnySpec, DataSpec, kind_of
 from datasets.rooms.spec import LocalizerSpec, RoomSpec
-from datasets.rooms.variants import varied
-from runtime.errors import InputError, nearest
+from datasets.rooms.variants import with_changes
+from runtime.errors import InputError, suggest_name
 
 LAPTOP: Final = "laptop"
 
@@ -32,7 +32,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         beside = [
             str(other) for other in sorted((path.parent if path.parent.is_dir() else Path("spaces")).glob("*.yaml"))
         ]
-        remedy = nearest(str(path), beside) if beside else "name a YAML file"
+        remedy = suggest_name(str(path), beside) if beside else "name a YAML file"
         raise InputError(str(path), "the space file must exist", remedy=remedy) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
@@ -64,7 +64,7 @@ def choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path, 
         return LAPTOP if LAPTOP in profiles and not has_gpu else None
     if wanted not in profiles:
         raise InputError(
-            f"{path}: profiles", "the profile must exist", value=wanted, remedy=nearest(wanted, [*profiles, "full"])
+            f"{path}: profiles", "the profile must exist", value=wanted, remedy=suggest_name(wanted, [*profiles, "full"])
         )
     return wanted
 
@@ -89,10 +89,10 @@ def with_profile(
     chosen = choose_profile(profiles, wanted, path, has_gpu=has_gpu)
     if chosen is None:
         return rest, None
-    return overlay(rest, splits_written_out(profiles[chosen] or {}), f"{path}: profiles.{chosen}"), chosen
+    return merge_mappings(rest, splits_written_out(profiles[chosen] or {}), f"{path}: profiles.{chosen}"), chosen
 
 
-def overlay(data: Mapping[str, Any], change: Any, place: str) -> dict[str, Any]:
+def merge_mappings(data: Mapping[str, Any], change: Any, place: str) -> dict[str, Any]:
     """Merge mappings; a null removes a key; anything else replaces."""
     if not isinstance(change, dict):
         raise InputError(place, "a profile is a mapping", value=change, remedy="write keys of the space below it")
@@ -101,7 +101,7 @@ def overlay(data: Mapping[str, Any], change: Any, place: str) -> dict[str, Any]:
         if value is None:
             result.pop(key, None)
         elif isinstance(value, dict) and isinstance(result.get(key), dict) and not _is_leaf(value):
-            result[key] = overlay(result[key], value, f"{place}.{key}")
+            result[key] = merge_mappings(result[key], value, f"{place}.{key}")
         else:
             result[key] = value
     return result
@@ -123,13 +123,13 @@ def splits_written_out(data: Any) -> Any:
     return data | {"dataset": dataset}
 
 
-def assign(data: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+def assign_value(data: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
     """A copy of nested mappings with one dotted name set; what is no mapping on the way is replaced by one."""
     head, _, rest = name.partition(".")
     if not rest:
         return dict(data) | {head: value}
     inside = data.get(head)
-    return dict(data) | {head: assign(inside if isinstance(inside, dict) else {}, rest, value)}
+    return dict(data) | {head: assign_value(inside if isinstance(inside, dict) else {}, rest, value)}
 
 
 def read_change(text: str, example: str) -> tuple[str, Any]:
@@ -148,12 +148,12 @@ def read_change(text: str, example: str) -> tuple[str, Any]:
             "--set", "an override is written dotted.name=value", value=text, remedy=f"e.g. --set {example}"
         )
     try:
-        return name.strip(), number(yaml.safe_load(value))
+        return name.strip(), parse_number(yaml.safe_load(value))
     except yaml.YAMLError as error:
         raise InputError(f"--set {name}", "the value must be valid YAML", value=value, remedy="quote it") from error
 
 
-def number(value: Any) -> Any:
+def parse_number(value: Any) -> Any:
     """YAML 1.1 reads 1e-3 as text; nobody who writes it means text."""
     if isinstance(value, str):
         try:
@@ -163,30 +163,30 @@ def number(value: Any) -> Any:
     return value
 
 
-def numbers(value: Any) -> Any:
+def parse_numbers(value: Any) -> Any:
     """Read 1e-4 as a number everywhere in the file."""
     if isinstance(value, dict):
-        return {key: numbers(inside) for key, inside in value.items()}
+        return {key: parse_numbers(inside) for key, inside in value.items()}
     if isinstance(value, list):
-        return [numbers(inside) for inside in value]
-    return number(value) if isinstance(value, str) and "e" in value.lower() else value
+        return [parse_numbers(inside) for inside in value]
+    return parse_number(value) if isinstance(value, str) and "e" in value.lower() else value
 
 
-def explain(error: ValidationError, model: type[BaseModel], place: Callable[[str], str]) -> InputError:
+def explain_validation(error: ValidationError, model: type[BaseModel], place: Callable[[str], str]) -> InputError:
     """Turn pydantic's first complaint into ours; a misspelt key comes before the missing one it leaves behind."""
     first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     location = [str(part) for n, part in enumerate(first["loc"]) if not (n <= 1 and part in KINDS)]
     where = place(".".join(location) or "the file")
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        remedy = nearest(
+        remedy = suggest_name(
             location[-1],
             _names_beside(model, location[:-1], next((str(p) for p in first["loc"][:2] if p in KINDS), "")),
         )
         return InputError(where, "the key must be known", value=location[-1], remedy=remedy)
     if first["type"] == "union_tag_invalid":
         named = first["ctx"]["tag"]
-        return InputError(f"{where}.kind", "the kind of data must be known", value=named, remedy=nearest(named, KINDS))
+        return InputError(f"{where}.kind", "the kind of data must be known", value=named, remedy=suggest_name(named, KINDS))
     if first["type"] == "missing":
         return InputError(where, "the key is required", remedy=f"add  {location[-1]}: …")
     value = first.get("input")
@@ -238,8 +238,8 @@ def read_specs(
         data = {"dataset": data}
     data, _ = with_profile(data, path, profile, has_gpu=has_gpu)
     for name, value in (changes or {}).items():
-        data = splits_written_out(assign(data, f"dataset.{name}", value))
-    spec = _parse(numbers(data["dataset"]), path)
+        data = splits_written_out(assign_value(data, f"dataset.{name}", value))
+    spec = _parse_spec(parse_numbers(data["dataset"]), path)
     search = data.get("search") or {}
     asked = {
         name.removeprefix("dataset."): written["choice"]
@@ -249,12 +249,12 @@ def read_specs(
     if not isinstance(spec, LocalizerSpec) or not asked:
         return [spec]
     points = (dict(zip(asked, values, strict=True)) for values in itertools.product(*asked.values()))
-    return [spec, *(varied(spec, point) for point in points)]
+    return [spec, *(with_changes(spec, point) for point in points)]
 
 
-def _parse(written: Any, path: Path) -> DataSpec:
+def _parse_spec(written: Any, path: Path) -> DataSpec:
     try:
         return TypeAdapter[DataSpec](AnySpec).validate_python(written)
     except ValidationError as error:
         model = KINDS.get(kind_of(written), RoomSpec)
-        raise explain(error, model, lambda key: f"{path}: dataset.{key}") from error
+        raise explain_validation(error, model, lambda key: f"{path}: dataset.{key}") from error

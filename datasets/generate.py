@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from datasets import cli_options, sources
-from datasets.building.provider import DataSource
+from datasets.building.provider import DatasetProvider
 from runtime import nodes
-from runtime.cli import DataProgress, Line, Parser, answer, require_space, whole_number
+from runtime.cli import BuildProgress, Console, Parser, run_command, require_free_disk, whole_number_type
 from runtime.storage import Store
 
 _SPARE_BYTES: Final = 200 * 10**6
 
 
-def parser() -> Parser:
+def build_parser() -> Parser:
     """The command line."""
     result = Parser(
         prog="python -m datasets.generate",
@@ -30,7 +30,7 @@ def parser() -> Parser:
     cli_options.add_options(result)
     result.add_argument("--address", metavar="WHERE", help="a Ray cluster, auto or HOST:PORT (default: this machine)")
     result.add_argument(
-        "--workers", type=whole_number(1), metavar="N", help="processes of one core each (default: all cores)"
+        "--workers", type=whole_number_type(1), metavar="N", help="processes of one core each (default: all cores)"
     )
     result.add_argument(
         "--verify", action="store_true", help="read every byte of what is there; what is damaged is rebuilt"
@@ -41,50 +41,50 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    return answer(lambda: _generate(parser().parse_args(arguments)))
+    return run_command(lambda: _generate_all(build_parser().parse_args(arguments)))
 
 
-def _generate(options: argparse.Namespace) -> int:
+def _generate_all(options: argparse.Namespace) -> int:
     if options.address is not None:
         nodes.check_address(options.address)
-    specs, store, place = cli_options.read(options)
-    line = Line(sys.stdout)
-    made = [sources.prepare(spec, place) for spec in specs]
-    for text in dict.fromkeys(text for source in made for text in source.describe(store)):
-        line.say(f"data     {text}")
-    needed = {folder: count for source in made for folder, count in source.bytes_missing(store).items()}
+    specs, store, place = cli_options.read_options(options)
+    line = Console(sys.stdout)
+    made = [sources.prepare_dataset(spec, place) for spec in specs]
+    for text in dict.fromkeys(text for source in made for text in source.describe_parts(store)):
+        line.print_line(f"data     {text}")
+    needed = {folder: count for source in made for folder, count in source.missing_bytes(store).items()}
     if store.is_local:
-        require_space(Path(store.uri), sum(needed.values()) + _SPARE_BYTES)
+        require_free_disk(Path(store.uri), sum(needed.values()) + _SPARE_BYTES)
     if options.dry_run:
         return 0
     if not options.verify and not needed:
-        line.say("done     nothing to make; --verify reads every byte")
+        line.print_line("done     nothing to make; --verify reads every byte")
         return 0
-    return _build(made, line, store, options)
+    return _build_dataset(made, line, store, options)
 
 
-def _build(made: Sequence[DataSource], line: Line, store: Store, options: argparse.Namespace) -> int:
+def _build_dataset(made: Sequence[DatasetProvider], line: Console, store: Store, options: argparse.Namespace) -> int:
     from runtime import ray_cluster  # Ray takes seconds to load
 
     started = time.perf_counter()
     damaged: list[str] = []
-    line.say("starting Ray" if options.address is None else f"joining the cluster at {options.address}")
-    with ray_cluster.at(options.address, [Path(store.uri).absolute()] if store.is_local else []):
+    line.print_line("starting Ray" if options.address is None else f"joining the cluster at {options.address}")
+    with ray_cluster.ray_session(options.address, [Path(store.uri).absolute()] if store.is_local else []):
         from datasets.building.builder import Builder
-        from datasets.building.ray_data import over_ray
+        from datasets.building.ray_data import ray_executor
 
         ready = time.perf_counter()
         builder = Builder(
-            store, DataProgress(line), over_ray(options.workers), cli_options.local(options.storage) / "datasets"
+            store, BuildProgress(line), ray_executor(options.workers), cli_options.local_folder(options.storage) / "datasets"
         )
         for source in made:
             damaged += source.build(builder, verify=options.verify)
     for name in dict.fromkeys(damaged):
-        line.say(f"damaged  {name}: made again")
+        line.print_line(f"damaged  {name}: made again")
     if options.verify:
-        line.say("verified" + ("" if damaged else " every byte: nothing was damaged"))
+        line.print_line("verified" + ("" if damaged else " every byte: nothing was damaged"))
     now = time.perf_counter()
-    line.say(f"done     in {now - started:.1f} s, {ready - started:.1f} s of it to start Ray")
+    line.print_line(f"done     in {now - started:.1f} s, {ready - started:.1f} s of it to start Ray")
     return 0
 
 

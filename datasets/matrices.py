@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from datasets.building.provider import DataSource, SplitEntry
+from datasets.building.provider import DatasetProvider, SplitEntry
 from datasets.rooms.spec import Frozen
 from runtime.storage import Store
 
@@ -31,7 +31,7 @@ class MatricesSpec(Frozen):
 
 
 @dataclass(frozen=True)
-class Matrices(DataSource):
+class MatricesProvider(DatasetProvider):
     """Matrices that are drawn where they are needed."""
 
     ready: ClassVar[str] = "drawn when a training begins"
@@ -43,16 +43,16 @@ class Matrices(DataSource):
         """See the base class."""
         return hashlib.sha256(self.spec.model_dump_json().encode()).hexdigest()[:16]
 
-    def splits(self) -> tuple[SplitEntry, ...]:
+    def list_splits(self) -> tuple[SplitEntry, ...]:
         """See the base class; sizes are the Config's."""
         return tuple(SplitEntry(name, f"{self.fingerprint}-{name}", 0, "") for name in SPLITS)
 
-    def describe(self, store: Store) -> list[str]:
+    def describe_parts(self, store: Store) -> list[str]:
         """See the base class."""
         del store
         return ["matrices are drawn when a training begins"]
 
-    def bytes_missing(self, store: Store) -> dict[str, int]:
+    def missing_bytes(self, store: Store) -> dict[str, int]:
         """See the base class."""
         del store
         return {}
@@ -62,7 +62,7 @@ class Matrices(DataSource):
         del builder, verify
         return ()
 
-    def opened(self, store: Store, cache: Path) -> MatricesSpec:
+    def open_dataset(self, store: Store, cache: Path) -> MatricesSpec:
         """See the base class: what a trainable draws them from."""
         del store, cache
         return self.spec

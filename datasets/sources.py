@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from datasets.building import parts as blueprint
-from datasets.building.manifest import missing
-from datasets.building.parts import Source
-from datasets.building.provider import DataSource, SplitEntry
-from datasets.matrices import Matrices, MatricesSpec
+from datasets.building.manifest import missing_parts
+from datasets.building.parts import DatasetPlan
+from datasets.building.provider import DatasetProvider, SplitEntry
+from datasets.matrices import MatricesProvider, MatricesSpec
 from datasets.rooms.spec import Frozen, LocalizerSpec
 from datasets.scenes.provider import SceneRecordings
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.provider import FolderRecordings, FolderSpec
-from runtime.cli import size
+from runtime.cli import format_bytes
 from runtime.storage import Store
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _UNIT: Final = {"music": "excerpts", "responses": "places", "split": "samples"}
 
 
-def prepare(spec: Frozen, place: str) -> DataSource:
+def prepare_dataset(spec: Frozen, place: str) -> DatasetProvider:
     """Check and hash the sound files of a spec of any kind.
 
     Args:
@@ -36,21 +36,21 @@ def prepare(spec: Frozen, place: str) -> DataSource:
         TypeError: If it is no spec of data.
     """
     if isinstance(spec, LocalizerSpec):
-        return Samples(blueprint.prepare(spec, place))
+        return SampleProvider(blueprint.plan_dataset(spec, place))
     if isinstance(spec, SceneSpec):
         return SceneRecordings.prepare(spec, place)
     if isinstance(spec, FolderSpec):
         return FolderRecordings.prepare(spec, place)
     if isinstance(spec, MatricesSpec):
-        return Matrices(spec)
+        return MatricesProvider(spec)
     raise TypeError(f"{type(spec).__name__} describes no data")
 
 
 @dataclass(frozen=True)
-class Samples(DataSource):
+class SampleProvider(DatasetProvider):
     """Data for the 2D localizer, in parts."""
 
-    source: Source
+    source: DatasetPlan
 
     @property
     def spec(self) -> LocalizerSpec:
@@ -62,45 +62,45 @@ class Samples(DataSource):
         """See the base class."""
         return self.source.fingerprint
 
-    def splits(self) -> tuple[SplitEntry, ...]:
+    def list_splits(self) -> tuple[SplitEntry, ...]:
         """See the base class."""
         return tuple(
             SplitEntry(part.split, part.folder.removeprefix(f"{part.split}-"), part.samples, part.folder)
-            for part in self.source.parts()
+            for part in self.source.list_parts()
             if part.split is not None
         )
 
-    def describe(self, store: Store) -> list[str]:
+    def describe_parts(self, store: Store) -> list[str]:
         """See the base class."""
-        sizes = blueprint.bytes_of(self.source)
-        lacking = {part.folder for part in missing(self.source, store)}
+        sizes = blueprint.part_bytes(self.source)
+        lacking = {part.folder for part in missing_parts(self.source, store)}
         return [
-            f"{part.folder:<28} {part.samples:>9,} {_UNIT[part.kind]:<9}{size(sizes[part.folder]):>9}"
+            f"{part.folder:<28} {part.samples:>9,} {_UNIT[part.kind]:<9}{format_bytes(sizes[part.folder]):>9}"
             + ("" if part.folder in lacking else "  (there)")
-            for part in self.source.parts()
+            for part in self.source.list_parts()
         ]
 
-    def bytes_missing(self, store: Store) -> dict[str, int]:
+    def missing_bytes(self, store: Store) -> dict[str, int]:
         """See the base class."""
-        sizes = blueprint.bytes_of(self.source)
-        return {part.folder: sizes[part.folder] for part in missing(self.source, store)}
+        sizes = blueprint.part_bytes(self.source)
+        return {part.folder: sizes[part.folder] for part in missing_parts(self.source, store)}
 
     def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
         """See the base class."""
         return builder.build(self.source, verify=verify)
 
-    def opened(self, store: Store, cache: Path) -> Any:
+    def open_dataset(self, store: Store, cache: Path) -> Any:
         """See the base class."""
         from datasets.building import builder as build  # brings torch
 
-        return build.opened(self.source, store, cache)
+        return build.open_dataset(self.source, store, cache)
 
-    def seconds(self, workers: int) -> float:
+    def estimate_seconds(self, workers: int) -> float:
         """See the base class; from a miniature of it, made right now."""
         from datasets.building import builder as build
 
-        return build.seconds(self.source, workers)
+        return build.estimate_seconds(self.source, workers)
 
-    def with_spec(self, spec: Any) -> DataSource:
+    def with_spec(self, spec: Any) -> DatasetProvider:
         """See the base class."""
-        return Samples(self.source.with_spec(spec))
+        return SampleProvider(self.source.with_spec(spec))

@@ -35,7 +35,7 @@ class Bucket:
     root: str
 
     @classmethod
-    def opened(cls, uri: str, attempts: int = ATTEMPTS) -> Bucket:
+    def open_bucket(cls, uri: str, attempts: int = ATTEMPTS) -> Bucket:
         """Open what a URI names.
 
         Raises:
@@ -58,7 +58,7 @@ class Bucket:
         at_once = rebuild({**options, **patience, "allow_delayed_open": True})
         return cls(rebuild({**options, **patience}), at_once, path.rstrip("/"))
 
-    def write(self, path: str, content: Any) -> None:
+    def write_object(self, path: str, content: Any) -> None:
         """Write an object: it appears whole when its stream is closed, or not at all.
 
         Raises:
@@ -71,9 +71,9 @@ class Bucket:
             with filesystem.open_output_stream(path) as stream:
                 stream.write(content)
 
-        _insist(put)
+        _retry_request(put)
 
-    def chunks(self, path: str) -> Iterator[bytes]:
+    def read_chunks(self, path: str) -> Iterator[bytes]:
         """An object's content, piece by piece.
 
         Raises:
@@ -81,9 +81,9 @@ class Bucket:
         """
         with self.filesystem.open_input_file(path) as file:
             for first in range(0, int(file.size()), _CHUNK):
-                yield _insist(lambda first=first: bytes(file.read_at(_CHUNK, first)))  # type: ignore[misc]
+                yield _retry_request(lambda first=first: bytes(file.read_at(_CHUNK, first)))  # type: ignore[misc]
 
-    def files(self, folder: str) -> list[str]:
+    def list_files(self, folder: str) -> list[str]:
         """Paths of all files under a folder; none if it is not there."""
         from pyarrow import fs
 
@@ -91,7 +91,7 @@ class Bucket:
         return [str(info.path) for info in found if info.is_file]
 
 
-def _insist(request: Callable[[], _T]) -> _T:
+def _retry_request(request: Callable[[], _T]) -> _T:
     """Repeat a request that pyarrow gives up because of how, not that, it was throttled.
 
     The end of an upload in parts counts as failed even if pyarrow's own retry got through, and an object smaller than the

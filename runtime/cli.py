@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
 from runtime import machine
-from runtime.errors import InputError, StorageError, nearest
+from runtime.errors import InputError, StorageError, suggest_name
 
 _EVERY_S: Final = 20.0
 """Where lines cannot move, progress is said this often."""
@@ -24,11 +24,11 @@ class Parser(argparse.ArgumentParser):
         """Print rule and remedy, exit with status 2."""
         option = next((word for word in message.split() if word.startswith("--")), "")
         known = [name for action in self._actions for name in action.option_strings]
-        hint = nearest(option, known) if "unrecognized" in message and option else "see --help"
+        hint = suggest_name(option, known) if "unrecognized" in message and option else "see --help"
         raise InputError(self.prog, message, remedy=hint)
 
 
-class Line:
+class Console:
     """One line of progress."""
 
     def __init__(self, out: TextIO, now: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +37,7 @@ class Line:
         self._moves = out.isatty()
         self._last = -_EVERY_S
 
-    def progress(self, text: str, *, final: bool = False) -> None:
+    def update_progress(self, text: str, *, final: bool = False) -> None:
         """Say where things stand; replaced by the next call on a terminal, rationed elsewhere."""
         if self._moves:
             width = shutil.get_terminal_size().columns - 1
@@ -47,16 +47,16 @@ class Line:
             self._out.write(text + "\n")
         self._out.flush()
 
-    def say(self, text: str = "") -> None:
+    def print_line(self, text: str = "") -> None:
         """Say something that stays."""
         self._out.write(("\r\x1b[K" if self._moves else "") + text + "\n")
         self._out.flush()
 
 
-class DataProgress:
+class BuildProgress:
     """Progress of building a dataset."""
 
-    def __init__(self, line: Line, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, line: Console, now: Callable[[], float] = time.monotonic) -> None:
         self._line = line
         self._now = now
         self._started: dict[str, float] = {}
@@ -65,19 +65,19 @@ class DataProgress:
         """Told of every excerpt and shard."""
         started = self._started.setdefault(what, self._now())
         passed = self._now() - started
-        left = f", {clock(passed * (total - done) / done)} left" if 0 < done < total and passed > 1 else ""
+        left = f", {format_duration(passed * (total - done) / done)} left" if 0 < done < total and passed > 1 else ""
         spent = f" in {passed:.1f} s" if done == total else ""
-        self._line.progress(f"data     {what} {done:,} of {total:,}{left}{spent}", final=done == total)
+        self._line.update_progress(f"data     {what} {done:,} of {total:,}{left}{spent}", final=done == total)
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Hours, minutes and seconds as 1:02:03 or 2:03."""
     whole = max(0, round(seconds))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
-def answer(command: Callable[[], int]) -> int:
+def run_command(command: Callable[[], int]) -> int:
     """Run a command; its exit status, 2 for wrong input and 130 when it was stopped by hand."""
     try:
         return command()
@@ -89,7 +89,7 @@ def answer(command: Callable[[], int]) -> int:
         return 130
 
 
-def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+def whole_number_type(least: int, most: int | None = None) -> Callable[[str], int]:
     """How an option reads a whole number within bounds."""
 
     def number(text: str) -> int:
@@ -103,7 +103,7 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     return number
 
 
-def require_space(folder: Path, needed_bytes: int) -> None:
+def require_free_disk(folder: Path, needed_bytes: int) -> None:
     """Refuse to begin what the disk cannot hold.
 
     Args:
@@ -117,13 +117,13 @@ def require_space(folder: Path, needed_bytes: int) -> None:
     if free < needed_bytes:
         raise StorageError(
             str(folder),
-            f"the disk needs {size(needed_bytes)} free",
-            value=f"{size(free)} free",
+            f"the disk needs {format_bytes(needed_bytes)} free",
+            value=f"{format_bytes(free)} free",
             remedy="make room, or choose a folder on another disk",
         )
 
 
-def size(n_bytes: float) -> str:
+def format_bytes(n_bytes: float) -> str:
     """Bytes as people say them, e.g. 4.3 GB."""
     for unit in ("B", "kB", "MB"):
         if n_bytes < 1000:

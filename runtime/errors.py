@@ -34,18 +34,18 @@ class InputError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the pickling that carries an error between processes."""
-        return (_rebuild, (type(self), self.place, self.rule, self.value, self.remedy))
+        return (_rebuild_error, (type(self), self.place, self.rule, self.value, self.remedy))
 
 
 class StorageError(InputError):
     """What is kept cannot be written or read at the moment: a full disk, a bucket out of reach. Nothing else is wrong."""
 
 
-def _rebuild(kind: type[InputError], place: str, rule: str, value: object, remedy: str) -> InputError:
+def _rebuild_error(kind: type[InputError], place: str, rule: str, value: object, remedy: str) -> InputError:
     return kind(place, rule, value=value, remedy=remedy)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggest_name(name: str, known: Iterable[str]) -> str:
     """Say which of the known names was probably meant, or list them all."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)

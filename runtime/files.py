@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path, *, keep_cached: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, *, keep_cached: bool = True) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` if the block succeeds.
 
     The data is flushed to the disk before the rename, so that a power cut leaves the old file or the new one.
@@ -31,7 +31,7 @@ def replacing(path: Path, *, keep_cached: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text_atomic(path: Path, text: str) -> None:
     """Write a whole text file, or nothing."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

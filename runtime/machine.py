@@ -34,7 +34,7 @@ class Gpu:
     driver: str
 
 
-def gpus() -> tuple[Gpu, ...]:
+def list_gpus() -> tuple[Gpu, ...]:
     """The NVIDIA GPUs of this machine; none where there is no driver."""
     query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
@@ -50,12 +50,12 @@ def parse_gpus(said: str) -> tuple[Gpu, ...]:
     return tuple(Gpu(name, int(memory) << 20, driver) for name, memory, driver in rows)
 
 
-def cores() -> int:
+def count_cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def standing(path: Path) -> Path:
+def nearest_existing_parent(path: Path) -> Path:
     """What there is already of a path: itself, or the nearest folder above it."""
     whole = path.absolute()
     return next(parent for parent in (whole, *whole.parents) if parent.exists())
@@ -63,16 +63,16 @@ def standing(path: Path) -> Path:
 
 def free_bytes(path: Path) -> int:
     """Free space where `path` is or will be."""
-    return shutil.disk_usage(standing(path)).free
+    return shutil.disk_usage(nearest_existing_parent(path)).free
 
 
-def python() -> str:
+def python_command() -> str:
     """How to call this Python from here: the environment's own path where it lies below, or plain `python`."""
     executable, here = Path(sys.executable), Path.cwd()
     return str(executable.relative_to(here)) if executable.is_relative_to(here) else "python"
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Python and the packages that results depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -95,18 +95,18 @@ def project_digest() -> str:
 def git_commit() -> str:
     """The checked-out commit, with `+changes` if files differ from it; `unknown` outside a repository."""
     try:
-        commit = _git("rev-parse", "HEAD")
-        return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+        commit = _run_git("rev-parse", "HEAD")
+        return commit + ("+changes" if _run_git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 
 
-def _git(*words: str) -> str:
+def _run_git(*words: str) -> str:
     done = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()
 
 
-def keep_freed_memory() -> None:
+def disable_malloc_trim() -> None:
     """Tell glibc to keep freed blocks: a step of training allocates hundreds of megabytes anew, page fault by page fault."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

@@ -48,7 +48,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Report:
+class NodeReport:
     """What a process of ours finds on a node.
 
     Attributes:
@@ -85,7 +85,7 @@ def check_address(address: str) -> None:
     )
 
 
-def mark(folder: Path) -> Path:
+def write_probe(folder: Path) -> Path:
     """Leave a file in a folder, created if need be, that the other nodes are to find."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f".shared-{uuid.uuid4().hex}"
@@ -93,34 +93,34 @@ def mark(folder: Path) -> Path:
     return path
 
 
-def unmark(path: Path) -> None:
+def remove_probe(path: Path) -> None:
     """Remove a mark and what nodes left beside it."""
     for found in path.parent.glob(f"{path.name}*"):
         found.unlink(missing_ok=True)
 
 
-def report(marks: Sequence[Path], node: str) -> Report:
+def make_report(marks: Sequence[Path], node: str) -> NodeReport:
     """What there is on this node; runs there.
 
     Args:
         marks: Left by `mark` on the driver's node.
         node: Its id.
     """
-    shared = tuple(str(path) for path in marks if _found_and_answered(path, node))
-    return Report(machine.versions() | {"project": machine.project_digest()}, shared, time.time())
+    shared = tuple(str(path) for path in marks if _answer_probe(path, node))
+    return NodeReport(machine.package_versions() | {"project": machine.project_digest()}, shared, time.time())
 
 
-def _found_and_answered(path: Path, node: str) -> bool:
+def _answer_probe(path: Path, node: str) -> bool:
     try:
         if path.read_text() != path.name:
             return False
-        _answer(path, node).write_text(node)
+        _write_answer(path, node).write_text(node)
     except OSError:
         return False
     return True
 
 
-def _answer(path: Path, node: str) -> Path:
+def _write_answer(path: Path, node: str) -> Path:
     return path.with_name(f"{path.name}.{node}")
 
 
@@ -129,7 +129,7 @@ def least_offset(before_s: float, there_s: float, after_s: float) -> float:
     return max(0.0, there_s - after_s) + min(0.0, there_s - before_s)
 
 
-def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+def version_differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
     """Versions of a node that are not those of the driver's, in words; builds of one version count as the same."""
 
     def plain(version: str) -> str:
@@ -142,7 +142,7 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
     ]
 
 
-def require_alike(here: Report, reports: Mapping[Node, Report | str]) -> None:
+def require_same_versions(here: NodeReport, reports: Mapping[Node, NodeReport | str]) -> None:
     """Refuse a cluster whose nodes would not compute the same.
 
     Args:
@@ -154,7 +154,7 @@ def require_alike(here: Report, reports: Mapping[Node, Report | str]) -> None:
     """
     wrong = []
     for node, found in reports.items():
-        told = [found] if isinstance(found, str) else differences(here.versions, found.versions)
+        told = [found] if isinstance(found, str) else version_differences(here.versions, found.versions)
         wrong += [f"{node.name}: {', '.join(told)}"] if told else []
     if wrong:
         raise InputError(
@@ -165,23 +165,23 @@ def require_alike(here: Report, reports: Mapping[Node, Report | str]) -> None:
         )
 
 
-def blind(path: Path, reports: Mapping[Node, Report | str]) -> list[Node]:
+def nodes_without_probe(path: Path, reports: Mapping[Node, NodeReport | str]) -> list[Node]:
     """Nodes that did not find a mark, or whose answer to it has not arrived at the driver's."""
     return [
         node
         for node, found in reports.items()
-        if isinstance(found, str) or str(path) not in found.shared or not _answer(path, node.id).is_file()
+        if isinstance(found, str) or str(path) not in found.shared or not _write_answer(path, node.id).is_file()
     ]
 
 
-def require_shared(marks: Sequence[Path], reports: Mapping[Node, Report | str]) -> None:
+def require_shared_folders(marks: Sequence[Path], reports: Mapping[Node, NodeReport | str]) -> None:
     """Refuse folders that some node does not write to.
 
     Raises:
         InputError: If there is one.
     """
     for path in marks:
-        without = [node.name for node in blind(path, reports)]
+        without = [node.name for node in nodes_without_probe(path, reports)]
         if without:
             raise InputError(
                 "--storage",

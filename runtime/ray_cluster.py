@@ -26,7 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from runtime import nodes
 from runtime.errors import InputError
-from runtime.nodes import Node, Report
+from runtime.nodes import Node, NodeReport
 
 _KNOCK_S: Final = 5.0
 _ANSWER_S: Final = 120.0
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def at(address: str | None, shared: Sequence[Path] = ()) -> Iterator[dict[str, float]]:
+def ray_session(address: str | None, shared: Sequence[Path] = ()) -> Iterator[dict[str, float]]:
     """Start Ray here, or join the cluster at an address; yield its resources.
 
     Args:
@@ -47,25 +47,25 @@ def at(address: str | None, shared: Sequence[Path] = ()) -> Iterator[dict[str, f
         InputError: If no cluster answers, or its nodes have not in common what they must.
     """
     if address is None:
-        with local() as resources:
+        with start_local_ray() as resources:
             yield resources
         return
-    with joined(address) as resources:
+    with join_cluster(address) as resources:
         check_nodes(shared)
         yield resources
 
 
 @contextmanager
-def local() -> Iterator[dict[str, float]]:
+def start_local_ray() -> Iterator[dict[str, float]]:
     """Start Ray on the loopback interface; yield its resources.
 
     Raises:
         InputError: If it does not start: it gives itself half a minute, which a machine with other work may need.
     """
     how = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
-    with _no_cluster_possible(), ExitStack() as stack:
+    with _unsupported_error(), ExitStack() as stack:
         try:
-            resources = stack.enter_context(_started(**how))
+            resources = stack.enter_context(_start_ray(**how))
         except Exception as error:  # Ray raises this class itself
             raise InputError(
                 "Ray",
@@ -77,7 +77,7 @@ def local() -> Iterator[dict[str, float]]:
 
 
 @contextmanager
-def _no_cluster_possible() -> Iterator[None]:
+def _unsupported_error() -> Iterator[None]:
     """Keep Ray from listening to the world: where a cluster is possible, it puts the outer address in place of loopback."""
     name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
     possible, before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
@@ -90,24 +90,24 @@ def _no_cluster_possible() -> Iterator[None]:
 
 
 @contextmanager
-def joined(address: str) -> Iterator[dict[str, float]]:
+def join_cluster(address: str) -> Iterator[dict[str, float]]:
     """Join a cluster that this machine is a node of; yield its resources.
 
     Raises:
         InputError: If none answers.
     """
     nodes.check_address(address)
-    _knock(address)
+    _check_port(address)
     with ExitStack() as stack:
         try:
-            resources = stack.enter_context(_started(address=address))
+            resources = stack.enter_context(_start_ray(address=address))
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise _no_cluster(address, str(error).strip().partition("\n")[0]) from error
+            raise _no_cluster_error(address, str(error).strip().partition("\n")[0]) from error
         yield resources
 
 
 @contextmanager
-def _started(**how: Any) -> Iterator[dict[str, float]]:
+def _start_ray(**how: Any) -> Iterator[dict[str, float]]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     before = signal.getsignal(signal.SIGTERM)
@@ -120,7 +120,7 @@ def _started(**how: Any) -> Iterator[dict[str, float]]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def _check_port(address: str) -> None:
     """Ray would wait a minute for a host that is not there."""
     if address == "auto":
         return
@@ -128,10 +128,10 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
     except (OSError, OverflowError) as error:
-        raise _no_cluster(address, str(error)) from error
+        raise _no_cluster_error(address, str(error)) from error
 
 
-def _no_cluster(address: str, reason: str) -> InputError:
+def _no_cluster_error(address: str, reason: str) -> InputError:
     return InputError(
         "--address",
         "a Ray cluster must answer, and this machine must be one of its nodes",
@@ -140,7 +140,7 @@ def _no_cluster(address: str, reason: str) -> InputError:
     )
 
 
-def alive() -> list[Node]:
+def alive_nodes() -> list[Node]:
     """The nodes of the running cluster."""
     there = [node for node in ray.nodes() if node["Alive"]]
     addresses = [node["NodeManagerAddress"] for node in there]
@@ -159,13 +159,13 @@ def on_every_node(work: Callable[[str], T]) -> dict[Node, T | str]:
     task = ray.remote(num_cpus=0, max_retries=0)(work)
     asked = {
         node: task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(node.id)
-        for node in alive()
+        for node in alive_nodes()
     }
     ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER_S)
-    return {node: _answer(reference) for node, reference in asked.items()}
+    return {node: _run_on_node(reference) for node, reference in asked.items()}
 
 
-def _answer(reference: Any, timeout_s: float = 0.1) -> Any:
+def _run_on_node(reference: Any, timeout_s: float = 0.1) -> Any:
     try:
         return ray.get(reference, timeout=timeout_s)
     except ray.exceptions.GetTimeoutError:
@@ -175,37 +175,37 @@ def _answer(reference: Any, timeout_s: float = 0.1) -> Any:
         return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1] if str(cause).strip() else ''}"
 
 
-def _clock() -> float:
+def _read_clock() -> float:
     return time.time()
 
 
 def clock_offsets(rounds: int = 2) -> dict[Node, float]:
     """Seconds by which each node's clock is ahead of this one's, or behind it, at least; what does not answer is left out."""
-    task = ray.remote(num_cpus=0, max_retries=0)(_clock)
+    task = ray.remote(num_cpus=0, max_retries=0)(_read_clock)
     offsets: dict[Node, float] = {}
     for _ in range(rounds):  # the first one waits for processes to start, and so tells little
-        for node in alive():
+        for node in alive_nodes():
             pinned = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False))
             before = time.time()
-            there = _answer(pinned.remote(), _ANSWER_S)
+            there = _run_on_node(pinned.remote(), _ANSWER_S)
             if isinstance(there, float):
                 offsets[node] = max(offsets.get(node, 0.0), nodes.least_offset(before, there, time.time()), key=abs)
     return offsets
 
 
-def check_nodes(shared: Sequence[Path]) -> Mapping[Node, Report | str]:
+def check_nodes(shared: Sequence[Path]) -> Mapping[Node, NodeReport | str]:
     """Compare all nodes with this one; returns what they report.
 
     Raises:
         InputError: If one differs, or does not see the folders.
     """
-    marks = [nodes.mark(folder) for folder in shared]
+    marks = [nodes.write_probe(folder) for folder in shared]
     try:
-        reports = on_every_node(lambda node: nodes.report(marks, node))
-        nodes.require_alike(nodes.report((), ""), reports)
+        reports = on_every_node(lambda node: nodes.make_report(marks, node))
+        nodes.require_same_versions(nodes.make_report((), ""), reports)
         if len(reports) > 1:
-            nodes.require_shared(marks, reports)
+            nodes.require_shared_folders(marks, reports)
     finally:
         for mark in marks:
-            nodes.unmark(mark)
+            nodes.remove_probe(mark)
     return reports

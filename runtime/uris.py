@@ -15,15 +15,15 @@ def is_uri(text: str) -> bool:
     return "://" in text
 
 
-def shown(uri: str) -> str:
+def redact_uri(uri: str) -> str:
     """A URI as it may be shown and stored: without user, password and options; a path stays as it is."""
     if not is_uri(uri):
         return uri
     scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{_parted(rest)[1].partition('?')[0]}"
+    return f"{scheme}://{_split_options(rest)[1].partition('?')[0]}"
 
 
-def hidden(word: str) -> str:
+def redact_argument(word: str) -> str:
     """A word of a command line with passwords and keys in a URI replaced, the rest as it was.
 
     The user's name stays for databases and servers; in a bucket's URI it is the access key and goes too.
@@ -31,7 +31,7 @@ def hidden(word: str) -> str:
     scheme, found, rest = word.partition("://")
     if not found:
         return word
-    owner, address = _parted(rest)
+    owner, address = _split_options(rest)
     if owner:
         name, password = _OWNER.sub(r"\1", owner), ":" in owner
         s3 = scheme.endswith("s3")
@@ -39,19 +39,19 @@ def hidden(word: str) -> str:
     return f"{scheme}://{owner}" + _SECRET.sub(rf"\g<1>{HIDDEN}", address)
 
 
-def without_secrets(text: str, *uris: str) -> str:
+def redact_text(text: str, *uris: str) -> str:
     """A library's message, with whatever is secret in these URIs replaced."""
     for uri in uris:
         if not is_uri(uri):
             continue
-        owner, address = _parted(uri.partition("://")[2])
-        secrets = [owner, owner.partition(":")[2], *(value for value in _values(address) if len(value) > 2)]
+        owner, address = _split_options(uri.partition("://")[2])
+        secrets = [owner, owner.partition(":")[2], *(value for value in _secret_values(address) if len(value) > 2)]
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
     return text
 
 
-def below(uri: str, name: str) -> str:
+def join_uri(uri: str, name: str) -> str:
     """A path or URI of something inside, the options kept."""
     if not is_uri(uri):
         return f"{uri.rstrip('/')}/{name}"
@@ -59,7 +59,7 @@ def below(uri: str, name: str) -> str:
     return f"{address.rstrip('/')}/{name}{found}{options}"
 
 
-def _parted(rest: str) -> tuple[str, str]:
+def _split_options(rest: str) -> tuple[str, str]:
     """What stands before the last `@`, and what follows; an `@` in the options alone divides nothing.
 
     A password with a raw `?` or `/` is no valid URI, and people write such: so whatever stands before an `@` is taken for
@@ -71,5 +71,5 @@ def _parted(rest: str) -> tuple[str, str]:
     return owner, address
 
 
-def _values(address: str) -> list[str]:
+def _secret_values(address: str) -> list[str]:
     return [match.group(0).partition("=")[2] for match in _SECRET.finditer(address)]

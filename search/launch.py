@@ -17,11 +17,11 @@ from runtime.storage import Store
 from search import preflight, storage_options
 from search.plan import Plan
 from search.results import DEFAULT_CACHE, SearchFolder
-from spaces.load import load
+from spaces.load import load_space
 from spaces.schema import Space
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog="python -m search.launch",
@@ -39,10 +39,10 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--audio", metavar="DIR", help="a folder of music, one sub-folder a genre, instead of the procedural band"
     )
-    result.add_argument("--trials", type=_positive(int), help="how many trials in all, the baseline among them")
-    result.add_argument("--hours", type=_positive(float), help="stop the trials after so many hours")
+    result.add_argument("--trials", type=_positive_type(int), help="how many trials in all, the baseline among them")
+    result.add_argument("--hours", type=_positive_type(float), help="stop the trials after so many hours")
     result.add_argument("--name", help="of the search (default: the file's)")
-    result.add_argument("--seed", type=_whole, help="of suggestions and trainings (default: the file's)")
+    result.add_argument("--seed", type=_parse_seed, help="of suggestions and trainings (default: the file's)")
     result.add_argument(
         "--storage",
         default="runs",
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--at-once",
-        type=_positive(int),
+        type=_positive_type(int),
         metavar="N",
         help="have N trials waiting for room on the cluster, for its autoscaler to see (default: what fits)",
     )
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+def _positive_type(kind: type[int] | type[float]) -> Callable[[str], float]:
     def number(text: str) -> float:
         value = kind(text)
         if not 0 < value < float("inf"):
@@ -92,7 +92,7 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
     return number
 
 
-def _whole(text: str) -> int:
+def _parse_seed(text: str) -> int:
     value = int(text)
     if not 0 <= value < 2**31:
         raise argparse.ArgumentTypeError(f"must lie in 0 … 2147483647, got {text}")
@@ -102,14 +102,14 @@ def _whole(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     try:
-        options = parser().parse_args(arguments)
-        plan = prepare(options)
+        options = build_parser().parse_args(arguments)
+        plan = prepare_experiment(options)
         if options.dry_run:
-            print("\n".join(plan.lines(lambda: plan.source.seconds(machine.cores()))))
+            print("\n".join(plan.summary_lines(lambda: plan.source.estimate_seconds(machine.count_cores()))))
             return 0
-        from search.run import run  # torch, Ray and MLflow are loaded only once everything is known to be right
+        from search.run import run_search  # torch, Ray and MLflow are loaded only once everything is known to be right
 
-        return run(plan, options.tracking_uri, resume=options.resume, fresh=options.fresh, command=_again(arguments))
+        return run_search(plan, options.tracking_uri, resume=options.resume, fresh=options.fresh, command=_command_to_resume(arguments))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def prepare(options: argparse.Namespace) -> Plan:
+def prepare_experiment(options: argparse.Namespace) -> Plan:
     """Check everything that can be checked before anything is started.
 
     Raises:
@@ -127,26 +127,26 @@ def prepare(options: argparse.Namespace) -> Plan:
     _check_cluster(options)
     # Heads of clusters often have no GPU themselves; whether a trial fits is seen when the cluster answers.
     has_gpu = machine.has_gpu() or options.address is not None
-    space = load(options.space, has_gpu=has_gpu, profile=options.profile, overrides=_overrides(options))
-    folder = storage_options.storage(options, space.name)
-    storage_options.check(options)
-    _check_state(folder, space, resume=options.resume, fresh=options.fresh)
+    space = load_space(options.space, has_gpu=has_gpu, profile=options.profile, overrides=_collect_overrides(options))
+    folder = storage_options.results_folder(options, space.name)
+    storage_options.check_options(options)
+    _check_existing_search(folder, space, resume=options.resume, fresh=options.fresh)
     if not options.dry_run and options.address is None:  # a plan may be read on another machine than it is run on
-        preflight.resources(space)
+        preflight.check_resources(space)
     place = "--audio" if options.audio else f"{options.space}: dataset.{KEY_OF_SOUND.get(space.dataset.kind, 'music')}"
-    source = sources.prepare(space.dataset, place)
-    for variant in space.extremes():
+    source = sources.prepare_dataset(space.dataset, place)
+    for variant in space.boundary_datasets():
         parts.require_rooms(variant)
-    preflight.data(space, source)
-    preflight.several_gpus(space)
-    store = Store(options.datasets or uris.below(storage_options.anchored(options.storage), "datasets"))
+    preflight.check_data(space, source)
+    preflight.check_several_gpus(space)
+    store = Store(options.datasets or uris.join_uri(storage_options.absolute_storage(options.storage), "datasets"))
     tracking = options.tracking_uri or f"sqlite:///{folder.storage / 'mlflow.db'}"
     plan = Plan(space, source, folder, tracking, store, options.address, options.at_once, options.study)
     plan.check_disk()
     return plan
 
 
-def _overrides(options: argparse.Namespace) -> list[str]:
+def _collect_overrides(options: argparse.Namespace) -> list[str]:
     shortcuts = {
         "budget.trials": options.trials,
         "budget.hours": options.hours,
@@ -168,12 +168,12 @@ def _check_cluster(options: argparse.Namespace) -> None:
         )
 
 
-def _check_state(folder: SearchFolder, space: Space, *, resume: bool, fresh: bool) -> None:
-    if not folder.exists() or fresh:
+def _check_existing_search(folder: SearchFolder, space: Space, *, resume: bool, fresh: bool) -> None:
+    if not folder.is_started() or fresh:
         return
     if not resume:
         raise InputError(
-            folder.shown(folder.root),
+            folder.display_path(folder.root_path),
             f"a search called {space.name!r} was started before",
             remedy="add --resume to go on with it, --fresh to start anew (the old one is kept), or --name for another",
         )
@@ -181,14 +181,14 @@ def _check_state(folder: SearchFolder, space: Space, *, resume: bool, fresh: boo
     changed = [key for key in now if before.get(key) != now[key]]
     if changed:
         raise InputError(
-            folder.shown(folder.identity),
+            folder.display_path(folder.identity_path),
             "a resumed search keeps its space; only the budget's trials and hours, and the resources, may change",
             value="changed: " + ", ".join(changed),
             remedy="undo the change, or start anew with --fresh or --name",
         )
 
 
-def _again(arguments: Sequence[str] | None) -> list[str]:
+def _command_to_resume(arguments: Sequence[str] | None) -> list[str]:
     """The command line, to be offered again with --resume."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     return [word for word in words if word not in ("--resume", "--fresh")]

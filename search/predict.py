@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from datasets.audio.files import Header, decode, read_header
+from datasets.audio.files import SoundHeader, decode_sound, read_header
 from datasets.config_file import read_change
 from runtime.cli import Parser
-from runtime.errors import InputError, nearest
-from runtime.files import replacing, write_text
+from runtime.errors import InputError, suggest_name
+from runtime.files import atomic_write, write_text_atomic
 from search import storage_options
 from trainables.contract import InnerParameter
 from trainables.prediction import Prediction, Recording, SoundFormat
@@ -27,7 +27,7 @@ _ENDING: Final = ".predicted"
 """Between the recording's name and the suffix, so that no labels are overwritten that lie beside a recording."""
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog="python -m search.predict",
@@ -54,7 +54,7 @@ class Job:
     """A recording and what is to be written of it."""
 
     path: Path
-    header: Header
+    header: SoundHeader
     table: Path
     picture: Path
 
@@ -62,11 +62,11 @@ class Job:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     try:
-        options = parser().parse_args(arguments)
+        options = build_parser().parse_args(arguments)
         changes = [read_change(text, "threshold=0.4") for text in options.set]
-        with storage_options.model(options.model) as model:
-            jobs = prepare(options.recordings, options.to)
-            return run(model, changes, jobs, options.device)
+        with storage_options.open_model_path(options.model) as model:
+            jobs = prepare_jobs(options.recordings, options.to)
+            return run_predictions(model, changes, jobs, options.device)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def prepare(recordings: Sequence[Path], to: str | None) -> list[Job]:
+def prepare_jobs(recordings: Sequence[Path], to: str | None) -> list[Job]:
     """Check recordings and where their predictions shall go, before anything heavy is loaded.
 
     Raises:
@@ -121,7 +121,7 @@ def _require_writable(folder: Path) -> None:
         ) from error
 
 
-def run(model: Path, changes: Sequence[tuple[str, object]], jobs: Sequence[Job], device: str | None) -> int:
+def run_predictions(model: Path, changes: Sequence[tuple[str, object]], jobs: Sequence[Job], device: str | None) -> int:
     """Predict, recording by recording.
 
     Raises:
@@ -129,28 +129,28 @@ def run(model: Path, changes: Sequence[tuple[str, object]], jobs: Sequence[Job],
     """
     from search import saved_models  # torch comes with it
 
-    found = saved_models.find(model)
-    kept = saved_models.read(found)
-    settings = {**kept.setting, **_changed(changes, kept.trainable.inner)}
-    predictor = kept.predictor(saved_models.require_device(device))
+    found = saved_models.find_model(model)
+    kept = saved_models.read_model(found)
+    settings = {**kept.setting, **_changed_params(changes, kept.trainable.inner)}
+    predictor = kept.load_predictor(saved_models.require_device(device))
     for job in jobs:
         _require_format(job, predictor.sound)
     print(f"model    {found} ({kept.name})")
     print("setting  " + (", ".join(f"{name} {value:g}" for name, value in settings.items()) or "the Config's"))
     for job in jobs:
-        rows = _predict(predictor, job, settings)
+        rows = _predict_recording(predictor, job, settings)
         seconds = job.header.frames / job.header.rate_hz
         print(f"{job.path}, {seconds:.1f} s: {rows} rows\n  {job.table}\n  {job.picture}", flush=True)
     return 0
 
 
-def _changed(changes: Sequence[tuple[str, object]], inner: Sequence[InnerParameter]) -> Mapping[str, float]:
+def _changed_params(changes: Sequence[tuple[str, object]], inner: Sequence[InnerParameter]) -> Mapping[str, float]:
     known = {parameter.name: parameter for parameter in inner}
     result = {}
     for name, value in changes:
         if name not in known:
             raise InputError(
-                f"--set {name}", "a setting is an inner parameter of the model", remedy=nearest(name, known)
+                f"--set {name}", "a setting is an inner parameter of the model", remedy=suggest_name(name, known)
             )
         low, high = known[name].low, known[name].high
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -189,14 +189,14 @@ def _require_format(job: Job, sound: SoundFormat) -> None:
         )
 
 
-def _predict(predictor: Predictor, job: Job, settings: Mapping[str, float]) -> int:
+def _predict_recording(predictor: Predictor, job: Job, settings: Mapping[str, float]) -> int:
     """Predict from one recording and write what comes of it; returns the number of rows."""
-    recording = Recording(job.path.stem, job.header.frames, functools.partial(decode, job.path))
+    recording = Recording(job.path.stem, job.header.frames, functools.partial(decode_sound, job.path))
     prediction = predictor.predict(recording, settings)
     try:
         job.table.parent.mkdir(parents=True, exist_ok=True)
-        write_text(job.table, _text(prediction))
-        with replacing(job.picture) as temporary:
+        write_text_atomic(job.table, _format_table(prediction))
+        with atomic_write(job.picture) as temporary:
             prediction.figure.savefig(temporary, dpi=110, format="png")
     except OSError as error:
         raise InputError(
@@ -205,7 +205,7 @@ def _predict(predictor: Predictor, job: Job, settings: Mapping[str, float]) -> i
     return len(prediction.rows)
 
 
-def _text(prediction: Prediction) -> str:
+def _format_table(prediction: Prediction) -> str:
     lines = [prediction.columns] if prediction.header else []
     return "".join(",".join(map(str, line)) + "\n" for line in [*lines, *prediction.rows])
 

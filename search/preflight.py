@@ -6,24 +6,24 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ValidationError
 
-from datasets.building.provider import DataSource
+from datasets.building.provider import DatasetProvider
 from runtime import machine
 from runtime.errors import InputError
-from spaces.schema import Space, nested
+from spaces.schema import Space, nest_names
 from trainables import registry
 
 
-def data(space: Space, source: DataSource) -> None:
+def check_data(space: Space, source: DatasetProvider) -> None:
     """Ask the trainable whether it can learn from the data, wherever in the space a trial may be.
 
     Raises:
         InputError: If it cannot.
     """
-    for corner in _corners(space):
+    for corner in _boundary_configs(space):
         getattr(corner, "check_data", lambda _: None)(source)
 
 
-def several_gpus(space: Space) -> None:
+def check_several_gpus(space: Space) -> None:
     """Check that trials which ask for several GPUs can use them, wherever in the space they may be.
 
     Raises:
@@ -32,7 +32,7 @@ def several_gpus(space: Space) -> None:
     gpus = int(space.resources.gpu_share)
     if gpus <= 1:
         return
-    for corner in _corners(space):
+    for corner in _boundary_configs(space):
         if not getattr(corner, "several", False):
             raise InputError(
                 "resources.gpu",
@@ -50,16 +50,16 @@ def several_gpus(space: Space) -> None:
             )
 
 
-def _corners(space: Space) -> Iterator[BaseModel]:
-    config = registry.describe(space.trainable, "trainable").config
-    for values in space.corners():
+def _boundary_configs(space: Space) -> Iterator[BaseModel]:
+    config = registry.describe_trainable(space.trainable, "trainable").config
+    for values in space.boundary_points():
         try:
-            yield config.model_validate(nested(values))
+            yield config.model_validate(nest_names(values))
         except ValidationError:  # values that do not go together are no question of ours
             continue
 
 
-def resources(space: Space) -> None:
+def check_resources(space: Space) -> None:
     """Check that this machine has what a trial asks for.
 
     Raises:
@@ -73,17 +73,17 @@ def resources(space: Space) -> None:
             value=space.resources.gpu,
             remedy="add --profile laptop, or --set resources.gpu=0",
         )
-    if share > 1 and (there := len(machine.gpus())) < share:
+    if share > 1 and (there := len(machine.list_gpus())) < share:
         raise InputError(
             "resources.gpu",
             "a trial cannot ask for more GPUs than there are",
             value=f"{share:g} of {there}",
             remedy="--set resources.gpu=1",
         )
-    if space.resources.cpu > machine.cores():
+    if space.resources.cpu > machine.count_cores():
         raise InputError(
             "resources.cpu",
             "a trial cannot ask for more cores than there are",
-            value=f"{space.resources.cpu:g} of {machine.cores()}",
-            remedy=f"--set resources.cpu={machine.cores()}",
+            value=f"{space.resources.cpu:g} of {machine.count_cores()}",
+            remedy=f"--set resources.cpu={machine.count_cores()}",
         )

@@ -12,10 +12,10 @@ import torch
 from pydantic import ValidationError
 
 from runtime.errors import InputError
-from search.execution.trial import load
+from search.execution.trial import load_checkpoint
 from search.results import SearchFolder
-from search.study.study import recorded
-from search.study.trials import ranking
+from search.study.study import read_trials
+from search.study.trials import rank_trials
 from trainables import registry
 from trainables.contract import Trainable
 from trainables.prediction import Predictor
@@ -24,7 +24,7 @@ _SEARCH_AGAIN: Final = "search again with this version of the program"
 
 
 @dataclass(frozen=True, eq=False)
-class KeptModel:
+class SavedModel:
     """A model as a search has kept it.
 
     Attributes:
@@ -43,7 +43,7 @@ class KeptModel:
     weights: Mapping[str, Any]
     setting: Mapping[str, float]
 
-    def predictor(self, device: str) -> Predictor:
+    def load_predictor(self, device: str) -> Predictor:
         """Build what predicts from recordings.
 
         Raises:
@@ -68,7 +68,7 @@ class KeptModel:
         return built
 
 
-def find(place: Path) -> Path:
+def find_model(place: Path) -> Path:
     """The file of a model.
 
     Args:
@@ -79,14 +79,14 @@ def find(place: Path) -> Path:
     """
     if not place.is_dir():
         return place
-    folder = _Anywhere(place.absolute().parent, place.absolute().name)
-    if folder.exists():
-        return _kept(folder.model(_winner(folder)), "name the folder of another trial, or go on with the search")
+    folder = _ModelLocation(place.absolute().parent, place.absolute().name)
+    if folder.is_started():
+        return _find_saved(folder.model_path(_find_winner(folder)), "name the folder of another trial, or go on with the search")
     remedy = "name a model.pt, a trial's folder, or a search's folder such as runs/searches/rg_rep"
-    return _kept(place / folder.model(0).name, remedy)
+    return _find_saved(place / folder.model_path(0).name, remedy)
 
 
-class _Anywhere(SearchFolder):
+class _ModelLocation(SearchFolder):
     """A search's folder, wherever it has been moved to."""
 
     @property
@@ -95,50 +95,50 @@ class _Anywhere(SearchFolder):
         return self.storage / self.name
 
 
-def _kept(path: Path, remedy: str) -> Path:
+def _find_saved(path: Path, remedy: str) -> Path:
     if not path.is_file():
         raise InputError(str(path.parent), "the folder must hold a model", value=f"no {path.name}", remedy=remedy)
     return path
 
 
-def _winner(folder: SearchFolder) -> int:
+def _find_winner(folder: SearchFolder) -> int:
     try:
         objectives = [(name, direction) for name, direction in folder.read_identity()["objectives"]]
-        if not folder.journal.is_file():
+        if not folder.journal_path.is_file():
             raise InputError(
-                str(folder.root),
+                str(folder.root_path),
                 "the study must lie in the folder for its winner to be found",
                 value="it is in a database",
                 remedy="name a trial's folder; the search's last lines name the winner's",
             )
-        ranked = ranking(recorded(folder.journal), objectives)
+        ranked = rank_trials(read_trials(folder.journal_path), objectives)
     except (OSError, KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
         raise InputError(
-            str(folder.root),
+            str(folder.root_path),
             "the search's records must be readable",
             value=f"{type(error).__name__}: {error}",
             remedy="name a trial's folder or a model.pt in it instead",
         ) from error
     if not ranked:
         raise InputError(
-            str(folder.root), "a trial of the search must have a result", remedy="wait for one, or name another search"
+            str(folder.root_path), "a trial of the search must have a result", remedy="wait for one, or name another search"
         )
     return ranked[0].number
 
 
-def read(path: Path) -> KeptModel:
+def read_model(path: Path) -> SavedModel:
     """Read a model.
 
     Raises:
         InputError: If the file is no model of a search, or one that this version cannot read.
     """
-    content = _content(path)
+    content = _load_content(path)
     try:
         name, values, weights = str(content["trainable"]), content["config"], dict(content["weights"])
         setting = {inner: float(value) for inner, value in content["setting"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _no_model(path, f"{type(error).__name__}: {error}") from error
-    trainable = registry.load(name, f"{path}: trainable")
+        raise _no_model_error(path, f"{type(error).__name__}: {error}") from error
+    trainable = registry.load_trainable(name, f"{path}: trainable")
     try:
         config = trainable.Config.model_validate(values)
     except ValidationError as error:
@@ -150,17 +150,17 @@ def read(path: Path) -> KeptModel:
             value=first["msg"],
             remedy=f"use the version that kept it, or {_SEARCH_AGAIN}",
         ) from error
-    return KeptModel(path, name, trainable, config, weights, setting)
+    return SavedModel(path, name, trainable, config, weights, setting)
 
 
-def _content(path: Path) -> Mapping[str, Any]:
+def _load_content(path: Path) -> Mapping[str, Any]:
     try:
-        return load(path)
+        return load_checkpoint(path)
     except Exception as error:  # a spoilt pickle may raise anything
-        raise _no_model(path, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+        raise _no_model_error(path, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
 
 
-def _no_model(path: Path, value: str) -> InputError:
+def _no_model_error(path: Path, value: str) -> InputError:
     remedy = "name a trial's model.pt; if it is one, it is spoilt: name another trial's"
     return InputError(str(path), "the file must be a model that a search has kept", value=value, remedy=remedy)
 

@@ -21,7 +21,7 @@ _SERVERS: Final = ("http://", "https://")
 _PATIENCE_S: Final = 10
 
 
-def storage(options: argparse.Namespace, name: str) -> SearchFolder:
+def results_folder(options: argparse.Namespace, name: str) -> SearchFolder:
     """The search's files.
 
     Raises:
@@ -29,29 +29,29 @@ def storage(options: argparse.Namespace, name: str) -> SearchFolder:
     """
     if not uris.is_uri(options.storage):
         require_writable(options.storage)
-        return SearchFolder.at(options.storage, name)
+        return SearchFolder.from_storage(options.storage, name)
     if options.study is None:
-        raise _lacks(options.storage, "--study postgresql://… or grpc://…", "a study's journal grows line by line")
+        raise _missing_model_error(options.storage, "--study postgresql://… or grpc://…", "a study's journal grows line by line")
     if options.tracking_uri is None or not options.tracking_uri.startswith(_SERVERS):
-        raise _lacks(options.storage, "--tracking-uri http://host:port", "MLflow's database is a file that changes")
-    folder = SearchFolder.at(options.storage, name, options.cache)
+        raise _missing_model_error(options.storage, "--tracking-uri http://host:port", "MLflow's database is a file that changes")
+    folder = SearchFolder.from_storage(options.storage, name, options.cache)
     require_writable(str(folder.storage), "--cache")
     if not options.dry_run:
         Store(options.storage).require_open()
     return folder
 
 
-def _lacks(uri: str, option: str, why: str) -> InputError:
+def _missing_model_error(uri: str, option: str, why: str) -> InputError:
     return InputError(
         "--storage",
         f"{why}, and objects of a bucket are only written whole",
-        value=uris.hidden(uri),
+        value=uris.redact_argument(uri),
         remedy=f"add {option}, or name a folder as --storage",
     )
 
 
 @contextmanager
-def model(where: str) -> Iterator[Path]:
+def open_model_path(where: str) -> Iterator[Path]:
     """Yield a local path of a model: as it was named, or a copy of what lies in a bucket.
 
     Args:
@@ -62,7 +62,7 @@ def model(where: str) -> Iterator[Path]:
     """
     if not uris.is_uri(where):
         if not Path(where).exists():
-            raise _no_model(
+            raise _no_model_error(
                 where, "name a model.pt, a trial's folder, or a search's folder such as runs/searches/rg_rep"
             )
         yield Path(where)
@@ -70,10 +70,10 @@ def model(where: str) -> Iterator[Path]:
     address, mark, options = where.partition("?")
     file = address if address.endswith(".pt") else f"{address.rstrip('/')}/model.pt"
     folder, _, name = file.rpartition("/")
-    content = Store(f"{folder}{mark}{options}").read(name)
+    content = Store(f"{folder}{mark}{options}").read_file(name)
     if content is None:
-        raise _no_model(
-            uris.shown(where),
+        raise _no_model_error(
+            uris.redact_uri(where),
             "in a bucket, name a model.pt or a trial's folder; a search's last lines name its winner's",
         )
     with tempfile.TemporaryDirectory() as here:
@@ -82,16 +82,16 @@ def model(where: str) -> Iterator[Path]:
         yield copy
 
 
-def _no_model(where: str, remedy: str) -> InputError:
+def _no_model_error(where: str, remedy: str) -> InputError:
     return InputError(where, "the model must exist", remedy=remedy)
 
 
-def anchored(where: str) -> str:
+def absolute_storage(where: str) -> str:
     """A storage folder's path from the root, since trials work elsewhere; a URI stays as it is."""
     return where if uris.is_uri(where) else str(Path(where).absolute())
 
 
-def check(options: argparse.Namespace) -> None:
+def check_options(options: argparse.Namespace) -> None:
     """Check the URIs of the study and of MLflow; a dry run asks nobody.
 
     Raises:
@@ -99,7 +99,7 @@ def check(options: argparse.Namespace) -> None:
     """
     _check_tracking(options.tracking_uri, ask=not options.dry_run)
     if options.study is not None:
-        database.require_study(options.study, ask=not options.dry_run)
+        database.check_study_uri(options.study, ask=not options.dry_run)
 
 
 def _check_tracking(uri: str | None, *, ask: bool) -> None:
@@ -110,7 +110,7 @@ def _check_tracking(uri: str | None, *, ask: bool) -> None:
         raise InputError(
             "--tracking-uri",
             "MLflow's store is a database or a server",
-            value=uris.hidden(uri),
+            value=uris.redact_argument(uri),
             remedy="use one of " + ", ".join(known),
         )
     if uri.startswith("sqlite:///"):
@@ -121,14 +121,14 @@ def _check_tracking(uri: str | None, *, ask: bool) -> None:
 
 def _require_server(uri: str) -> None:
     try:
-        status = _status(uri)
+        status = _server_status(uri)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _no_server(uri, uris.without_secrets(str(error), uri) or type(error).__name__) from None
+        raise _no_server_error(uri, uris.redact_text(str(error), uri) or type(error).__name__) from None
     if status >= 500:
-        raise _no_server(uri, f"HTTP status {status}")
+        raise _no_server_error(uri, f"HTTP status {status}")
 
 
-def _status(uri: str) -> int:
+def _server_status(uri: str) -> int:
     """What a tracking server says of its health; one that wants a password first is there, too."""
     parts = urlsplit(uri)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -140,10 +140,10 @@ def _status(uri: str) -> int:
         connection.close()
 
 
-def _no_server(uri: str, reason: str) -> InputError:
+def _no_server_error(uri: str, reason: str) -> InputError:
     return InputError(
         "--tracking-uri",
-        f"an MLflow server must answer at {uris.shown(uri)}",
+        f"an MLflow server must answer at {uris.redact_uri(uri)}",
         value=reason,
         remedy="start it (docs/cluster.md), correct the address, or leave --tracking-uri out",
     )

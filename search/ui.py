@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runtime import uris
 from runtime.cli import Parser
-from runtime.errors import InputError, nearest
+from runtime.errors import InputError, suggest_name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,13 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=5000, help="on 127.0.0.1 (default: 5000)")
     try:
         options = parser.parse_args(arguments)
-        database = _database(options)
-        _require_free(options.port)
+        database = _find_database(options)
+        _require_free_port(options.port)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     address = f"http://127.0.0.1:{options.port}"
-    for name, link in _links(database, options.search):
+    for name, link in _print_links(database, options.search):
         print(f"{name}\n  {address}/{link}")
     print(f"everything\n  {address}\nCtrl-C ends the server; it takes some seconds to start.", flush=True)
     # Without the job runner the server is two processes instead of fifteen, and starts in half the time.
@@ -47,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(os.execve(sys.executable, [sys.executable, *words, "--port", str(options.port)], environment))
 
 
-def _database(options: argparse.Namespace) -> Path:
+def _find_database(options: argparse.Namespace) -> Path:
     if uris.is_uri(options.storage):
         raise InputError(
             "--storage",
             "runs of searches in a bucket are on the server that --tracking-uri named",
-            value=uris.hidden(options.storage),
+            value=uris.redact_argument(options.storage),
             remedy="open that address in a browser",
         )
     database = Path(options.storage).absolute() / "mlflow.db"
@@ -66,12 +66,12 @@ def _database(options: argparse.Namespace) -> Path:
     searches = sorted(path.name for path in (database.parent / "searches").glob("*") if path.is_dir())
     if options.search is not None and options.search not in searches:
         raise InputError(
-            "SEARCH", "the search must exist", value=options.search, remedy=nearest(options.search, searches)
+            "SEARCH", "the search must exist", value=options.search, remedy=suggest_name(options.search, searches)
         )
     return database
 
 
-def _require_free(port: int) -> None:
+def _require_free_port(port: int) -> None:
     if not 1 <= port <= 65535:
         raise InputError("--port", "a port lies in 1 … 65535", value=port, remedy="e.g. --port 5001")
     with socket.socket() as probe:
@@ -82,10 +82,10 @@ def _require_free(port: int) -> None:
             raise InputError("--port", "the port must be free", value=port, remedy=f"--port {port + 1}") from error
 
 
-def _links(database: Path, search: str | None) -> list[tuple[str, str]]:
-    from search.reporting.mlflow_logger import Store, comparisons
+def _print_links(database: Path, search: str | None) -> list[tuple[str, str]]:
+    from search.reporting.mlflow_logger import MlflowStore, comparison_links
 
-    return comparisons(Store(f"sqlite:///{database}", None), search)
+    return comparison_links(MlflowStore(f"sqlite:///{database}", None), search)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from runtime.errors import InputError, nearest
+from runtime.errors import InputError, suggest_name
 from spaces.schema import DATASET, Dimension, Value
 
 _RANGES: Final = ("uniform", "log_uniform", "int", "log_int")
@@ -27,7 +27,7 @@ def read_dimensions(search: Mapping[str, Mapping[str, Any]], names: Sequence[str
     Raises:
         InputError: If a name, a bound, a choice or a condition is wrong.
     """
-    dimensions = {name: _read(name, written, names, path) for name, written in search.items()}
+    dimensions = {name: _read_dimension(name, written, names, path) for name, written in search.items()}
     for dimension in dimensions.values():
         for condition, values in dimension.when:
             _check_condition(dimension.name, condition, values, dimensions, path)
@@ -41,21 +41,21 @@ def read_dimensions(search: Mapping[str, Mapping[str, Any]], names: Sequence[str
         ) from error
 
 
-def _read(name: str, written: Mapping[str, Any], names: Sequence[str], path: str) -> Dimension:
+def _read_dimension(name: str, written: Mapping[str, Any], names: Sequence[str], path: str) -> Dimension:
     place = f"{path}: search.{name}"
     if name.startswith(DATASET) and not name.startswith(f"{DATASET}train."):
         raise InputError(
             place,
             "of the data only what is trained on can be searched: all trials are validated and tested on the same",
             value=name,
-            remedy=f"search {_of_training(name, names)}, or set it under dataset:",
+            remedy=f"search {_training_dimension(name, names)}, or set it under dataset:",
         )
     if name not in names:
         raise InputError(
             place,
             "a searched name must be a field of the trainable or of dataset.train",
             value=name,
-            remedy=nearest(name, names),
+            remedy=suggest_name(name, names),
         )
     unknown = [key for key in written if key not in (*_KINDS, "when")]
     if unknown:
@@ -63,26 +63,26 @@ def _read(name: str, written: Mapping[str, Any], names: Sequence[str], path: str
             place,
             "the kind of a dimension must be known",
             value=unknown[0],
-            remedy=nearest(unknown[0], [*_KINDS, "when"]),
+            remedy=suggest_name(unknown[0], [*_KINDS, "when"]),
         )
     kinds = [key for key in written if key in _KINDS]
     if len(kinds) != 1:
         raise InputError(place, "a dimension has one kind", value=kinds, remedy="write one of " + ", ".join(_KINDS))
-    when = _conditions(written.get("when"), place)
+    when = _read_conditions(written.get("when"), place)
     if kinds[0] == "choice":
-        return Dimension(name, "choice", choices=_choices(written["choice"], place), when=when)
-    low, high = _bounds(kinds[0], written[kinds[0]], place)
+        return Dimension(name, "choice", choices=_read_choices(written["choice"], place), when=when)
+    low, high = _read_bounds(kinds[0], written[kinds[0]], place)
     return Dimension(name, kinds[0], low, high, when=when)  # type: ignore[arg-type]  # one of _KINDS
 
 
-def _of_training(name: str, names: Sequence[str]) -> str:
+def _training_dimension(name: str, names: Sequence[str]) -> str:
     """The searchable field that a field of the dataset, or of another split, corresponds to."""
     parts = name.split(".")[1:]
     candidates = [f"{DATASET}train.{'.'.join(parts[first:])}" for first in range(len(parts))]
     return next((candidate for candidate in candidates if candidate in names), f"{DATASET}train.samples")
 
 
-def _choices(written: Any, place: str) -> tuple[Value, ...]:
+def _read_choices(written: Any, place: str) -> tuple[Value, ...]:
     if not isinstance(written, list) or not written:
         raise InputError(place, "a choice is a list of values", value=written, remedy="write  {choice: [a, b]}")
     for value in written:
@@ -95,7 +95,7 @@ def _choices(written: Any, place: str) -> tuple[Value, ...]:
     return tuple(written)
 
 
-def _bounds(kind: str, written: Any, place: str) -> tuple[float, float]:
+def _read_bounds(kind: str, written: Any, place: str) -> tuple[float, float]:
     numbers = written if isinstance(written, list) else [written]
     if len(numbers) != 2 or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
         raise InputError(place, f"{kind} takes two numbers", value=written, remedy=f"write  {{{kind}: [low, high]}}")
@@ -118,7 +118,7 @@ def _bounds(kind: str, written: Any, place: str) -> tuple[float, float]:
     return low, high
 
 
-def _conditions(written: Any, place: str) -> tuple[tuple[str, tuple[Value, ...]], ...]:
+def _read_conditions(written: Any, place: str) -> tuple[tuple[str, tuple[Value, ...]], ...]:
     if written is None:
         return ()
     if not isinstance(written, dict) or not written:
@@ -137,7 +137,7 @@ def _check_condition(
     place = f"{path}: search.{name}.when"
     if condition not in dimensions:
         raise InputError(
-            place, "a condition names another searched field", value=condition, remedy=nearest(condition, dimensions)
+            place, "a condition names another searched field", value=condition, remedy=suggest_name(condition, dimensions)
         )
     other = dimensions[condition]
     if other.kind != "choice":
@@ -145,6 +145,6 @@ def _check_condition(
             place, "a condition rests on a choice", value=condition, remedy=f"make search.{condition} a choice"
         )
     for value in values:
-        if not other.contains(value):
+        if not other.contains_value(value):
             remedy = "use one of " + ", ".join(map(repr, other.choices))
             raise InputError(place, f"the value must be a choice of {condition}", value=value, remedy=remedy)

@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from datasets.config_file import explain, numbers, read_yaml, with_profile
-from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec, as_range
-from datasets.rooms.variants import varied, written_out
-from runtime.errors import InputError, nearest
+from datasets.config_file import explain_validation, parse_numbers, read_yaml, with_profile
+from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec, parse_range
+from datasets.rooms.variants import with_changes, write_out_splits
+from runtime.errors import InputError, suggest_name
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides
 from spaces.schema import (
@@ -25,12 +25,12 @@ from spaces.schema import (
     SpaceFile,
     Value,
     field_names,
-    flattened,
-    nested,
+    flatten_names,
+    nest_names,
 )
 from trainables import registry
 from trainables.contract import Metric
-from trainables.registry import Description
+from trainables.registry import TrainableDescription
 
 _TRAINED_ON: Final = [
     *(f"{DATASET}train.{name}" for name in SplitSpec.model_fields if name not in ("acoustics", "genres")),
@@ -38,7 +38,7 @@ _TRAINED_ON: Final = [
 ]
 
 
-def load(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Sequence[str] = ()) -> Space:
+def load_space(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Sequence[str] = ()) -> Space:
     """Read a space.
 
     Args:
@@ -52,27 +52,27 @@ def load(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Se
     """
     data, chosen = with_profile(read_yaml(path), path, profile, has_gpu=has_gpu)
     data = apply_overrides(data, overrides)
-    return _Checker(str(path), _parse(data, str(path))).space(chosen)
+    return _SpaceChecker(str(path), _parse_file(data, str(path))).check_space(chosen)
 
 
-def _parse(data: dict[str, Any], path: str) -> SpaceFile:
+def _parse_file(data: dict[str, Any], path: str) -> SpaceFile:
     try:
-        return SpaceFile.model_validate(numbers(data))
+        return SpaceFile.model_validate(parse_numbers(data))
     except ValidationError as error:
-        raise explain(error, SpaceFile, lambda key: f"{path}: {key}") from error
+        raise explain_validation(error, SpaceFile, lambda key: f"{path}: {key}") from error
 
 
 @dataclass(frozen=True)
-class _Checker:
+class _SpaceChecker:
     """Checks a parsed file against its trainable."""
 
     path: str
     file: SpaceFile
 
-    def space(self, profile: str | None) -> Space:
-        described = registry.describe(self.file.trainable, f"{self.path}: trainable")
+    def check_space(self, profile: str | None) -> Space:
+        described = registry.describe_trainable(self.file.trainable, f"{self.path}: trainable")
         names = field_names(described.config)
-        fixed = self._fixed(names)
+        fixed = self._check_fixed(names)
         of_data = _TRAINED_ON if isinstance(self.file.dataset, LocalizerSpec) else []
         search = read_dimensions(self.file.search, names + of_data, self.path)
         self._check_values(described.config, fixed, search)
@@ -82,9 +82,9 @@ class _Checker:
             dataset=self.file.dataset,
             fixed=fixed,
             search=search,
-            inner=self._inner(described),
-            objectives=self._objectives(described.metrics),
-            baseline=self._baseline(described.config, fixed, search),
+            inner=self._check_inner(described),
+            objectives=self._check_objectives(described.metrics),
+            baseline=self._check_baseline(described.config, fixed, search),
             start=(),
             stopping=self.file.stopping,
             budget=self.file.budget,
@@ -92,11 +92,11 @@ class _Checker:
             seed=self.file.seed,
             profile=profile,
         )
-        start = tuple(self._point(values, search, f"start.{number}") for number, values in enumerate(self.file.start))
+        start = tuple(self._check_point(values, search, f"start.{number}") for number, values in enumerate(self.file.start))
         return dataclasses.replace(space, start=start)
 
-    def _fixed(self, names: list[str]) -> dict[str, Value]:
-        fixed = flattened(self.file.fixed)
+    def _check_fixed(self, names: list[str]) -> dict[str, Value]:
+        fixed = flatten_names(self.file.fixed)
         for name in fixed:
             _require_known(name, names, f"{self.path}: fixed.{name}")
             if name in self.file.search:
@@ -110,21 +110,21 @@ class _Checker:
 
     def _check_values(self, config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]) -> None:
         """Build Configs at the corners of the space, so that no trial can fail on its values."""
-        self._config(config, fixed, lambda key: f"{self.path}: fixed.{key}")
+        self._check_config(config, fixed, lambda key: f"{self.path}: fixed.{key}")
         for dimension in search:
-            for value in dimension.ends():
+            for value in dimension.boundary_values():
                 if dimension.name.startswith(DATASET):
-                    self._vary(dimension.name, value)
+                    self._with_variation(dimension.name, value)
                     continue
-                self._config(config, dict(fixed) | {dimension.name: value}, lambda key: f"{self.path}: search.{key}")
+                self._check_config(config, dict(fixed) | {dimension.name: value}, lambda key: f"{self.path}: search.{key}")
 
-    def _config(self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]) -> BaseModel:
+    def _check_config(self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]) -> BaseModel:
         try:
-            return config.model_validate(nested(values))
+            return config.model_validate(nest_names(values))
         except ValidationError as error:
-            raise explain(error, config, place) from error
+            raise explain_validation(error, config, place) from error
 
-    def _vary(self, name: str, value: Value) -> None:
+    def _with_variation(self, name: str, value: Value) -> None:
         """Change one field of the dataset; other searched fields may have to be there for it, so they are set too."""
         if not isinstance(self.file.dataset, LocalizerSpec):
             return
@@ -135,15 +135,15 @@ class _Checker:
         }
         values = {other.removeprefix(DATASET): v for other, v in (beside | {name: value}).items()}
         try:
-            varied(self.file.dataset, values)
+            with_changes(self.file.dataset, values)
         except ValidationError as error:
-            raise explain(error, type(self.file.dataset), lambda _: f"{self.path}: search.{name}") from error
+            raise explain_validation(error, type(self.file.dataset), lambda _: f"{self.path}: search.{name}") from error
 
-    def _of_dataset(self, dimension: Dimension) -> Value | None:
+    def _check_dataset_key(self, dimension: Dimension) -> Value | None:
         """The value of a searched dimension that leaves the dataset as it is."""
         if not isinstance(self.file.dataset, LocalizerSpec):
             return None
-        written: Any = written_out(self.file.dataset)
+        written: Any = write_out_splits(self.file.dataset)
         for key in dimension.name.removeprefix(DATASET).split("."):
             written = None if written is None else written.get(key)
         if isinstance(written, list) and written[0] == written[1]:
@@ -151,13 +151,13 @@ class _Checker:
         same = [choice for choice in dimension.choices if _same_range(choice, written)]
         return same[0] if same else written
 
-    def _inner(self, described: Description) -> dict[str, tuple[float, ...]]:
+    def _check_inner(self, described: TrainableDescription) -> dict[str, tuple[float, ...]]:
         known = {parameter.name: parameter for parameter in described.inner}
         result = {}
         for name, values in self.file.inner.items():
             place = f"{self.path}: inner.{name}"
             _require_known(name, known, place)
-            result[name] = _sweep(values, place)
+            result[name] = _expand_sweep(values, place)
             low, high = known[name].low, known[name].high
             outside = [value for value in result[name] if not low <= value <= high]
             if outside:
@@ -166,23 +166,23 @@ class _Checker:
                 )
         return result
 
-    def _objectives(self, metrics: Sequence[Metric]) -> tuple[tuple[str, Direction], ...]:
+    def _check_objectives(self, metrics: Sequence[Metric]) -> tuple[tuple[str, Direction], ...]:
         known = {metric.name: metric for metric in metrics}
         for number, objective in enumerate(self.file.objectives):
             _require_known(objective.metric, known, f"{self.path}: objectives.{number}.metric")
         return tuple((o.metric, o.direction or known[o.metric].direction) for o in self.file.objectives)
 
-    def _baseline(
+    def _check_baseline(
         self, config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]
     ) -> dict[str, Value]:
         given = self.file.baseline
-        papers = flattened(self._config(config, fixed, lambda key: f"{self.path}: fixed.{key}").model_dump())
-        of_data = {d.name: self._of_dataset(d) for d in search if d.name.startswith(DATASET)}
+        papers = flatten_names(self._check_config(config, fixed, lambda key: f"{self.path}: fixed.{key}").model_dump())
+        of_data = {d.name: self._check_dataset_key(d) for d in search if d.name.startswith(DATASET)}
         papers |= {name: value for name, value in of_data.items() if value is not None}
         values = {d.name: papers[d.name] for d in search if d.name in papers} if given == "paper" else dict(given)
-        return self._point(values, search, "baseline", partial=given != "paper")
+        return self._check_point(values, search, "baseline", partial=given != "paper")
 
-    def _point(
+    def _check_point(
         self, values: Mapping[str, Value], search: Sequence[Dimension], key: str, *, partial: bool = True
     ) -> dict[str, Value]:
         """Check that a named point lies in the space; drop what its conditions switch off."""
@@ -191,10 +191,10 @@ class _Checker:
             _require_known(name, [d.name for d in search], f"{place}.{name}")
         point: dict[str, Value] = {}
         for dimension in search:
-            if dimension.name not in values or not dimension.active(values):
+            if dimension.name not in values or not dimension.is_active(values):
                 continue
             value = values[dimension.name]
-            if not dimension.contains(value):
+            if not dimension.contains_value(value):
                 allowed = list(dimension.choices) or [dimension.low, dimension.high]
                 what = "the paper's value" if not partial else "a named point"
                 raise InputError(
@@ -210,15 +210,15 @@ class _Checker:
 
 def _require_known(name: str, known: Sequence[str] | Mapping[str, Any], place: str) -> None:
     if name not in known:
-        raise InputError(place, "the name must be known", value=name, remedy=nearest(name, known))
+        raise InputError(place, "the name must be known", value=name, remedy=suggest_name(name, known))
 
 
 def _same_range(choice: Value, written: Any) -> bool:
     """Whether a choice such as `0.2-0.4` means the same as what the dataset has."""
-    return bool(choice == written) or list(map(float, as_range(choice) or ())) == written
+    return bool(choice == written) or list(map(float, parse_range(choice) or ())) == written
 
 
-def _sweep(values: Mapping[str, list[float]], place: str) -> tuple[float, ...]:
+def _expand_sweep(values: Mapping[str, list[float]], place: str) -> tuple[float, ...]:
     if set(values) == {"choice"} and values["choice"]:
         return tuple(values["choice"])
     if set(values) == {"range"} and len(values["range"]) == 3:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from datasets.config_file import assign, read_change, splits_written_out
-from spaces.schema import SpaceFile, flattened
+from datasets.config_file import assign_value, read_change, splits_written_out
+from spaces.schema import SpaceFile, flatten_names
 
 
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -17,17 +17,17 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
     """
     for override in overrides:
         name, value = read_change(override, "budget.trials=8")
-        data = splits_written_out(_set(data, name, value))
+        data = splits_written_out(_apply_override(data, name, value))
     return data
 
 
-def _set(data: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+def _apply_override(data: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
     head, _, rest = name.partition(".")
     if head not in SpaceFile.model_fields:
         search = {key: v for key, v in (data.get("search") or {}).items() if key != name}
-        return data | {"fixed": flattened(data.get("fixed") or {}) | {name: value}, "search": search}
+        return data | {"fixed": flatten_names(data.get("fixed") or {}) | {name: value}, "search": search}
     if not rest:
         return data | {head: value}
     if head in ("search", "fixed", "inner"):  # their keys are dotted names themselves
         return data | {head: (data.get(head) or {}) | {rest: value}}
-    return assign(data, name, value)
+    return assign_value(data, name, value)

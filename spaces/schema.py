@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveIn
 
 from datasets.registry import AnySpec, DataSpec
 from datasets.rooms.spec import Frozen, LocalizerSpec
-from datasets.rooms.variants import varied
+from datasets.rooms.variants import with_changes
 
 Value = int | float | str | bool
 
@@ -44,7 +44,7 @@ class Dimension:
     choices: tuple[Value, ...] = ()
     when: tuple[tuple[str, tuple[Value, ...]], ...] = ()
 
-    def contains(self, value: Value) -> bool:
+    def contains_value(self, value: Value) -> bool:
         """Whether the dimension can take a value."""
         if self.kind == "choice":
             return any(
@@ -52,12 +52,12 @@ class Dimension:
             )
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
-    def ends(self) -> tuple[Value, ...]:
+    def boundary_values(self) -> tuple[Value, ...]:
         """Its choices, or its least and its greatest value."""
         bounds = (self.low, self.high)
         return self.choices or (tuple(map(int, bounds)) if self.kind.endswith("int") else bounds)
 
-    def active(self, parameters: Mapping[str, Value]) -> bool:
+    def is_active(self, parameters: Mapping[str, Value]) -> bool:
         """Whether it exists beside the given parameters."""
         return all(name in parameters and parameters[name] in values for name, values in self.when)
 
@@ -142,40 +142,40 @@ class Space:
     seed: int
     profile: str | None
 
-    def values(self, parameters: Mapping[str, Value]) -> dict[str, Value]:
+    def config_values(self, parameters: Mapping[str, Value]) -> dict[str, Value]:
         """The Config fields of a trial: what is fixed for all, and what was proposed for it; by dotted name."""
         return dict(self.fixed) | {name: v for name, v in parameters.items() if not name.startswith(DATASET)}
 
-    def corners(self) -> list[dict[str, Value]]:
+    def boundary_points(self) -> list[dict[str, Value]]:
         """Config values of the baseline, of the named points, and of the baseline with each dimension at each of its ends."""
-        ends = [dict(self.baseline) | {d.name: value} for d in self.search for value in d.ends()]
-        return [self.values(point) for point in (self.baseline, *self.start, *ends)]
+        ends = [dict(self.baseline) | {d.name: value} for d in self.search for value in d.boundary_values()]
+        return [self.config_values(point) for point in (self.baseline, *self.start, *ends)]
 
     def dataset_of(self, parameters: Mapping[str, Value]) -> DataSpec:
         """The data of a trial."""
         asked = {name.removeprefix(DATASET): v for name, v in parameters.items() if name.startswith(DATASET)}
         if not asked or not isinstance(self.dataset, LocalizerSpec):
             return self.dataset
-        return varied(self.dataset, asked)
+        return with_changes(self.dataset, asked)
 
-    def datasets(self) -> list[DataSpec] | None:
+    def list_dataset_specs(self) -> list[DataSpec] | None:
         """All datasets that trials may ask for, the space's own first; None if there is no end of them."""
         if not isinstance(self.dataset, LocalizerSpec):
             return [self.dataset]
         searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
-        return [*self.extremes()] if all(d.kind == "choice" for d in searched) else None
+        return [*self.boundary_datasets()] if all(d.kind == "choice" for d in searched) else None
 
-    def extremes(self) -> list[LocalizerSpec]:
+    def boundary_datasets(self) -> list[LocalizerSpec]:
         """The space's own dataset, and all those at choices and at ends of ranges; none if it has no variants."""
         if not isinstance(self.dataset, LocalizerSpec):
             return []
         searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
         found: list[LocalizerSpec] = [self.dataset]
-        for values in itertools.product(*(dimension.ends() for dimension in searched)):
+        for values in itertools.product(*(dimension.boundary_values() for dimension in searched)):
             point = dict(zip((d.name for d in searched), values, strict=True))
-            asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.active(point)}
-            spec = varied(self.dataset, asked)
-            found += [spec] if all(spec.identity("train") != other.identity("train") for other in found) else []
+            asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.is_active(point)}
+            spec = with_changes(self.dataset, asked)
+            found += [spec] if all(spec.split_identity("train") != other.split_identity("train") for other in found) else []
         return found
 
     def identity(self) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class SpaceFile(Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
-def nested(flat: Mapping[str, Value]) -> dict[str, Any]:
+def nest_names(flat: Mapping[str, Value]) -> dict[str, Any]:
     """Turn dotted names into nested mappings, as pydantic wants them."""
     result: dict[str, Any] = {}
     for name, value in flat.items():
@@ -226,12 +226,12 @@ def nested(flat: Mapping[str, Value]) -> dict[str, Any]:
     return result
 
 
-def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Turn nested mappings into dotted names."""
     result: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            result |= flattened(value, f"{prefix}{name}.")
+            result |= flatten_names(value, f"{prefix}{name}.")
         else:
             result[prefix + name] = value
     return result

@@ -20,7 +20,7 @@ def test_a_wrong_shape_is_rejected() -> None:
 def test_two_shapes_that_contradict_each_other_are_rejected() -> None:
     square = grid.CellGrid(6, (0.0, 0.0), (1.0, 1.0))
     with pytest.raises(TypeCheckError, match="batch slots 2"):
-        grid.tight_grid(square, torch.zeros(5, 2, 3))
+        grid.tight_grid_target(square, torch.zeros(5, 2, 3))
 
 
 def test_a_wrong_precision_is_rejected_in_the_data_layer_too() -> None:

@@ -138,7 +138,7 @@ class Trainable(ABC):
         del config, weights, device
         return None
 
-    def picture(self, splits: Sequence[str], settings: Settings) -> Any:
+    def plot_predictions(self, splits: Sequence[str], settings: Settings) -> Any:
         """Draw predictions for a few samples.
 
         Returns:

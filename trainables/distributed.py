@@ -11,22 +11,22 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes train this model."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def own() -> int:
+def rank() -> int:
     """Which of them this one is, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def seed(common: int) -> int:
+def rank_seed(common: int) -> int:
     """A seed that no other of the processes has, and that is `common` in the first."""
-    return common + (own() << 40)
+    return common + (rank() << 40)
 
 
-def part(size: int) -> slice:
+def shard_batch(size: int) -> slice:
     """This process's part of a batch; all parts are of one length, so a rest is left out.
 
     Args:
@@ -35,26 +35,26 @@ def part(size: int) -> slice:
     Returns:
         `size // count()` places, or all where the process is alone.
     """
-    each = size // count()
-    return slice(own() * each, (own() + 1) * each)
+    each = size // world_size()
+    return slice(rank() * each, (rank() + 1) * each)
 
 
-def beside(network: nn.Module) -> nn.Module:
+def wrap_ddp(network: nn.Module) -> nn.Module:
     """A network as a step of training is to call it: its gradients become the mean over all processes.
 
     Where the process is alone, that is the network itself.
     """
-    if count() == 1:
+    if world_size() == 1:
         return network
     # Heads that a loss leaves out have no gradient, which is no mistake.
     return DistributedDataParallel(network, find_unused_parameters=True)
 
 
 @torch.no_grad()
-def mean(value: Tensor) -> Tensor:
+def all_reduce_mean(value: Tensor) -> Tensor:
     """The mean of a tensor over all processes."""
-    if count() > 1:
+    if world_size() > 1:
         value = value.clone()
         distributed.all_reduce(value)
-        value /= count()
+        value /= world_size()
     return value

@@ -36,26 +36,26 @@ class NetworkTrainable(Trainable):
         self.epochs = epochs
         self.epoch = 0
 
-    def _seeded(self, build: Callable[[], Network]) -> Network:
+    def _build_seeded(self, build: Callable[[], Network]) -> Network:
         """Build a network whose first weights the seed decides, and nothing else's randomness is touched."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return build().to(self.device)
 
-    def _in_training(self) -> nn.Module:
+    def _ddp_network(self) -> nn.Module:
         """The network, for a step of training; the first call gives all processes the first one's weights."""
         if self._beside is None:
-            self._beside = distributed.beside(self.network)
+            self._beside = distributed.wrap_ddp(self.network)
         return self._beside
 
-    def _set_rate(self, part: float) -> None:
+    def _set_lr(self, part: float) -> None:
         """Set the learning rate for a point of this epoch, from 0 to 1."""
         progress = (self.epoch + part) / self.epochs
         rate = self.config.optimizer.lr * rate_factor(self.config.optimizer.schedule, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def _descend(self, loss: Tensor) -> None:
+    def _optimizer_step(self, loss: Tensor) -> None:
         """One step of the optimizer."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -96,7 +96,7 @@ class NetworkTrainable(Trainable):
         self.network.load_state_dict(weights)
 
 
-def stretch(epoch: int, length: int, whole: int, order: Callable[[int], NDArray[np.int64]]) -> NDArray[np.int64]:
+def epoch_indices(epoch: int, length: int, whole: int, order: Callable[[int], NDArray[np.int64]]) -> NDArray[np.int64]:
     """What an epoch trains on: a stretch of passes over the data, one after the other.
 
     Args:

@@ -79,7 +79,7 @@ class Predictor(ABC):
         """
 
 
-def stretches(total: int, length: int) -> list[tuple[int, int]]:
+def cover_segments(total: int, length: int) -> list[tuple[int, int]]:
     """Cover a range by stretches of one length, the last one of which ends where the range does.
 
     Args:

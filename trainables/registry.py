@@ -11,12 +11,12 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from runtime.errors import InputError, nearest
+from runtime.errors import InputError, suggest_name
 from trainables.contract import InnerParameter, Metric, Trainable
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegistryEntry:
     """Where a built-in trainable lives, and where its light-weight description does."""
 
     trainable: str
@@ -24,14 +24,14 @@ class Entry:
 
 
 BUILT_IN: Final = {
-    "localizer": Entry("trainables.localizer.trainable:Localizer", "trainables.localizer.config:LocalizerConfig"),
-    "doanet": Entry("trainables.doanet.trainable:Doanet", "trainables.doanet.config:DoanetConfig"),
-    "hnet": Entry("trainables.hnet.trainable:Hnet", "trainables.hnet.config:HnetConfig"),
+    "localizer": RegistryEntry("trainables.localizer.trainable:Localizer", "trainables.localizer.config:LocalizerConfig"),
+    "doanet": RegistryEntry("trainables.doanet.trainable:Doanet", "trainables.doanet.config:DoanetConfig"),
+    "hnet": RegistryEntry("trainables.hnet.trainable:Hnet", "trainables.hnet.config:HnetConfig"),
 }
 
 
 @dataclass(frozen=True)
-class Description:
+class TrainableDescription:
     """What a space has to know of a trainable, without the network."""
 
     name: str
@@ -40,7 +40,7 @@ class Description:
     inner: tuple[InnerParameter, ...]
 
 
-def describe(name: str, place: str) -> Description:
+def describe_trainable(name: str, place: str) -> TrainableDescription:
     """Look up a trainable's Config, metrics and inner parameters.
 
     Args:
@@ -53,12 +53,12 @@ def describe(name: str, place: str) -> Description:
     if name in BUILT_IN:
         module = importlib.import_module(BUILT_IN[name].description.partition(":")[0])
         config = getattr(module, BUILT_IN[name].description.partition(":")[2])
-        return Description(name, config, module.METRICS, module.INNER)
-    trainable = load(name, place)
-    return Description(name, trainable.Config, trainable.metrics, trainable.inner)
+        return TrainableDescription(name, config, module.METRICS, module.INNER)
+    trainable = load_trainable(name, place)
+    return TrainableDescription(name, trainable.Config, trainable.metrics, trainable.inner)
 
 
-def load(name: str, place: str) -> type[Trainable]:
+def load_trainable(name: str, place: str) -> type[Trainable]:
     """Import a trainable and check that it keeps the contract.
 
     Raises:
@@ -67,7 +67,7 @@ def load(name: str, place: str) -> type[Trainable]:
     path = BUILT_IN[name].trainable if name in BUILT_IN else name
     module_name, colon, attribute = path.partition(":")
     if not (colon and module_name and attribute):
-        remedy = nearest(name, BUILT_IN) + " One of your own is written my_package.my_module:MyTrainable."
+        remedy = suggest_name(name, BUILT_IN) + " One of your own is written my_package.my_module:MyTrainable."
         raise InputError(place, "the trainable must be known", value=name, remedy=remedy)
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

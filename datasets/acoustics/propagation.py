@@ -30,7 +30,7 @@ _NEAREST_M: Final = 1e-3
 
 
 @dataclass(frozen=True)
-class Window:
+class PropagationWindow:
     """How much of a source is needed for 160 ms at the microphones.
 
     Attributes:
@@ -42,7 +42,7 @@ class Window:
     lead: int
 
 
-def window(size_m: tuple[float, float], microphones_m: NDArray[np.float64]) -> Window:
+def propagation_window(size_m: tuple[float, float], microphones_m: NDArray[np.float64]) -> PropagationWindow:
     """The window that covers the longest path of a room.
 
     Args:
@@ -52,7 +52,7 @@ def window(size_m: tuple[float, float], microphones_m: NDArray[np.float64]) -> W
     corners = np.array([(x, y) for x in (0.0, size_m[0]) for y in (0.0, size_m[1])])
     farthest = float(np.linalg.norm(microphones_m.reshape(-1, 1, 2) - corners, axis=-1).max())
     lead = math.ceil(farthest / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ) + _MARGIN
-    return Window(fft.next_fast_len(lead + SAMPLES + _MARGIN, real=True), lead)
+    return PropagationWindow(fft.next_fast_len(lead + SAMPLES + _MARGIN, real=True), lead)
 
 
 class FreeField:
@@ -64,12 +64,12 @@ class FreeField:
     """
 
     def __init__(self, size_m: tuple[float, float], microphones_m: NDArray[np.float64]) -> None:
-        self.window = window(size_m, microphones_m)
+        self.window = propagation_window(size_m, microphones_m)
         self._shape = microphones_m.shape[:2]
         self._microphones = torch.from_numpy(microphones_m.reshape(-1, 2).astype(np.float64))
         self._table = _delay_table(self.window.lead, self.window.length)
 
-    def hear(self, sources: Tensor, positions_m: Tensor) -> Tensor:
+    def propagate(self, sources: Tensor, positions_m: Tensor) -> Tensor:
         """Simulate a batch.
 
         Args:
@@ -123,13 +123,13 @@ def _delay_table(longest: int, length: int) -> Tensor:
     return torch.view_as_real(table.flatten(0, 1)).flatten(-2)
 
 
-def response_window(taps: int) -> Window:
+def response_window(taps: int) -> PropagationWindow:
     """The window for impulse responses of so many taps, in whole blocks of 160 ms."""
     blocks = -(-taps // SAMPLES)
-    return Window((blocks + 1) * SAMPLES, blocks * SAMPLES)
+    return PropagationWindow((blocks + 1) * SAMPLES, blocks * SAMPLES)
 
 
-class Responses:
+class ImpulseResponses:
     """Sound through impulse responses: a convolution in blocks of 160 ms, of which only the heard block is computed.
 
     Args:
@@ -146,7 +146,7 @@ class Responses:
         cut = torch.from_numpy(padded).unflatten(-1, (self._blocks, SAMPLES))
         self._spectra = [torch.fft.rfft(cut[:, :, block], 2 * SAMPLES) for block in range(self._blocks)]
 
-    def hear(self, sources: Tensor, places: Tensor) -> Tensor:
+    def propagate(self, sources: Tensor, places: Tensor) -> Tensor:
         """Convolve a batch.
 
         Args:

@@ -10,10 +10,10 @@ import pyroomacoustics
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_S
-from datasets.acoustics.shoebox import EchoRoom
+from datasets.acoustics.shoebox import ShoeboxRoom
 
 
-def free_field(
+def simulate_free_field(
     sources: NDArray[np.float32], positions_m: NDArray[np.float64], microphones_m: NDArray[np.float64], lead: int
 ) -> NDArray[np.float64]:
     """Simulate one sample in an anechoic room (section III-A).
@@ -40,7 +40,7 @@ def free_field(
     return np.asarray(heard).reshape(*microphones_m.shape[:2], SAMPLES)
 
 
-def impulse_responses(room: EchoRoom, places_m: NDArray[np.float64], *, decay_db: float = 70.0) -> NDArray[np.float32]:
+def compute_impulse_responses(room: ShoeboxRoom, places_m: NDArray[np.float64], *, decay_db: float = 70.0) -> NDArray[np.float32]:
     """Impulse responses of a shoebox by the image source method, cut where no energy to speak of is left.
 
     They keep the simulator's constant delay of 40 samples, so that nothing of the first arrival is lost, and its 10 Hz
@@ -67,8 +67,8 @@ def impulse_responses(room: EchoRoom, places_m: NDArray[np.float64], *, decay_db
     return full[..., :kept].reshape(len(places_m), *room.microphones_m.shape[:2], kept)
 
 
-def simulate(
-    room: EchoRoom, sources: NDArray[np.float32], places_m: NDArray[np.float64], lead: int
+def simulate_scene(
+    room: ShoeboxRoom, sources: NDArray[np.float32], places_m: NDArray[np.float64], lead: int
 ) -> NDArray[np.float64]:
     """Simulate one sample in a shoebox, the way a pyroomacoustics user does.
 
@@ -88,7 +88,7 @@ def simulate(
 
 
 def _shoebox(
-    room: EchoRoom,
+    room: ShoeboxRoom,
     *,
     sources: NDArray[np.float64],
     microphones: NDArray[np.float64],
@@ -110,7 +110,7 @@ def _shoebox(
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
+class ImageSources:
     """Image sources of a room, seen from its array.
 
     Attributes:
@@ -124,14 +124,14 @@ class Images:
     delays_s: NDArray[np.float64]
 
 
-def shoebox_images(
+def compute_image_sources(
     size_m: tuple[float, float, float],
     array_m: NDArray[np.float64],
     sources_m: NDArray[np.float64],
     *,
     absorption: float,
     max_order: int,
-) -> Images:
+) -> ImageSources:
     """Mirror sources at the walls of a box (Allen and Berkley, 1979).
 
     Args:
@@ -151,4 +151,4 @@ def shoebox_images(
     room.image_source_model()
     offsets = np.stack([source.images.T for source in room.sources]).astype(np.float64) - array_m
     damping = np.stack([source.damping[0] for source in room.sources]).astype(np.float64)
-    return Images(offsets, damping, np.linalg.norm(offsets, axis=-1) / SPEED_OF_SOUND_M_S)
+    return ImageSources(offsets, damping, np.linalg.norm(offsets, axis=-1) / SPEED_OF_SOUND_M_S)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from datasets.acoustics import sofa
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
-from runtime.errors import InputError, nearest
-from runtime.files import replacing
+from runtime.errors import InputError, suggest_name
+from runtime.files import atomic_write
 
 HIGHEST_RATE_HZ: Final = 1_000_000
 _KEYS: Final = ("responses", "positions_m", "microphones_m", "rate_hz")
@@ -22,7 +22,7 @@ _TOLERANCE_M: Final = 1e-6
 
 
 @dataclass(frozen=True)
-class Bank:
+class RirBank:
     """Impulse responses from some positions to all microphones.
 
     Attributes:
@@ -54,7 +54,7 @@ _NPZ: Final = _Names(*_KEYS)
 _SOFA: Final = _Names("Data.IR", "SourcePosition", "ReceiverPosition", "Data.SamplingRate")
 
 
-def read_bank(path: Path, place: str, *, arrays: int, size_m: tuple[float, float]) -> Bank:
+def read_rir_bank(path: Path, place: str, *, arrays: int, size_m: tuple[float, float]) -> RirBank:
     """Read a bank, check it and resample it to 16 kHz.
 
     A resampled response is multiplied by the ratio of the rates, so that what is convolved with it keeps its level.
@@ -81,13 +81,13 @@ def read_bank(path: Path, place: str, *, arrays: int, size_m: tuple[float, float
     if not path.is_file():
         raise InputError(place, "the bank of impulse responses must exist", value=str(path), remedy="correct the path")
     if path.suffix == ".npz":
-        return _resampled(_checked(_read_npz(path, arrays), path, _NPZ, size_m))
-    return _resampled(_checked(_grouped(sofa.read(path), path, arrays), path, _SOFA, size_m))
+        return _resample_responses(_validate_bank(_read_npz(path, arrays), path, _NPZ, size_m))
+    return _resample_responses(_validate_bank(_group_receivers(sofa.read_sofa(path), path, arrays), path, _SOFA, size_m))
 
 
-def write_bank(path: Path, bank: Bank) -> None:
+def write_rir_bank(path: Path, bank: RirBank) -> None:
     """Write a bank as a plain `.npz` file, whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             responses=bank.responses,
@@ -98,19 +98,19 @@ def write_bank(path: Path, bank: Bank) -> None:
         )
 
 
-def _read_npz(path: Path, arrays: int) -> Bank:
-    entries = _entries(path)
+def _read_npz(path: Path, arrays: int) -> RirBank:
+    entries = _require_entries(path)
     for key in _KEYS:
         if key not in entries:
             raise InputError(
                 f"{path}: {key}",
                 f"a bank needs the keys {', '.join(_KEYS)}",
                 value=sorted(entries),
-                remedy=f"add {key}; {nearest(key, entries) if entries else 'the file is empty'}",
+                remedy=f"add {key}; {suggest_name(key, entries) if entries else 'the file is empty'}",
             )
-    numbers = {key: _numbers(path, key, entries[key]) for key in _KEYS}
-    microphones = _plane(path, "microphones_m", numbers["microphones_m"], ndim=3)
-    positions = _plane(path, "positions_m", numbers["positions_m"], ndim=2)
+    numbers = {key: _read_numbers(path, key, entries[key]) for key in _KEYS}
+    microphones = _project_to_plane(path, "microphones_m", numbers["microphones_m"], ndim=3)
+    positions = _project_to_plane(path, "positions_m", numbers["positions_m"], ndim=2)
     responses = numbers["responses"]
     if len(microphones) != arrays:
         raise InputError(
@@ -128,16 +128,16 @@ def _read_npz(path: Path, arrays: int) -> Bank:
             remedy="make responses, positions_m and microphones_m agree",
         )
     origin = str(entries["origin"]) if "origin" in entries else path.name
-    return Bank(
+    return RirBank(
         responses.astype(np.float32, copy=False),
         positions,
         microphones,
-        _rate(path, "rate_hz", numbers["rate_hz"]),
+        _read_sample_rate(path, "rate_hz", numbers["rate_hz"]),
         origin,
     )
 
 
-def _entries(path: Path) -> dict[str, NDArray[Any]]:
+def _require_entries(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of a file; pickled objects are refused, since reading them could run anything."""
     try:
         with path.open("rb") as file:  # opened here, since numpy leaves a broken archive open
@@ -154,7 +154,7 @@ def _entries(path: Path) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _numbers(path: Path, key: str, values: NDArray[Any]) -> NDArray[Any]:
+def _read_numbers(path: Path, key: str, values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind not in "fiu":
         raise InputError(
             f"{path}: {key}",
@@ -165,7 +165,7 @@ def _numbers(path: Path, key: str, values: NDArray[Any]) -> NDArray[Any]:
     return values  # of the precision they have: responses can fill a memory
 
 
-def _plane(path: Path, key: str, values: NDArray[Any], *, ndim: int) -> NDArray[np.float64]:
+def _project_to_plane(path: Path, key: str, values: NDArray[Any], *, ndim: int) -> NDArray[np.float64]:
     """Coordinates (…, 2) of what may come with heights."""
     if values.ndim != ndim or values.shape[-1] not in (2, 3) or values.size == 0:
         named = "(positions, 2)" if ndim == 2 else "(arrays, microphones, 2)"
@@ -178,7 +178,7 @@ def _plane(path: Path, key: str, values: NDArray[Any], *, ndim: int) -> NDArray[
     return values[..., :2].astype(np.float64)
 
 
-def _rate(path: Path, key: str, values: NDArray[Any]) -> int:
+def _read_sample_rate(path: Path, key: str, values: NDArray[Any]) -> int:
     rates = np.unique(values)
     rate = float(rates[0]) if rates.size == 1 else float("nan")
     if not 0 < rate <= HIGHEST_RATE_HZ or rate != round(rate):
@@ -191,7 +191,7 @@ def _rate(path: Path, key: str, values: NDArray[Any]) -> int:
     return round(rate)
 
 
-def _grouped(found: sofa.Measurements, path: Path, arrays: int) -> Bank:
+def _group_receivers(found: sofa.Measurements, path: Path, arrays: int) -> RirBank:
     """Deal the receivers to arrays, in their order."""
     positions, receivers, taps = found.responses.shape
     if receivers % arrays:
@@ -201,16 +201,16 @@ def _grouped(found: sofa.Measurements, path: Path, arrays: int) -> Bank:
             value=f"{receivers} receivers",
             remedy="leave out receivers, or describe the arrays that were measured",
         )
-    return Bank(
+    return RirBank(
         found.responses.reshape(positions, arrays, receivers // arrays, taps),
         found.positions_m,
         found.microphones_m.reshape(arrays, receivers // arrays, 2),
-        _rate(path, "Data.SamplingRate", found.rate_hz),
+        _read_sample_rate(path, "Data.SamplingRate", found.rate_hz),
         found.origin,
     )
 
 
-def _checked(bank: Bank, path: Path, names: _Names, size_m: tuple[float, float]) -> Bank:
+def _validate_bank(bank: RirBank, path: Path, names: _Names, size_m: tuple[float, float]) -> RirBank:
     _require_sound(bank, f"{path}: {names.responses}")
     if not np.isfinite(bank.microphones_m).all():
         raise InputError(
@@ -231,7 +231,7 @@ def _checked(bank: Bank, path: Path, names: _Names, size_m: tuple[float, float])
     return bank
 
 
-def _require_sound(bank: Bank, place: str) -> None:
+def _require_sound(bank: RirBank, place: str) -> None:
     finite = np.isfinite(bank.responses).all((1, 2, 3))
     if not finite.all():
         raise InputError(
@@ -251,7 +251,7 @@ def _require_sound(bank: Bank, place: str) -> None:
         )
 
 
-def _resampled(bank: Bank) -> Bank:
+def _resample_responses(bank: RirBank) -> RirBank:
     if bank.rate_hz == SAMPLE_RATE_HZ:
         return bank
     from scipy import signal
@@ -261,4 +261,4 @@ def _resampled(bank: Bank) -> Bank:
     # A response is a density over time: with fewer samples a second each of them has to weigh more.
     gain = np.float32(bank.rate_hz / SAMPLE_RATE_HZ)
     responses = np.stack([gain * signal.resample_poly(each, up, down, axis=-1) for each in bank.responses])
-    return Bank(responses.astype(np.float32), bank.positions_m, bank.microphones_m, SAMPLE_RATE_HZ, bank.origin)
+    return RirBank(responses.astype(np.float32), bank.positions_m, bank.microphones_m, SAMPLE_RATE_HZ, bank.origin)

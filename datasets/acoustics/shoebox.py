@@ -21,7 +21,7 @@ BLOCK: Final = 25
 
 
 @dataclass(frozen=True)
-class EchoRoom:
+class ShoeboxRoom:
     """One shoebox.
 
     Attributes:
@@ -39,12 +39,12 @@ class EchoRoom:
     microphones_m: NDArray[np.float64]
 
 
-def role_of(split: str) -> str:
+def rir_role(split: str) -> str:
     """Who shares impulse responses: all test sets do, training and validation have their own."""
     return split if split in ("train", "validate") else "tests"
 
 
-def sabine(rt60_s: float, size_m: tuple[float, float, float]) -> tuple[float, int]:
+def sabine_absorption(rt60_s: float, size_m: tuple[float, float, float]) -> tuple[float, int]:
     """Absorption and number of reflections for a reverberation time, by Sabine's formula.
 
     Raises:
@@ -62,7 +62,7 @@ def sabine(rt60_s: float, size_m: tuple[float, float, float]) -> tuple[float, in
     return absorption, math.ceil(SPEED_OF_SOUND_M_S * rt60_s / inscribed - 1)
 
 
-def draw_room(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) -> EchoRoom:
+def draw_room(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) -> ShoeboxRoom:
     """Draw one of the rooms of a split.
 
     Raises:
@@ -82,18 +82,18 @@ def draw_room(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) -> E
             value=f"a wall {min(left, right, front, back):.2f} m from the area",
             remedy="raise the lower end of acoustics.margin_m, or move the arrays into the area",
         )
-    absorption, order = _surfaces(acoustics, size, generator)
-    return EchoRoom(size, (left, front), absorption, order, placed)
+    absorption, order = _wall_absorption(acoustics, size, generator)
+    return ShoeboxRoom(size, (left, front), absorption, order, placed)
 
 
-def _surfaces(
+def _wall_absorption(
     acoustics: Acoustics, size_m: tuple[float, float, float], generator: np.random.Generator
 ) -> tuple[float, int]:
     if acoustics.rt60_s is None:
         absorption, order = generator.uniform(*(acoustics.absorption or (1.0, 1.0))), 0
     else:
         try:
-            absorption, order = sabine(generator.uniform(*acoustics.rt60_s), size_m)
+            absorption, order = sabine_absorption(generator.uniform(*acoustics.rt60_s), size_m)
         except ValueError as error:
             raise InputError(
                 "dataset: acoustics.rt60_s",
@@ -104,7 +104,7 @@ def _surfaces(
     return absorption, order if acoustics.max_order is None else acoustics.max_order
 
 
-def draw_places(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) -> NDArray[np.float64]:
+def draw_source_positions(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) -> NDArray[np.float64]:
     """Draw where sources stand in a room: on the raster, no two at the same place.
 
     Returns:
@@ -130,7 +130,7 @@ def draw_places(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) ->
     return np.concatenate([chosen, heights[:, None]], axis=1)
 
 
-def places_of(spec: MeasuredSpec, split: str, places: int) -> NDArray[np.int64]:
+def positions_of_split(spec: MeasuredSpec, split: str, places: int) -> NDArray[np.int64]:
     """Which of the measured places a split may use; training, validation and tests share none.
 
     Returns:
@@ -139,7 +139,7 @@ def places_of(spec: MeasuredSpec, split: str, places: int) -> NDArray[np.int64]:
     order = np.random.default_rng([spec.seed, 6]).permutation(places)
     tests, validate = round(places * spec.test_share), round(places * spec.validate_share)
     bounds = {"tests": (0, tests), "validate": (tests, tests + validate), "train": (tests + validate, places)}
-    first, last = bounds[role_of(split)]
+    first, last = bounds[rir_role(split)]
     return np.sort(order[first:last])
 
 
@@ -152,7 +152,7 @@ def rooms_of_shard(number: int, shards: int, rooms: int) -> range:
 
 
 @dataclass(frozen=True)
-class Pool:
+class PositionPool:
     """Places with impulse responses, room by room.
 
     Attributes:
@@ -163,7 +163,7 @@ class Pool:
     positions_m: NDArray[np.float64]
     first: NDArray[np.int64]
 
-    def draw(
+    def draw_positions(
         self, generator: np.random.Generator, samples: int, sources: int, min_distance_m: float
     ) -> NDArray[np.int64]:
         """Draw places for scenes: one room a scene, different places, at least a distance apart.

@@ -44,7 +44,7 @@ class Measurements:
     origin: str
 
 
-def read(path: Path) -> Measurements:
+def read_sofa(path: Path) -> Measurements:
     """Read a SOFA file.
 
     Args:
@@ -54,25 +54,25 @@ def read(path: Path) -> Measurements:
         InputError: If the file is unreadable, holds no impulse responses, or a variable is missing or does not fit;
             or if the microphones move between measurements.
     """
-    file = _File(path)
-    responses = _responses(file)
+    file = _SofaFile(path)
+    responses = _read_responses(file)
     measurements, receivers, emitters, taps = responses.shape
-    delays = _delays(file, (measurements, receivers, emitters))
-    microphones = _in_room(file, "Listener", "ReceiverPosition", measurements, receivers)
+    delays = _read_delays(file, (measurements, receivers, emitters))
+    microphones = _to_room_coordinates(file, "Listener", "ReceiverPosition", measurements, receivers)
     _require_still(file, microphones)
-    sources = _in_room(file, "Source", "EmitterPosition", measurements, emitters)
-    late = _delayed(responses.reshape(-1, taps), delays.reshape(-1))
+    sources = _to_room_coordinates(file, "Source", "EmitterPosition", measurements, emitters)
+    late = _apply_delays(responses.reshape(-1, taps), delays.reshape(-1))
     ordered = late.reshape(measurements, receivers, emitters, -1).transpose(0, 2, 1, 3)
     return Measurements(
         ordered.reshape(measurements * emitters, receivers, -1).astype(np.float32),
         sources.reshape(-1, 3)[:, :2],
         microphones[0, :, :2],
-        np.ravel(file.numbers("Data.SamplingRate")),
-        f"{file.text('GLOBAL:SOFAConventions')}: {file.text('GLOBAL:Title') or path.name}",
+        np.ravel(file.get_array("Data.SamplingRate")),
+        f"{file.get_text('GLOBAL:SOFAConventions')}: {file.get_text('GLOBAL:Title') or path.name}",
     )
 
 
-class _File:
+class _SofaFile:
     """Variables of a SOFA file, checked as they are asked for."""
 
     def __init__(self, path: Path) -> None:
@@ -92,24 +92,24 @@ class _File:
                 remedy="export it again as AES69 (netCDF-4)",
             ) from error
 
-    def wrong(self, name: str, rule: str, value: object, remedy: str) -> InputError:
+    def format_error(self, name: str, rule: str, value: object, remedy: str) -> InputError:
         return InputError(f"{self._path}: {name}", rule, value=value, remedy=remedy)
 
-    def text(self, name: str) -> str:
+    def get_text(self, name: str) -> str:
         return str(getattr(self._content, name.replace(":", "_").replace(".", "_"), ""))
 
-    def has(self, name: str) -> bool:
+    def has_variable(self, name: str) -> bool:
         return hasattr(self._content, name.replace(".", "_"))
 
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        if not self.has(name):
-            raise self.wrong(name, "a SOFA file of impulse responses needs this variable", None, f"add {name}")
+    def get_array(self, name: str) -> NDArray[np.float64]:
+        if not self.has_variable(name):
+            raise self.format_error(name, "a SOFA file of impulse responses needs this variable", None, f"add {name}")
         values = np.ma.asarray(getattr(self._content, name.replace(".", "_")))
         if values.dtype.kind not in "fiu":
-            raise self.wrong(name, "the values must be numbers", str(values.dtype), f"correct {name}")
+            raise self.format_error(name, "the values must be numbers", str(values.dtype), f"correct {name}")
         return np.ma.filled(values.astype(np.float64), np.nan)
 
-    def vectors(self, name: str, rows: int | None, measurements: int) -> NDArray[np.float64]:
+    def get_vectors(self, name: str, rows: int | None, measurements: int) -> NDArray[np.float64]:
         """Cartesian vectors of all measurements, in metres.
 
         Args:
@@ -120,7 +120,7 @@ class _File:
         Returns:
             Shape (M, rows, 3), where rows is 1 if it is None.
         """
-        values = self.numbers(name)
+        values = self.get_array(name)
         if rows is None:
             given = np.atleast_2d(values)[:, None] if values.ndim < 3 else np.empty(0)
         else:
@@ -128,18 +128,18 @@ class _File:
         wanted = (measurements, rows or 1, 3)
         if given.ndim != 3 or given.shape[0] not in (1, measurements) or given.shape[1:] != wanted[1:]:
             expected = "(1 or M, 3)" if rows is None else f"({rows}, 3, 1 or M)"
-            raise self.wrong(name, f"the shape must be {expected}, M = {measurements}", values.shape, f"correct {name}")
+            raise self.format_error(name, f"the shape must be {expected}, M = {measurements}", values.shape, f"correct {name}")
         if not np.isfinite(given).all():
             row = int(np.argmin(np.isfinite(given).all((1, 2))))
-            raise self.wrong(f"{name}[{row}]", "coordinates must be finite numbers", "NaN or infinity", "correct them")
-        return np.broadcast_to(self._cartesian(name, given), wanted)
+            raise self.format_error(f"{name}[{row}]", "coordinates must be finite numbers", "NaN or infinity", "correct them")
+        return np.broadcast_to(self._to_cartesian(name, given), wanted)
 
-    def _cartesian(self, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        system = self.text(f"{name}:Type") or "cartesian"
+    def _to_cartesian(self, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        system = self.get_text(f"{name}:Type") or "cartesian"
         if system == "cartesian":
             return values
         if system != "spherical":
-            raise self.wrong(
+            raise self.format_error(
                 f"{name}:Type", "coordinates must be cartesian or spherical", system, "convert them to cartesian"
             )
         azimuth, elevation, radius = np.deg2rad(values[..., 0]), np.deg2rad(values[..., 1]), values[..., 2]
@@ -147,56 +147,56 @@ class _File:
         return np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), radius * np.sin(elevation)], axis=-1)
 
 
-def _responses(file: _File) -> NDArray[np.float64]:
+def _read_responses(file: _SofaFile) -> NDArray[np.float64]:
     """Shape (M, R, E, N)."""
-    kind = file.text("GLOBAL:DataType")
+    kind = file.get_text("GLOBAL:DataType")
     if kind not in _DATA_TYPES:
-        raise file.wrong(
+        raise file.format_error(
             "GLOBAL:DataType",
             f"the data type must be one of {', '.join(_DATA_TYPES)}",
             kind or None,
             "export impulse responses, e.g. by the convention SingleRoomSRIR",
         )
-    values = file.numbers("Data.IR")
+    values = file.get_array("Data.IR")
     shape = {"FIR": "(M, R, N)", "FIR-E": "(M, R, N, E)"}.get(kind, "(M, R, E, N)")
     if values.ndim != shape.count(",") + 1 or values.size == 0:
-        raise file.wrong("Data.IR", f"the shape must be {shape}", values.shape, "correct Data.IR or the data type")
+        raise file.format_error("Data.IR", f"the shape must be {shape}", values.shape, "correct Data.IR or the data type")
     if kind == "FIR":
         return values[:, :, None]
     return values if kind == _EMITTERS_BEFORE_SAMPLES else np.swapaxes(values, 2, 3)
 
 
-def _delays(file: _File, shape: tuple[int, int, int]) -> NDArray[np.float64]:
+def _read_delays(file: _SofaFile, shape: tuple[int, int, int]) -> NDArray[np.float64]:
     """Delays in samples, shape (M, R, E); zeros where the file has none."""
-    if not file.has("Data.Delay"):
+    if not file.has_variable("Data.Delay"):
         return np.zeros(shape)
-    values = file.numbers("Data.Delay")
+    values = file.get_array("Data.Delay")
     given = values[..., None] if values.ndim == 2 else values
     try:
         delays = np.broadcast_to(given, shape)
     except ValueError as error:
-        raise file.wrong(
+        raise file.format_error(
             "Data.Delay", f"the shape must be (M, R, E) = {shape}, or 1 instead", values.shape, "correct Data.Delay"
         ) from error
     if not (delays >= 0).all():  # NaN fails too
-        raise file.wrong("Data.Delay", "delays must be numbers of at least 0", float(values.min()), "correct them")
+        raise file.format_error("Data.Delay", "delays must be numbers of at least 0", float(values.min()), "correct them")
     return delays
 
 
-def _in_room(file: _File, body: str, part: str, measurements: int, parts: int) -> NDArray[np.float64]:
+def _to_room_coordinates(file: _SofaFile, body: str, part: str, measurements: int, parts: int) -> NDArray[np.float64]:
     """Positions of the parts of a listener or source in the room, shape (M, parts, 3).
 
     They are given relative to the body: x along its view, z along its up vector (AES69, sections on coordinate systems).
     """
-    origin = file.vectors(f"{body}Position", None, measurements)
-    local = file.vectors(part, parts, measurements)
-    view = _direction(file, f"{body}View", (1.0, 0.0, 0.0), measurements)
-    up = _direction(file, f"{body}Up", (0.0, 0.0, 1.0), measurements)
+    origin = file.get_vectors(f"{body}Position", None, measurements)
+    local = file.get_vectors(part, parts, measurements)
+    view = _view_direction(file, f"{body}View", (1.0, 0.0, 0.0), measurements)
+    up = _view_direction(file, f"{body}Up", (0.0, 0.0, 1.0), measurements)
     left = np.cross(up, view)
     length = np.linalg.norm(left, axis=-1, keepdims=True)
     if (length < 1e-6).any():
         row = int(np.argmin(length))
-        raise file.wrong(
+        raise file.format_error(
             f"{body}View[{row}]", f"{body}View and {body}Up must differ", view[row].tolist(), "correct one"
         )
     left = left / length
@@ -205,25 +205,25 @@ def _in_room(file: _File, body: str, part: str, measurements: int, parts: int) -
     return placed
 
 
-def _direction(file: _File, name: str, default: tuple[float, float, float], measurements: int) -> NDArray[np.float64]:
+def _view_direction(file: _SofaFile, name: str, default: tuple[float, float, float], measurements: int) -> NDArray[np.float64]:
     """Unit vectors, shape (M, 3)."""
-    if not file.has(name):
+    if not file.has_variable(name):
         return np.broadcast_to(np.asarray(default), (measurements, 3))
-    values = file.vectors(name, None, measurements)[:, 0]
+    values = file.get_vectors(name, None, measurements)[:, 0]
     length = np.linalg.norm(values, axis=-1, keepdims=True)
     if (length == 0).any():
-        raise file.wrong(
+        raise file.format_error(
             f"{name}[{int(np.argmin(length))}]", "a direction must have a length", [0, 0, 0], f"correct {name}"
         )
     unit: NDArray[np.float64] = values / length
     return unit
 
 
-def _require_still(file: _File, microphones: NDArray[np.float64]) -> None:
+def _require_still(file: _SofaFile, microphones: NDArray[np.float64]) -> None:
     moved = np.abs(microphones - microphones[0]).max((1, 2)) > _SAME_M
     if moved.any():
         index = int(np.argmax(moved))
-        raise file.wrong(
+        raise file.format_error(
             f"ListenerPosition[{index}]",
             "the microphones must stay where they are: one bank has one set of positions",
             microphones[index, 0].round(4).tolist(),
@@ -231,7 +231,7 @@ def _require_still(file: _File, microphones: NDArray[np.float64]) -> None:
         )
 
 
-def _delayed(responses: NDArray[np.float64], delays: NDArray[np.float64]) -> NDArray[np.float64]:
+def _apply_delays(responses: NDArray[np.float64], delays: NDArray[np.float64]) -> NDArray[np.float64]:
     """Put the delay that a file keeps apart back into each response; shape (responses, taps), longer by the largest."""
     if not delays.any():
         return responses

@@ -23,7 +23,7 @@ SILENT_RMS: Final = 1e-4
 
 
 @dataclass(frozen=True)
-class Piece:
+class MusicFile:
     """One sound file, its header read."""
 
     path: Path
@@ -31,13 +31,13 @@ class Piece:
     frames: int
     rate_hz: int
 
-    def excerpts(self, seconds: float) -> int:
+    def count_excerpts(self, seconds: float) -> int:
         """How many whole excerpts it holds."""
         return int(self.frames / self.rate_hz / seconds)
 
 
 @dataclass(frozen=True)
-class Music:
+class MusicExcerpts:
     """Excerpts in memory.
 
     Attributes:
@@ -49,7 +49,7 @@ class Music:
     of_split: dict[str, NDArray[np.int64]]
 
 
-def scan(spec: MusicSpec, place: str) -> tuple[Piece, ...]:
+def scan_corpus(spec: MusicSpec, place: str) -> tuple[MusicFile, ...]:
     """Read the headers of all sound files a spec uses.
 
     Args:
@@ -66,7 +66,7 @@ def scan(spec: MusicSpec, place: str) -> tuple[Piece, ...]:
         )
     found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     seen = list(spec.genres) if spec.genres is not None else [genre for genre in found if genre != spec.held_out]
-    wanted = seen + [spec.held_out] * spec.hears_held_out()
+    wanted = seen + [spec.held_out] * spec.uses_held_out()
     if not seen:
         raise InputError(
             place,
@@ -74,7 +74,7 @@ def scan(spec: MusicSpec, place: str) -> tuple[Piece, ...]:
             value=str(folder),
             remedy="put the files of each genre into a folder of its own, e.g. classical/ and funk/",
         )
-    pieces: list[Piece] = []
+    pieces: list[MusicFile] = []
     for genre in wanted:
         if genre not in found:
             raise InputError(
@@ -88,11 +88,11 @@ def scan(spec: MusicSpec, place: str) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def _scan_genre(folder: Path, genre: str) -> list[Piece]:
-    return [header(path, genre) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+def _scan_genre(folder: Path, genre: str) -> list[MusicFile]:
+    return [read_music_header(path, genre) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
 
 
-def header(path: Path, genre: str) -> Piece:
+def read_music_header(path: Path, genre: str) -> MusicFile:
     """Read the header of a sound file.
 
     Args:
@@ -103,11 +103,11 @@ def header(path: Path, genre: str) -> Piece:
         InputError: If the file is empty, truncated or unreadable.
     """
     found = files.read_header(path)
-    return Piece(path, genre, found.frames, found.rate_hz)
+    return MusicFile(path, genre, found.frames, found.rate_hz)
 
 
-def _require_enough(pieces: list[Piece], genre: str, spec: MusicSpec, folder: Path) -> None:
-    have = sum(piece.excerpts(spec.excerpt_s) for piece in pieces if piece.genre == genre)
+def _require_enough(pieces: list[MusicFile], genre: str, spec: MusicSpec, folder: Path) -> None:
+    have = sum(piece.count_excerpts(spec.excerpt_s) for piece in pieces if piece.genre == genre)
     need = len(_splits_of(spec, held_out=genre == spec.held_out))
     if have < need:
         raise InputError(
@@ -118,9 +118,9 @@ def _require_enough(pieces: list[Piece], genre: str, spec: MusicSpec, folder: Pa
         )
 
 
-def hashes(pieces: tuple[Piece, ...], folder: Path) -> dict[str, str]:
+def hash_files(pieces: tuple[MusicFile, ...], folder: Path) -> dict[str, str]:
     """SHA-256 of every sound file, by path relative to the folder."""
-    return {piece.path.relative_to(folder).as_posix(): hashing.of_file(piece.path) for piece in pieces}
+    return {piece.path.relative_to(folder).as_posix(): hashing.hash_file(piece.path) for piece in pieces}
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,10 @@ class Excerpt:
 
     genre: str
     number: int
-    piece: Piece | None
+    piece: MusicFile | None
 
 
-def excerpts(spec: MusicSpec, pieces: tuple[Piece, ...] | None) -> tuple[Excerpt, ...]:
+def list_excerpts(spec: MusicSpec, pieces: tuple[MusicFile, ...] | None) -> tuple[Excerpt, ...]:
     """All excerpts of a spec: at most `spec.excerpts` a genre, drawn from all its files, or as many from the band.
 
     Args:
@@ -143,14 +143,14 @@ def excerpts(spec: MusicSpec, pieces: tuple[Piece, ...] | None) -> tuple[Excerpt
         return tuple(Excerpt(genre, number, None) for genre in PROCEDURAL_GENRES for number in range(spec.excerpts))
     chosen: list[Excerpt] = []
     for genre in dict.fromkeys(piece.genre for piece in pieces):
-        held = [(piece, piece.excerpts(spec.excerpt_s)) for piece in pieces if piece.genre == genre]
+        held = [(piece, piece.count_excerpts(spec.excerpt_s)) for piece in pieces if piece.genre == genre]
         everything = [Excerpt(genre, number, piece) for piece, count in held for number in range(count)]
         order = np.random.default_rng([spec.seed, 1]).permutation(len(everything))[: spec.excerpts]
         chosen += [everything[index] for index in sorted(order)]
     return tuple(chosen)
 
 
-def hear(spec: MusicSpec, excerpt: Excerpt) -> tuple[NDArray[np.float32], float]:
+def load_excerpt(spec: MusicSpec, excerpt: Excerpt) -> tuple[NDArray[np.float32], float]:
     """Cut or play one excerpt.
 
     Returns:
@@ -163,28 +163,28 @@ def hear(spec: MusicSpec, excerpt: Excerpt) -> tuple[NDArray[np.float32], float]
         # Imported here: the band's filters take a second to load, which a wrong space file should not wait for.
         from datasets.audio import synth
 
-        wave = synth.play(excerpt.genre, spec.seed * 1_000_003 + excerpt.number, spec.excerpt_s)
+        wave = synth.synthesize_excerpt(excerpt.genre, spec.seed * 1_000_003 + excerpt.number, spec.excerpt_s)
     else:
-        wave = _decode(excerpt.piece, excerpt.number, spec.excerpt_s)
+        wave = _decode_excerpt(excerpt.piece, excerpt.number, spec.excerpt_s)
     level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
     gain = EXCERPT_RMS / level if level > SILENT_RMS else 0.0
     return (wave * gain).astype(np.float32), level
 
 
-def assemble(
+def assemble_excerpts(
     spec: MusicSpec, chosen: Sequence[Excerpt], waves: Sequence[NDArray[np.float32]], levels: Sequence[float]
-) -> Music:
+) -> MusicExcerpts:
     """Leave out what is silent, and hand every other excerpt to one split."""
     audible = [row for row, level in enumerate(levels) if level > SILENT_RMS]
     genres = np.array([chosen[row].genre for row in audible])
-    return Music(tuple(waves[row] for row in audible), _assign(spec, genres))
+    return MusicExcerpts(tuple(waves[row] for row in audible), _assign_excerpts(spec, genres))
 
 
-def _decode(piece: Piece, number: int, seconds: float) -> NDArray[np.float32]:
+def _decode_excerpt(piece: MusicFile, number: int, seconds: float) -> NDArray[np.float32]:
     frames = int(seconds * piece.rate_hz)
-    mono = files.decode(piece.path, number * frames, frames).mean(axis=1)
+    mono = files.decode_sound(piece.path, number * frames, frames).mean(axis=1)
     wanted = round(seconds * SAMPLE_RATE_HZ)
-    resampled = files.resample(mono, piece.rate_hz)[:wanted]
+    resampled = files.resample_sound(mono, piece.rate_hz)[:wanted]
     return np.pad(resampled, (0, wanted - len(resampled)))
 
 
@@ -194,9 +194,9 @@ def _splits_of(spec: MusicSpec, *, held_out: bool) -> list[str]:
     return tests if held_out else ["train", "validate", *tests]
 
 
-def _assign(spec: MusicSpec, genres: NDArray[np.str_]) -> dict[str, NDArray[np.int64]]:
+def _assign_excerpts(spec: MusicSpec, genres: NDArray[np.str_]) -> dict[str, NDArray[np.int64]]:
     """Give every excerpt to one split, genre by genre; a tenth to each, the rest to the first."""
-    rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in spec.splits()}
+    rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in spec.resolve_splits()}
     generator = np.random.default_rng([spec.seed, 2])
     for genre in sorted(set(genres.tolist())):
         of_genre = generator.permutation(np.flatnonzero(genres == genre))

@@ -14,7 +14,7 @@ from runtime.errors import InputError
 
 
 @dataclass(frozen=True)
-class Header:
+class SoundHeader:
     """What a sound file says about itself."""
 
     frames: int
@@ -22,7 +22,7 @@ class Header:
     channels: int
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> SoundHeader:
     """Read the header of a sound file and its first samples.
 
     Raises:
@@ -33,13 +33,13 @@ def read_header(path: Path) -> Header:
             str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file"
         )
     try:
-        require_whole(path)
+        require_complete(path)
         with soundfile.SoundFile(path) as file:
             file.read(1024)
-            header = Header(file.frames, file.samplerate, file.channels)
+            header = SoundHeader(file.frames, file.samplerate, file.channels)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise InputError(
-            str(path), "a sound file must be readable", value=_reason(error), remedy="remove or re-encode the file"
+            str(path), "a sound file must be readable", value=_decode_failure(error), remedy="remove or re-encode the file"
         ) from error
     if header.frames < 1:
         raise InputError(
@@ -48,7 +48,7 @@ def read_header(path: Path) -> Header:
     return header
 
 
-def decode(path: Path, first: int, frames: int) -> NDArray[np.float32]:
+def decode_sound(path: Path, first: int, frames: int) -> NDArray[np.float32]:
     """Read a part of a sound file.
 
     Args:
@@ -69,7 +69,7 @@ def decode(path: Path, first: int, frames: int) -> NDArray[np.float32]:
             sound: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise InputError(
-            str(path), "a sound file must be readable", value=_reason(error), remedy="re-encode the file"
+            str(path), "a sound file must be readable", value=_decode_failure(error), remedy="re-encode the file"
         ) from error
     if len(sound) < frames:
         raise InputError(
@@ -83,7 +83,7 @@ def decode(path: Path, first: int, frames: int) -> NDArray[np.float32]:
     return sound
 
 
-def resample(sound: NDArray[np.float32], rate_hz: int, wanted_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
+def resample_sound(sound: NDArray[np.float32], rate_hz: int, wanted_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
     """Bring sound to another sample rate.
 
     Args:
@@ -101,7 +101,7 @@ def resample(sound: NDArray[np.float32], rate_hz: int, wanted_hz: int = SAMPLE_R
     return resampled.astype(np.float32)
 
 
-def require_whole(path: Path) -> None:
+def require_complete(path: Path) -> None:
     """Compare a WAV's header with the file; libsndfile would quietly play what is left of it.
 
     Raises:
@@ -121,5 +121,5 @@ def require_whole(path: Path) -> None:
         )
 
 
-def _reason(error: Exception) -> str:
+def _decode_failure(error: Exception) -> str:
     return str(error).rsplit(":", 1)[-1].strip()

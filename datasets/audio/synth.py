@@ -23,7 +23,7 @@ _MINOR: Final = np.array([0, 2, 3, 5, 7, 8, 10])
 _DORIAN: Final = np.array([0, 2, 3, 5, 7, 9, 10])
 
 
-def play(genre: str, seed: int, seconds: float) -> NDArray[np.float32]:
+def synthesize_excerpt(genre: str, seed: int, seconds: float) -> NDArray[np.float32]:
     """Play one excerpt.
 
     Args:
@@ -40,7 +40,7 @@ def play(genre: str, seed: int, seconds: float) -> NDArray[np.float32]:
     return piece.astype(np.float32)
 
 
-def _classical(generator: np.random.Generator, piece: Wave) -> None:
+def _synthesize_classical(generator: np.random.Generator, piece: Wave) -> None:
     """Bowed and plucked voices, slow attacks, rests; no percussion."""
     beat = 60 / generator.uniform(60, 120)
     root, scale = generator.uniform(100, 180), (_MAJOR, _MINOR)[generator.integers(2)]
@@ -52,18 +52,18 @@ def _classical(generator: np.random.Generator, piece: Wave) -> None:
             if generator.random() < 0.12:
                 continue
             length = beat * pattern * generator.uniform(0.7, 1.1)
-            note = _tone(
-                _pitch(root * octave, scale, int(generator.integers(0, 8))),
+            note = _synthesize_tone(
+                _note_frequency(root * octave, scale, int(generator.integers(0, 8))),
                 length,
                 roll_off=brightness + 0.5 * plucked,
                 attack_s=0.004 if plucked else 0.05,
                 decay_s=0.35 if plucked else 4.0,
                 vibrato=0.0 if plucked else 0.004,
             )
-            _add(piece, start, note * generator.uniform(0.3, 1.0) / (1 + 0.4 * voice))
+            _mix_into(piece, start, note * generator.uniform(0.3, 1.0) / (1 + 0.4 * voice))
 
 
-def _funk(generator: np.random.Generator, piece: Wave) -> None:
+def _synthesize_funk(generator: np.random.Generator, piece: Wave) -> None:
     """Drums in sixteenths, a plucked bass, short chords of a clavinet, stops."""
     step = 60 / generator.uniform(92, 122) / 4
     root, scale = generator.uniform(41, 62), _DORIAN
@@ -75,22 +75,22 @@ def _funk(generator: np.random.Generator, piece: Wave) -> None:
         if generator.random() < 0.04:
             continue
         if drums and kick[slot]:
-            _add(piece, start, 1.2 * accent * _kick())
+            _mix_into(piece, start, 1.2 * accent * _synthesize_kick())
         if drums and snare[slot]:
-            _add(piece, start, 0.9 * accent * _noise(generator, 0.16, 900, 7500))
+            _mix_into(piece, start, 0.9 * accent * _synthesize_noise(generator, 0.16, 900, 7500))
         if drums:
-            _add(piece, start, 0.35 * accent * _noise(generator, 0.05, 4500, 7900))
+            _mix_into(piece, start, 0.35 * accent * _synthesize_noise(generator, 0.05, 4500, 7900))
         if bass[slot]:
-            note = _tone(
-                _pitch(root, scale, int(generator.choice([0, 0, 2, 4, 6, 7]))), step * 1.5, roll_off=1.1, decay_s=0.2
+            note = _synthesize_tone(
+                _note_frequency(root, scale, int(generator.choice([0, 0, 2, 4, 6, 7]))), step * 1.5, roll_off=1.1, decay_s=0.2
             )
-            _add(piece, start, accent * note)
+            _mix_into(piece, start, accent * note)
         if chords and clav[slot]:
-            pitches = [_pitch(root * 8, scale, degree) for degree in (0, 2, 4)]
-            _add(piece, start, 0.3 * accent * _chord(pitches, step * 0.8, roll_off=0.5, decay_s=0.08))
+            pitches = [_note_frequency(root * 8, scale, degree) for degree in (0, 2, 4)]
+            _mix_into(piece, start, 0.3 * accent * _synthesize_chord(pitches, step * 0.8, roll_off=0.5, decay_s=0.08))
 
 
-def _jazz(generator: np.random.Generator, piece: Wave) -> None:
+def _synthesize_jazz(generator: np.random.Generator, piece: Wave) -> None:
     """A swinging ride, a walking bass, a breathy lead, sparse chords with sevenths."""
     beat = 60 / generator.uniform(100, 200)
     root, scale = generator.uniform(45, 70), (_DORIAN, _MAJOR)[generator.integers(2)]
@@ -98,36 +98,36 @@ def _jazz(generator: np.random.Generator, piece: Wave) -> None:
     degree = 0
     for start in np.arange(0, len(piece) / SAMPLE_RATE_HZ, beat):
         degree = int(np.clip(degree + generator.integers(-2, 3), -3, 9))
-        _add(piece, start, 0.8 * _tone(_pitch(root, scale, degree), beat, roll_off=1.5, decay_s=0.5))
+        _mix_into(piece, start, 0.8 * _synthesize_tone(_note_frequency(root, scale, degree), beat, roll_off=1.5, decay_s=0.5))
         if ride:
-            _add(piece, start, 0.3 * _noise(generator, 0.3, 3000, 7900))
-            _add(piece, start + beat * 0.66, 0.2 * _noise(generator, 0.15, 3000, 7900))
+            _mix_into(piece, start, 0.3 * _synthesize_noise(generator, 0.3, 3000, 7900))
+            _mix_into(piece, start + beat * 0.66, 0.2 * _synthesize_noise(generator, 0.15, 3000, 7900))
         if lead and generator.random() < 0.7:
-            pitch = _pitch(root * 8, scale, int(generator.integers(-2, 10)))
-            note = _tone(
+            pitch = _note_frequency(root * 8, scale, int(generator.integers(-2, 10)))
+            note = _synthesize_tone(
                 pitch, beat * generator.uniform(0.4, 1.2), roll_off=0.8, attack_s=0.03, decay_s=2.0, vibrato=0.008
             )
-            breath = 0.05 * _noise(generator, len(note) / SAMPLE_RATE_HZ, 1500, 6000)
-            _add(piece, start + beat * float(generator.choice([0, 0.66])), 0.8 * note + np.resize(breath, len(note)))
+            breath = 0.05 * _synthesize_noise(generator, len(note) / SAMPLE_RATE_HZ, 1500, 6000)
+            _mix_into(piece, start + beat * float(generator.choice([0, 0.66])), 0.8 * note + np.resize(breath, len(note)))
         if generator.random() < 0.25:
-            pitches = [_pitch(root * 4, scale, step) for step in (0, 2, 4, 6)]
-            _add(piece, start, 0.25 * _chord(pitches, beat, roll_off=1.2, decay_s=0.4))
+            pitches = [_note_frequency(root * 4, scale, step) for step in (0, 2, 4, 6)]
+            _mix_into(piece, start, 0.25 * _synthesize_chord(pitches, beat, roll_off=1.2, decay_s=0.4))
 
 
 _BANDS: Final[dict[str, Callable[[np.random.Generator, Wave], None]]] = {
-    "classical": _classical,
-    "funk": _funk,
-    "jazz": _jazz,
+    "classical": _synthesize_classical,
+    "funk": _synthesize_funk,
+    "jazz": _synthesize_jazz,
 }
 _SEED_OF_GENRE: Final = {genre: index for index, genre in enumerate(_BANDS)}
 
 
-def _pitch(root_hz: float, scale: NDArray[np.int_], degree: int) -> float:
+def _note_frequency(root_hz: float, scale: NDArray[np.int_], degree: int) -> float:
     octave, step = divmod(degree, len(scale))
     return float(root_hz * 2 ** (octave + scale[step] / 12))
 
 
-def _tone(
+def _synthesize_tone(
     pitch_hz: float,
     seconds: float,
     *,
@@ -153,14 +153,14 @@ def _tone(
     return np.asarray(wave * envelope)
 
 
-def _chord(pitches_hz: list[float], seconds: float, *, roll_off: float, decay_s: float) -> Wave:
+def _synthesize_chord(pitches_hz: list[float], seconds: float, *, roll_off: float, decay_s: float) -> Wave:
     return np.asarray(
-        np.sum([_tone(pitch, seconds, roll_off=roll_off, decay_s=decay_s) for pitch in pitches_hz], axis=0)
+        np.sum([_synthesize_tone(pitch, seconds, roll_off=roll_off, decay_s=decay_s) for pitch in pitches_hz], axis=0)
     )
 
 
 @cache
-def _kick() -> Wave:
+def _synthesize_kick() -> Wave:
     time = np.arange(round(0.15 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     click = np.exp(-time / 0.002) * np.sin(2 * np.pi * 2500 * time)
     return np.asarray(
@@ -168,18 +168,18 @@ def _kick() -> Wave:
     )
 
 
-def _noise(generator: np.random.Generator, seconds: float, low_hz: float, high_hz: float) -> Wave:
+def _synthesize_noise(generator: np.random.Generator, seconds: float, low_hz: float, high_hz: float) -> Wave:
     samples = round(seconds * SAMPLE_RATE_HZ)
-    coloured = signal.sosfilt(_band(low_hz, high_hz), generator.standard_normal(samples))
+    coloured = signal.sosfilt(_filter_band(low_hz, high_hz), generator.standard_normal(samples))
     return np.asarray(coloured * np.exp(-np.arange(samples) / (0.3 * samples)))
 
 
 @cache
-def _band(low_hz: float, high_hz: float) -> NDArray[np.float64]:
+def _filter_band(low_hz: float, high_hz: float) -> NDArray[np.float64]:
     return np.asarray(signal.butter(2, [low_hz, high_hz], "bandpass", fs=SAMPLE_RATE_HZ, output="sos"))
 
 
-def _add(piece: Wave, start_s: float, note: Wave) -> None:
+def _mix_into(piece: Wave, start_s: float, note: Wave) -> None:
     start = round(start_s * SAMPLE_RATE_HZ)
     heard = note[: max(0, len(piece) - start)]
     piece[start : start + len(heard)] += heard

@@ -77,7 +77,7 @@ def columns_of(batches: Iterable[Batch], samples: int) -> dict[str, NDArray[Any]
     return columns
 
 
-def encode(columns: Mapping[str, NDArray[Any]]) -> Any:
+def encode_table(columns: Mapping[str, NDArray[Any]]) -> Any:
     """Columns as the content of an Arrow IPC file."""
     arrays = [
         pa.array(column) if column.ndim == 1 else pa.FixedShapeTensorArray.from_numpy_ndarray(column)
@@ -116,7 +116,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.counts)
 
-    def batch(self, indices: NDArray[np.int64]) -> Batch:
+    def read_batch(self, indices: NDArray[np.int64]) -> Batch:
         """Read the samples of the given indices, in that order."""
         shard = np.searchsorted(self._first, indices, side="right") - 1
         waves = np.empty((len(indices), *self._waves[0].shape[1:]), np.float32)
@@ -145,7 +145,7 @@ class Dataset:
     microphones_m: NDArray[np.float64]
     manifests: Mapping[str, Manifest]
 
-    def split(self, name: str) -> Split:
+    def open_split(self, name: str) -> Split:
         """Memory-map one split.
 
         Raises:
@@ -153,12 +153,12 @@ class Dataset:
         """
         if name not in self.manifests:
             raise KeyError(f"no split {name!r}; there are {sorted(self.manifests)}")
-        return Split([self.store.path(shard.name) for shard in self.manifests[name].shards])
+        return Split([self.store.local_path(shard.name) for shard in self.manifests[name].shards])
 
-    def damaged(self) -> tuple[str, ...]:
+    def find_damaged(self) -> tuple[str, ...]:
         """Names of shards whose content is not what was written; reads every byte."""
-        return tuple(name for manifest in self.manifests.values() for name in manifest.damaged(self.store))
+        return tuple(name for manifest in self.manifests.values() for name in manifest.find_damaged(self.store))
 
-    def shards(self) -> tuple[ShardEntry, ...]:
+    def count_shards(self) -> tuple[ShardEntry, ...]:
         """All shards of all splits."""
         return tuple(shard for manifest in self.manifests.values() for shard in manifest.shards)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Final
 
-from datasets.building.parts import Part, Source
+from datasets.building.parts import DatasetPart, DatasetPlan
 from runtime.errors import InputError
 from runtime.storage import Store
 
@@ -52,7 +52,7 @@ class Manifest:
             InputError: If it is unreadable.
         """
         name = f"{part}/{MANIFEST}"
-        content = store.read(name)
+        content = store.read_file(name)
         if content is None:
             return None
         try:
@@ -79,28 +79,28 @@ class Manifest:
         """Say that a part is finished, now that all its shards are there, and with which versions."""
         versions = {name: metadata.version(name) for name in _VERSIONS}
         manifest = cls(part, identity, sound_files, versions, tuple(shards))
-        store.write(f"{part}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
+        store.write_file(f"{part}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
 
-    def incomplete(self, store: Store) -> tuple[str, ...]:
+    def is_incomplete(self, store: Store) -> tuple[str, ...]:
         """Names of shards that are missing or have another length; reads no content."""
-        return tuple(shard.name for shard in self.shards if store.size(shard.name) != shard.bytes)
+        return tuple(shard.name for shard in self.shards if store.file_size(shard.name) != shard.bytes)
 
-    def damaged(self, store: Store) -> tuple[str, ...]:
+    def find_damaged(self, store: Store) -> tuple[str, ...]:
         """Names of shards whose content is not what was written; reads every byte."""
         return tuple(
             shard.name
             for shard in self.shards
-            if store.size(shard.name) != shard.bytes or store.checksum(shard.name) != shard.sha256
+            if store.file_size(shard.name) != shard.bytes or store.compute_checksum(shard.name) != shard.sha256
         )
 
 
-def missing(source: Source, store: Store) -> tuple[Part, ...]:
+def missing_parts(source: DatasetPlan, store: Store) -> tuple[DatasetPart, ...]:
     """Parts to be made: splits that are not finished or have lost shards, and what these are made from; reads no content."""
-    splits = [part for part in source.parts() if part.kind == "split" and not _is_whole(part, store)]
-    needed = {other.folder for part in splits for other in source.needs(part) if not _is_whole(other, store)}
-    return tuple(part for part in source.parts() if part in splits or part.folder in needed)
+    splits = [part for part in source.list_parts() if part.kind == "split" and not _is_whole(part, store)]
+    needed = {other.folder for part in splits for other in source.dependencies(part) if not _is_whole(other, store)}
+    return tuple(part for part in source.list_parts() if part in splits or part.folder in needed)
 
 
-def _is_whole(part: Part, store: Store) -> bool:
+def _is_whole(part: DatasetPart, store: Store) -> bool:
     manifest = Manifest.read(store, part.folder)
-    return manifest is not None and not manifest.incomplete(store)
+    return manifest is not None and not manifest.is_incomplete(store)

@@ -31,7 +31,7 @@ class SplitEntry:
     folder: str
 
 
-def require_kind(source: DataSource, *kinds: str) -> None:
+def require_kind(source: DatasetProvider, *kinds: str) -> None:
     """Refuse data of a kind that a trainable does not take.
 
     Args:
@@ -50,7 +50,7 @@ def require_kind(source: DataSource, *kinds: str) -> None:
         )
 
 
-class DataSource(ABC):
+class DatasetProvider(ABC):
     """Data that can be made and opened; its sound files, if any, are checked.
 
     Attributes:
@@ -69,15 +69,15 @@ class DataSource(ABC):
         """Identity of the whole."""
 
     @abstractmethod
-    def splits(self) -> tuple[SplitEntry, ...]:
+    def list_splits(self) -> tuple[SplitEntry, ...]:
         """All splits, training first."""
 
     @abstractmethod
-    def describe(self, store: Store) -> list[str]:
+    def describe_parts(self, store: Store) -> list[str]:
         """What is to be made, in words, a line each."""
 
     @abstractmethod
-    def bytes_missing(self, store: Store) -> dict[str, int]:
+    def missing_bytes(self, store: Store) -> dict[str, int]:
         """What is still to be made, by folder; empty if it can be opened."""
 
     @abstractmethod
@@ -85,19 +85,19 @@ class DataSource(ABC):
         """Make what is missing; returns names of what was there and had to be made again."""
 
     @abstractmethod
-    def opened(self, store: Store, cache: Path) -> Any:
+    def open_dataset(self, store: Store, cache: Path) -> Any:
         """The finished data, as its trainable takes it.
 
         Raises:
             InputError: If it is not there.
         """
 
-    def seconds(self, workers: int) -> float:
+    def estimate_seconds(self, workers: int) -> float:
         """About how long making all of it takes."""
         del workers
         return 0.0
 
-    def with_spec(self, spec: Any) -> DataSource:
+    def with_spec(self, spec: Any) -> DatasetProvider:
         """The same sound files for another spec.
 
         Raises:

@@ -12,10 +12,10 @@ from typing import Any, Final
 import ray
 from ray import data
 
-from datasets.building.builder import Over
+from datasets.building.builder import ShardExecutor
 from datasets.building.manifest import ShardEntry
 from datasets.building.parts import Shard
-from datasets.building.worker import Make
+from datasets.building.worker import WriteShard
 from runtime import machine
 from runtime.errors import InputError
 
@@ -25,24 +25,24 @@ os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
 
 
 @functools.lru_cache(maxsize=1)
-def _set_up(factory: bytes) -> Make:
+def _set_up(factory: bytes) -> WriteShard:
     """What makes shards in this process; Ray's workers outlive a task, and setting up costs seconds."""
     import torch
 
-    machine.keep_freed_memory()
+    machine.disable_malloc_trim()
     torch.set_num_threads(1)
-    made: Make = pickle.loads(factory)()
+    made: WriteShard = pickle.loads(factory)()
     return made
 
 
-def _make(row: dict[str, Any], factory: bytes) -> dict[str, Any]:
+def _write_shard(row: dict[str, Any], factory: bytes) -> dict[str, Any]:
     try:
         return {"made": pickle.dumps(_set_up(factory)(pickle.loads(row["shard"])))}
     except InputError as error:  # Ray would wrap it beyond recognition
         return {"made": pickle.dumps(error)}
 
 
-def over_ray(workers: int | None = None, cpus: float = 1.0) -> Over:
+def ray_executor(workers: int | None = None, cpus: float = 1.0) -> ShardExecutor:
     """A way to make shards on Ray, one core a shard.
 
     Args:
@@ -50,7 +50,7 @@ def over_ray(workers: int | None = None, cpus: float = 1.0) -> Over:
         cpus: Of Ray's resources, for each; 0 where a trial that waits for the data holds them.
     """
 
-    def over(factory: Callable[[], Make], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
+    def over(factory: Callable[[], WriteShard], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
         data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -58,7 +58,7 @@ def over_ray(workers: int | None = None, cpus: float = 1.0) -> Over:
         # Several shards a task: handing out a task takes a tenth of a second, rendering a shard not much more.
         blocks = min(len(rows), max(4 * most, len(rows) // _SHARDS_A_TASK))
         made = data.from_items(rows, override_num_blocks=blocks).map(
-            _make,
+            _write_shard,
             fn_args=(pickle.dumps(factory),),
             compute=data.TaskPoolStrategy(size=min(most, len(rows))),
             num_cpus=cpus,

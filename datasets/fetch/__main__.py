@@ -19,7 +19,7 @@ from datasets.fetch import zenodo
 from datasets.fetch.download import Network, Progress, download, part_of, read_text
 from datasets.fetch.unpack import group, is_unpacked, unpack
 from datasets.fetch.zenodo import Archive
-from runtime.cli import Line, Parser, answer, require_space, size
+from runtime.cli import Console, Parser, run_command, require_free_disk, format_bytes
 from runtime.errors import InputError
 
 _UNPACKED_PER_BYTE: Final = 1.5
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, network: Network | None = None)
         arguments: The command line; the process's own if absent.
         network: How servers are asked.
     """
-    return answer(lambda: _run(parser().parse_args(arguments), network or Network()))
+    return run_command(lambda: _run(parser().parse_args(arguments), network or Network()))
 
 
 def _run(options: argparse.Namespace, network: Network) -> int:
@@ -64,14 +64,14 @@ def _run(options: argparse.Namespace, network: Network) -> int:
     wanted = zenodo.choose(everything, options.only)
     if options.list:
         for archive in wanted:
-            print(f"{archive.name:<24} {size(archive.size):>9}  md5 {archive.md5}")
+            print(f"{archive.name:<24} {format_bytes(archive.size):>9}  md5 {archive.md5}")
         return 0
-    line = Line(sys.stdout)
+    line = Console(sys.stdout)
     fetch(wanted, everything, options.to, _patient(network, line), line)
     return 0
 
 
-def fetch(wanted: Sequence[Archive], everything: Iterable[Archive], folder: Path, network: Network, line: Line) -> None:
+def fetch(wanted: Sequence[Archive], everything: Iterable[Archive], folder: Path, network: Network, line: Console) -> None:
     """Download files, then unpack the zip archives among them.
 
     Args:
@@ -86,20 +86,20 @@ def fetch(wanted: Sequence[Archive], everything: Iterable[Archive], folder: Path
     """
     _make(folder)
     packed = [one for one in group(everything) if any(part in wanted for part in one.parts)]
-    require_space(folder, needed_bytes(wanted, folder))
+    require_free_disk(folder, needed_bytes(wanted, folder))
     for archive in wanted:
         download(archive, folder, network, _progress(line))
     for one in packed:
         missing = [part.name for part in one.parts if not (folder / part.name).is_file()]
         if missing:
-            line.say(f"{one.stem} is not unpacked before {', '.join(missing)} is here")
+            line.print_line(f"{one.stem} is not unpacked before {', '.join(missing)} is here")
             continue
-        line.progress(f"unpacking {one.stem}")
+        line.update_progress(f"unpacking {one.stem}")
         by_hand = unpack(one, folder)
         if by_hand is None:
-            line.say(f"unpacked {one.stem}")
+            line.print_line(f"unpacked {one.stem}")
         else:
-            line.say(f"{one.stem} is a split archive, and 7z is not on the PATH. Install it, or run\n  {by_hand}")
+            line.print_line(f"{one.stem} is a split archive, and 7z is not on the PATH. Install it, or run\n  {by_hand}")
 
 
 def needed_bytes(wanted: Iterable[Archive], folder: Path) -> int:
@@ -143,7 +143,7 @@ def _make(folder: Path) -> None:
         )
 
 
-def _progress(line: Line, now: Callable[[], float] = time.monotonic) -> Progress:
+def _progress(line: Console, now: Callable[[], float] = time.monotonic) -> Progress:
     shown = -_SHOWN_EVERY_S
 
     def progress(archive: Archive, have: int) -> None:
@@ -151,16 +151,16 @@ def _progress(line: Line, now: Callable[[], float] = time.monotonic) -> Progress
         whole = have == archive.size
         if whole or now() - shown >= _SHOWN_EVERY_S:
             shown = now()
-            line.progress(f"{archive.name:<24} {size(have)} of {size(archive.size)}", final=whole)
+            line.update_progress(f"{archive.name:<24} {format_bytes(have)} of {format_bytes(archive.size)}", final=whole)
 
     return progress
 
 
-def _patient(network: Network, line: Line) -> Network:
+def _patient(network: Network, line: Console) -> Network:
     """Say why nothing happens while it waits."""
 
     def sleep(seconds: float) -> None:
-        line.progress(f"broken off; trying again in {seconds:.0f} s")
+        line.update_progress(f"broken off; trying again in {seconds:.0f} s")
         network.sleep(seconds)
 
     return replace(network, sleep=sleep)

@@ -74,7 +74,7 @@ def unpack(packed: Packed, folder: Path) -> str | None:
     else:
         return packed.command(folder)
     # Last, so that what was broken off is unpacked again.
-    files.write_text(_note(packed, folder), packed.state())
+    files.write_text_atomic(_note(packed, folder), packed.state())
     return None
 
 

@@ -15,9 +15,9 @@ from datasets.rooms.spec import LocalizerSpec
 from datasets.scenes.provider import SceneSource
 from datasets.scenes.spec import SceneSpec
 from runtime import machine
-from runtime.cli import Line, Parser, answer, size, whole_number
+from runtime.cli import Console, Parser, run_command, format_bytes, whole_number_type
 from runtime.errors import InputError
-from runtime.files import write_text
+from runtime.files import write_text_atomic
 from runtime.storage import Store
 
 _SAMPLES: Final = 6
@@ -37,7 +37,7 @@ def parser() -> Parser:
     cli_options.add_options(result)
     result.add_argument(
         "--samples",
-        type=whole_number(1, _MOST),
+        type=whole_number_type(1, _MOST),
         metavar="N",
         help=f"samples of each split, or recordings of scenes, from 1 to {_MOST} (default: {_SAMPLES}, {_RECORDINGS})",
     )
@@ -47,15 +47,15 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    return answer(lambda: _preview(parser().parse_args(arguments)))
+    return run_command(lambda: _preview(parser().parse_args(arguments)))
 
 
 def _preview(options: argparse.Namespace) -> int:
     started = time.perf_counter()
-    specs, store, place = cli_options.read(options)
-    out = options.out or cli_options.local(options.storage) / "previews" / f"{options.spec.stem}.html"
+    specs, store, place = cli_options.read_options(options)
+    out = options.out or cli_options.local_folder(options.storage) / "previews" / f"{options.spec.stem}.html"
     _require_writable(out)
-    line = Line(sys.stdout)
+    line = Console(sys.stdout)
     lead = _lead(options, len(specs) - 1)
     if isinstance(specs[0], SceneSpec):
         written = _scenes(specs[0], store, place, (options.spec.stem, lead), options.samples or _RECORDINGS)
@@ -69,10 +69,10 @@ def _preview(options: argparse.Namespace) -> int:
     else:
         written = _localizer(specs[0], store, place, (options.spec.stem, lead), options.samples or _SAMPLES)
     try:
-        write_text(out, written)
+        write_text_atomic(out, written)
     except OSError as error:
         raise _unwritable(out, error.strerror or str(error)) from error
-    line.say(f"page     {out} ({size(out.stat().st_size)}, {time.perf_counter() - started:.1f} s)")
+    line.print_line(f"page     {out} ({format_bytes(out.stat().st_size)}, {time.perf_counter() - started:.1f} s)")
     return 0
 
 
@@ -106,7 +106,7 @@ def _lead(options: argparse.Namespace, variants: int) -> str:
 
 
 def _localizer(spec: LocalizerSpec, store: Store, place: str, named: tuple[str, str], samples: int) -> str:
-    source = parts.prepare(spec, place)
+    source = parts.plan_dataset(spec, place)
     # Imported here: torch and matplotlib take seconds to load, which a mistake should not wait for.
     from datasets.preview import localizer, page
     from datasets.preview.material import gathered

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES
-from datasets.building.parts import bytes_of
+from datasets.building.parts import part_bytes
 from datasets.preview import figures, responses, sounds, statistics
 from datasets.preview.figures import Plan
 from datasets.preview.material import Material
 from datasets.preview.page import Markup, Section, audio, card, figure, grid, heading, join, paragraph, table
 from datasets.preview.statistics import Measured
-from runtime.cli import size
+from runtime.cli import format_bytes
 
 ROOMS: Final = 12
 """Rooms whose walls are drawn."""
@@ -34,12 +34,12 @@ def sections(material: Material, samples: int) -> list[Section]:
     """
     genres = statistics.played(material)
     found = []
-    for name in material.source.spec.splits():
-        split = material.data.split(name)
+    for name in material.source.spec.resolve_splits():
+        split = material.data.open_split(name)
         measured = statistics.measure(split)
         plan = _plan(material, name)
         shown = statistics.spread(len(split), samples)
-        batch = split.batch(shown)
+        batch = split.read_batch(shown)
         cards = [
             _sample(
                 plan,
@@ -65,7 +65,7 @@ _ABOUT: Final = (
 def facts(material: Material, made_from: str) -> Markup:
     """The key figures: what the dataset is, where it lies and how it was made."""
     spec, source = material.source.spec, material.source
-    splits = ", ".join(f"{name} {split.samples:,}" for name, split in spec.splits().items())
+    splits = ", ".join(f"{name} {split.samples:,}" for name, split in spec.resolve_splits().items())
     arrays, microphones, _ = source.microphones_m.shape
     first = next(iter(material.data.manifests.values()))
     versions = ", ".join(f"{name} {version}" for name, version in first.versions.items())
@@ -85,7 +85,7 @@ def facts(material: Material, made_from: str) -> Markup:
             (
                 "Size",
                 "about "
-                + size(sum(bytes_of(source).values()))
+                + format_bytes(sum(part_bytes(source).values()))
                 + (" when it is built" if material.state == "miniature" else ""),
             ),
         ]

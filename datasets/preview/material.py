@@ -11,8 +11,8 @@ from typing import Literal
 from datasets.building import builder
 from datasets.building.arrow import Dataset
 from datasets.building.builder import Builder
-from datasets.building.manifest import MANIFEST, Manifest, missing
-from datasets.building.parts import Part, Source
+from datasets.building.manifest import MANIFEST, Manifest, missing_parts
+from datasets.building.parts import DatasetPart, DatasetPlan
 from datasets.preview import miniature
 from runtime.errors import InputError
 from runtime.storage import Store
@@ -33,19 +33,19 @@ class Material:
         notes: What a miniature does differently, in words.
     """
 
-    source: Source
-    made: Source
+    source: DatasetPlan
+    made: DatasetPlan
     data: Dataset
     state: State
     notes: tuple[str, ...] = ()
 
-    def part(self, split: str) -> Part:
+    def part(self, split: str) -> DatasetPart:
         """The part of the whole dataset that holds a split."""
-        return next(part for part in self.source.parts() if part.split == split)
+        return next(part for part in self.source.list_parts() if part.split == split)
 
 
 @contextmanager
-def gathered(source: Source, store: Store) -> Iterator[Material]:
+def gathered(source: DatasetPlan, store: Store) -> Iterator[Material]:
     """Read a dataset where it is built; make a miniature of it elsewhere, which goes when the block ends.
 
     Args:
@@ -56,13 +56,13 @@ def gathered(source: Source, store: Store) -> Iterator[Material]:
         InputError: If sound files cannot be decoded, a split has nothing to play, or a manifest is damaged.
     """
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
-        if missing(source, store):
+        if missing_parts(source, store):
             small, notes = miniature.of(source)
             here = Store(f"{folder}/datasets")
             Builder(here).build(small)
-            yield Material(source, small, _require(builder.find(small, here), here), "miniature", notes)
+            yield Material(source, small, _require(builder.find_dataset(small, here), here), "miniature", notes)
         elif store.is_local:
-            yield Material(source, source, _require(builder.find(source, store), store), "built")
+            yield Material(source, source, _require(builder.find_dataset(source, store), store), "built")
         else:
             yield Material(source, source, _beginning(source, store, Store(folder)), "beginning")
 
@@ -75,16 +75,16 @@ def _require(found: Dataset | None, store: Store) -> Dataset:
     return found
 
 
-def _beginning(source: Source, store: Store, here: Store) -> Dataset:
+def _beginning(source: DatasetPlan, store: Store, here: Store) -> Dataset:
     """Copy the first shard of every split and of the impulse responses: a bucket holds more than anyone waits for."""
     manifests = {}
-    for part in source.parts():
+    for part in source.list_parts():
         manifest = Manifest.read(store, part.folder)
         if part.kind == "music" or manifest is None:
             continue
         first = manifest.shards[0]
-        store.fetch(first.name, first.sha256, here.path(first.name))
-        here.write(f"{part.folder}/{MANIFEST}", store.read(f"{part.folder}/{MANIFEST}"))
+        store.fetch_verified(first.name, first.sha256, here.local_path(first.name))
+        here.write_file(f"{part.folder}/{MANIFEST}", store.read_file(f"{part.folder}/{MANIFEST}"))
         if part.split is not None:
             manifests[part.split] = replace(manifest, shards=(first,))
     return Dataset(here, source.fingerprint, source.spec, source.microphones_m, manifests)

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from datasets.acoustics import shoebox
-from datasets.building.parts import Source
+from datasets.building.parts import DatasetPlan
 from datasets.recordings import groups, rules
 from datasets.recordings.clips import Clip
 from datasets.recordings.spec import RecordingsSpec
-from datasets.rooms.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, SplitSpec, sources_of
+from datasets.rooms.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, SplitSpec, source_range
 
 SAMPLES: Final = 120
 CLIPS: Final = 24
@@ -30,14 +30,14 @@ def images(order: int) -> int:
     return (2 * order + 1) * (2 * order * order + 2 * order + 3) // 3
 
 
-def of(source: Source) -> tuple[Source, tuple[str, ...]]:
+def of(source: DatasetPlan) -> tuple[DatasetPlan, tuple[str, ...]]:
     """Shrink a dataset.
 
     Returns:
         What to build instead, and what is different about it, in words.
     """
     spec = source.spec
-    splits = spec.splits()
+    splits = spec.resolve_splits()
     small: dict[str, Any] = {}
     if isinstance(spec, MusicSpec):
         # Every split gets an excerpt of each genre, and training as many again.
@@ -55,11 +55,11 @@ def of(source: Source) -> tuple[Source, tuple[str, ...]]:
 
 def _acoustics(spec: RoomSpec) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The rooms of every split that echoes, fewer and with fewer places; and what that changes."""
-    splits = spec.splits()
+    splits = spec.resolve_splits()
     sharing: dict[tuple[str, Acoustics], list[str]] = {}
     for name, split in splits.items():
-        if split.acoustics is not None and split.acoustics.echoes:
-            sharing.setdefault((shoebox.role_of(name), split.acoustics), []).append(name)
+        if split.acoustics is not None and split.acoustics.is_reverberant:
+            sharing.setdefault((shoebox.rir_role(name), split.acoustics), []).append(name)
     result: dict[str, dict[str, Any]] = {}
     notes = []
     for (role, acoustics), names in sharing.items():
@@ -76,8 +76,8 @@ def _least_places(spec: RoomSpec, split: SplitSpec, acoustics: Acoustics, role: 
         places = min(many, acoustics.positions)
         shrunk = acoustics.model_copy(update={"positions": places})
         rooms = range(min(2, acoustics.rooms))
-        drawn = [shoebox.draw_places(spec, shrunk, role, number)[:, :2] for number in rooms]
-        if all(groups.fits(groups.apart(room, spec.min_distance_m), sources_of(split)[1]) for room in drawn):
+        drawn = [shoebox.draw_source_positions(spec, shrunk, role, number)[:, :2] for number in rooms]
+        if all(groups.fits(groups.apart(room, spec.min_distance_m), source_range(split)[1]) for room in drawn):
             return places
     return acoustics.positions
 
@@ -103,7 +103,7 @@ def _affordable(spec: RoomSpec, acoustics: Acoustics, role: str, least: int, bud
 def _clips(spec: RecordingsSpec, clips: Sequence[Clip]) -> tuple[Clip, ...]:
     """Some clips of every split, evenly from the manifest, that still can make all of its numbers of sources."""
     kept: set[str] = set()
-    for name, split in spec.splits().items():
+    for name, split in spec.resolve_splits().items():
         own = rules.of_split(clips, name)
         many = CLIPS
         while many < len(own) and not _suffices(spec, split, own, _spread(own, many)):
@@ -121,4 +121,4 @@ def _suffices(spec: LocalizerSpec, split: SplitSpec, everything: Sequence[Clip],
     if not rules.superposed(everything):
         return not rules.superposed(clips)  # or recordings of one source would be superposed after all
     places = np.array([clip.positions_m[0] for clip in clips])
-    return groups.fits(groups.apart(places, spec.min_distance_m), sources_of(split)[1])
+    return groups.fits(groups.apart(places, spec.min_distance_m), source_range(split)[1])

@@ -81,7 +81,7 @@ def gather(source: SceneSource, store: Store, recordings: int) -> Scenes:
     if manifest is None or not all(whole(store, source.folder, name) for _, name in picked):
         return _made(source, [number for number, _ in picked])
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
-        root = store.path(source.folder) if store.is_local else _copied(source, store, picked, Path(folder))
+        root = store.local_path(source.folder) if store.is_local else _copied(source, store, picked, Path(folder))
         there = layout.Recordings(root)
         shown = tuple(_read(there, name) for _, name in picked)
         labels = tuple(there.labels(name) for name in there.names())
@@ -92,7 +92,7 @@ def _copied(source: SceneSource, store: Store, picked: list[tuple[int, Recording
     here = Store(str(root))
     for _, name in picked:
         for path in files_of(name):
-            here.write(path, store.read(f"{source.folder}/{path}"))
+            here.write_file(path, store.read_file(f"{source.folder}/{path}"))
     return root
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from datasets.acoustics import pyroom, rirs, shoebox
 from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
-from datasets.acoustics.shoebox import EchoRoom
+from datasets.acoustics.shoebox import ShoeboxRoom
 from datasets.building.arrow import read_columns
-from datasets.building.parts import Part
+from datasets.building.parts import DatasetPart
 from datasets.preview.material import Material
 from datasets.preview.miniature import images
 from datasets.rooms.spec import MeasuredSpec, RoomSpec
@@ -43,28 +43,28 @@ class Heard:
     note: str = ""
 
 
-def rooms_of(material: Material, split: str, most: int) -> list[EchoRoom]:
+def rooms_of(material: Material, split: str, most: int) -> list[ShoeboxRoom]:
     """The first rooms of a split that echoes, as the whole dataset has them; a miniature has fewer of the same."""
     spec = material.source.spec
-    acoustics = spec.splits()[split].acoustics
-    if not isinstance(spec, RoomSpec) or acoustics is None or not acoustics.echoes:
+    acoustics = spec.resolve_splits()[split].acoustics
+    if not isinstance(spec, RoomSpec) or acoustics is None or not acoustics.is_reverberant:
         return []
-    role = shoebox.role_of(split)
+    role = shoebox.rir_role(split)
     return [shoebox.draw_room(spec, acoustics, role, number) for number in range(min(most, acoustics.rooms))]
 
 
 def places_m(material: Material, split: str, most: int) -> NDArray[np.float64]:
     """Where sources may stand in the first rooms of a split that echoes, shape (places, 2)."""
     spec = material.source.spec
-    acoustics = spec.splits()[split].acoustics
-    if not isinstance(spec, RoomSpec) or acoustics is None or not acoustics.echoes:
+    acoustics = spec.resolve_splits()[split].acoustics
+    if not isinstance(spec, RoomSpec) or acoustics is None or not acoustics.is_reverberant:
         return np.empty((0, 2))
-    role = shoebox.role_of(split)
+    role = shoebox.rir_role(split)
     rooms = range(min(most, acoustics.rooms))
-    return np.concatenate([shoebox.draw_places(spec, acoustics, role, number)[:, :2] for number in rooms])
+    return np.concatenate([shoebox.draw_source_positions(spec, acoustics, role, number)[:, :2] for number in rooms])
 
 
-def sabine_s(room: EchoRoom) -> float:
+def sabine_s(room: ShoeboxRoom) -> float:
     """Reverberation time of a shoebox by Sabine's formula, s."""
     width, depth, height = room.size_m
     surface = 2 * (width * depth + width * height + depth * height)
@@ -94,38 +94,38 @@ def heard(material: Material, rooms: int) -> Iterator[Heard]:
 
 def _sharing(material: Material) -> dict[str | None, tuple[str, ...]]:
     result: dict[str | None, tuple[str, ...]] = {}
-    for part in material.source.parts():
+    for part in material.source.list_parts():
         if part.split is not None:
             result[part.responses] = (*result.get(part.responses, ()), part.split)
     return result
 
 
-def _asked_s(part: Part, room: EchoRoom) -> float | None:
+def _asked_s(part: DatasetPart, room: ShoeboxRoom) -> float | None:
     asked = part.acoustics is not None and part.acoustics.rt60_s is not None
     return sabine_s(room) if asked else None
 
 
-def _simulated(material: Material, splits: tuple[str, ...], room: EchoRoom) -> Heard:
+def _simulated(material: Material, splits: tuple[str, ...], room: ShoeboxRoom) -> Heard:
     spec, part = material.source.spec, material.part(splits[0])
     if not isinstance(spec, RoomSpec) or part.acoustics is None:
         raise TypeError(f"split {splits[0]!r} has no simulated rooms")
-    place = shoebox.draw_places(spec, part.acoustics, shoebox.role_of(splits[0]), 0)[:1]
+    place = shoebox.draw_source_positions(spec, part.acoustics, shoebox.rir_role(splits[0]), 0)[:1]
     order = room.max_order
     while images(order) > _IMAGES:
         order -= 1
     alone = replace(room, max_order=order, microphones_m=room.microphones_m[:1, :1])
-    response = pyroom.impulse_responses(alone, place + np.array([*room.origin_m, 0.0]))[0, 0, 0]
+    response = pyroom.compute_impulse_responses(alone, place + np.array([*room.origin_m, 0.0]))[0, 0, 0]
     note = ""
     if order < room.max_order:
         note = f"drawn with {order} reflections instead of {room.max_order}, so its end is too quiet"
     return Heard(splits, _label(0, *place[0, :2].tolist()), response, _asked_s(part, room), note)
 
 
-def _read(material: Material, splits: tuple[str, ...], number: int, room: EchoRoom) -> Iterator[Heard]:
+def _read(material: Material, splits: tuple[str, ...], number: int, room: ShoeboxRoom) -> Iterator[Heard]:
     part = material.part(splits[0])
-    responses = next(p for p in material.source.parts() if p.folder == part.responses)
-    blocks = len(responses.shards()) // (part.acoustics.rooms if part.acoustics is not None else 1)
-    path = material.data.store.path(responses.shards()[number * blocks].name)
+    responses = next(p for p in material.source.list_parts() if p.folder == part.responses)
+    blocks = len(responses.list_shards()) // (part.acoustics.rooms if part.acoustics is not None else 1)
+    path = material.data.store.local_path(responses.list_shards()[number * blocks].name)
     if path.is_file():  # of a bucket, only the beginning is here
         waves, places = read_columns(path, ("responses", "place"))
         yield Heard(splits, _label(number, *places[0, :2].tolist()), waves[0, 0, 0], _asked_s(part, room))
@@ -136,12 +136,12 @@ def _label(number: int, x_m: float, y_m: float) -> str:
 
 
 def _measured(spec: MeasuredSpec) -> Iterator[Heard]:
-    bank = rirs.read_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
+    bank = rirs.read_rir_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
     by_role: dict[str, tuple[str, ...]] = {}
-    for name in spec.splits():
-        by_role[shoebox.role_of(name)] = (*by_role.get(shoebox.role_of(name), ()), name)
+    for name in spec.resolve_splits():
+        by_role[shoebox.rir_role(name)] = (*by_role.get(shoebox.rir_role(name), ()), name)
     for splits in by_role.values():
-        row = int(shoebox.places_of(spec, splits[0], len(bank.positions_m))[0])
+        row = int(shoebox.positions_of_split(spec, splits[0], len(bank.positions_m))[0])
         x, y = bank.positions_m[row]
         label = f"place {row + 1} of the bank at ({x:.2f}, {y:.2f}) m, first microphone"
         note = "noise of the measurement lengthens what is measured of the decay"

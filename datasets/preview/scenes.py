@@ -18,7 +18,7 @@ from datasets.scenes.provider import BYTES
 from datasets.scenes.spec import GROUPS, SceneSpec
 from datasets.tau2020 import layout
 from datasets.tau2020.labels import FRAMES
-from runtime.cli import size
+from runtime.cli import format_bytes
 
 HEARD_S: Final = 15.0
 MOST_HEARD_S: Final = 90.0
@@ -49,7 +49,7 @@ def facts(scenes: Scenes, made_from: str) -> Markup:
                 made_from if scenes.built is not None else "not built; the recordings below were made for this page",
             ),
             ("Made with", made),
-            ("Size", size(_bytes(scenes)) + ("" if scenes.built is not None else " when it is built")),
+            ("Size", format_bytes(_bytes(scenes)) + ("" if scenes.built is not None else " when it is built")),
         ]
     )
 

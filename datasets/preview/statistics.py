@@ -17,7 +17,7 @@ from datasets.preview import sounds
 from datasets.preview.material import Material
 from datasets.recordings.spec import RecordingsSpec
 from datasets.rooms.spec import LocalizerSpec, MusicSpec, RoomSpec, SplitSpec
-from runtime.cli import size
+from runtime.cli import format_bytes
 
 HEARD: Final = 2_000
 """Samples whose sound is read for the levels; the rest of a large split would take minutes."""
@@ -48,7 +48,7 @@ def measure(split: Split) -> Measured:
     counts = split.counts.numpy()
     positions = split.positions_m.numpy().astype(np.float64)
     rows = spread(len(split), HEARD)
-    levels = [sounds.level_db(split.batch(part).waves.numpy()) for part in _pieces(rows)]
+    levels = [sounds.level_db(split.read_batch(part).waves.numpy()) for part in _pieces(rows)]
     apart = np.linalg.norm(positions[:, :, None] - positions[:, None], axis=-1)
     apart[:, np.arange(positions.shape[1]), np.arange(positions.shape[1])] = np.nan
     pairs = apart[np.isfinite(apart)]
@@ -73,17 +73,17 @@ def played(material: Material) -> dict[str, Counter[str]] | None:
     spec = material.made.spec
     if isinstance(spec, RecordingsSpec):
         clips = material.source.clips
-        return {name: Counter(c.genre or "no genre" for c in clips if name in c.splits) for name in spec.splits()}
+        return {name: Counter(c.genre or "no genre" for c in clips if name in c.splits) for name in spec.resolve_splits()}
     if not isinstance(spec, MusicSpec):
         return None
-    part = next(part for part in material.made.parts() if part.kind == "music")
-    paths = [material.data.store.path(shard.name) for shard in part.shards()]
+    part = next(part for part in material.made.list_parts() if part.kind == "music")
+    paths = [material.data.store.local_path(shard.name) for shard in part.list_shards()]
     if not all(path.is_file() for path in paths):
         return None
     levels = np.concatenate([read_columns(path, ("level",))[0] for path in paths]).tolist()
-    chosen = corpus.excerpts(spec, material.made.pieces)
+    chosen = corpus.list_excerpts(spec, material.made.pieces)
     nothing = [np.empty(0, np.float32)] * len(chosen)  # who gets which excerpt does not depend on its sound
-    music = corpus.assemble(spec, chosen, nothing, levels)
+    music = corpus.assemble_excerpts(spec, chosen, nothing, levels)
     audible = [excerpt for excerpt, level in zip(chosen, levels, strict=True) if level > corpus.SILENT_RMS]
     return {name: Counter(audible[row].genre for row in rows) for name, rows in music.of_split.items()}
 
@@ -100,7 +100,7 @@ def rows(
         genres: From `played`.
     """
     spec = material.source.spec
-    split = spec.splits()[name]
+    split = spec.resolve_splits()[name]
     return [
         ("Samples", _samples(material, split, len(found.counts))),
         ("Sources in a sample", f"{found.counts.mean():.2f} on average; asked: {span(split.sources, '', 0)}"),
@@ -126,7 +126,7 @@ def span(value: tuple[float, float] | None, unit: str, digits: int = 2) -> str:
 def reverberation(split: SplitSpec) -> str:
     """What a split asks of its rooms."""
     acoustics = split.acoustics
-    if acoustics is None or not acoustics.echoes:
+    if acoustics is None or not acoustics.is_reverberant:
         return "none: a free field"
     rooms = f"{acoustics.rooms:,} rooms with {acoustics.positions:,} places each"
     if acoustics.rt60_s is not None:
@@ -180,7 +180,7 @@ def _music(material: Material, name: str, genres: dict[str, Counter[str]] | None
 def _bytes(material: Material, name: str) -> str:
     folder = material.part(name).folder
     if material.state == "miniature":
-        return f"about {size(blueprint.bytes_of(material.source)[folder])} when it is built"
+        return f"about {format_bytes(blueprint.part_bytes(material.source)[folder])} when it is built"
     whole = sum(shard.bytes for shard in material.data.manifests[name].shards)
     note = " (first shard)" if material.state == "beginning" else ""
-    return f"{size(whole)}{note} in {material.data.manifests[name].part}"
+    return f"{format_bytes(whole)}{note} in {material.data.manifests[name].part}"

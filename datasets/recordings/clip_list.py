@@ -12,7 +12,7 @@ from datasets.recordings.clips import Clip, Track
 from datasets.recordings.spec import RecordingsSpec
 from datasets.recordings.table import Row, read_rows
 from runtime import hashing
-from runtime.errors import InputError, nearest
+from runtime.errors import InputError, suggest_name
 
 _SEGMENT_S = SAMPLES / SAMPLE_RATE_HZ
 
@@ -41,7 +41,7 @@ def hashes(spec: RecordingsSpec, clips: Iterable[Clip]) -> dict[str, str]:
     """SHA-256 of the manifest and of every sound file, by the name that the manifest gives it."""
     paths = {"manifest": spec.manifest_path()}
     paths |= {track.file: track.path for clip in clips for track in clip.tracks}
-    return {name: hashing.of_file(path) for name, path in paths.items()}
+    return {name: hashing.hash_file(path) for name, path in paths.items()}
 
 
 def _clip(spec: RecordingsSpec, name: str, rows: list[Row]) -> Clip:
@@ -63,9 +63,9 @@ def _clip(spec: RecordingsSpec, name: str, rows: list[Row]) -> Clip:
 def _splits(spec: RecordingsSpec, row: Row) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(row.cells["split"].split()))
     for name in names:
-        if name not in spec.splits():
+        if name not in spec.resolve_splits():
             raise row.wrong(
-                "split", "the split must be train, validate or a test set", nearest(name, spec.splits()), value=name
+                "split", "the split must be train, validate or a test set", suggest_name(name, spec.resolve_splits()), value=name
             )
     if len(names) > 1 and {"train", "validate"} & set(names):
         raise row.wrong("split", "only test sets may share a clip", "give train and validate clips of their own")
@@ -141,7 +141,7 @@ def _track(spec: RecordingsSpec, row: Row) -> Track:
     return Track(row.place("file"), row.cells["file"], path, array, channels, header)
 
 
-def _channels(row: Row, header: files.Header, wanted: int) -> tuple[int, ...]:
+def _channels(row: Row, header: files.SoundHeader, wanted: int) -> tuple[int, ...]:
     chosen = row.whole_numbers("channels")
     if not chosen and header.channels != wanted:
         raise row.wrong(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.audio.files import Header
+from datasets.audio.files import SoundHeader
 from datasets.recordings.table import Row
 
 
@@ -27,7 +27,7 @@ class Track:
     path: Path
     array: int | None
     channels: tuple[int, ...]
-    header: Header
+    header: SoundHeader
 
     def seconds(self) -> float:
         """How long it is."""

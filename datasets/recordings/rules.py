@@ -10,7 +10,7 @@ import numpy as np
 from datasets.recordings import groups
 from datasets.recordings.clips import Clip
 from datasets.recordings.spec import RecordingsSpec
-from datasets.rooms.spec import sources_of
+from datasets.rooms.spec import source_range
 from runtime.errors import InputError
 
 
@@ -79,7 +79,7 @@ def require_splits(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
         InputError: If a split has none, if train or validate has a clip with several sources, if a clip has another
             number of sources than its split, or if there are no positions far enough apart to superpose.
     """
-    for name in spec.splits():
+    for name in spec.resolve_splits():
         own = of_split(clips, name)
         if not own:
             raise InputError(
@@ -101,7 +101,7 @@ def require_room(spec: RecordingsSpec, split: str, clips: Sequence[Clip]) -> Non
         InputError: If there are none.
     """
     allowed = groups.apart(np.array([clip.positions_m[0] for clip in clips]), spec.min_distance_m)
-    for count in range(1, sources_of(spec.splits()[split])[1] + 1):
+    for count in range(1, source_range(spec.resolve_splits()[split])[1] + 1):
         if not groups.fits(allowed, count):
             raise InputError(
                 f"{spec.manifest}, columns x and y, split {split!r}",
@@ -112,7 +112,7 @@ def require_room(spec: RecordingsSpec, split: str, clips: Sequence[Clip]) -> Non
 
 
 def _require_counts(spec: RecordingsSpec, split: str, clips: Sequence[Clip]) -> None:
-    low, high = sources_of(spec.splits()[split])
+    low, high = source_range(spec.resolve_splits()[split])
     for clip in clips:
         several = len(clip.positions_m)
         if several > 1 and split in ("train", "validate"):

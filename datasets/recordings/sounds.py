@@ -73,10 +73,10 @@ def _decode(spec: RecordingsSpec, clip: Clip) -> Sound:
 def _read(track: Track) -> NDArray[np.float32]:
     """Shape (frames, microphones), 16 kHz."""
     try:
-        sound = files.decode(track.path, 0, track.header.frames)
+        sound = files.decode_sound(track.path, 0, track.header.frames)
     except InputError as error:
         raise InputError(track.place, error.rule, value=f"{track.file}: {error.value}", remedy=error.remedy) from error
-    return files.resample(sound[:, track.channels], track.header.rate_hz)
+    return files.resample_sound(sound[:, track.channels], track.header.rate_hz)
 
 
 def audible_starts(waves: NDArray[np.float32], gate: float) -> NDArray[np.int64]:

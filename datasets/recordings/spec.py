@@ -48,7 +48,7 @@ class RecordingsSpec(LocalizerSpec):
 
     def identity(self, split: str) -> dict[str, Any]:
         """See the base class; the recordings count by their content, wherever they lie."""
-        described = super().identity(split)
+        described = super().split_identity(split)
         described.pop("manifest")
         return described
 

@@ -18,7 +18,7 @@ from datasets.building.parts import Shard
 from datasets.recordings import groups, rules
 from datasets.recordings.sounds import Sound
 from datasets.recordings.spec import RecordingsSpec
-from datasets.rooms.spec import sources_of
+from datasets.rooms.spec import source_range
 from runtime.errors import InputError
 
 
@@ -53,8 +53,8 @@ class RecordingsMaker:
         own = tuple(sound for sound in sounds if split in sound.clip.splits)
         self._spec = spec
         self._name = split
-        self._split = spec.splits()[split]
-        self._counts = sources_of(self._split)
+        self._split = spec.resolve_splits()[split]
+        self._counts = source_range(self._split)
         self._superposes = rules.superposed(sound.clip for sound in own)
         self._sounds = tuple(sound for sound in own if len(sound.starts))
         if not self._sounds:

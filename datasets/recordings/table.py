@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runtime.errors import InputError, nearest
+from runtime.errors import InputError, suggest_name
 
 REQUIRED: Final = ("clip", "file", "x", "y", "split")
 OPTIONAL: Final = ("array", "channels", "genre")
@@ -116,7 +116,7 @@ def _require_columns(path: Path, header: list[str]) -> None:
                 f"{path}, column {name}",
                 f"a column must be one of {', '.join(known)}",
                 value=name,
-                remedy=f"rename or remove it; {nearest(name, known)}",
+                remedy=f"rename or remove it; {suggest_name(name, known)}",
             )
         if header.count(name) > 1:
             raise InputError(f"{path}, column {name}", "a column must be there once", remedy="remove one of the two")

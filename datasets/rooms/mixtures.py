@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SAMPLES
-from datasets.audio.corpus import Music
+from datasets.audio.corpus import MusicExcerpts
 
 _HOP: Final = 160
 """Excerpts are searched for audible starts every 10 ms."""
 
 
 @dataclass(frozen=True)
-class Scenes:
+class Mixtures:
     """A batch of samples to be rendered; slots beyond a sample's number of sources hold NaN positions and zero gains.
 
     Attributes:
@@ -37,12 +37,12 @@ class Scenes:
     gains: NDArray[np.float64]
 
 
-Placer = Callable[[np.random.Generator, int, int], tuple[NDArray[np.float64], NDArray[np.int64]]]
+DrawPositions = Callable[[np.random.Generator, int, int], tuple[NDArray[np.float64], NDArray[np.int64]]]
 """Draws where the sources of so many samples stand, so many in each: positions in metres, shape (samples, sources, 2), and
 rows of the impulse responses, shape (samples, sources)."""
 
 
-def audible_starts(music: Music, rows: NDArray[np.int64], *, heard: int, lead: int, gate: float) -> NDArray[np.int64]:
+def audible_starts(music: MusicExcerpts, rows: NDArray[np.int64], *, heard: int, lead: int, gate: float) -> NDArray[np.int64]:
     """Where a source may start, so that the 160 ms that will be heard pass the gate (section III-A).
 
     Args:
@@ -64,14 +64,14 @@ def audible_starts(music: Music, rows: NDArray[np.int64], *, heard: int, lead: i
     return np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
 
 
-def draw(
+def draw_mixtures(
     generator: np.random.Generator,
     samples: int,
     sources: tuple[int, int],
-    place: Placer,
+    place: DrawPositions,
     starts: NDArray[np.int64],
     level_db: tuple[float, float],
-) -> Scenes:
+) -> Mixtures:
     """Draw scenes: equal shares of every number of sources, their places, audible music, one level a sample.
 
     Args:
@@ -92,4 +92,4 @@ def draw(
     chosen = starts[generator.integers(0, len(starts), (samples, high))]
     level = 10 ** (generator.uniform(*level_db, samples) / 20)
     present = np.arange(high) < counts[:, None]
-    return Scenes(positions, places, counts, chosen[..., 0], chosen[..., 1], level[:, None] * present)
+    return Mixtures(positions, places, counts, chosen[..., 0], chosen[..., 1], level[:, None] * present)

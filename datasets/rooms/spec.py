@@ -24,7 +24,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def as_range(value: object) -> tuple[Any, Any] | None:
+def parse_range(value: object) -> tuple[Any, Any] | None:
     """Read `1-2` as (1, 2) and `2` as (2, 2); None for what is no such thing."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return (value, value)
@@ -33,14 +33,14 @@ def as_range(value: object) -> tuple[Any, Any] | None:
     return None
 
 
-def _as_range(value: object) -> object:
-    read = as_range(value)
+def _parse_range(value: object) -> object:
+    read = parse_range(value)
     return value if read is None else read
 
 
 Count = Annotated[int, Field(ge=1, le=4)]
-SourceRange = Annotated[tuple[Count, Count], BeforeValidator(_as_range)]
-Range = Annotated[tuple[float, float], BeforeValidator(_as_range)]
+SourceRange = Annotated[tuple[Count, Count], BeforeValidator(_parse_range)]
+Range = Annotated[tuple[float, float], BeforeValidator(_parse_range)]
 """Drawn uniformly between two numbers; written [low, high], `low-high` or one number."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
@@ -69,11 +69,11 @@ class Acoustics(Frozen):
     positions: Annotated[int, Field(ge=4, le=20_000)] = Field(100, description="places of sources in each room")
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_consistency(self) -> Self:
         if (self.rt60_s is None) == (self.absorption is None):
             raise ValueError("acoustics takes rt60_s or absorption, one of them")
         for name in ("rt60_s", "absorption", "margin_m", "height_m", "array_height_m", "source_height_m"):
-            _ordered(name, getattr(self, name) or (0.0, 0.0), least=0.0)
+            _require_ordered(name, getattr(self, name) or (0.0, 0.0), least=0.0)
         if self.rt60_s is not None and self.rt60_s[0] == 0 < self.rt60_s[1]:
             raise ValueError("rt60_s is 0 or above 0, not a range from one to the other")
         if self.absorption is not None and not 0 < self.absorption[0] <= self.absorption[1] <= 1:
@@ -86,12 +86,12 @@ class Acoustics(Frozen):
         return self
 
     @property
-    def echoes(self) -> bool:
+    def is_reverberant(self) -> bool:
         """Whether there is any reflection."""
         return self.rt60_s != (0.0, 0.0) and self.max_order != 0
 
 
-def _ordered(name: str, value: tuple[float, float], *, least: float | None = None) -> None:
+def _require_ordered(name: str, value: tuple[float, float], *, least: float | None = None) -> None:
     low, high = value
     if low > high:
         raise ValueError(f"{name} is reversed: {[low, high]}; write the smaller number first")
@@ -109,7 +109,7 @@ class SplitSpec(Frozen):
     snr_db: Range | None = None
 
 
-def _as_split(value: object) -> object:
+def _parse_split(value: object) -> object:
     """Read `4000` as `{samples: 4000}`."""
     if isinstance(value, int) and not isinstance(value, bool):
         return {"samples": value}
@@ -118,7 +118,7 @@ def _as_split(value: object) -> object:
     return value
 
 
-Split = Annotated[SplitSpec, BeforeValidator(_as_split)]
+Split = Annotated[SplitSpec, BeforeValidator(_parse_split)]
 
 PAPER_TESTS: Final = {
     "S0": SplitSpec(samples=5000, sources=(1, 2)),
@@ -163,23 +163,23 @@ class LocalizerSpec(Frozen):
                 raise ValueError(f"tests names {unknown[0]!r}; the paper's test sets are {', '.join(cls.papers)}")
             tests = {name: cls.papers[name] for name in tests}
         elif isinstance(tests, dict):
-            tests = {name: _like_the_papers(cls.papers.get(str(name)), test) for name, test in tests.items()}
+            tests = {name: _with_paper_values(cls.papers.get(str(name)), test) for name, test in tests.items()}
         return data | {"tests": tests}
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_consistency(self) -> Self:
         if self.arrays is None and self.layout not in geometry.LAYOUTS:
             raise ValueError(f"layout {self.layout!r} is unknown; known layouts: {', '.join(geometry.LAYOUTS)}")
         if len({len(array.offsets_m) for array in self.arrays or ()}) > 1:
             raise ValueError("all arrays need the same number of microphones, since they share one encoder")
-        _ordered("level_db", self.level_db)
+        _require_ordered("level_db", self.level_db)
         if "train" in self.tests or "validate" in self.tests:
             raise ValueError("a test set cannot be called train or validate")
-        for name, split in self.splits().items():
+        for name, split in self.resolve_splits().items():
             low, high = split.sources or self.sources
             if low > high:
                 raise ValueError(f"sources of {name} are reversed: {low}-{high}; write the smaller number first")
-            _ordered(f"snr_db of {name}", split.snr_db or (0.0, 0.0))
+            _require_ordered(f"snr_db of {name}", split.snr_db or (0.0, 0.0))
             if split.acoustics is not None and not self.can_echo:
                 raise ValueError(f"{name} asks for acoustics, which only simulated rooms have; remove it")
         return self
@@ -191,14 +191,14 @@ class LocalizerSpec(Frozen):
         )
         return np.stack([geometry.linear_array(a.centre_m, a.direction_deg, a.offsets_m) for a in arrays])
 
-    def splits(self) -> dict[str, SplitSpec]:
+    def resolve_splits(self) -> dict[str, SplitSpec]:
         """Every split by name, training first, with what it leaves to the dataset filled in."""
         return {
-            name: split.model_copy(update=self._filled(split))
+            name: split.model_copy(update=self._split_defaults(split))
             for name, split in {"train": self.train, "validate": self.validate_, **self.tests}.items()
         }
 
-    def _filled(self, split: SplitSpec) -> dict[str, Any]:
+    def _split_defaults(self, split: SplitSpec) -> dict[str, Any]:
         return {"sources": split.sources or self.sources, "snr_db": split.snr_db or self.snr_db}
 
     def test_names(self) -> tuple[str, ...]:
@@ -207,15 +207,15 @@ class LocalizerSpec(Frozen):
 
     def max_sources(self) -> int:
         """The largest number of sources in any split."""
-        return max(sources_of(split)[1] for split in self.splits().values())
+        return max(source_range(split)[1] for split in self.resolve_splits().values())
 
-    def identity(self, split: str) -> dict[str, Any]:
+    def split_identity(self, split: str) -> dict[str, Any]:
         """All that the samples of a split depend on, sound files apart: other splits' sizes are not among it."""
         described = self.model_dump(mode="json", exclude={"train", "validate_", "tests", "snr_db", "sources"})
-        return described | {"split": split, "of_split": self.splits()[split].model_dump(mode="json")}
+        return described | {"split": split, "of_split": self.resolve_splits()[split].model_dump(mode="json")}
 
 
-def sources_of(split: SplitSpec) -> tuple[int, int]:
+def source_range(split: SplitSpec) -> tuple[int, int]:
     """The numbers of sources of a split that `LocalizerSpec.splits` has filled in."""
     if split.sources is None:
         raise ValueError("the split has not been filled in by its dataset")
@@ -234,7 +234,7 @@ class MusicSpec(LocalizerSpec):
     excerpts: int = Field(200, ge=8, le=20_000, description="at most so many excerpts a genre")
 
     @model_validator(mode="after")
-    def _consistent_music(self) -> Self:
+    def _check_music(self) -> Self:
         if self.genres is not None and self.held_out in self.genres:
             raise ValueError(f"genre {self.held_out!r} cannot be held out and heard in training at once")
         unknown = {self.held_out, *(self.genres or ())} - set(PROCEDURAL_GENRES)
@@ -244,7 +244,7 @@ class MusicSpec(LocalizerSpec):
             )
         return self
 
-    def hears_held_out(self) -> bool:
+    def uses_held_out(self) -> bool:
         """Whether any test set plays the held-out genre."""
         return any(test.genres == "held_out" for test in self.tests.values())
 
@@ -256,7 +256,7 @@ class MusicSpec(LocalizerSpec):
         """See the base class. Test sets share the excerpts, so their names count; where the folder lies does not."""
         shares = sorted((name, test.genres) for name, test in self.tests.items())
         band = {"music": PROCEDURAL} if self.music_folder() is None else {"music": "files"}
-        return super().identity(split) | {"shares": shares} | band
+        return super().split_identity(split) | {"shares": shares} | band
 
 
 class RoomSpec(MusicSpec):
@@ -283,7 +283,7 @@ class RoomSpec(MusicSpec):
         )
 
     def _filled(self, split: SplitSpec) -> dict[str, Any]:
-        return super()._filled(split) | {"acoustics": split.acoustics or self.acoustics}
+        return super()._split_defaults(split) | {"acoustics": split.acoustics or self.acoustics}
 
     def identity(self, split: str) -> dict[str, Any]:
         """See the base class."""
@@ -308,9 +308,9 @@ class MeasuredSpec(MusicSpec):
         return described
 
 
-def _like_the_papers(paper: SplitSpec | None, test: object) -> object:
+def _with_paper_values(paper: SplitSpec | None, test: object) -> object:
     """Fill a test set of one of the paper's names with the paper's values."""
-    test = _as_split(test)
+    test = _parse_split(test)
     if paper is not None and isinstance(test, dict):
         return paper.model_dump(exclude_none=True) | test
     return test

@@ -13,29 +13,29 @@ from torch import Tensor
 
 from datasets.acoustics import arrays, propagation, pyroom, shoebox
 from datasets.acoustics.noise import add_noise
-from datasets.acoustics.propagation import Window
-from datasets.acoustics.shoebox import Pool
+from datasets.acoustics.propagation import PropagationWindow
+from datasets.acoustics.shoebox import PositionPool
 from datasets.audio import corpus
-from datasets.audio.corpus import Music, Piece
+from datasets.audio.corpus import MusicExcerpts, MusicFile
 from datasets.building.arrow import Batch, columns_of
-from datasets.building.parts import EXCERPTS, Part, Shard
+from datasets.building.parts import EXCERPTS, DatasetPart, Shard
 from datasets.rooms import mixtures
-from datasets.rooms.mixtures import Placer, Scenes
-from datasets.rooms.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, sources_of
+from datasets.rooms.mixtures import DrawPositions, Mixtures
+from datasets.rooms.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, source_range
 from runtime.errors import InputError
 
 _CHUNK: Final = 32
 """Samples rendered at once; small enough for the spectra to stay in a core's cache."""
 
-Hear = Callable[[Tensor, Scenes, slice], Tensor]
+Propagate = Callable[[Tensor, Mixtures, slice], Tensor]
 """Waves at the arrays from the sources' waves and a stretch of scenes."""
 
-Enter = Callable[[int], tuple[Placer, Hear]]
-Rooms = Callable[[int], tuple[Pool, NDArray[np.float32]]]
+RoomOfShard = Callable[[int], tuple[DrawPositions, Propagate]]
+Rooms = Callable[[int], tuple[PositionPool, NDArray[np.float32]]]
 """The places that a shard's number may use, and their impulse responses, shape (places, arrays, microphones, taps)."""
 
 
-class MusicMaker:
+class MixtureSynthesizer:
     """Samples whose sources play music.
 
     Args:
@@ -46,10 +46,10 @@ class MusicMaker:
         enter: Says for a shard's number where sources may stand in it, and how they sound from there.
     """
 
-    def __init__(self, spec: LocalizerSpec, part: Part, music: Music, *, window: Window, enter: Enter) -> None:
+    def __init__(self, spec: LocalizerSpec, part: DatasetPart, music: MusicExcerpts, *, window: PropagationWindow, enter: RoomOfShard) -> None:
         self._spec = spec
         self._name = str(part.split)
-        self._split = spec.splits()[self._name]
+        self._split = spec.resolve_splits()[self._name]
         self._music = music
         self._window = window
         self._enter = enter
@@ -63,33 +63,33 @@ class MusicMaker:
                 remedy="add music, lower dataset.gate, or raise dataset.excerpt_s",
             )
 
-    def columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
+    def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
         """Render one shard, ready to be stored."""
-        return columns_of(self.batches(shard), shard.samples)
+        return columns_of(self.make_batches(shard), shard.samples)
 
-    def make(self, shard: Shard) -> Batch:
+    def make_batch(self, shard: Shard) -> Batch:
         """Render one shard, as it is before it is quantised."""
-        batches = list(self.batches(shard))
+        batches = list(self.make_batches(shard))
         return Batch(
             torch.cat([batch.waves for batch in batches]),
             torch.cat([batch.positions_m for batch in batches]),
             torch.cat([batch.counts for batch in batches]),
         )
 
-    def batches(self, shard: Shard) -> Iterator[Batch]:
+    def make_batches(self, shard: Shard) -> Iterator[Batch]:
         """Render one shard, some samples at a time."""
         generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
         place, hear = self._enter(shard.number)
-        sources = sources_of(self._split)
-        drawn = mixtures.draw(generator, shard.samples, sources, place, self._starts, self._spec.level_db)
+        sources = source_range(self._split)
+        drawn = mixtures.draw_mixtures(generator, shard.samples, sources, place, self._starts, self._spec.level_db)
         for first in range(0, shard.samples, _CHUNK):
             rows = slice(first, first + _CHUNK)
-            waves = hear(torch.from_numpy(self._played(drawn, rows)), drawn, rows)
+            waves = hear(torch.from_numpy(self._load_waveforms(drawn, rows)), drawn, rows)
             if self._split.snr_db is not None:
                 add_noise(waves, generator, self._split.snr_db)
             yield Batch(waves, torch.from_numpy(drawn.positions_m[rows]), torch.from_numpy(drawn.counts[rows]))
 
-    def _played(self, drawn: Scenes, rows: slice) -> NDArray[np.float32]:
+    def _load_waveforms(self, drawn: Mixtures, rows: slice) -> NDArray[np.float32]:
         """What the sources play, shape (batch, slots, samples)."""
         chosen = zip(drawn.excerpts[rows].flat, drawn.starts[rows].flat, strict=True)
         played = [self._music.waves[excerpt][start : start + self._window.length] for excerpt, start in chosen]
@@ -98,7 +98,7 @@ class MusicMaker:
         return sources
 
 
-def free_field(spec: RoomSpec, part: Part, music: Music) -> MusicMaker:
+def free_field_synthesizer(spec: RoomSpec, part: DatasetPart, music: MusicExcerpts) -> MixtureSynthesizer:
     """A room without echo."""
     field = propagation.FreeField(spec.size_m, spec.microphones_m())
 
@@ -108,13 +108,13 @@ def free_field(spec: RoomSpec, part: Part, music: Music) -> MusicMaker:
         drawn = spec.draw_positions(generator, samples, sources)
         return drawn, np.zeros(drawn.shape[:2], np.int64)
 
-    def hear(sources: Tensor, drawn: Scenes, rows: slice) -> Tensor:
-        return field.hear(sources, torch.from_numpy(np.nan_to_num(drawn.positions_m[rows], nan=spec.size_m[0] / 2)))
+    def hear(sources: Tensor, drawn: Mixtures, rows: slice) -> Tensor:
+        return field.propagate(sources, torch.from_numpy(np.nan_to_num(drawn.positions_m[rows], nan=spec.size_m[0] / 2)))
 
-    return MusicMaker(spec, part, music, window=field.window, enter=lambda _: (place, hear))
+    return MixtureSynthesizer(spec, part, music, window=field.window, enter=lambda _: (place, hear))
 
 
-def by_responses(spec: LocalizerSpec, part: Part, music: Music, taps: int, rooms: Rooms) -> MusicMaker:
+def rir_synthesizer(spec: LocalizerSpec, part: DatasetPart, music: MusicExcerpts, taps: int, rooms: Rooms) -> MixtureSynthesizer:
     """Rooms given by impulse responses, simulated or measured.
 
     Args:
@@ -128,15 +128,15 @@ def by_responses(spec: LocalizerSpec, part: Part, music: Music, taps: int, rooms
         InputError: If the places cannot hold the split's sources.
     """
 
-    def enter(number: int) -> tuple[Placer, Hear]:
+    def enter(number: int) -> tuple[DrawPositions, Propagate]:
         pool, responses = rooms(number)
-        field = propagation.Responses(responses, taps)
+        field = propagation.ImpulseResponses(responses, taps)
 
         def place(
             generator: np.random.Generator, samples: int, sources: int
         ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
             try:
-                rows = pool.draw(generator, samples, sources, spec.min_distance_m)
+                rows = pool.draw_positions(generator, samples, sources, spec.min_distance_m)
             except ValueError as error:
                 raise InputError(
                     f"dataset, split {part.split!r}",
@@ -146,48 +146,48 @@ def by_responses(spec: LocalizerSpec, part: Part, music: Music, taps: int, rooms
                 ) from error
             return pool.positions_m[rows], rows
 
-        def hear(sources: Tensor, drawn: Scenes, rows: slice) -> Tensor:
-            return field.hear(sources, torch.from_numpy(drawn.places[rows]))
+        def hear(sources: Tensor, drawn: Mixtures, rows: slice) -> Tensor:
+            return field.propagate(sources, torch.from_numpy(drawn.places[rows]))
 
         return place, hear
 
-    return MusicMaker(spec, part, music, window=propagation.response_window(taps), enter=enter)
+    return MixtureSynthesizer(spec, part, music, window=propagation.response_window(taps), enter=enter)
 
 
-class ExcerptMaker:
+class ExcerptSynthesizer:
     """Excerpts of music, cut from files or played."""
 
-    def __init__(self, spec: MusicSpec, pieces: tuple[Piece, ...] | None) -> None:
+    def __init__(self, spec: MusicSpec, pieces: tuple[MusicFile, ...] | None) -> None:
         self._spec = spec
-        self._excerpts = corpus.excerpts(spec, pieces)
+        self._excerpts = corpus.list_excerpts(spec, pieces)
 
-    def columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
+    def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
         """Cut or play one block."""
         first = shard.number * EXCERPTS
-        heard = [corpus.hear(self._spec, excerpt) for excerpt in self._excerpts[first : first + shard.samples]]
+        heard = [corpus.load_excerpt(self._spec, excerpt) for excerpt in self._excerpts[first : first + shard.samples]]
         return {
             "wave": np.stack([wave for wave, _ in heard]),
             "level": np.array([level for _, level in heard], np.float32),
         }
 
 
-class ResponseMaker:
+class RirSynthesizer:
     """Impulse responses of simulated rooms, a block of places at a time."""
 
-    def __init__(self, spec: RoomSpec, part: Part, acoustics: Acoustics) -> None:
+    def __init__(self, spec: RoomSpec, part: DatasetPart, acoustics: Acoustics) -> None:
         self._spec = spec
         self._acoustics = acoustics
         self._role = str(part.identity["role"])
 
-    def columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
+    def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
         """Simulate one block."""
         blocks = -(-self._acoustics.positions // shoebox.BLOCK)
         number, block = divmod(shard.number, blocks)
         room = shoebox.draw_room(self._spec, self._acoustics, self._role, number)
-        places = shoebox.draw_places(self._spec, self._acoustics, self._role, number)
+        places = shoebox.draw_source_positions(self._spec, self._acoustics, self._role, number)
         chosen = places[block * shoebox.BLOCK : block * shoebox.BLOCK + shard.samples]
         return {
-            "responses": pyroom.impulse_responses(room, chosen + np.array([*room.origin_m, 0.0])),
+            "responses": pyroom.compute_impulse_responses(room, chosen + np.array([*room.origin_m, 0.0])),
             "place": chosen.astype(np.float32),
             "room": np.full(len(chosen), number, np.int32),
         }

@@ -10,13 +10,13 @@ from datasets.rooms.spec import LocalizerSpec
 Varied = TypeVar("Varied", bound=LocalizerSpec)
 
 
-def written_out(spec: LocalizerSpec) -> dict[str, Any]:
+def write_out_splits(spec: LocalizerSpec) -> dict[str, Any]:
     """A dataset as plain values, with all that its training split leaves to the whole filled in."""
     described = spec.model_dump(mode="json", by_alias=True)
-    return described | {"train": spec.splits()["train"].model_dump(mode="json")}
+    return described | {"train": spec.resolve_splits()["train"].model_dump(mode="json")}
 
 
-def varied(spec: Varied, values: Mapping[str, Any]) -> Varied:
+def with_changes(spec: Varied, values: Mapping[str, Any]) -> Varied:
     """A dataset with some fields changed.
 
     Args:
@@ -26,7 +26,7 @@ def varied(spec: Varied, values: Mapping[str, Any]) -> Varied:
     Raises:
         ValidationError: If a value is out of bounds.
     """
-    described = written_out(spec)
+    described = write_out_splits(spec)
     for name, value in values.items():
         *parents, last = name.split(".")
         place = described

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.audio import corpus, files
-from datasets.audio.corpus import Piece
+from datasets.audio.corpus import MusicFile
 from datasets.scenes.spec import GROUPS, SceneSpec
 from datasets.tau2020.layout import SAMPLE_RATE_HZ
 from runtime.errors import InputError
@@ -57,7 +57,7 @@ class Sounds:
         return tuple(tuple(len(clip) for clip in clips) for clips in self.clips[group])
 
 
-def scan(folder: Path, place: str) -> tuple[Piece, ...]:
+def scan(folder: Path, place: str) -> tuple[MusicFile, ...]:
     """Read the headers of all event sounds.
 
     Args:
@@ -82,7 +82,7 @@ def scan(folder: Path, place: str) -> tuple[Piece, ...]:
             value=str(folder),
             remedy="put the files of each class into a folder of its own, e.g. alarm/ and speech/",
         )
-    pieces: list[Piece] = []
+    pieces: list[MusicFile] = []
     for of_class in classes:
         paths = [path for path in sorted(of_class.rglob("*")) if path.suffix.lower() in corpus.SUFFIXES]
         if not paths:
@@ -91,11 +91,11 @@ def scan(folder: Path, place: str) -> tuple[Piece, ...]:
                 f"a class needs a sound file ({', '.join(corpus.SUFFIXES)})",
                 remedy="add a file, or remove the folder",
             )
-        pieces += [corpus.header(path, of_class.name) for path in paths]
+        pieces += [corpus.read_music_header(path, of_class.name) for path in paths]
     return tuple(pieces)
 
 
-def gather(spec: SceneSpec, pieces: tuple[Piece, ...] | None, progress: Progress) -> Sounds:
+def gather(spec: SceneSpec, pieces: tuple[MusicFile, ...] | None, progress: Progress) -> Sounds:
     """Bring all event sounds into memory and hand each to one group of folds.
 
     Args:
@@ -109,7 +109,7 @@ def gather(spec: SceneSpec, pieces: tuple[Piece, ...] | None, progress: Progress
     if pieces is None:
         return _procedural(spec, progress)
     classes = tuple(sorted({piece.genre for piece in pieces}))
-    decoded: dict[str, list[tuple[Piece, Clip]]] = {name: [] for name in classes}
+    decoded: dict[str, list[tuple[MusicFile, Clip]]] = {name: [] for name in classes}
     for done, piece in enumerate(pieces, start=1):
         decoded[piece.genre].append((piece, _decode(piece)))
         progress(done, len(pieces))
@@ -153,9 +153,9 @@ def faded(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     return result
 
 
-def _decode(piece: Piece) -> Clip:
-    mono = files.decode(piece.path, 0, min(piece.frames, _LONGEST_READ_S * piece.rate_hz)).mean(axis=1)
-    clip = audible(files.resample(mono, piece.rate_hz, SAMPLE_RATE_HZ))
+def _decode(piece: MusicFile) -> Clip:
+    mono = files.decode_sound(piece.path, 0, min(piece.frames, _LONGEST_READ_S * piece.rate_hz)).mean(axis=1)
+    clip = audible(files.resample_sound(mono, piece.rate_hz, SAMPLE_RATE_HZ))
     if len(clip) < LEAST_CLIP_S * SAMPLE_RATE_HZ:
         raise InputError(
             str(piece.path),
@@ -166,7 +166,7 @@ def _decode(piece: Piece) -> Clip:
     return _normalised(clip)
 
 
-def _share(sounds: list[tuple[Piece, Clip]], generator: np.random.Generator) -> dict[str, tuple[Clip, ...]]:
+def _share(sounds: list[tuple[MusicFile, Clip]], generator: np.random.Generator) -> dict[str, tuple[Clip, ...]]:
     """Give whole files to the groups where there are three or more, else a part of every file to each."""
     if len(sounds) < len(GROUPS):
         parts = [_cut(piece, clip) for piece, clip in sounds]
@@ -180,7 +180,7 @@ def _share(sounds: list[tuple[Piece, Clip]], generator: np.random.Generator) -> 
     return result | {"train": tuple(sounds[index][1] for index in sorted(order[begin:]))}
 
 
-def _cut(piece: Piece, clip: Clip) -> dict[str, Clip]:
+def _cut(piece: MusicFile, clip: Clip) -> dict[str, Clip]:
     ends = np.round(np.cumsum([_SHARES[group] for group in GROUPS]) * len(clip)).astype(int)
     parts = [audible(part) for part in np.split(clip, ends[:-1])]
     if min(len(part) for part in parts) < LEAST_CLIP_S * SAMPLE_RATE_HZ:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from datasets.audio import corpus
-from datasets.audio.corpus import Piece
+from datasets.audio.corpus import MusicFile
 from datasets.building.manifest import Manifest, ShardEntry
 from datasets.building.parts import Shard
 from datasets.building.provider import SplitEntry
@@ -19,7 +19,7 @@ from datasets.scenes.spec import GROUPS, SceneSpec
 from datasets.tau2020 import layout
 from datasets.tau2020.layout import RecordingName
 from datasets.tau2020.provider import RecordingSet, RecordingSource
-from runtime.cli import size
+from runtime.cli import format_bytes
 from runtime.errors import InputError
 from runtime.storage import Store
 
@@ -36,7 +36,7 @@ class SceneSource:
     """Recordings that can be made: what is wanted, and the event sounds, already checked."""
 
     spec: SceneSpec
-    pieces: tuple[Piece, ...] | None = None
+    pieces: tuple[MusicFile, ...] | None = None
     sound_files: dict[str, str] | None = None
 
     @classmethod
@@ -52,7 +52,7 @@ class SceneSource:
         from datasets.scenes import events
 
         pieces = events.scan(folder, place)
-        return cls(spec, pieces, corpus.hashes(pieces, folder))
+        return cls(spec, pieces, corpus.hash_files(pieces, folder))
 
     @property
     def folder(self) -> str:
@@ -84,7 +84,7 @@ class SceneWorkshop:
             with tempfile.TemporaryDirectory() as folder:
                 layout.write_recording(Path(folder), name, foa=foa, mic=mic, rows=rows)
                 for path in files_of(name):  # the labels last: where they lie, the recording is whole
-                    self.store.write(f"{self.source.folder}/{path}", (Path(folder) / path).read_bytes())
+                    self.store.write_file(f"{self.source.folder}/{path}", (Path(folder) / path).read_bytes())
             return entry_of(self.store, self.source.folder, name)
 
         return make
@@ -100,13 +100,13 @@ def files_of(name: RecordingName) -> tuple[str, ...]:
 def entry_of(store: Store, folder: str, name: RecordingName) -> ShardEntry:
     """A recording as the manifest lists it: by its labels, with the size and one checksum of all its files."""
     paths = [f"{folder}/{path}" for path in files_of(name)]
-    digest = hashlib.sha256("".join(store.checksum(path) for path in paths).encode()).hexdigest()
-    return ShardEntry(paths[-1], 1, sum(store.size(path) or 0 for path in paths), digest)
+    digest = hashlib.sha256("".join(store.compute_checksum(path) for path in paths).encode()).hexdigest()
+    return ShardEntry(paths[-1], 1, sum(store.file_size(path) or 0 for path in paths), digest)
 
 
 def whole(store: Store, folder: str, name: RecordingName) -> bool:
     """Whether all files of a recording are there."""
-    return all(store.size(f"{folder}/{path}") is not None for path in files_of(name))
+    return all(store.file_size(f"{folder}/{path}") is not None for path in files_of(name))
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class SceneRecordings(RecordingSource):
         """See the base class."""
         count = sum(self.spec.folds.values())
         there = "" if self.bytes_missing(store) else "  (there)"
-        return [f"{self.source.folder:<28} {count:>9,} recordings of 60 s in FOA and MIC {size(count * BYTES)}{there}"]
+        return [f"{self.source.folder:<28} {count:>9,} recordings of 60 s in FOA and MIC {format_bytes(count * BYTES)}{there}"]
 
     def bytes_missing(self, store: Store) -> dict[str, int]:
         """See the base class."""
@@ -196,8 +196,8 @@ class SceneRecordings(RecordingSource):
         if not store.is_local:
             for _, name in self.source.recordings():
                 for path in files_of(name):
-                    store.copy(f"{folder}/{path}", cache / folder / path)
-        root = store.path(folder) if store.is_local else cache / folder
+                    store.copy_to(f"{folder}/{path}", cache / folder / path)
+        root = store.local_path(folder) if store.is_local else cache / folder
         folds = {name: folds for name, folds in GROUPS.items() if self._has(folds)}
         return RecordingSet(root, folds, self.fingerprint, cache)
 
@@ -206,7 +206,7 @@ class SceneRecordings(RecordingSource):
 
     def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
         """See the base class."""
-        with builder.store.building():
+        with builder.store.build_lock():
             return self._build(builder, verify=verify)
 
     def _build(self, builder: Builder, *, verify: bool) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def early(room: Room, sources_m: NDArray[np.float64]) -> NDArray[np.float32]:
     array = np.array(room.array_m)
     # An image of order n_x along x is at least (n_x - 1) x away, and likewise along y and z.
     orders = room.early_m * math.hypot(*(1 / side for side in room.size_m))
-    images = pyroom.shoebox_images(
+    images = pyroom.compute_image_sources(
         room.size_m,
         array,
         array + sources_m,

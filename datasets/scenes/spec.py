@@ -145,7 +145,7 @@ class SceneSpec(Frozen):
         described = self.model_dump(mode="json")
         if sound_files is not None:
             described["events"] = sorted(sound_files.items())
-        return hashing.of_values(["scenes", SCENES_VERSION, described])
+        return hashing.hash_values(["scenes", SCENES_VERSION, described])
 
 
 def reach_m(side_m: float) -> float:

@@ -64,7 +64,7 @@ def write_labels(path: Path, rows: NDArray[np.int64]) -> None:
     lines = [",".join(map(str, row)) for row in _by_frame(rows).tolist()]
     for number, line in enumerate(lines, 1):
         _line(line.split(","), f"{path}, row {number}")
-    files.write_text(path, "".join(f"{line}\n" for line in lines))
+    files.write_text_atomic(path, "".join(f"{line}\n" for line in lines))
 
 
 def slots(

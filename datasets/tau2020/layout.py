@@ -19,10 +19,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from datasets.audio.files import require_whole
+from datasets.audio.files import require_complete
 from datasets.tau2020.labels import COLUMNS, FRAMES, read_labels, slots, write_labels
 from runtime.errors import InputError
-from runtime.files import replacing
+from runtime.files import atomic_write
 
 __all__ = [
     "CHANNELS",
@@ -188,7 +188,7 @@ def _write_sound(path: Path, audio: NDArray[np.float32]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Rounded here: libsndfile would round floats downwards, which adds an offset of half a step.
     steps = np.rint(audio.T.astype(np.float64) * _FULL_SCALE).clip(-_FULL_SCALE, _FULL_SCALE - 1)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         soundfile.write(temporary, steps.astype(np.int16), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
 
 
@@ -276,7 +276,7 @@ def _names_in(folder: Path, suffix: str, *, augmented: bool) -> set[RecordingNam
 
 def _check_header(path: Path) -> None:
     try:
-        require_whole(path)
+        require_complete(path)
         header = soundfile.info(path)
     except (OSError, soundfile.LibsndfileError, RuntimeError) as error:
         raise _unreadable(path, error) from error

@@ -31,7 +31,7 @@ from datasets.tau2020.layout import (
     sound_path,
     write_recording,
 )
-from runtime.cli import Line, Parser, answer, require_space
+from runtime.cli import Console, Parser, run_command, require_free_disk
 from runtime.errors import InputError
 
 TRAINING_FOLDS: Final = (3, 4, 5, 6)
@@ -128,7 +128,7 @@ def augment(root: Path, part: Part = "dev", progress: Progress = lambda *_: None
     sources = {fmt: Recordings(root, fmt, part, augmented=False) for fmt in formats}
     pairs = plan(sources[formats[0]].names())
     missing = {pair: _missing(root, part, formats, name_of(pair)) for pair in pairs}
-    require_space(root, _BYTES_PER_SOUND * sum(map(len, missing.values())))
+    require_free_disk(root, _BYTES_PER_SOUND * sum(map(len, missing.values())))
     for done, pair in enumerate(pairs, 1):
         if missing[pair]:
             _mix_pair(root, part, pair, {fmt: sources[fmt] for fmt in missing[pair]})
@@ -164,18 +164,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    return answer(lambda: _run(arguments))
+    return run_command(lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
-    line = Line(sys.stdout)
+    line = Console(sys.stdout)
 
     def progress(done: int, total: int) -> None:
-        line.progress(f"mixtures {done:,} of {total:,}", final=done == total)
+        line.update_progress(f"mixtures {done:,} of {total:,}", final=done == total)
 
     count = augment(options.root, options.part, progress)
-    line.say(f"mixtures in {options.root}: {count:,}")
+    line.print_line(f"mixtures in {options.root}: {count:,}")
     return 0
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from datasets.building.provider import DataSource, SplitEntry
+from datasets.building.provider import DatasetProvider, SplitEntry
 from datasets.rooms.spec import Frozen
 from datasets.scenes.spec import GROUPS
-from runtime.cli import size
+from runtime.cli import format_bytes
 from runtime.errors import InputError
 from runtime.storage import Store
 
@@ -60,7 +60,7 @@ class RecordingSet:
         return recordings.names(self.folds[split])
 
 
-class RecordingSource(DataSource):
+class RecordingSource(DatasetProvider):
     """Recordings in this layout, lying there already or to be made."""
 
     unit: ClassVar[str] = "recordings of 60 s"
@@ -179,7 +179,7 @@ class FolderRecordings(RecordingSource):
     def describe(self, store: Store) -> list[str]:
         """See the base class."""
         del store
-        return [f"{self.spec.folder:<28} {sum(self.counts.values()):>9,} recordings {size(0)} to be made"]
+        return [f"{self.spec.folder:<28} {sum(self.counts.values()):>9,} recordings {format_bytes(0)} to be made"]
 
     def bytes_missing(self, store: Store) -> dict[str, int]:
         """See the base class."""

@@ -16,7 +16,7 @@ from runtime.cli import Parser
 from runtime.errors import InputError
 from runtime.uris import is_uri
 from search.doctor.nodes import check_cluster
-from search.doctor.result import Finding
+from search.doctor.result import CheckResult
 from search.doctor.services import check_bucket, check_service
 from search.results import require_writable
 
@@ -25,40 +25,40 @@ _NEEDED_DISK_GB: Final = 4.0
 _NEEDED_MEMORY_GB: Final = 4.0
 
 
-def check_python() -> Finding:
+def check_python() -> CheckResult:
     """Python's version."""
     found = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info[:2] < (3, 13):
-        return Finding("ok", f"Python {found}")
-    return Finding("bad", f"Python {found}; 3.11 or 3.12 is needed", "install one of them, then run make again")
+        return CheckResult("ok", f"Python {found}")
+    return CheckResult("bad", f"Python {found}; 3.11 or 3.12 is needed", "install one of them, then run make again")
 
 
-def check_versions(constraints: Path) -> list[Finding]:
+def check_versions(constraints: Path) -> list[CheckResult]:
     """Installed packages against the pinned ones."""
     pinned = dict(
         line.split("==") for line in constraints.read_text().split() if "==" in line and not line.startswith("#")
     )
     wrong = []
     for package in machine.PACKAGES:
-        wanted, found = pinned.get(package, ""), machine.versions()[package]
+        wanted, found = pinned.get(package, ""), machine.package_versions()[package]
         if found.partition("+")[0] != wanted:
             wrong.append(
-                Finding(
+                CheckResult(
                     "bad",
                     f"{package} is {found}, pinned is {wanted}",
                     f"pip install -c constraints.txt {package}=={wanted}",
                 )
             )
-    return wrong or [Finding("ok", f"{len(machine.PACKAGES)} packages as pinned")]
+    return wrong or [CheckResult("ok", f"{len(machine.PACKAGES)} packages as pinned")]
 
 
-def check_datasets_package() -> Finding:
+def check_datasets_package() -> CheckResult:
     """Hugging Face's `datasets` has the same name as ours; whichever comes first on the path is imported."""
     ours = _ROOT / "datasets"
     spec = importlib.util.find_spec("datasets")
     origin = Path(spec.origin).parent if spec is not None and spec.origin else None
     if origin != ours:
-        return Finding(
+        return CheckResult(
             "bad",
             f"`import datasets` finds {origin}",
             "uninstall that package from this environment, or run in the project's folder",
@@ -66,44 +66,44 @@ def check_datasets_package() -> Finding:
     try:
         version = metadata.version("datasets")
     except metadata.PackageNotFoundError:
-        return Finding("ok", "`import datasets` finds ours")
+        return CheckResult("ok", "`import datasets` finds ours")
     remedy = "pip uninstall datasets, or keep it in another environment"
-    return Finding(
+    return CheckResult(
         "bad",
         f"Hugging Face's datasets {version} is installed beside ours; MLflow and Ray Data may import the wrong one",
         remedy,
     )
 
 
-def check_storage(storage: str) -> list[Finding]:
+def check_storage(storage: str) -> list[CheckResult]:
     """Write access and free disk, or a bucket."""
     if is_uri(storage):
         return [check_bucket(storage)]
     try:
         path = require_writable(storage)
     except InputError as error:
-        return [Finding("bad", f"{error.rule}: {error.value}", error.remedy)]
+        return [CheckResult("bad", f"{error.rule}: {error.value}", error.remedy)]
     free = machine.free_bytes(path) / 1e9
     what = f"{free:.0f} GB free at {path}"
     if free < _NEEDED_DISK_GB:
         return [
-            Finding(
+            CheckResult(
                 "bad", f"{what}; a first search needs {_NEEDED_DISK_GB:g} GB", "free some, or name another --storage"
             )
         ]
-    return [Finding("ok", what)]
+    return [CheckResult("ok", what)]
 
 
-def check_memory() -> Finding:
+def check_memory() -> CheckResult:
     """Memory that can be had, and the part of it that Ray shares between processes."""
     available = _available_gb()
     if available < _NEEDED_MEMORY_GB:
-        return Finding(
+        return CheckResult(
             "bad",
             f"{available:.1f} GB of memory available; a search needs {_NEEDED_MEMORY_GB:g} GB",
             "close other programs",
         )
-    return Finding("ok", f"{available:.0f} GB of memory available")
+    return CheckResult("ok", f"{available:.0f} GB of memory available")
 
 
 def _available_gb() -> float:
@@ -113,7 +113,7 @@ def _available_gb() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
-def check_hardware() -> Finding:
+def check_hardware() -> CheckResult:
     """Cores, GPU, and what bf16 is worth."""
     import torch
 
@@ -123,19 +123,19 @@ def check_hardware() -> Finding:
     precision = "bf16" if use_bf16("auto", device) else "fp32"
     gpu = torch.cuda.get_device_name() if device.type == "cuda" else "no GPU: the profile laptop applies"
     if machine.has_gpu() and device.type == "cpu":
-        return Finding(
+        return CheckResult(
             "bad", "a GPU is there, but this torch cannot use it", "install a CUDA build of the pinned torch"
         )
-    return Finding("ok", f"{machine.cores()} cores, {gpu}; precision auto is {precision}")
+    return CheckResult("ok", f"{machine.count_cores()} cores, {gpu}; precision auto is {precision}")
 
 
-def check_store(storage: str) -> Finding:
+def check_store(storage: str) -> CheckResult:
     """Whether MLflow's database, if it exists, can be read."""
     if is_uri(storage):
-        return Finding("note", "no --tracking-uri to check", "name the MLflow server of the cluster")
+        return CheckResult("note", "no --tracking-uri to check", "name the MLflow server of the cluster")
     database = Path(storage).absolute() / "mlflow.db"
     if not database.is_file():
-        return Finding("ok", "no MLflow store yet; the first search makes one")
+        return CheckResult("ok", "no MLflow store yet; the first search makes one")
     import sqlite3
 
     try:
@@ -143,21 +143,21 @@ def check_store(storage: str) -> Finding:
             runs = connection.execute("select count(*) from runs").fetchone()[0]
             going = connection.execute("select count(*) from runs where status = 'RUNNING'").fetchone()[0]
     except sqlite3.Error as error:
-        return Finding(
+        return CheckResult(
             "bad",
             f"{database} cannot be read: {error}",
             "restore it, or move it away and --resume; the study has everything",
         )
     if going:
-        return Finding(
+        return CheckResult(
             "note", f"{going} of {runs} MLflow runs are RUNNING", "if no search is, --resume of their search ends them"
         )
-    return Finding("ok", f"MLflow store with {runs} runs, none left RUNNING")
+    return CheckResult("ok", f"MLflow store with {runs} runs, none left RUNNING")
 
 
-def findings(
+def run_checks(
     storage: str, address: str | None = None, tracking_uri: str | None = None, study: str | None = None
-) -> Iterable[Finding]:
+) -> Iterable[CheckResult]:
     """All checks in turn.
 
     Args:
@@ -170,7 +170,7 @@ def findings(
     yield from check_versions(_ROOT / "constraints.txt")
     yield check_datasets_package()
     yield from check_storage(storage)
-    checks: tuple[Callable[[], Finding], ...] = (check_memory, check_hardware)
+    checks: tuple[Callable[[], CheckResult], ...] = (check_memory, check_hardware)
     for check in checks:
         yield check()
     yield check_service("MLflow", tracking_uri) if tracking_uri else check_store(storage)
@@ -180,7 +180,7 @@ def findings(
         yield from check_cluster(address, storage)
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog="python -m search.doctor",
@@ -198,14 +198,14 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every finding; 1 if any is bad."""
     try:
-        options = parser().parse_args(arguments)
+        options = build_parser().parse_args(arguments)
         if options.address is not None:
             nodes.check_address(options.address)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     bad = 0
-    for finding in findings(options.storage, options.address, options.tracking_uri, options.study):
+    for finding in run_checks(options.storage, options.address, options.tracking_uri, options.study):
         print(f"{finding.state:<5} {finding.what}" + (f"\n      → {finding.remedy}" if finding.remedy else ""))
         bad += finding.state == "bad"
     print(f"\n{bad} to mend" if bad else "\nready")

@@ -10,31 +10,31 @@ from typing import Final
 
 from runtime.errors import InputError
 from runtime.storage import Store
-from runtime.uris import shown, without_secrets
-from search.doctor.result import Finding
+from runtime.uris import redact_uri, redact_text
+from search.doctor.result import CheckResult
 
 _PATIENCE_S: Final = 10.0
 _DATABASES: Final = ("sqlite", "postgresql", "mysql", "mariadb")
 
 
-def check_bucket(uri: str) -> Finding:
+def check_bucket(uri: str) -> CheckResult:
     """Write an object, read it, remove it."""
     store, name, content = Store(uri), f".doctor-{uuid.uuid4().hex}", os.urandom(64)
     try:
         store.require_open()
-        store.write(name, content)
-        same = store.read(name) == content
-        store.delete(name)
+        store.write_file(name, content)
+        same = store.read_file(name) == content
+        store.delete_file(name)
     except InputError as error:
-        return Finding("bad", f"{error.place}: {error.value}", error.remedy)
+        return CheckResult("bad", f"{error.place}: {error.value}", error.remedy)
     if not same:
-        return Finding(
+        return CheckResult(
             "bad", f"{store.name} returns other bytes than were written", "use a store that reads its own writes"
         )
-    return Finding("ok", f"{store.name}: written, read and removed")
+    return CheckResult("ok", f"{store.name}: written, read and removed")
 
 
-def check_service(name: str, uri: str) -> Finding:
+def check_service(name: str, uri: str) -> CheckResult:
     """Whether a server or a database answers.
 
     Args:
@@ -51,13 +51,13 @@ def check_service(name: str, uri: str) -> Finding:
     return _check_port(name, uri)
 
 
-def _check_path(name: str, path: Path) -> Finding:
+def _check_path(name: str, path: Path) -> CheckResult:
     if path.absolute().parent.is_dir():
-        return Finding("ok", f"{name}: {path} is on this machine")
-    return Finding("bad", f"{name}: there is no folder {path.absolute().parent}", "create it, or name another path")
+        return CheckResult("ok", f"{name}: {path} is on this machine")
+    return CheckResult("bad", f"{name}: there is no folder {path.absolute().parent}", "create it, or name another path")
 
 
-def _check_mlflow(name: str, uri: str) -> Finding:
+def _check_mlflow(name: str, uri: str) -> CheckResult:
     import requests
 
     token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME")
@@ -72,9 +72,9 @@ def _check_mlflow(name: str, uri: str) -> Finding:
             timeout=_PATIENCE_S,
         )
     except requests.RequestException as error:
-        reason = without_secrets(type(error).__name__, uri)
-        return Finding(
-            "bad", f"{name}: {shown(uri)} does not answer: {reason}", "start `mlflow server`, check the address"
+        reason = redact_text(type(error).__name__, uri)
+        return CheckResult(
+            "bad", f"{name}: {redact_uri(uri)} does not answer: {reason}", "start `mlflow server`, check the address"
         )
     remedies = {
         401: "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
@@ -83,11 +83,11 @@ def _check_mlflow(name: str, uri: str) -> Finding:
     }
     if answer.status_code != requests.codes.ok:
         remedy = remedies.get(answer.status_code, "see the server's log")
-        return Finding("bad", f"{name}: {shown(uri)} answers {answer.status_code}", remedy)
-    return Finding("ok", f"{name}: MLflow answers at {shown(uri)}")
+        return CheckResult("bad", f"{name}: {redact_uri(uri)} answers {answer.status_code}", remedy)
+    return CheckResult("ok", f"{name}: MLflow answers at {redact_uri(uri)}")
 
 
-def _check_database(name: str, uri: str) -> Finding:
+def _check_database(name: str, uri: str) -> CheckResult:
     import sqlalchemy
 
     try:
@@ -96,17 +96,17 @@ def _check_database(name: str, uri: str) -> Finding:
             connection.execute(sqlalchemy.text("select 1"))
         engine.dispose()
     except ModuleNotFoundError as error:
-        return Finding("bad", f"{name}: no driver for {shown(uri)}", f"pip install {error.name}")
+        return CheckResult("bad", f"{name}: no driver for {redact_uri(uri)}", f"pip install {error.name}")
     except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = without_secrets(str(error).partition("\n")[0], uri)
-        return Finding("bad", f"{name}: {shown(uri)}: {reason}", "check host, database, user and password")
-    return Finding("ok", f"{name}: the database answers at {shown(uri)}")
+        reason = redact_text(str(error).partition("\n")[0], uri)
+        return CheckResult("bad", f"{name}: {redact_uri(uri)}: {reason}", "check host, database, user and password")
+    return CheckResult("ok", f"{name}: the database answers at {redact_uri(uri)}")
 
 
-def _check_port(name: str, uri: str) -> Finding:
-    host, _, port = shown(uri).partition("://")[2].partition("/")[0].rpartition(":")
+def _check_port(name: str, uri: str) -> CheckResult:
+    host, _, port = redact_uri(uri).partition("://")[2].partition("/")[0].rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
     except (OSError, ValueError, OverflowError) as error:
-        return Finding("bad", f"{name}: {shown(uri)}: {error}", "start the server, check host and port")
-    return Finding("ok", f"{name}: something listens at {shown(uri)}")
+        return CheckResult("bad", f"{name}: {redact_uri(uri)}: {error}", "start the server, check host and port")
+    return CheckResult("ok", f"{name}: something listens at {redact_uri(uri)}")

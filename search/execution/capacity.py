@@ -40,20 +40,20 @@ class ConcurrencyLimit:
     def __call__(self) -> int:
         """Trials that run side by side."""
         if self._now() - self._looked >= _GLANCE_S:
-            self._fit = placement.slots(self._nodes(), self._resources)
+            self._fit = placement.count_slots(self._nodes(), self._resources)
             self._looked = self._now()
         return max(self._fit, self._asked)
 
-    def spare_cores(self) -> int:
+    def idle_cores(self) -> int:
         """Cores that no trial takes while all that fit are running."""
         cores = sum(node.cpus for node in self._nodes())
-        return max(0, int(cores - placement.slots(self._nodes(), self._resources) * self._resources.cpu))
+        return max(0, int(cores - placement.count_slots(self._nodes(), self._resources) * self._resources.cpu))
 
-    def require(self) -> None:
+    def require_capacity(self) -> None:
         """Refuse to begin where no trial can run.
 
         Raises:
             InputError: If none fits and none was asked for.
         """
         if not self():
-            raise placement.too_small(self._nodes(), self._resources)
+            raise placement.no_capacity_error(self._nodes(), self._resources)

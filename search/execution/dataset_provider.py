@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 
 from datasets.building.builder import Builder
-from datasets.building.provider import DataSource
-from runtime.cli import DataProgress, Line
+from datasets.building.provider import DatasetProvider
+from runtime.cli import BuildProgress, Console
 from search.execution.trial import Job
 from spaces.schema import Value
 
 
-class Supply:
+class DatasetSupplier:
     """Keeps trials waiting until their dataset is there.
 
     Args:
@@ -36,12 +36,12 @@ class Supply:
         self._seconds: dict[str, float] = {}
 
     @classmethod
-    def here(cls, job: Job, line: Line) -> Supply:
+    def in_process(cls, job: Job, line: Console) -> DatasetSupplier:
         """Make datasets in this process."""
-        return cls(job, Builder(job.store, DataProgress(line), cache=job.folder.datasets))
+        return cls(job, Builder(job.store, BuildProgress(line), cache=job.folder.datasets_path))
 
     @classmethod
-    def over_ray(cls, job: Job, line: Line, beside: int) -> Supply:
+    def on_ray(cls, job: Job, line: Console, beside: int) -> DatasetSupplier:
         """Make datasets on all of Ray's cores, or beside trials.
 
         Args:
@@ -52,15 +52,15 @@ class Supply:
         """
         from datasets.building import ray_data
 
-        alone = Builder(job.store, DataProgress(line), ray_data.over_ray(), job.folder.datasets)
-        over = ray_data.over_ray(beside, cpus=0)
-        return cls(job, alone, Builder(job.store, lambda *_: None, over, job.folder.datasets), line.say)
+        alone = Builder(job.store, BuildProgress(line), ray_data.ray_executor(), job.folder.datasets_path)
+        over = ray_data.ray_executor(beside, cpus=0)
+        return cls(job, alone, Builder(job.store, lambda *_: None, over, job.folder.datasets_path), line.print_line)
 
-    def have(self, source: DataSource) -> None:
+    def ensure_dataset(self, source: DatasetProvider) -> None:
         """Make a dataset, if it is not there, and wait for it."""
-        self._make(source, self._builder)
+        self._build_dataset(source, self._builder)
 
-    def ready(self, parameters: Mapping[str, Value]) -> bool:
+    def is_ready(self, parameters: Mapping[str, Value]) -> bool:
         """Whether a trial's dataset is there; begins to make it otherwise.
 
         Raises:
@@ -68,33 +68,33 @@ class Supply:
         """
         if self._error is not None:
             raise self._error
-        source = self._job.source_of(parameters)
+        source = self._job.dataset_for(parameters)
         if source.fingerprint in self._there:
             return True
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._try, args=(source,), name="data", daemon=True)
+            self._thread = threading.Thread(target=self._build_in_background, args=(source,), name="data", daemon=True)
             self._thread.start()
         return False
 
-    def report(self, source: DataSource, tell: Callable[[float], None]) -> None:
+    def report_seconds(self, source: DatasetProvider, tell: Callable[[float], None]) -> None:
         """Tell how many seconds a dataset took to make: once, and only if it was made now."""
         spent = self._seconds.pop(source.fingerprint, None)
         if spent is not None:
             tell(spent)
 
-    def _try(self, source: DataSource) -> None:
+    def _build_in_background(self, source: DatasetProvider) -> None:
         try:
-            if source.bytes_missing(self._beside.store):
+            if source.missing_bytes(self._beside.store):
                 self._say(f"data     {source.fingerprint}: a trial waits for it; building it beside the others")
-            self._make(source, self._beside)
+            self._build_dataset(source, self._beside)
             if source.fingerprint in self._seconds:
                 self._say(f"data     {source.fingerprint}: there, in {self._seconds[source.fingerprint]:.0f} s")
         except BaseException as error:  # noqa: BLE001  # raised again where somebody listens
             self._error = error
 
-    def _make(self, source: DataSource, builder: Builder) -> None:
+    def _build_dataset(self, source: DatasetProvider, builder: Builder) -> None:
         started = time.monotonic()
-        if source.bytes_missing(builder.store):
+        if source.missing_bytes(builder.store):
             source.build(builder)
             self._seconds[source.fingerprint] = time.monotonic() - started
         self._there.add(source.fingerprint)

@@ -27,7 +27,7 @@ _IN_PASSING: Final = "RuntimeError"
 """How torch says that another process is gone."""
 
 
-class Peers:
+class DdpWorkers:
     """Starts the processes; from then on, this one and they are one process group (see `trainables.distributed`).
 
     Args:
@@ -47,26 +47,26 @@ class Peers:
         for rank, device in enumerate(devices[1:], 1):
             here, there = context.Pipe()
             place = (self._folder / "meet", device, rank, len(devices))
-            process = context.Process(target=_serve, args=(there, build, place), daemon=True)
+            process = context.Process(target=_train_on_request, args=(there, build, place), daemon=True)
             process.start()
             there.close()
             self._links.append(here)
             self._processes.append(process)
-        threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._watch_processes, daemon=True).start()
         try:
-            with self._explained():
-                _join(self._folder / "meet", devices[0], 0, len(devices))
+            with self._explain_failures():
+                _init_process_group(self._folder / "meet", devices[0], 0, len(devices))
         except BaseException:
             self.close()
             raise
 
-    def together(self, train: Callable[[], Metrics]) -> Metrics:
+    def run_on_all(self, train: Callable[[], Metrics]) -> Metrics:
         """Let all processes train for an epoch; returns what this one's training does.
 
         Raises:
             Exception: Whatever any of them raises.
         """
-        with self._explained():
+        with self._explain_failures():
             for link in self._links:
                 link.send("an epoch")
             return train()
@@ -84,33 +84,33 @@ class Peers:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explain_failures(self) -> Iterator[None]:
         """Where this process fails since another one did, tell the other's reason."""
         try:
             yield
         except DivergedError:  # which they all see at once
             raise
         except Exception as error:
-            reason = self._last_words()
+            reason = self._collect_errors()
             if reason is None:
                 raise
             raise RuntimeError(reason) from error
 
-    def _last_words(self) -> str | None:
+    def _collect_errors(self) -> str | None:
         """What the others said before they ended; those that only lost another one have the least to say."""
         wait(self._links, _LAST_WORDS_S)
-        said = [_heard(link) for link in self._links if link.poll()]
+        said = [_receive_error(link) for link in self._links if link.poll()]
         if "" in said:
-            _give_up("it was killed")  # the trial's process is to be started again, as if it had been itself
+            _exit_process("it was killed")  # the trial's process is to be started again, as if it had been itself
         return min(said, key=lambda words: _IN_PASSING in words, default=None)
 
-    def _watch(self) -> None:
+    def _watch_processes(self) -> None:
         wait([process.sentinel for process in self._processes])
         if not self._over.wait(_GRACE_S):  # NCCL goes on waiting for a process that is gone
-            _give_up("; ".join(_heard(link) for link in self._links if link.poll()))
+            _exit_process("; ".join(_receive_error(link) for link in self._links if link.poll()))
 
 
-def _heard(link: Connection) -> str:
+def _receive_error(link: Connection) -> str:
     """What a process said, or nothing if it was killed."""
     try:
         return str(link.recv())
@@ -118,12 +118,12 @@ def _heard(link: Connection) -> str:
         return ""
 
 
-def _give_up(why: str) -> None:
+def _exit_process(why: str) -> None:
     print(f"a process of this trial is gone: {why}", file=sys.stderr, flush=True)
     os._exit(1)
 
 
-def _join(meet: Path, device: str, rank: int, count: int) -> None:
+def _init_process_group(meet: Path, device: str, rank: int, count: int) -> None:
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
     if sys.platform == "linux":
@@ -132,12 +132,12 @@ def _join(meet: Path, device: str, rank: int, count: int) -> None:
     distributed.init_process_group(backend, init_method=meet.as_uri(), rank=rank, world_size=count)
 
 
-def _serve(link: Connection, build: Callable[[str], Trainable], place: tuple[Path, str, int, int]) -> None:
+def _train_on_request(link: Connection, build: Callable[[str], Trainable], place: tuple[Path, str, int, int]) -> None:
     """Train whenever the first process says so, until it closes the link or is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _, device, rank, _ = place
     try:
-        _join(*place)
+        _init_process_group(*place)
         trainable = build(device)
         while link.recv():
             trainable.train_epoch()

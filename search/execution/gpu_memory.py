@@ -8,15 +8,15 @@ from typing import Final
 
 import torch
 
-from search.execution.trial import Job, build, settings_of
-from spaces.schema import nested
+from search.execution.trial import Job, build_trainable, inference_grid
+from spaces.schema import nest_names
 from trainables.contract import Trainable
 
 PROBE_S: Final = 60.0
 """Most of the memory is taken within the first steps; a whole epoch of the paper's network takes far longer than this."""
 
 
-def of_baseline(job: Job) -> int:
+def measure_baseline(job: Job) -> int:
     """Bytes of a GPU that the baseline takes, all that CUDA keeps for itself included.
 
     To be called in a process that has a GPU to itself and ends afterwards.
@@ -25,11 +25,11 @@ def of_baseline(job: Job) -> int:
         job: The search; its data is there.
     """
     space = job.space
-    trainable = build(job, nested(space.values(space.baseline)), "cuda", job.source_of(space.baseline))
-    return while_training(trainable, settings_of(space)[:1], used_bytes)
+    trainable = build_trainable(job, nest_names(space.config_values(space.baseline)), "cuda", job.dataset_for(space.baseline))
+    return measure_training(trainable, inference_grid(space)[:1], used_gpu_bytes)
 
 
-def while_training(
+def measure_training(
     trainable: Trainable,
     settings: list[dict[str, float]],
     used: Callable[[], int],
@@ -63,7 +63,7 @@ def while_training(
     return used()
 
 
-def used_bytes() -> int:
+def used_gpu_bytes() -> int:
     """What is taken of the current GPU: torch keeps what it once had, so this is a peak, with CUDA's own share."""
     free, total = torch.cuda.mem_get_info()
     return max(total - free, torch.cuda.max_memory_reserved())

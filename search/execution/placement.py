@@ -19,12 +19,12 @@ _GRAIN: Final = 10_000
 """Ray counts in ten-thousandths."""
 
 
-def slots(nodes: Sequence[Node], resources: Resources) -> int:
+def count_slots(nodes: Sequence[Node], resources: Resources) -> int:
     """How many trials run side by side: each on one node, and a share of a GPU on one GPU."""
-    return sum(_slots_of(node, resources) for node in nodes)
+    return sum(_node_slots(node, resources) for node in nodes)
 
 
-def _slots_of(node: Node, resources: Resources) -> int:
+def _node_slots(node: Node, resources: Resources) -> int:
     by_cpu = int(node.cpus / resources.cpu + _SLACK)
     if not resources.gpu_share:
         return by_cpu
@@ -33,7 +33,7 @@ def _slots_of(node: Node, resources: Resources) -> int:
     return min(by_cpu, int(node.gpus) * int(1 / resources.gpu_share + _SLACK))
 
 
-def too_small(nodes: Sequence[Node], resources: Resources) -> InputError:
+def no_capacity_error(nodes: Sequence[Node], resources: Resources) -> InputError:
     """Why no trial can ever run."""
     there = "; ".join(f"{node.name}: {node.cpus:g} CPU, {node.gpus:g} GPU" for node in nodes)
     return InputError(
@@ -45,7 +45,7 @@ def too_small(nodes: Sequence[Node], resources: Resources) -> InputError:
     )
 
 
-def share(peak_bytes: int, gpus: Mapping[Node, Sequence[Gpu]], cpu: float) -> float:
+def gpu_fraction(peak_bytes: int, gpus: Mapping[Node, Sequence[Gpu]], cpu: float) -> float:
     """What part of a GPU a trial gets, as one part in a whole number.
 
     The smallest GPU decides: Ray may put any trial onto any of them. There are no more parts than the best supplied GPU has
@@ -65,7 +65,7 @@ def share(peak_bytes: int, gpus: Mapping[Node, Sequence[Gpu]], cpu: float) -> fl
     return math.floor(_GRAIN / max(1, min(by_memory, by_cores))) / _GRAIN
 
 
-def no_gpu_to_measure() -> InputError:
+def no_gpu_error() -> InputError:
     """Why `auto` cannot be answered on a cluster."""
     return InputError(
         "resources.gpu",

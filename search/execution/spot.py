@@ -38,9 +38,9 @@ class SpotFirst(AWSNodeProvider):  # type: ignore[misc]
         except NodeLaunchException as refused:
             if "InstanceMarketOptions" not in node_config or refused.category not in _NO_SPOT:
                 raise
-        return super().create_node(on_demand(node_config), tags, count)
+        return super().create_node(on_demand_config(node_config), tags, count)
 
 
-def on_demand(node_config: Mapping[str, Any]) -> dict[str, Any]:
+def on_demand_config(node_config: Mapping[str, Any]) -> dict[str, Any]:
     """The same instance without its market."""
     return {key: value for key, value in node_config.items() if key != "InstanceMarketOptions"}

@@ -21,15 +21,15 @@ from typing import Any, Final, TypeVar
 
 import torch
 
-from datasets.building.provider import DataSource
+from datasets.building.provider import DatasetProvider
 from runtime import machine
 from runtime.errors import StorageError
 from runtime.storage import FULL, Store
-from search.execution.ddp import Peers
+from search.execution.ddp import DdpWorkers
 from search.results import SearchFolder
 from search.study import pareto
 from search.study.trials import Epoch
-from spaces.schema import Space, Value, nested
+from spaces.schema import Space, Value, nest_names
 from trainables import registry
 from trainables.contract import DivergedError, Trainable
 
@@ -53,22 +53,22 @@ class Job:
 
     space: Space
     folder: SearchFolder
-    source: DataSource
+    source: DatasetProvider
     store: Store
 
-    def source_of(self, parameters: Mapping[str, Value]) -> DataSource:
+    def dataset_for(self, parameters: Mapping[str, Value]) -> DatasetProvider:
         """What a trial's dataset is made from."""
         spec = self.space.dataset_of(parameters)
         return self.source if spec == self.source.spec else self.source.with_spec(spec)
 
 
-def settings_of(space: Space) -> list[dict[str, float]]:
+def inference_grid(space: Space) -> list[dict[str, float]]:
     """All combinations of the inner parameters."""
     names = list(space.inner)
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*space.inner.values())]
 
 
-def build(job: Job, config_values: Mapping[str, Any], device: str, source: DataSource | None = None) -> Trainable:
+def build_trainable(job: Job, config_values: Mapping[str, Any], device: str, source: DatasetProvider | None = None) -> Trainable:
     """Build the job's trainable, untrained.
 
     Args:
@@ -77,13 +77,13 @@ def build(job: Job, config_values: Mapping[str, Any], device: str, source: DataS
         device: A torch device.
         source: The trial's dataset; tests and validation are those of the space's own in all of them.
     """
-    trainable = registry.load(job.space.trainable, "trainable")
+    trainable = registry.load_trainable(job.space.trainable, "trainable")
     config = trainable.Config.model_validate(config_values)
-    data = (source or job.source).opened(job.store, job.folder.datasets)
+    data = (source or job.source).open_dataset(job.store, job.folder.datasets_path)
     return trainable(config, data, device=device, seed=job.space.seed, epochs=job.space.budget.epochs)
 
 
-def save(folder: SearchFolder, path: Path, content: Mapping[str, Any]) -> None:
+def save_checkpoint(folder: SearchFolder, path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all; a disk that is full or a bucket that is away is given time.
 
     Raises:
@@ -94,15 +94,15 @@ def save(folder: SearchFolder, path: Path, content: Mapping[str, Any]) -> None:
 
     def write() -> None:
         try:
-            with folder.writing(path) as temporary:
+            with folder.write_file(path) as temporary:
                 temporary.write_bytes(whole.getbuffer())
         except OSError as error:
-            raise _unwritable(folder.shown(path), error) from error
+            raise _unwritable_error(folder.display_path(path), error) from error
 
-    patiently(write)
+    retry_storage(write)
 
 
-def patiently(work: Callable[[], T]) -> T:
+def retry_storage(work: Callable[[], T]) -> T:
     """Do what needs the storage, again and again while that is out of reach.
 
     Raises:
@@ -118,13 +118,13 @@ def patiently(work: Callable[[], T]) -> T:
             time.sleep(PAUSE_S)
 
 
-def _unwritable(place: str, error: OSError) -> StorageError:
+def _unwritable_error(place: str, error: OSError) -> StorageError:
     remedy = "free some space, or bring the storage back; nothing is lost: go on with --resume"
     value = f"{platform.node()}: {error}"
     return StorageError(place, "a trial's files must be written", value=value, remedy=remedy)
 
 
-def load(path: Path, device: str = "cpu") -> dict[str, Any]:
+def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     """Read a checkpoint; only tensors and plain values, so that a file from elsewhere cannot run code."""
     content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     return content
@@ -139,7 +139,7 @@ class Attempt:
 
     def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, *devices: str) -> None:
         self._folder = job.folder
-        self._error = job.folder.trial(number) / "error.txt"
+        self._error = job.folder.trial_path(number) / "error.txt"
         self._build = functools.partial(TrialRun, job, number, parameters, recorded, *devices)
         self._run: TrialRun | None = None
 
@@ -150,7 +150,7 @@ class Attempt:
             StorageError: If that is why.
         """
         try:
-            self._run = self._run or patiently(self._build)
+            self._run = self._run or retry_storage(self._build)
             return self._run.next_epoch()
         except StorageError:
             self.close()
@@ -161,10 +161,10 @@ class Attempt:
         except Exception as error:  # whatever a trainable raises
             self.close()
             if isinstance(error, OSError) and error.errno in FULL:
-                raise _unwritable(self._folder.shown(self._error.parent), error) from error
-            with suppress(OSError, StorageError), self._folder.writing(self._error) as temporary:
+                raise _unwritable_error(self._folder.display_path(self._error.parent), error) from error
+            with suppress(OSError, StorageError), self._folder.write_file(self._error) as temporary:
                 temporary.write_text(traceback.format_exc(), encoding="utf-8")
-            return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {self._folder.shown(self._error)})"
+            return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {self._folder.display_path(self._error)})"
 
     def close(self) -> None:
         """Let go of what it holds beside this process."""
@@ -186,14 +186,14 @@ class TrialRun:
     def __init__(self, job: Job, number: int, parameters: Mapping[str, Value], recorded: int, *devices: str) -> None:
         self._job = job
         self._number = number
-        self._config_values = nested(job.space.values(parameters))
+        self._config_values = nest_names(job.space.config_values(parameters))
         self._reported = recorded
-        self._settings = settings_of(job.space)
+        self._settings = inference_grid(job.space)
         at = functools.partial(_where_it_was, job, number, parameters)
         self._trainable, self._epochs = at(devices[0])
         self._peers = None
         if len(devices) > 1:
-            self._peers = Peers(devices, functools.partial(_along, at, torch.get_num_threads()))
+            self._peers = DdpWorkers(devices, functools.partial(_along, at, torch.get_num_threads()))
 
     def next_epoch(self) -> Epoch:
         """The next result the study has not seen.
@@ -209,9 +209,9 @@ class TrialRun:
     def _train(self) -> None:
         started = time.monotonic()
         train = self._trainable.train_epoch
-        trained = train() if self._peers is None else self._peers.together(train)
+        trained = train() if self._peers is None else self._peers.run_on_all(train)
         swept = self._trainable.evaluate("validate", self._settings)
-        chosen = pareto.best(swept, self._job.space.objectives)
+        chosen = pareto.best_index(swept, self._job.space.objectives)
         metrics = swept[chosen] | trained
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise DivergedError(f"the validation loss of epoch {len(self._epochs) + 1} is {metrics['loss']}")
@@ -225,11 +225,11 @@ class TrialRun:
 
     def _config_written_out(self) -> dict[str, Any]:
         """Defaults included, so that a kept model stays what it is when these change."""
-        kind = registry.load(self._job.space.trainable, "trainable")
+        kind = registry.load_trainable(self._job.space.trainable, "trainable")
         return kind.Config.model_validate(self._config_values).model_dump(mode="json", by_alias=True)
 
     def _save(self) -> None:
-        best = pareto.best([epoch.metrics for epoch in self._epochs], self._job.space.objectives)
+        best = pareto.best_index([epoch.metrics for epoch in self._epochs], self._job.space.objectives)
         if best == len(self._epochs) - 1:
             model = {
                 "trainable": self._job.space.trainable,
@@ -239,19 +239,19 @@ class TrialRun:
                 "epoch": best + 1,
                 "dataset": self._job.space.dataset.model_dump(mode="json", by_alias=True),
             }
-            save(self._job.folder, self._job.folder.model(self._number), model)
+            save_checkpoint(self._job.folder, self._job.folder.model_path(self._number), model)
         epochs = [asdict(epoch) for epoch in self._epochs]
         content = {"config": self._config_values, "state": self._trainable.state(), "epochs": epochs}
-        save(self._job.folder, self._job.folder.checkpoint(self._number), content)
+        save_checkpoint(self._job.folder, self._job.folder.checkpoint_path(self._number), content)
 
 
 def _where_it_was(job: Job, number: int, parameters: Mapping[str, Value], device: str) -> tuple[Trainable, list[Epoch]]:
     """A trial's trainable and its epochs so far, after its checkpoint if there is one."""
-    values = nested(job.space.values(parameters))
-    trainable = build(job, values, device, job.source_of(parameters))
-    checkpoint = job.folder.fetched(job.folder.checkpoint(number))
+    values = nest_names(job.space.config_values(parameters))
+    trainable = build_trainable(job, values, device, job.dataset_for(parameters))
+    checkpoint = job.folder.fetch_file(job.folder.checkpoint_path(number))
     if checkpoint.is_file():
-        content = load(checkpoint, device)
+        content = load_checkpoint(checkpoint, device)
         if content.get("config", values) == values:  # else of another trial: a study restored from a copy knows less
             trainable.load_state(content["state"])
             return trainable, [Epoch(**epoch) for epoch in content["epochs"]]
@@ -260,7 +260,7 @@ def _where_it_was(job: Job, number: int, parameters: Mapping[str, Value], device
 
 def _along(at: Callable[[str], tuple[Trainable, list[Epoch]]], threads: int, device: str) -> Trainable:
     """The same trainable, in a process that trains along."""
-    machine.keep_freed_memory()
+    machine.disable_malloc_trim()
     torch.set_num_threads(threads)
-    trainable, _ = patiently(lambda: at(device))
+    trainable, _ = retry_storage(lambda: at(device))
     return trainable

@@ -33,7 +33,7 @@ from runtime import machine
 from runtime.errors import StorageError
 from runtime.ray_cluster import on_every_node
 from search.execution import gpu_memory, placement
-from search.execution.test_scores import score_tests
+from search.execution.test_scores import score_test_splits
 from search.execution.trial import Attempt, Job
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
@@ -50,23 +50,23 @@ _FAILED: Final = "failed"
 _OUT_OF_REACH: Final = "out of reach"
 
 
-class Listener(Protocol):
+class TrialCallback(Protocol):
     """Told what happens to trials, in the driver."""
 
-    def started(self, trial: Trial) -> None:
+    def on_trial_start(self, trial: Trial) -> None:
         """A trial begins or goes on."""
 
-    def lost(self, trial: Trial, reason: str) -> None:
+    def on_trial_lost(self, trial: Trial, reason: str) -> None:
         """A trial's process is gone; another one goes on."""
 
-    def reported(self, trial: Trial, epoch: Epoch) -> None:
+    def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
         """An epoch is in the study."""
 
-    def ended(self, trial: Trial) -> None:
+    def on_trial_end(self, trial: Trial) -> None:
         """A trial's outcome is in the study."""
 
 
-class Decider(Protocol):
+class StoppingPolicy(Protocol):
     """Says when trials begin and end."""
 
     def may_start(self) -> bool:
@@ -76,14 +76,14 @@ class Decider(Protocol):
         """The outcome and the reason that a trial's newest epoch leads to, or None to go on."""
 
 
-class Supply(Protocol):
+class DatasetReadiness(Protocol):
     """Has the datasets that trials ask for."""
 
-    def ready(self, parameters: Mapping[str, Value]) -> bool:
+    def is_ready(self, parameters: Mapping[str, Value]) -> bool:
         """Whether a trial can begin; if not, its dataset is on its way."""
 
 
-def measured(job: Job, *, alone: bool) -> Resources:
+def resolve_resources(job: Job, *, alone: bool) -> Resources:
     """A trial's resources, with a share of a GPU for `auto`, which is measured now.
 
     Args:
@@ -96,19 +96,19 @@ def measured(job: Job, *, alone: bool) -> Resources:
     resources = job.space.resources
     if resources.gpu != "auto":
         return resources
-    found = on_every_node(lambda _: machine.gpus())
+    found = on_every_node(lambda _: machine.list_gpus())
     gpus = {node: there for node, there in found.items() if node.gpus and there and not isinstance(there, str)}
     if not gpus:
         if not alone:
-            raise placement.no_gpu_to_measure()
+            raise placement.no_gpu_error()
         return resources.model_copy(update={"gpu": 0.0})
-    probe = ray.remote(num_cpus=resources.cpu, num_gpus=1, max_calls=1)(gpu_memory.of_baseline)
-    share = placement.share(ray.get(probe.remote(job)), gpus, resources.cpu)
+    probe = ray.remote(num_cpus=resources.cpu, num_gpus=1, max_calls=1)(gpu_memory.measure_baseline)
+    share = placement.gpu_fraction(ray.get(probe.remote(job)), gpus, resources.cpu)
     return resources.model_copy(update={"gpu": share})
 
 
 def run_trials(
-    job: Job, study: Study, listener: Listener, decide: Decider, supply: Supply, at_once: Callable[[], int]
+    job: Job, study: Study, listener: TrialCallback, decide: StoppingPolicy, supply: DatasetReadiness, at_once: Callable[[], int]
 ) -> None:
     """Run trials until the study has none left, or time is up.
 
@@ -138,15 +138,15 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name="tune",
-            **job.folder.scratch(),
+            **job.folder.scratch_options(),
             verbose=0,
-            stop=_WhenOutOfReach(scheduler),
-            callbacks=[_Losses(study, listener)],
+            stop=_StopOnStorageError(scheduler),
+            callbacks=[WorkerFailures(study, listener)],
             failure_config=tune.FailureConfig(max_failures=(_LOSSES + 1) * _WEIGHT - 1),
         ),
     )
     try:
-        with _quiet():
+        with _quiet_logging():
             tuner.fit()
     except Exception as error:
         if scheduler.out_of_reach is None:
@@ -160,7 +160,7 @@ def run_trials(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet_logging() -> Iterator[None]:
     """Keep Tune's notes and summaries out of the terminal, and its tracebacks of lost processes: listeners are told."""
     previous = logging.root.manager.disable
     logging.disable(logging.ERROR)
@@ -174,7 +174,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
     """Hands the study's trials to Tune."""
 
     def __init__(
-        self, study: Study, listener: Listener, decide: Decider, supply: Supply, at_once: Callable[[], int]
+        self, study: Study, listener: TrialCallback, decide: StoppingPolicy, supply: DatasetReadiness, at_once: Callable[[], int]
     ) -> None:
         super().__init__(metric="epoch", mode="max")
         self._at_once = at_once
@@ -189,27 +189,27 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> Any:
         if len(self._going) >= self._at_once():
             return None  # Tune asks again
-        trial = (self._waiting or self._study.next()) if self._decide.may_start() else None
+        trial = (self._waiting or self._study.next_trial()) if self._decide.may_start() else None
         if trial is None:
             return Searcher.FINISHED
-        if not self._supply.ready(trial.parameters):
+        if not self._supply.is_ready(trial.parameters):
             self._waiting = trial
             return None  # meanwhile the other trials go on
         self._waiting = None
         self._going.add(trial_id)
         self.numbers[trial_id] = trial.number
-        self._listener.started(trial)
+        self._listener.on_trial_start(trial)
         return {"number": trial.number, "parameters": dict(trial.parameters), "recorded": len(trial.epochs)}
 
     def on_trial_complete(self, trial_id: str, result: object = None, error: bool = False) -> None:  # noqa: ARG002
         """A trial ended; those that ended well were told by the scheduler, so what is left has failed."""
         self._going.discard(trial_id)
         number = self.numbers[trial_id]
-        if self._study.trial(number).outcome == "running" and error:
-            self._study.end(
-                number, "failed", f"its process was lost again and again, without an epoch between, see {ray_logs()}"
+        if self._study.get_trial(number).outcome == "running" and error:
+            self._study.end_trial(
+                number, "failed", f"its process was lost again and again, without an epoch between, see {ray_log_folder()}"
             )
-            self._listener.ended(self._study.trial(number))
+            self._listener.on_trial_end(self._study.get_trial(number))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is on disk."""
@@ -224,7 +224,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
 class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     """Writes every result into the study and does what the decision says."""
 
-    def __init__(self, study: Study, listener: Listener, decide: Decider) -> None:
+    def __init__(self, study: Study, listener: TrialCallback, decide: StoppingPolicy) -> None:
         super().__init__()
         self._study = study
         self._listener = listener
@@ -237,20 +237,20 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
             self.out_of_reach = result[_OUT_OF_REACH]
             return str(TrialScheduler.STOP)  # Tune's trial; the study's goes on when the search is resumed
         if _FAILED in result:
-            return self._end(number, ("failed", result[_FAILED]))
+            return self._end_trial(number, ("failed", result[_FAILED]))
         epoch: Epoch = result["result"]
-        if not self._study.record(number, epoch):
+        if not self._study.record_epoch(number, epoch):
             return str(TrialScheduler.CONTINUE)
         trial.run_metadata.num_failures = 0  # a long trial may lose many nodes, as long as it gets on
-        self._listener.reported(self._study.trial(number), epoch)
+        self._listener.on_trial_result(self._study.get_trial(number), epoch)
         decision = self._decide(number, epoch)
         if decision is None:
             return str(TrialScheduler.CONTINUE)
-        return self._end(number, decision)
+        return self._end_trial(number, decision)
 
-    def _end(self, number: int, decision: tuple[Outcome, str]) -> str:
-        self._study.end(number, *decision)
-        self._listener.ended(self._study.trial(number))
+    def _end_trial(self, number: int, decision: tuple[Outcome, str]) -> str:
+        self._study.end_trial(number, *decision)
+        self._listener.on_trial_end(self._study.get_trial(number))
         return str(TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
@@ -272,10 +272,10 @@ class _ActorManager(RayActorManager):  # type: ignore[misc]
 tune_controller.RayActorManager = _ActorManager
 
 
-class _Losses(tune.Callback):  # type: ignore[misc]
+class WorkerFailures(tune.Callback):  # type: ignore[misc]
     """Counts how often a trial lost its process, where Tune counts how often it noticed."""
 
-    def __init__(self, study: Study, listener: Listener, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, study: Study, listener: TrialCallback, now: Callable[[], float] = time.monotonic) -> None:
         self._study = study
         self._listener = listener
         self._now = now
@@ -286,13 +286,13 @@ class _Losses(tune.Callback):  # type: ignore[misc]
             return
         trial.run_metadata.num_failures += _WEIGHT - 1
         self._last[trial.trial_id] = self._now()
-        self._listener.lost(self._study.trial(trial.config["number"]), _last_error(trial.error_file))
+        self._listener.on_trial_lost(self._study.get_trial(trial.config["number"]), _last_tune_error(trial.error_file))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
-def _last_error(file: str | None) -> str:
+def _last_tune_error(file: str | None) -> str:
     """The first line of the last error in Tune's file of a trial's."""
     try:
         lines = Path(file or "").read_text(encoding="utf-8").splitlines()
@@ -302,7 +302,7 @@ def _last_error(file: str | None) -> str:
     return next((line.strip() for line in lines[last + 1 :] if line.strip()), "for a reason unknown")
 
 
-class _WhenOutOfReach(tune.Stopper):  # type: ignore[misc]
+class _StopOnStorageError(tune.Stopper):  # type: ignore[misc]
     """Stops everything once a trial could not keep its state."""
 
     def __init__(self, scheduler: _StudyScheduler) -> None:
@@ -320,17 +320,17 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
         self._job = job
-        self._devices = devices(job.space.resources)
-        machine.keep_freed_memory()
+        self._devices = trial_devices(job.space.resources)
+        machine.disable_malloc_trim()
         torch.set_num_threads(max(1, int(job.space.resources.cpu / len(self._devices))))
-        self._begin(config)
+        self._start_trial(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._attempt.close()
-        self._begin(new_config)
+        self._start_trial(new_config)
         return True
 
-    def _begin(self, config: dict[str, Any]) -> None:
+    def _start_trial(self, config: dict[str, Any]) -> None:
         self._attempt = Attempt(self._job, config["number"], config["parameters"], config["recorded"], *self._devices)
 
     def cleanup(self) -> None:
@@ -352,30 +352,30 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         """Nothing, likewise."""
 
 
-def score(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+def score_models(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
     """Score kept models on the test sets, each in a task with a trial's resources."""
     resources = job.space.resources
-    task = ray.remote(num_cpus=resources.cpu, num_gpus=min(1.0, resources.gpu_share))(_score)
+    task = ray.remote(num_cpus=resources.cpu, num_gpus=min(1.0, resources.gpu_share))(_score_model)
     return dict(zip(numbers, ray.get([task.remote(job, number) for number in numbers]), strict=True))
 
 
-def _score(job: Job, number: int) -> dict[str, dict[str, float]]:
-    machine.keep_freed_memory()
+def _score_model(job: Job, number: int) -> dict[str, dict[str, float]]:
+    machine.disable_malloc_trim()
     torch.set_num_threads(max(1, int(job.space.resources.cpu)))
-    return score_tests(job, number, device())
+    return score_test_splits(job, number, default_device())
 
 
-def device() -> str:
+def default_device() -> str:
     """The accelerator this process was given, or the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def devices(resources: Resources) -> list[str]:
+def trial_devices(resources: Resources) -> list[str]:
     """What a trial trains on, one process each."""
     several = int(resources.gpu_share) if torch.cuda.is_available() else 0
-    return [f"cuda:{number}" for number in range(several)] if several > 1 else [device()]
+    return [f"cuda:{number}" for number in range(several)] if several > 1 else [default_device()]
 
 
-def ray_logs() -> str:
+def ray_log_folder() -> str:
     """Where Ray keeps what its processes printed."""
     return str(ray._private.worker._global_node.get_logs_dir_path())

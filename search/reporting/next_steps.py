@@ -6,23 +6,23 @@ import shlex
 from collections.abc import Sequence
 
 from runtime import machine, uris
-from runtime.cli import Line
+from runtime.cli import Console
 from search.plan import Plan
 
 
-def say_next(line: Line, plan: Plan, command: Sequence[str]) -> None:
+def print_next_steps(line: Console, plan: Plan, command: Sequence[str]) -> None:
     """Say how to look at the results, and how to go on."""
-    more = [*_without(command, "--trials"), "--resume", "--trials", str(plan.space.budget.trials + 12)]
-    storage = _option(command, "--storage")
-    line.say("\nNext")
+    more = [*_without_option(command, "--trials"), "--resume", "--trials", str(plan.space.budget.trials + 12)]
+    storage = _find_option(command, "--storage")
+    line.print_line("\nNext")
     if plan.tracking.startswith("http"):
-        line.say(f"  {uris.shown(plan.tracking)}    # MLflow; the trials are runs of the experiment {plan.space.name}")
+        line.print_line(f"  {uris.redact_uri(plan.tracking)}    # MLflow; the trials are runs of the experiment {plan.space.name}")
     else:
-        line.say(f"  {machine.python()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side")
-    line.say(f"  {machine.python()} -m search.launch {shlex.join(more)}    # go on with 12 more")
+        line.print_line(f"  {machine.python_command()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side")
+    line.print_line(f"  {machine.python_command()} -m search.launch {shlex.join(more)}    # go on with 12 more")
 
 
-def _without(command: Sequence[str], option: str) -> list[str]:
+def _without_option(command: Sequence[str], option: str) -> list[str]:
     """A command line without an option and its value."""
     kept, skip = [], False
     for word in command:
@@ -35,7 +35,7 @@ def _without(command: Sequence[str], option: str) -> list[str]:
     return kept
 
 
-def _option(command: Sequence[str], option: str) -> str:
+def _find_option(command: Sequence[str], option: str) -> str:
     """An option of a command line with its value, as it was written, or nothing."""
     for place, word in enumerate(command):
         if word == option and place + 1 < len(command):

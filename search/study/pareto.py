@@ -12,20 +12,20 @@ from spaces.schema import Direction
 Objectives = Sequence[tuple[str, Direction]]
 
 
-def gains(metrics: Mapping[str, float], objectives: Objectives) -> tuple[float, ...]:
+def objective_values(metrics: Mapping[str, float], objectives: Objectives) -> tuple[float, ...]:
     """Objective values turned so that larger is better; a missing or undefined one is the worst there is."""
-    return tuple(_gain(metrics.get(name, math.nan), direction) for name, direction in objectives)
+    return tuple(_objective_value(metrics.get(name, math.nan), direction) for name, direction in objectives)
 
 
-def _gain(value: float, direction: Direction) -> float:
+def _objective_value(value: float, direction: Direction) -> float:
     if math.isnan(value):
         return -math.inf
     return value if direction == "maximize" else -value
 
 
-def best(candidates: Sequence[Mapping[str, float]], objectives: Objectives) -> int:
+def best_index(candidates: Sequence[Mapping[str, float]], objectives: Objectives) -> int:
     """Index of the best by the first objective, ties broken by the next; of equals the first."""
-    return max(range(len(candidates)), key=lambda index: gains(candidates[index], objectives))
+    return max(range(len(candidates)), key=lambda index: objective_values(candidates[index], objectives))
 
 
 def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
@@ -33,7 +33,7 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(a >= b for a, b in zip(one, other, strict=True)) and any(a > b for a, b in zip(one, other, strict=True))
 
 
-def fronts(points: Sequence[Sequence[float]]) -> list[int]:
+def nondominated_ranks(points: Sequence[Sequence[float]]) -> list[int]:
     """Non-domination rank of every point: 0 for the Pareto front, 1 for what is only dominated by it, and so on.
 
     Zhang et al. (2015): in descending order nothing comes before what dominates it, and whoever is dominated by one of a front
@@ -54,7 +54,7 @@ def fronts(points: Sequence[Sequence[float]]) -> list[int]:
     return ranks
 
 
-def order(points: Sequence[Sequence[float]]) -> list[int]:
+def rank_order(points: Sequence[Sequence[float]]) -> list[int]:
     """Indices from best to worst: by front, then by the objectives in turn."""
-    ranks = fronts(points)
+    ranks = nondominated_ranks(points)
     return sorted(range(len(points)), key=lambda index: (ranks[index], *(-value for value in points[index]), index))

@@ -17,7 +17,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from search.study.stopping import rungs
+from search.study.stopping import rung_epochs
 from search.study.trials import Trial
 from spaces.schema import Dimension, Space, Value
 
@@ -25,7 +25,7 @@ _ONCE: Final = datetime.datetime(2000, 1, 1)
 """When all trials of a scratch study were: nothing asks, and proposals depend on no clock."""
 
 
-def propose(space: Space, trials: Sequence[Trial], number: int) -> dict[str, Value]:
+def suggest_parameters(space: Space, trials: Sequence[Trial], number: int) -> dict[str, Value]:
     """Propose the parameters of a trial.
 
     Args:
@@ -35,47 +35,47 @@ def propose(space: Space, trials: Sequence[Trial], number: int) -> dict[str, Val
     """
     epoch = comparable_epoch(space, trials)
     scratch = optuna.create_study(
-        directions=["maximize"] * len(space.objectives), sampler=_sampler(space, space.seed + 7919 * number)
+        directions=["maximize"] * len(space.objectives), sampler=_make_sampler(space, space.seed + 7919 * number)
     )
     for trial in trials:
-        known = _as_known(space, trial, epoch)
+        known = _as_finished(space, trial, epoch)
         if known is not None:
             scratch.add_trial(known)
     asked = scratch.ask()
     parameters: dict[str, Value] = {}
     for dimension in space.search:
-        if dimension.active(parameters):
-            parameters[dimension.name] = suggest(asked, dimension)
+        if dimension.is_active(parameters):
+            parameters[dimension.name] = suggest_value(asked, dimension)
     return parameters
 
 
 def comparable_epoch(space: Space, trials: Sequence[Trial]) -> int:
     """The latest rung that enough trials have reached to learn from; before there is one, the first (Falkner et al. 2018)."""
     enough = max(8, len(space.search) + 2)
-    steps = [*rungs(space.stopping, space.budget.epochs), space.budget.epochs]
+    steps = [*rung_epochs(space.stopping, space.budget.epochs), space.budget.epochs]
     reached = [step for step in steps if sum(len(trial.epochs) >= step for trial in trials) >= enough]
     return max(reached, default=steps[0])
 
 
-def _as_known(space: Space, trial: Trial, epoch: int) -> optuna.trial.FrozenTrial | None:
+def _as_finished(space: Space, trial: Trial, epoch: int) -> optuna.trial.FrozenTrial | None:
     """A trial as the sampler is to see it."""
-    distributions = {d.name: distribution(d) for d in space.search if d.name in trial.parameters}
+    distributions = {d.name: to_distribution(d) for d in space.search if d.name in trial.parameters}
     parameters = dict(trial.parameters)
     gains = trial.best_objectives_until(epoch, space.objectives)
     if gains is not None and all(math.isfinite(gain) for gain in gains):
-        return _Known.of(parameters, distributions, list(gains))
+        return _FinishedTrial.from_trial(parameters, distributions, list(gains))
     if trial.outcome == "running":
-        return _Known.of(parameters, distributions, None)
+        return _FinishedTrial.from_trial(parameters, distributions, None)
     return None
 
 
-class _Known(optuna.trial.FrozenTrial):
+class _FinishedTrial(optuna.trial.FrozenTrial):
     """A trial of a scratch study. Optuna copies what it is given, a millisecond a trial; these are made for it alone."""
 
     @classmethod
-    def of(
+    def from_trial(
         cls, parameters: dict[str, Value], distributions: dict[str, BaseDistribution], values: list[float] | None
-    ) -> _Known:
+    ) -> _FinishedTrial:
         """Make one that has ended with these values, or that runs if there are none."""
         return cls(
             number=0,
@@ -92,11 +92,11 @@ class _Known(optuna.trial.FrozenTrial):
             intermediate_values={},
         )
 
-    def __deepcopy__(self, _: object) -> _Known:
+    def __deepcopy__(self, _: object) -> _FinishedTrial:
         return self
 
 
-def _sampler(space: Space, seed: int) -> optuna.samplers.BaseSampler:
+def _make_sampler(space: Space, seed: int) -> optuna.samplers.BaseSampler:
     random_first = max(4, min(10, space.budget.trials // 4))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -105,7 +105,7 @@ def _sampler(space: Space, seed: int) -> optuna.samplers.BaseSampler:
         )
 
 
-def suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Value:
+def suggest_value(trial: optuna.trial.Trial, dimension: Dimension) -> Value:
     """Ask Optuna for one dimension."""
     if dimension.kind == "choice":
         return cast(Value, trial.suggest_categorical(dimension.name, dimension.choices))
@@ -115,7 +115,7 @@ def suggest(trial: optuna.trial.Trial, dimension: Dimension) -> Value:
     return trial.suggest_float(dimension.name, dimension.low, dimension.high, log=log)
 
 
-def distribution(dimension: Dimension) -> BaseDistribution:
+def to_distribution(dimension: Dimension) -> BaseDistribution:
     """Optuna's form of a dimension."""
     if dimension.kind == "choice":
         return CategoricalDistribution(dimension.choices)
@@ -125,7 +125,7 @@ def distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(dimension.low, dimension.high, log=log)
 
 
-def importances(trials: Sequence[Trial], space: Space) -> dict[str, float]:
+def parameter_importances(trials: Sequence[Trial], space: Space) -> dict[str, float]:
     """How much each hyperparameter decides of the first objective (fANOVA), judged where all trials can be compared.
 
     Trials that were stopped count with their best up to the first epoch that all of them reached. Empty if fewer than eight
@@ -141,7 +141,7 @@ def importances(trials: Sequence[Trial], space: Space) -> dict[str, float]:
         return {}
     scratch = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     dimensions = {dimension.name: dimension for dimension in space.search if not dimension.when}
-    distributions = {name: distribution(dimension) for name, dimension in dimensions.items()}
+    distributions = {name: to_distribution(dimension) for name, dimension in dimensions.items()}
     for trial, value in known:
         parameters = {name: trial.parameters[name] for name in dimensions}
         scratch.add_trial(optuna.trial.create_trial(params=parameters, distributions=distributions, value=value))

@@ -9,7 +9,7 @@ from search.study import pareto
 from spaces.schema import Stopping
 
 
-def rungs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
+def rung_epochs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
     """Epochs after which trials are compared: the first rung times powers of the reduction, below the full length."""
     if stopping.rule == "none":
         return ()
@@ -23,13 +23,13 @@ def rungs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
 def expected_epochs(stopping: Stopping, epochs: int) -> float:
     """Epochs a trial takes on average if, at every rung, just one in the reduction goes on."""
     expected, begin = 0.0, 0
-    for passed, end in enumerate([*rungs(stopping, epochs), epochs]):
+    for passed, end in enumerate([*rung_epochs(stopping, epochs), epochs]):
         expected += (end - begin) / float(stopping.reduction) ** passed
         begin = end
     return expected
 
 
-def goes_on(own: Sequence[float], others: Sequence[Sequence[float]], reduction: int) -> bool:
+def is_promoted(own: Sequence[float], others: Sequence[Sequence[float]], reduction: int) -> bool:
     """Whether a trial that reached a rung goes on.
 
     Args:
@@ -37,5 +37,5 @@ def goes_on(own: Sequence[float], others: Sequence[Sequence[float]], reduction: 
         others: Gains of the trials that reached the rung before it.
         reduction: One in so many goes on, rounded up, so that the first to arrive always does.
     """
-    ranked = pareto.order([*others, own])
+    ranked = pareto.rank_order([*others, own])
     return ranked.index(len(others)) < math.ceil((len(others) + 1) / reduction)

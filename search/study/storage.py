@@ -27,7 +27,7 @@ PAUSE_S: Final = 3.0
 """How long a search that runs waits for its study's server, and how often it asks."""
 
 
-def require_study(uri: str, *, ask: bool = True) -> None:
+def check_study_uri(uri: str, *, ask: bool = True) -> None:
     """Check that a study can be kept at a URI; nothing is written.
 
     Args:
@@ -41,21 +41,21 @@ def require_study(uri: str, *, ask: bool = True) -> None:
         _require_package("psycopg", "psycopg[binary]")
         require = _require_database
     elif uri.startswith(_GRPC):
-        _address(uri)
+        _host_and_port(uri)
         _require_package("grpc", "grpcio")
         require = _require_proxy
     else:
         raise InputError(
             "--study",
             "a study is kept in PostgreSQL or behind Optuna's gRPC proxy",
-            value=uris.hidden(uri),
+            value=uris.redact_argument(uri),
             remedy="postgresql://user@host/database or grpc://host:port; leave --study out for a file in the storage folder",
         )
     if ask:
         require(uri)
 
 
-def opened(where: Path | str) -> BaseStorage:
+def open_storage(where: Path | str) -> BaseStorage:
     """Optuna's storage at a journal's path or a URI that was checked; a server may be away for a while."""
     from optuna.storages import GrpcStorageProxy, JournalStorage, RDBStorage, get_storage
     from optuna.storages.journal import JournalFileBackend
@@ -63,17 +63,17 @@ def opened(where: Path | str) -> BaseStorage:
     if isinstance(where, Path):
         return JournalStorage(JournalFileBackend(str(where)))
     if where.startswith(_GRPC):
-        host, port = _address(where)
+        host, port = _host_and_port(where)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the proxy is experimental
             storage: BaseStorage = GrpcStorageProxy(host=host, port=port)
     else:  # a connection that the server has closed meanwhile is replaced before it is used
-        database = RDBStorage(_for_psycopg(where), engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600})
+        database = RDBStorage(_psycopg_uri(where), engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600})
         storage = get_storage(database)
-    return cast("BaseStorage", _Patient(storage, where))
+    return cast("BaseStorage", RetryingStorage(storage, where))
 
 
-class _Patient:
+class RetryingStorage:
     """A storage whose requests are repeated while its server is restarted, say; other errors are raised at once."""
 
     def __init__(self, storage: BaseStorage, where: str) -> None:
@@ -83,9 +83,9 @@ class _Patient:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.storage, name)
-        return functools.partial(self._insist, found) if callable(found) else found
+        return functools.partial(self._retry_call, found) if callable(found) else found
 
-    def _insist(self, request: Callable[..., Any], *words: Any, **named: Any) -> Any:
+    def _retry_call(self, request: Callable[..., Any], *words: Any, **named: Any) -> Any:
         until = time.monotonic() + PATIENCE_S
         repeated = False
         while True:
@@ -94,16 +94,16 @@ class _Patient:
             except Exception as error:
                 if repeated and type(error).__name__ == "UpdateFinishedTrialError":
                     return True  # the server had done it, and was gone before it could say so
-                if self.hurried or not _passes(error) or time.monotonic() > until:
+                if self.hurried or not _is_transient(error) or time.monotonic() > until:
                     raise
                 if not repeated:
                     reason = _first_line(error, self._where)
-                    print(f"study    waiting for {uris.shown(self._where)}: {reason}", file=sys.stderr, flush=True)
+                    print(f"study    waiting for {uris.redact_uri(self._where)}: {reason}", file=sys.stderr, flush=True)
             repeated = True
             time.sleep(PAUSE_S)
 
 
-def _passes(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Whether a server is out of reach; anything else it says it will say again."""
     code = getattr(error, "code", None)  # of gRPC
     if callable(code):
@@ -115,13 +115,13 @@ def _passes(error: BaseException) -> bool:
     return seen is not None
 
 
-def hurry(storage: BaseStorage) -> None:
+def stop_retrying(storage: BaseStorage) -> None:
     """Wait no longer for a server that is away: the search is ending."""
-    if isinstance(storage, _Patient):
+    if isinstance(storage, RetryingStorage):
         storage.hurried = True
 
 
-def close(storage: BaseStorage) -> None:
+def close_storage(storage: BaseStorage) -> None:
     """Let go of connections, which a server has a limited number of."""
     storage = getattr(storage, "storage", storage)
     engine = getattr(getattr(storage, "_backend", storage), "engine", None)
@@ -132,7 +132,7 @@ def close(storage: BaseStorage) -> None:
 
 
 @contextmanager
-def told(where: Path | str) -> Iterator[None]:
+def readable_errors(where: Path | str) -> Iterator[None]:
     """Turn a database that goes away into an error a person can read.
 
     Raises:
@@ -141,7 +141,7 @@ def told(where: Path | str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(where, Path) or not _is_ours(error):
+        if isinstance(where, Path) or not _is_study_error(error):
             raise
         raise InputError(
             "--study",
@@ -151,7 +151,7 @@ def told(where: Path | str) -> Iterator[None]:
         ) from None
 
 
-def _is_ours(error: BaseException) -> bool:
+def _is_study_error(error: BaseException) -> bool:
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
     return bool(names & {"optuna.StorageInternalError", "sqlalchemy.SQLAlchemyError", "grpc.RpcError"})
 
@@ -166,7 +166,7 @@ def _require_package(module: str, requirement: str) -> None:
         )
 
 
-def _for_psycopg(uri: str) -> str:
+def _psycopg_uri(uri: str) -> str:
     return uri.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
@@ -175,9 +175,9 @@ def _require_database(uri: str) -> None:
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     try:
-        engine = sqlalchemy.create_engine(_for_psycopg(uri), connect_args={"connect_timeout": _PATIENCE_S})
+        engine = sqlalchemy.create_engine(_psycopg_uri(uri), connect_args={"connect_timeout": _PATIENCE_S})
     except (ArgumentError, ValueError) as error:
-        raise _unreachable(uri, error) from None
+        raise _unreachable_error(uri, error) from None
     try:
         with engine.connect() as connection:
             writable = connection.execute(sqlalchemy.text("SELECT has_schema_privilege(current_schema(), 'CREATE')"))
@@ -185,11 +185,11 @@ def _require_database(uri: str) -> None:
                 raise InputError(
                     "--study",
                     "the user must be allowed to create tables in the database",
-                    value=uris.hidden(uri),
+                    value=uris.redact_argument(uri),
                     remedy="let its owner run  GRANT CREATE ON SCHEMA public TO …",
                 )
     except (SQLAlchemyError, ValueError) as error:
-        raise _unreachable(uri, error) from None
+        raise _unreachable_error(uri, error) from None
     finally:
         engine.dispose()
 
@@ -197,7 +197,7 @@ def _require_database(uri: str) -> None:
 def _require_proxy(uri: str) -> None:
     from optuna.storages import GrpcStorageProxy
 
-    host, port = _address(uri)
+    host, port = _host_and_port(uri)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         proxy = GrpcStorageProxy(host=host, port=port)
@@ -205,30 +205,30 @@ def _require_proxy(uri: str) -> None:
         proxy.wait_server_ready(timeout=_PATIENCE_S)
         proxy.get_all_studies()
     except ConnectionError:
-        raise _unreachable(uri, ConnectionError(f"no answer within {_PATIENCE_S} s")) from None
+        raise _unreachable_error(uri, ConnectionError(f"no answer within {_PATIENCE_S} s")) from None
     except Exception as error:
-        if not _is_ours(error):
+        if not _is_study_error(error):
             raise
-        raise _unreachable(uri, error) from None
+        raise _unreachable_error(uri, error) from None
     finally:
         proxy.close()
 
 
-def _address(uri: str) -> tuple[str, int]:
+def _host_and_port(uri: str) -> tuple[str, int]:
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
     if not host or not port:
-        raise InputError("--study", "a proxy has a host and a port", value=uris.hidden(uri), remedy="grpc://host:port")
+        raise InputError("--study", "a proxy has a host and a port", value=uris.redact_argument(uri), remedy="grpc://host:port")
     return host, port
 
 
-def _unreachable(uri: str, error: Exception) -> InputError:
+def _unreachable_error(uri: str, error: Exception) -> InputError:
     return InputError(
         "--study",
-        f"the study's database must answer at {uris.shown(uri)}",
+        f"the study's database must answer at {uris.redact_uri(uri)}",
         value=_first_line(error, uri),
         remedy="check host, port, database, user and password (PGPASSWORD or ~/.pgpass keep it out of the command line)"
         if not uri.startswith(_GRPC)
@@ -239,4 +239,4 @@ def _unreachable(uri: str, error: Exception) -> InputError:
 def _first_line(error: Any, uri: str) -> str:
     origin = getattr(error, "orig", None) or error.__cause__ or error
     text = next((line for line in str(origin).splitlines() if line.strip()), type(origin).__name__)
-    return uris.without_secrets(text.strip(), uri)
+    return uris.redact_text(text.strip(), uri)

@@ -37,7 +37,7 @@ class Study:
         self._joins = joins
         self._live: dict[int, optuna.trial.Trial] = {}
         self._to_continue: list[int] = []
-        self._storage = database.opened(where)
+        self._storage = database.open_storage(where)
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=name or space.name,
@@ -45,46 +45,46 @@ class Study:
             load_if_exists=True,
         )
         if not joins:
-            self._begin()
+            self._enqueue_initial_points()
 
-    def _begin(self) -> None:
+    def _enqueue_initial_points(self) -> None:
         """Take interrupted trials over; enqueue those that every search begins with."""
-        self._adopt()
+        self._reclaim_orphaned_trials()
         roles = {trial.user_attrs.get(_ROLE) for trial in self._study.get_trials(deepcopy=False)}
         starts = ((f"start {n}", point) for n, point in enumerate(self._space.start))
         for role, point in [(BASELINE, self._space.baseline), *starts]:
             if role not in roles:
                 self._study.enqueue_trial(dict(point), user_attrs={_ROLE: role})
 
-    def hurry(self) -> None:
+    def stop_retrying(self) -> None:
         """Wait no longer for a database that is away."""
-        database.hurry(self._storage)
+        database.stop_retrying(self._storage)
 
     def close(self) -> None:
         """Let go of the database."""
-        database.close(self._storage)
+        database.close_storage(self._storage)
 
-    def next(self) -> Trial | None:
+    def next_trial(self) -> Trial | None:
         """The next trial to run: an interrupted one first, then a new one, None when there are as many as asked for."""
-        self._adopt()
+        self._reclaim_orphaned_trials()
         self._to_continue = [number for number in self._to_continue if number in self._live]
         if self._to_continue:
             trial = self._live[self._to_continue.pop(0)]
-        elif self.started() < self._space.budget.trials:
+        elif self.count_started() < self._space.budget.trials:
             if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                known = self.trials()
-                self._study.enqueue_trial(dict(sampler.propose(self._space, known, len(known))))
+                known = self.get_trials()
+                self._study.enqueue_trial(dict(sampler.suggest_parameters(self._space, known, len(known))))
             trial = self._study.ask()
             self._live[trial.number] = trial
         else:
             return None
         parameters: dict[str, Value] = {}
         for dimension in self._space.search:
-            if dimension.active(parameters):  # the trial answers what was enqueued, or what it was given before a crash
-                parameters[dimension.name] = sampler.suggest(trial, dimension)
-        return self.trial(trial.number)
+            if dimension.is_active(parameters):  # the trial answers what was enqueued, or what it was given before a crash
+                parameters[dimension.name] = sampler.suggest_value(trial, dimension)
+        return self.get_trial(trial.number)
 
-    def _adopt(self) -> None:
+    def _reclaim_orphaned_trials(self) -> None:
         """Take over trials that began without our knowing: a server did as it was told, and was gone before it said so."""
         if self._joins:
             return
@@ -93,15 +93,15 @@ class Study:
                 self._live[frozen.number] = optuna.trial.Trial(self._study, frozen._trial_id)
                 self._to_continue.append(frozen.number)
 
-    def started(self) -> int:
+    def count_started(self) -> int:
         """How many trials exist, without those that wait to be asked for."""
         return sum(t.state != TrialState.WAITING for t in self._study.get_trials(deepcopy=False))
 
-    def unfinished(self) -> bool:
+    def has_unfinished(self) -> bool:
         """Whether any trial is still to be run."""
-        return bool(self._live) or self.started() < self._space.budget.trials
+        return bool(self._live) or self.count_started() < self._space.budget.trials
 
-    def record(self, number: int, result: Epoch) -> bool:
+    def record_epoch(self, number: int, result: Epoch) -> bool:
         """Write down an epoch; doing so again changes nothing.
 
         Returns:
@@ -119,11 +119,11 @@ class Study:
             self._live[number].report(defined.get(name, worst), result.epoch)
         return True
 
-    def end(self, number: int, outcome: Outcome, reason: str) -> None:
+    def end_trial(self, number: int, outcome: Outcome, reason: str) -> None:
         """Tell the study how a trial ended; a trial that has ended stays as it is."""
         if number not in self._live:
             return
-        kept = self.trial(number).kept(self._space.objectives)
+        kept = self.get_trial(number).best_epoch(self._space.objectives)
         values = [] if kept is None else [kept.metrics.get(name, math.nan) for name, _ in self._space.objectives]
         if outcome == "finished" and (not values or any(math.isnan(value) for value in values)):
             outcome, reason = "failed", "no epoch has all objectives"
@@ -150,36 +150,36 @@ class Study:
         """Remember the MLflow run of the search."""
         self._study.set_user_attr("run_id", run_id)
 
-    def set_tests(self, number: int, scores: Mapping[str, Mapping[str, float]]) -> None:
+    def set_test_scores(self, number: int, scores: Mapping[str, Mapping[str, float]]) -> None:
         """Keep the test scores of a trial."""
         defined = {split: {n: v for n, v in metrics.items() if math.isfinite(v)} for split, metrics in scores.items()}
         self._study.set_user_attr(f"tests:{number:05d}", defined)
 
-    def trial(self, number: int) -> Trial:
+    def get_trial(self, number: int) -> Trial:
         """One trial."""
-        return self._as_trial(self._frozen(number), self._study.user_attrs)
+        return self._as_trial(self._frozen_trial(number), self._study.user_attrs)
 
-    def trials(self) -> list[Trial]:
+    def get_trials(self) -> list[Trial]:
         """All trials that were started, by number."""
         frozen = self._study.get_trials(deepcopy=False)
         kept = self._study.user_attrs  # read once: a database is asked every time
         return [self._as_trial(trial, kept) for trial in frozen if trial.state != TrialState.WAITING]
 
-    def _frozen(self, number: int) -> FrozenTrial:
+    def _frozen_trial(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
 
     def _as_trial(self, frozen: FrozenTrial, kept: Mapping[str, Any]) -> Trial:
         return _as_trial(frozen, kept, [dimension.name for dimension in self._space.search])
 
 
-def recorded(journal: Path) -> list[Trial]:
+def read_trials(journal: Path) -> list[Trial]:
     """All trials that were started, by number, as somebody sees them who does not take part in the search.
 
     Raises:
         KeyError: If there is no study.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = database.opened(journal)
+    storage = database.open_storage(journal)
     names = [summary.study_name for summary in storage.get_all_studies()]
     if not names:
         raise KeyError(str(journal))

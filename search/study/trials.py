@@ -42,22 +42,22 @@ class Trial:
     is_baseline: bool
     tests: Mapping[str, Mapping[str, float]]
 
-    def kept(self, objectives: pareto.Objectives) -> Epoch | None:
+    def best_epoch(self, objectives: pareto.Objectives) -> Epoch | None:
         """The epoch whose weights are kept: the best so far."""
         if not self.epochs:
             return None
-        return self.epochs[pareto.best([epoch.metrics for epoch in self.epochs], objectives)]
+        return self.epochs[pareto.best_index([epoch.metrics for epoch in self.epochs], objectives)]
 
     def best_objectives_until(self, epoch: int, objectives: pareto.Objectives) -> tuple[float, ...] | None:
         """The best up to an epoch, or None if the trial did not get there."""
         seen = [e.metrics for e in self.epochs if e.epoch <= epoch]
         if len(seen) < epoch:
             return None
-        return pareto.gains(seen[pareto.best(seen, objectives)], objectives)
+        return pareto.objective_values(seen[pareto.best_index(seen, objectives)], objectives)
 
 
-def ranking(trials: Sequence[Trial], objectives: pareto.Objectives) -> list[Trial]:
+def rank_trials(trials: Sequence[Trial], objectives: pareto.Objectives) -> list[Trial]:
     """Trials that have a result, best first."""
     usable = [trial for trial in trials if trial.epochs and trial.outcome != "failed"]
-    points = [pareto.gains(kept.metrics, objectives) for t in usable if (kept := t.kept(objectives)) is not None]
-    return [usable[index] for index in pareto.order(points)]
+    points = [pareto.objective_values(kept.metrics, objectives) for t in usable if (kept := t.best_epoch(objectives)) is not None]
+    return [usable[index] for index in pareto.rank_order(points)]

@@ -22,7 +22,7 @@ def launches() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", launches(), ids=" ".join)
 def test_a_search_is_one_that_launch_understands(words: list[str]) -> None:
-    assert launch.parser().parse_args(words).space.name == "rg_rep.yaml"
+    assert launch.build_parser().parse_args(words).space.name == "rg_rep.yaml"
 
 
 def test_there_are_searches() -> None:

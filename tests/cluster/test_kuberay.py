@@ -134,6 +134,6 @@ def test_its_nodes_are_given_up_as_those_of_cluster_yaml(manifest: Any) -> None:
 def test_its_search_is_one_that_launch_understands(manifest: Any) -> None:
     words = shlex.split(manifest["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "search.launch"]
-    options = launch.parser().parse_args(words[3:])
+    options = launch.build_parser().parse_args(words[3:])
     assert options.resume
     assert options.at_once == manifest["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["maxReplicas"]

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
-from spaces.load import load
+from spaces.load import load_space
 from tests.cluster.lab import NETWORK, ROOT, SHARED, Lab
 from tests.cluster.laptop import Laptop, exec_line
 
@@ -152,12 +152,12 @@ class InSharedFolder(Search):
     def trials(self) -> list[Trial]:
         """See the base class."""
         folder = SearchFolder(self._storage, "rg_rep")
-        if not folder.journal.is_file():
+        if not folder.journal_path.is_file():
             return []
         copy = self._storage / "study.copy"
-        lines = folder.journal.read_bytes()
+        lines = folder.journal_path.read_bytes()
         copy.write_bytes(lines[: lines.rfind(b"\n") + 1])
-        return Study(copy, load(SPACE, has_gpu=False, overrides=SMALL)).trials()
+        return Study(copy, load_space(SPACE, has_gpu=False, overrides=SMALL)).get_trials()
 
     def runs(self) -> str:
         """See the base class."""
@@ -202,8 +202,8 @@ class Submitted(Search):
         names = [summary.study_name for summary in optuna.get_all_study_summaries(where)]
         if not names:
             return []
-        with closing(Study(where, load(SPACE, has_gpu=False, overrides=SMALL), names[0], joins=True)) as study:
-            return study.trials()
+        with closing(Study(where, load_space(SPACE, has_gpu=False, overrides=SMALL), names[0], joins=True)) as study:
+            return study.get_trials()
 
     def runs(self) -> str:
         """See the base class."""

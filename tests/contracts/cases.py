@@ -50,7 +50,7 @@ class Case:
     exploding: Values | None
     fields: Mapping[str, tuple[Values, Value | Late]]
     data: Callable[[Path], Any] | None = None
-    heard: Callable[[Dataset], Any] = lambda tiny: tiny.split("S0").batch(np.arange(3)).waves
+    heard: Callable[[Dataset], Any] = lambda tiny: tiny.open_split("S0").read_batch(np.arange(3)).waves
     recorded: Callable[[Dataset], NDArray[np.float32]] | None = None
     test: str = "S0"
     inference: str = "retrieval"
@@ -77,7 +77,7 @@ def one_after_the_other(waves: Tensor) -> NDArray[np.float32]:
 def small_hnet(folder: Path) -> str:
     """The file of a Hungarian network that has hardly learnt anything."""
     config = HnetConfig.model_validate({"data": {"matrices": 150}, "network": {"hidden": 8}})
-    return str(pretrained.trained(config, folder / "cache", device="cpu", epochs=1))
+    return str(pretrained.train_or_load(config, folder / "cache", device="cpu", epochs=1))
 
 
 _MAP: Values = {
@@ -161,7 +161,7 @@ CASES: Mapping[str, Case] = {
             "retrieval.nms_radius_m": ({}, 3.0),
             "retrieval.smoothing_m": (_MAP, 1.0),
         },
-        recorded=lambda tiny: one_after_the_other(tiny.split("S0").batch(np.arange(5)).waves),
+        recorded=lambda tiny: one_after_the_other(tiny.open_split("S0").read_batch(np.arange(5)).waves),
     ),
     "hnet": Case(
         base={

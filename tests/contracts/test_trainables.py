@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from datasets.building.arrow import Dataset
-from spaces.schema import Value, field_names, nested
+from spaces.schema import Value, field_names, nest_names
 from tests.contracts.cases import CASES, Values
 from trainables import registry
 from trainables.contract import DivergedError, Metrics, Trainable
@@ -27,10 +27,10 @@ FIELDS = [(name, field) for name in NAMES for field in CASES[name].fields]
 
 
 def make(name: str, data: Dataset, changes: Values, *, seed: int = 0, epochs: int = 3) -> Trainable:
-    kind = registry.load(name, "tests")
+    kind = registry.load_trainable(name, "tests")
     case, folder = CASES[name], Path(data.store.uri)
     values = {key: value(folder) if callable(value) else value for key, value in (case.base | changes).items()}
-    config = kind.Config.model_validate(nested(values))
+    config = kind.Config.model_validate(nest_names(values))
     return kind(config, case.data(folder) if case.data else data, device="cpu", seed=seed, epochs=epochs)
 
 
@@ -53,7 +53,7 @@ def test_every_built_in_trainable_is_tested() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_light_description_says_what_the_class_says(name: str) -> None:
-    described, kind = registry.describe(name, "tests"), registry.load(name, "tests")
+    described, kind = registry.describe_trainable(name, "tests"), registry.load_trainable(name, "tests")
     assert (described.config, described.metrics, described.inner) == (kind.Config, kind.metrics, kind.inner)
 
 
@@ -163,7 +163,7 @@ def test_every_declared_figure_is_reported_for_every_setting(name: str, tiny: Da
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_inner_parameter_changes_the_figures(name: str, tiny: Dataset) -> None:
-    for parameter in registry.load(name, "tests").inner:
+    for parameter in registry.load_trainable(name, "tests").inner:
         context, _ = CASES[name].fields[f"{CASES[name].inference}.{parameter.name}"]
         trainable = make(name, tiny, context)
         train(trainable, 1)
@@ -175,7 +175,7 @@ def test_every_inner_parameter_changes_the_figures(name: str, tiny: Dataset) -> 
 def test_the_localizer_predicts_one_result_a_sample_and_reads_each_alone(tiny: Dataset) -> None:
     trainable = make("localizer", tiny, {})
     train(trainable, 1)
-    audio = tiny.split("S0").batch(np.arange(5)).waves
+    audio = tiny.open_split("S0").read_batch(np.arange(5)).waves
     together: Sequence[Any] = trainable.predict(audio, {})
     assert len(together) == 5
     alone = trainable.predict(audio[2:3], {})[0]
@@ -239,7 +239,7 @@ def test_the_shortest_recording_is_enough(name: str, tiny: Dataset) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_field_of_the_config_has_a_test(name: str) -> None:
-    fields = set(field_names(registry.load(name, "tests").Config))
+    fields = set(field_names(registry.load_trainable(name, "tests").Config))
     assert fields == set(CASES[name].fields), "a new field needs a row in tests/contracts/cases.py"
 
 

@@ -31,4 +31,4 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(template: Path, tmp_path: Path, small_shards: None) -> Dataset:
     root = tmp_path / "datasets"
     shutil.copytree(template, root)
-    return builder.opened(source(), Store(str(root)), root)
+    return builder.open_dataset(source(), Store(str(root)), root)

@@ -103,5 +103,5 @@ def complaint_about(manifest: Path, **changes: Any) -> InputError:
 def set_up(spec: RecordingsSpec) -> None:
     """Everything that happens before samples can be made."""
     sounds = gather(spec, read_manifest(spec, PLACE), lambda *_: None)
-    for split in spec.splits():
+    for split in spec.resolve_splits():
         RecordingsMaker(spec, split, sounds)

@@ -8,7 +8,7 @@ from typing import Any
 from datasets.building import builder
 from datasets.building import parts as blueprint
 from datasets.building.arrow import Dataset
-from datasets.building.parts import Part, Source
+from datasets.building.parts import DatasetPart, DatasetPlan
 from datasets.rooms.spec import RoomSpec
 
 SHARD = 16
@@ -17,7 +17,7 @@ ECHO: dict[str, Any] = {"rt60_s": 0.25, "max_order": 3, "rooms": 2, "positions":
 """Rooms that echo, a little."""
 
 
-def source(**changes: Any) -> Source:
+def source(**changes: Any) -> DatasetPlan:
     values = {
         "train": 40,
         "validate": 16,
@@ -25,11 +25,11 @@ def source(**changes: Any) -> Source:
         "excerpts": 8,
         "excerpt_s": 1,
     } | changes
-    return blueprint.prepare(RoomSpec.model_validate(values), "tests")
+    return blueprint.plan_dataset(RoomSpec.model_validate(values), "tests")
 
 
 def made(root: Path, **changes: Any) -> Dataset:
-    return builder.build(source(**changes), root, lambda *_: None)
+    return builder.build_dataset(source(**changes), root, lambda *_: None)
 
 
 def root_of(built: Dataset) -> Path:
@@ -46,13 +46,13 @@ def folders(folder: Path) -> dict[str, dict[str, bytes]]:
     return {path.name: content(path) for path in folder.iterdir()}
 
 
-def part_of(name: str, made_from: Source | None = None) -> Part:
+def part_of(name: str, made_from: DatasetPlan | None = None) -> DatasetPart:
     """A split by its name, music or the first impulse responses by their kind."""
-    return next(part for part in (made_from or source()).parts() if name in (part.split, part.kind))
+    return next(part for part in (made_from or source()).list_parts() if name in (part.split, part.kind))
 
 
-def shard_of(root: Path, name: str, number: int = 0, made_from: Source | None = None) -> Path:
-    return root / part_of(name, made_from).shards()[number].name
+def shard_of(root: Path, name: str, number: int = 0, made_from: DatasetPlan | None = None) -> Path:
+    return root / part_of(name, made_from).list_shards()[number].name
 
 
 def flip(path: Path) -> None:

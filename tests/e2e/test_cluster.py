@@ -21,7 +21,7 @@ from search.execution.trial import Job, TrialRun
 from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
-from spaces.load import load
+from spaces.load import load_space
 from tests.search.several_nodes import several_nodes
 
 pytestmark = pytest.mark.slow
@@ -64,13 +64,13 @@ def launch(nodes: Any, folder: Path, *options: str) -> subprocess.Popen[str]:
 
 def trials(folder: Path) -> list[Trial]:
     """What the study says, read without disturbing the launch."""
-    journal = SearchFolder(folder / "runs", "lossy").journal
+    journal = SearchFolder(folder / "runs", "lossy").journal_path
     if not journal.is_file():
         return []
     copy = folder / "study.copy"
     lines = journal.read_bytes()
     copy.write_bytes(lines[: lines.rfind(b"\n") + 1])
-    return Study(copy, load(folder / "space.yaml", has_gpu=False)).trials()
+    return Study(copy, load_space(folder / "space.yaml", has_gpu=False)).get_trials()
 
 
 def wait_until_half_done(process: subprocess.Popen[str], folder: Path) -> None:
@@ -87,9 +87,9 @@ def wait_until_half_done(process: subprocess.Popen[str], folder: Path) -> None:
 
 def undisturbed(folder: Path, trial: Trial) -> list[dict[str, float]]:
     """The same trial alone, in this process."""
-    space = load(folder / "space.yaml", has_gpu=False)
+    space = load_space(folder / "space.yaml", has_gpu=False)
     alone = SearchFolder(folder / "alone", "lossy")
-    job = Job(space, alone, sources.prepare(MatricesSpec(), "tests"), Store(str(folder / "alone" / "datasets")))
+    job = Job(space, alone, sources.prepare_dataset(MatricesSpec(), "tests"), Store(str(folder / "alone" / "datasets")))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     run = TrialRun(job, trial.number, trial.parameters, 0, "cpu")

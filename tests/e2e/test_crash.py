@@ -19,7 +19,7 @@ from search.execution.trial import Job, TrialRun
 from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
-from spaces.load import load
+from spaces.load import load_space
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SPACE = ROOT / "spaces" / "rg_rep.yaml"
@@ -61,12 +61,12 @@ def launch(storage: Path, *options: str) -> subprocess.Popen[str]:
 def trials(storage: Path) -> list[Trial]:
     """What the study says, read without disturbing a launch that runs."""
     folder = SearchFolder(storage, "rg_rep")
-    if not folder.journal.is_file():
+    if not folder.journal_path.is_file():
         return []
     copy = storage / "study.copy"
-    lines = folder.journal.read_bytes()
+    lines = folder.journal_path.read_bytes()
     copy.write_bytes(lines[: lines.rfind(b"\n") + 1])
-    return Study(copy, load(SPACE, has_gpu=False, overrides=SMALL)).trials()
+    return Study(copy, load_space(SPACE, has_gpu=False, overrides=SMALL)).get_trials()
 
 
 def wait_for(condition: object, process: subprocess.Popen[str], storage: Path, what: str) -> list[Trial]:
@@ -113,8 +113,8 @@ def finished(now: list[Trial]) -> dict[int, tuple[object, ...]]:
 
 def assert_reused_actors_carry_nothing_over(storage: Path, trial: Trial) -> None:
     """The same trial alone, in this process, gives the same numbers."""
-    searched = load(SPACE, has_gpu=False, overrides=SMALL)
-    source = sources.prepare(searched.dataset, "tests")
+    searched = load_space(SPACE, has_gpu=False, overrides=SMALL)
+    source = sources.prepare_dataset(searched.dataset, "tests")
     job = Job(searched, SearchFolder(storage, "alone"), source, Store(str(storage / "datasets")))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -181,7 +181,7 @@ def test_nothing_is_lost_to_ctrl_c_to_a_shutdown_and_to_kill_9(tmp_path: Path) -
 
 
 def test_a_trial_that_fails_costs_itself_alone(tmp_path: Path) -> None:
-    spoilt = SearchFolder(tmp_path, "rg_rep").checkpoint(1)
+    spoilt = SearchFolder(tmp_path, "rg_rep").checkpoint_path(1)
     spoilt.parent.mkdir(parents=True)
     spoilt.write_text("garbage")  # which trial 1 will find, and fail over
     launched = launch(tmp_path, "--trials", "3", "--set", "budget.epochs=1")

@@ -21,7 +21,7 @@ from runtime.storage import Store
 from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
-from spaces.load import load
+from spaces.load import load_space
 from tests.e2e.services import ROOT, SECRET, Throttle, free_port, mlflow_server, moto_server, postgresql, throttled
 
 SPACE = ROOT / "spaces" / "rg_rep.yaml"
@@ -85,13 +85,13 @@ def said(cache: Path) -> str:
 
 def trials(servers: Servers, cache: Path) -> list[Trial]:
     """What the study says, read beside a launch that runs."""
-    folder = SearchFolder.at(servers.storage, "rg_rep", str(cache))
-    if not folder.exists():
+    folder = SearchFolder.from_storage(servers.storage, "rg_rep", str(cache))
+    if not folder.is_started():
         return []
     with closing(
-        Study(servers.study, load(SPACE, has_gpu=False, overrides=SMALL), folder.study_name(), joins=True)
+        Study(servers.study, load_space(SPACE, has_gpu=False, overrides=SMALL), folder.study_name(), joins=True)
     ) as study:
-        return study.trials()
+        return study.get_trials()
 
 
 def wait_for(
@@ -112,7 +112,7 @@ def end(process: subprocess.Popen[str], cache: Path) -> str:
 
 def objects(servers: Servers) -> dict[str, bytes]:
     store = Store(servers.storage)
-    return {name: store.read(name) or b"" for name in store.names("")}
+    return {name: store.read_file(name) or b"" for name in store.list_names("")}
 
 
 def statuses(servers: Servers) -> list[str]:
@@ -194,10 +194,10 @@ def test_a_search_in_a_folder_with_its_study_in_postgresql(tmp_path: Path) -> No
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
             assert_no_secret(done.stdout, done.stderr)
-        searched = load(SPACE, has_gpu=False, overrides=[*SMALL, "budget.trials=2", "budget.epochs=1"])
+        searched = load_space(SPACE, has_gpu=False, overrides=[*SMALL, "budget.trials=2", "budget.epochs=1"])
         for name in ("rg_rep", "rg_rep.old1"):  # two searches of one name share the database, not the study
-            folder = SearchFolder.at(str(tmp_path / "runs"), name)
+            folder = SearchFolder.from_storage(str(tmp_path / "runs"), name)
             with closing(Study(study, searched, folder.study_name(), joins=True)) as kept:
-                found = kept.trials()
+                found = kept.get_trials()
             assert [(trial.number, len(trial.epochs)) for trial in found] == [(0, 1), (1, 1)]
-            assert not folder.journal.exists()
+            assert not folder.journal_path.exists()

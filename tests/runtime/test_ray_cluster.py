@@ -16,7 +16,7 @@ def test_a_machine_too_busy_for_ray_is_told_so(monkeypatch: pytest.MonkeyPatch) 
         raise Exception("The current node timed out during startup. This could happen because\nof …")
 
     monkeypatch.setattr(ray, "init", too_late)
-    with pytest.raises(InputError, match="Ray must start on this machine") as told, ray_cluster.local():
+    with pytest.raises(InputError, match="Ray must start on this machine") as told, ray_cluster.start_local_ray():
         pytest.fail("it has not started")
     assert told.value.value == "The current node timed out during startup. This could happen because"
     assert "nothing is lost" in told.value.remedy
@@ -26,5 +26,5 @@ def test_what_goes_wrong_while_ray_runs_is_somebody_elses(monkeypatch: pytest.Mo
     monkeypatch.setattr(ray, "init", lambda **_: None)
     monkeypatch.setattr(ray, "cluster_resources", dict)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
-    with pytest.raises(KeyError), ray_cluster.local():
+    with pytest.raises(KeyError), ray_cluster.start_local_ray():
         raise KeyError("of a search")

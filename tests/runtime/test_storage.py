@@ -18,9 +18,9 @@ import pytest
 
 from datasets.building import builder as build
 from datasets.building.builder import Builder
-from datasets.building.manifest import ShardEntry, missing
+from datasets.building.manifest import ShardEntry, missing_parts
 from datasets.building.parts import Shard
-from datasets.building.worker import Make
+from datasets.building.worker import WriteShard
 from runtime.errors import InputError
 from runtime.storage import Store
 from tests.datasets import bucket
@@ -54,17 +54,17 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, remote: Bucket) -> Sto
 
 def test_what_is_written_is_read_again(store: Store) -> None:
     for name, written in (("part/a", b"first"), ("part/b", b""), ("c", np.random.default_rng(0).bytes(300_000))):
-        assert (store.size(name), store.read(name)) == (None, None)
-        store.write(name, written)
-        assert (store.size(name), store.read(name)) == (len(written), written)
-        assert store.checksum(name) == hashlib.sha256(written).hexdigest()
-    store.write("part/a", b"second")
-    assert store.read("part/a") == b"second"
-    assert store.size("part") is None  # a folder is no file
+        assert (store.file_size(name), store.read_file(name)) == (None, None)
+        store.write_file(name, written)
+        assert (store.file_size(name), store.read_file(name)) == (len(written), written)
+        assert store.compute_checksum(name) == hashlib.sha256(written).hexdigest()
+    store.write_file("part/a", b"second")
+    assert store.read_file("part/a") == b"second"
+    assert store.file_size("part") is None  # a folder is no file
 
 
 def test_a_store_survives_the_way_to_another_process(store: Store) -> None:
-    store.write("a", b"first")  # opens it
+    store.write_file("a", b"first")  # opens it
     again = pickle.loads(pickle.dumps(store))
     assert again == store
     assert again.read("a") == b"first"
@@ -72,13 +72,13 @@ def test_a_store_survives_the_way_to_another_process(store: Store) -> None:
 
 def test_files_are_listed_and_removed(store: Store) -> None:
     for name in ("a/one", "a/b/two", "ab/three"):
-        store.write(name, name.encode())
-    assert store.names("a") == ["a/b/two", "a/one"]
-    assert store.names("nothing") == []
+        store.write_file(name, name.encode())
+    assert store.list_names("a") == ["a/b/two", "a/one"]
+    assert store.list_names("nothing") == []
     for _ in range(2):
-        store.delete("a/one")
-    assert store.names("a") == ["a/b/two"]
-    assert store.below("a").read("b/two") == b"a/b/two"
+        store.delete_file("a/one")
+    assert store.list_names("a") == ["a/b/two"]
+    assert store.subtree("a").read_file("b/two") == b"a/b/two"
 
 
 @pytest.mark.slow
@@ -87,8 +87,8 @@ def test_a_bucket_that_throttles_and_breaks_connections_is_waited_for(remote: Bu
     store = Store(remote.uri("sounds"))
     large = np.random.default_rng(0).bytes(6_000_000)  # more than one request takes
     for number in range(10):
-        store.write(f"{number}", large if number % 5 == 0 else b"small")
-        assert store.checksum(f"{number}") == hashlib.sha256(large if number % 5 == 0 else b"small").hexdigest()
+        store.write_file(f"{number}", large if number % 5 == 0 else b"small")
+        assert store.compute_checksum(f"{number}") == hashlib.sha256(large if number % 5 == 0 else b"small").hexdigest()
     assert len(remote.asked) > 30
 
 
@@ -104,17 +104,17 @@ def test_a_bucket_is_tried_before_anything_begins(remote: Bucket) -> None:
 def test_more_than_an_upload_s_part_arrives_whole(remote: Bucket) -> None:
     written = np.random.default_rng(0).bytes(11_000_000)
     store = Store(remote.uri("sounds"))
-    store.write("large", written)
+    store.write_file("large", written)
     assert remote.objects["sounds/large"] == written
-    assert store.checksum("large") == hashlib.sha256(written).hexdigest()
+    assert store.compute_checksum("large") == hashlib.sha256(written).hexdigest()
 
 
 def test_only_a_local_store_has_paths(store: Store, tmp_path: Path) -> None:
     if store.is_local:
-        assert store.path("part/a") == tmp_path / "store" / "part" / "a"
+        assert store.local_path("part/a") == tmp_path / "store" / "part" / "a"
     else:
         with pytest.raises(ValueError, match="not on this machine"):
-            store.path("part/a")
+            store.local_path("part/a")
 
 
 @pytest.mark.parametrize(
@@ -154,14 +154,14 @@ def test_a_bucket_that_refuses_is_named_without_the_key(remote: Bucket, tmp_path
 
 def test_a_bucket_that_is_not_there_is_named(remote: Bucket) -> None:
     with pytest.raises(InputError, match="the bucket must exist") as caught:
-        Store(remote.uri("sonds/deep")).write("a", b"content")
+        Store(remote.uri("sonds/deep")).write_file("a", b"content")
     assert caught.value.place == "s3://sonds/deep"
 
 
 @pytest.mark.parametrize("uri", ["s3://", "nowhere://bucket/prefix", "s3://bucket/?no_such_option=1"])
 def test_a_uri_that_is_none_is_named(uri: str) -> None:
     with pytest.raises(InputError, match="the bucket must exist") as caught:
-        Store(uri).size("a")
+        Store(uri).file_size("a")
     assert caught.value.place == Store(uri).name
 
 
@@ -170,16 +170,16 @@ def test_a_copy_is_made_once_and_only_of_what_was_written(remote: Bucket, tmp_pa
     digest = hashlib.sha256(written).hexdigest()
     remote.objects["sounds/a"] = b"c0ntent"
     with pytest.raises(InputError, match="what was written") as caught:
-        store.fetch("a", digest, tmp_path / "copy")
+        store.fetch_verified("a", digest, tmp_path / "copy")
     assert caught.value.place == "s3://sounds/a"
     assert [path.name for path in tmp_path.iterdir()] == [".copying.lock"]
     remote.objects["sounds/a"] = written
     for _ in range(2):
-        store.fetch("a", digest, tmp_path / "copy")
+        store.fetch_verified("a", digest, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == written
     assert remote.asked.count(("GET", "sounds/a")) == 2  # the spoilt one and the whole one
     (tmp_path / "copy").write_bytes(b"cut")
-    store.fetch("a", digest, tmp_path / "copy")
+    store.fetch_verified("a", digest, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == written
 
 
@@ -219,9 +219,9 @@ def full_disk(after: int) -> Iterator[None]:
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    store.write("a", b"first")
+    store.write_file("a", b"first")
     with full_disk(3), pytest.raises(InputError, match="room for the dataset") as caught:
-        store.write("a", b"second")
+        store.write_file("a", b"second")
     assert caught.value.place == str(tmp_path / "a")
     assert "the same command goes on" in caught.value.remedy
     assert content(tmp_path) == {"a": b"first"}
@@ -231,21 +231,21 @@ def test_one_builds_at_a_time_and_the_next_finds_what_is_there(tmp_path: Path) -
     store, entered = Store(str(tmp_path / "data")), threading.Event()
     made: list[str] = []
 
-    def over(factory: Callable[[], Make], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
+    def over(factory: Callable[[], WriteShard], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
         entered.set()
         made.extend(shard.name for shard in shards)
-        return build.here(factory, shards)
+        return build.build_in_process(factory, shards)
 
     prepared = source()
     builders = [threading.Thread(target=Builder(store, over=over).build, args=(prepared,)) for _ in range(2)]
-    with store.building():
+    with store.build_lock():
         for builder in builders:
             builder.start()
         assert not entered.wait(0.3)
     for builder in builders:
         builder.join()
-    assert sorted(made) == sorted(shard.name for part in prepared.parts() for shard in part.shards())
-    assert missing(prepared, store) == ()
+    assert sorted(made) == sorted(shard.name for part in prepared.list_parts() for shard in part.list_shards())
+    assert missing_parts(prepared, store) == ()
 
 
 def assert_all_whole(root: Path) -> None:
@@ -305,27 +305,27 @@ def test_a_dataset_in_a_bucket_is_built_mended_and_read_like_a_local_one(
     builder = Builder(store, cache=cache)
     assert builder.build(prepared) == ()
     assert remote.under("sounds/data") == content(template)
-    assert missing(prepared, store) == ()
+    assert missing_parts(prepared, store) == ()
 
-    names = [part_of(name).shards()[0].name for name in ("music", "validate")]
-    lost = part_of("S1").shards()[0].name
+    names = [part_of(name).list_shards()[0].name for name in ("music", "validate")]
+    lost = part_of("S1").list_shards()[0].name
     for name in names:
         remote.objects[f"sounds/data/{name}"] = remote.objects[f"sounds/data/{name}"][:-9] + b"\0" * 9
     del remote.objects[f"sounds/data/{lost}"]
-    assert missing(prepared, store) == (part_of("S1"),)
+    assert missing_parts(prepared, store) == (part_of("S1"),)
     with pytest.raises(InputError, match="what was written"):
-        build.opened(prepared, store, tmp_path / "other")
+        build.open_dataset(prepared, store, tmp_path / "other")
     assert builder.build(prepared, verify=True) == tuple(sorted([*names, lost]))
     assert remote.under("sounds/data") == content(template)
 
-    local = build.opened(prepared, Store(str(template)), template)
-    copied = build.opened(prepared, store, cache)
-    for split in prepared.spec.splits():
-        rows = np.arange(len(local.split(split)))[::-1].copy()
-        one, other = local.split(split).batch(rows), copied.split(split).batch(rows)
+    local = build.open_dataset(prepared, Store(str(template)), template)
+    copied = build.open_dataset(prepared, store, cache)
+    for split in prepared.spec.resolve_splits():
+        rows = np.arange(len(local.open_split(split)))[::-1].copy()
+        one, other = local.open_split(split).read_batch(rows), copied.open_split(split).read_batch(rows)
         assert one.waves.equal(other.waves)
         assert one.counts.equal(other.counts)
         np.testing.assert_array_equal(one.positions_m, other.positions_m)
     asked = len(remote.asked)
-    build.opened(prepared, store, cache)
+    build.open_dataset(prepared, store, cache)
     assert remote.asked[asked:] == []  # a warm cache asks for nothing at all

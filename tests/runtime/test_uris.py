@@ -29,17 +29,17 @@ SECRET = "hun/t?er2"
     ],
 )
 def test_what_is_shown_and_what_stands_in_a_command_again(uri: str, shown: str, hidden: str) -> None:
-    assert uris.shown(uri) == shown
-    assert uris.hidden(uri) == hidden
+    assert uris.redact_uri(uri) == shown
+    assert uris.redact_argument(uri) == hidden
 
 
 def test_a_librarys_message_loses_what_was_secret_in_the_uri() -> None:
     message = "no route to https://me:hunter2@host/x?password=letmein"
-    assert uris.without_secrets(message, "https://me:hunter2@host/x?password=letmein") == (
+    assert uris.redact_text(message, "https://me:hunter2@host/x?password=letmein") == (
         "no route to https://***@host/x?password=***"
     )
-    assert uris.without_secrets("no password hunter2", "https://me:hunter2@host", "runs") == "no password ***"
-    assert uris.without_secrets("nothing to hide", "runs", "https://host") == "nothing to hide"
+    assert uris.redact_text("no password hunter2", "https://me:hunter2@host", "runs") == "no password ***"
+    assert uris.redact_text("nothing to hide", "runs", "https://host") == "nothing to hide"
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_a_librarys_message_loses_what_was_secret_in_the_uri() -> None:
     [("runs/", "runs/data"), ("s3://k:s@b/p?region=eu", "s3://k:s@b/p/data?region=eu"), ("s3://b", "s3://b/data")],
 )
 def test_the_options_stay_behind_the_path(uri: str, below: str) -> None:
-    assert uris.below(uri, "data") == below
+    assert uris.join_uri(uri, "data") == below

@@ -35,7 +35,7 @@ class Kept:
 def train(tiny: Dataset, storage: Path) -> Kept:
     """Train them, an epoch each."""
     room = _space("localizer", dataset=tiny.spec, inner={"threshold": (0.2, 0.3)}, objectives=(("f1_1m", "maximize"),))
-    localizer = Job(room, SearchFolder(storage, "room"), sources.prepare(tiny.spec, "tests"), tiny.store)
+    localizer = Job(room, SearchFolder(storage, "room"), sources.prepare_dataset(tiny.spec, "tests"), tiny.store)
     scenes(Path(tiny.store.uri))  # made once for all tests
     tracked = _space("doanet", dataset=SCENES, inner={"threshold": (0.45, 0.5)}, objectives=(("lr", "maximize"),))
     store = Store(str(Path(tiny.store.uri) / "scenes"))
@@ -44,7 +44,7 @@ def train(tiny: Dataset, storage: Path) -> Kept:
     assert drawn is not None
     matrices = drawn(storage)
     network = _space("hnet", dataset=matrices, inner={}, objectives=(("exact", "maximize"),))
-    hnet = Job(network, SearchFolder(storage, "hnet"), sources.prepare(matrices, "tests"), tiny.store)
+    hnet = Job(network, SearchFolder(storage, "hnet"), sources.prepare_dataset(matrices, "tests"), tiny.store)
     for job, trials in ((localizer, 2), (doanet, 1), (hnet, 1)):
         _search(job, trials)
     return Kept(localizer, doanet, hnet)
@@ -62,9 +62,9 @@ def _space(trainable: str, **changes: object) -> Space:
 def _search(job: Job, trials: int) -> None:
     """What a launch does, without Ray: the study knows of every epoch."""
     job.folder.write_identity(job.space.identity())
-    study = Study(job.folder.journal, job.space)
+    study = Study(job.folder.journal_path, job.space)
     for number in range(trials):
-        trial = study.next()
+        trial = study.next_trial()
         assert trial is not None
-        study.record(number, TrialRun(job, number, trial.parameters, 0, "cpu").next_epoch())
-        study.end(number, "finished", "")
+        study.record_epoch(number, TrialRun(job, number, trial.parameters, 0, "cpu").next_epoch())
+        study.end_trial(number, "finished", "")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from search.execution.ddp import Peers
+from search.execution.ddp import DdpWorkers
 from trainables import distributed
 from trainables.contract import Metrics
 from trainables.network_trainable import NetworkTrainable
@@ -29,9 +29,9 @@ class Line(NetworkTrainable):
     def __init__(self, device: str, trouble: str = "") -> None:
         optimizer = SimpleNamespace(lr=0.1, schedule="constant", clip_norm=0.05)
         super().__init__(SimpleNamespace(optimizer=optimizer), device=device, seed=3, epochs=2)
-        if distributed.own() and trouble == "cannot be built":
+        if distributed.rank() and trouble == "cannot be built":
             raise ValueError("no room on this GPU")
-        self.network = self._seeded(lambda: nn.Linear(3, 1))
+        self.network = self._build_seeded(lambda: nn.Linear(3, 1))
         self.optimizer = torch.optim.SGD(self.network.parameters(), 0.1)
         generator = torch.Generator().manual_seed(1)
         self._inputs = torch.randn(STEPS * BATCH, 3, generator=generator)
@@ -39,18 +39,18 @@ class Line(NetworkTrainable):
         self._trouble = trouble
 
     def train_epoch(self) -> Metrics:
-        if distributed.own() and self._trouble == "raises":
+        if distributed.rank() and self._trouble == "raises":
             raise ValueError("no more memory")
-        if distributed.own() and self._trouble == "dies":
+        if distributed.rank() and self._trouble == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         total = torch.zeros(())
         for first in range(0, len(self._inputs), BATCH):
-            part = distributed.part(BATCH)
+            part = distributed.shard_batch(BATCH)
             inputs, wanted = (whole[first : first + BATCH][part] for whole in (self._inputs, self._wanted))
-            loss = (self._in_training()(inputs) - wanted).square().mean()
-            self._descend(loss)
+            loss = (self._ddp_network()(inputs) - wanted).square().mean()
+            self._optimizer_step(loss)
             total += loss.detach()
-        return self._end_epoch(float("nan") if self._trouble == "diverges" else float(distributed.mean(total)) / STEPS)
+        return self._end_epoch(float("nan") if self._trouble == "diverges" else float(distributed.all_reduce_mean(total)) / STEPS)
 
     def evaluate(self, split: str, settings: Any) -> list[Metrics]:
         raise NotImplementedError
@@ -61,12 +61,12 @@ class Line(NetworkTrainable):
 
 def main(trouble: str, folder: Path) -> None:
     """Train with another process, and say what came of it; `waits` stands still in between, to be killed."""
-    peers = Peers(CPUS, partial(Line, trouble=trouble))
+    peers = DdpWorkers(CPUS, partial(Line, trouble=trouble))
     (folder / "peer").write_text(str(peers._processes[0].pid))
     if trouble == "waits":
         signal.pause()
     own = Line("cpu")
-    print(peers.together(own.train_epoch))
+    print(peers.run_on_all(own.train_epoch))
     peers.close()
 
 

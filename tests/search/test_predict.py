@@ -24,7 +24,7 @@ from datasets.building.arrow import Dataset
 from datasets.tau2020.labels import read_labels, unit_vectors
 from runtime.storage import Store
 from search import saved_models
-from search.execution.test_scores import load_model
+from search.execution.test_scores import load_trial_model
 from search.predict import main
 from tests.contracts.cases import one_after_the_other, scenes
 from tests.datasets import bucket
@@ -46,18 +46,18 @@ def csv(path: Path) -> NDArray[np.float64]:
 
 
 def test_positions_agree_with_the_evaluation_of_the_same_sound(kept: Kept, tiny: Dataset, tmp_path: Path) -> None:
-    split = tiny.split("S0")
-    batch = split.batch(np.arange(len(split)))
+    split = tiny.open_split("S0")
+    batch = split.read_batch(np.arange(len(split)))
     soundfile.write(tmp_path / "s0.wav", one_after_the_other(batch.waves), 16_000, "FLOAT")
     folder = kept.localizer.folder
-    assert main([str(folder.model(1)), str(tmp_path / "s0.wav"), "--set", "threshold=0.15"]) == 0
+    assert main([str(folder.model_path(1)), str(tmp_path / "s0.wav"), "--set", "threshold=0.15"]) == 0
     rows = csv(tmp_path / "s0.predicted.csv")
     matched, truths = 0, int(batch.counts.sum())
     for frame, positions in enumerate(batch.positions_m.double().numpy()):
         there, found = positions[~np.isnan(positions).any(1)], rows[rows[:, 0] == frame][:, 3:5]
         near = np.linalg.norm(there[:, None] - found, axis=-1) < 1.0
         matched += int((maximum_bipartite_matching(csr_array(near)) >= 0).sum()) if near.size else 0
-    model, setting = load_model(kept.localizer, 1, "cpu")
+    model, setting = load_trial_model(kept.localizer, 1, "cpu")
     report = model.evaluate("S0", [{**setting, "threshold": 0.15}])[0]
     assert 0 < matched < len(rows)
     assert report["recall_1m"] == pytest.approx(matched / truths)
@@ -67,14 +67,14 @@ def test_positions_agree_with_the_evaluation_of_the_same_sound(kept: Kept, tiny:
 def test_trajectories_agree_with_the_evaluation_of_the_same_sound(kept: Kept, tiny: Dataset, tmp_path: Path) -> None:
     data = scenes(Path(tiny.store.uri))
     [wav] = sorted((data.root / "foa_dev").glob("fold1_*.wav"))
-    model, _ = load_model(kept.doanet, 0, "cpu")
+    model, _ = load_trial_model(kept.doanet, 0, "cpu")
     settings = [{"threshold": float(t)} for t in np.linspace(0.3, 0.7, 81)]
     reports = model.evaluate("test", settings)
     # Where outputs begin to sound most often, counts are easiest to get wrong.
     busiest = max(range(len(settings)), key=lambda n: reports[n]["ids_authors"])
     threshold, report = settings[busiest]["threshold"], reports[busiest]
     assert report["ids_authors"] > 1
-    words = [str(kept.doanet.folder.trial(0)), str(wav), "--to", str(tmp_path / "new"), "--set"]
+    words = [str(kept.doanet.folder.trial_path(0)), str(wav), "--to", str(tmp_path / "new"), "--set"]
     assert main([*words, f"threshold={threshold}"]) == 0
     rows = read_labels(tmp_path / "new" / f"{wav.stem}.predicted.csv")
     truth = read_labels(data.root / "metadata_dev" / f"{wav.stem}.csv")
@@ -103,25 +103,25 @@ def best_angles_deg(rows: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
 
 
 def test_a_search_stands_for_its_winner_wherever_it_has_been_moved(kept: Kept, tmp_path: Path) -> None:
-    trials = [kept.localizer.folder.root / "trials" / name for name in ("0000", "0001")]
+    trials = [kept.localizer.folder.root_path / "trials" / name for name in ("0000", "0001")]
     scores = [
-        load_model(kept.localizer, n, "cpu")[0].evaluate("validate", [{"threshold": 0.2}, {"threshold": 0.3}])
+        load_trial_model(kept.localizer, n, "cpu")[0].evaluate("validate", [{"threshold": 0.2}, {"threshold": 0.3}])
         for n in (0, 1)
     ]
     best = max((0, 1), key=lambda n: max(report["f1_1m"] for report in scores[n]))
-    moved = shutil.copytree(kept.localizer.folder.root, tmp_path / "elsewhere")
-    assert saved_models.find(kept.localizer.folder.root) == trials[best] / "model.pt"
-    assert saved_models.find(moved) == moved / "trials" / trials[best].name / "model.pt"
-    assert saved_models.find(trials[0]) == trials[0] / "model.pt"
+    moved = shutil.copytree(kept.localizer.folder.root_path, tmp_path / "elsewhere")
+    assert saved_models.find_model(kept.localizer.folder.root_path) == trials[best] / "model.pt"
+    assert saved_models.find_model(moved) == moved / "trials" / trials[best].name / "model.pt"
+    assert saved_models.find_model(trials[0]) == trials[0] / "model.pt"
 
 
 def test_a_model_in_a_bucket_is_as_good_as_here(kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sound(seconds=1.0)(tmp_path)
     recording = str(tmp_path / "good.wav")
-    model = kept.localizer.folder.root / "trials" / "0001" / "model.pt"
+    model = kept.localizer.folder.root_path / "trials" / "0001" / "model.pt"
     with bucket.serving() as server:
         server.buckets.add("results")
-        Store(server.uri("results")).write("trials/0001/model.pt", model.read_bytes())
+        Store(server.uri("results")).write_file("trials/0001/model.pt", model.read_bytes())
         for name in ("trials/0001", "trials/0001/model.pt"):
             assert main([server.uri(f"results/{name}"), recording, "--to", str(tmp_path / "there")]) == 0
         assert main([str(model), recording, "--to", str(tmp_path / "here")]) == 0
@@ -135,8 +135,8 @@ def test_without_options_the_setting_of_the_validation_holds(
     kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     soundfile.write(tmp_path / "noise.wav", NOISE, 16_000)
-    _, setting = load_model(kept.localizer, 0, "cpu")
-    words = [str(kept.localizer.folder.model(0)), str(tmp_path / "noise.wav")]
+    _, setting = load_trial_model(kept.localizer, 0, "cpu")
+    words = [str(kept.localizer.folder.model_path(0)), str(tmp_path / "noise.wav")]
     main(words)
     chosen = (tmp_path / "noise.predicted.csv").read_bytes()
     assert f"setting  threshold {setting['threshold']:g}\n" in capsys.readouterr().out
@@ -152,7 +152,7 @@ def test_several_recordings_have_a_table_and_a_picture_each(kept: Kept, tmp_path
         soundfile.write(tmp_path / f"{name}.flac", NOISE, 16_000)
     (tmp_path / "one.predicted.csv").write_text("what was here before")
     (tmp_path / "one.csv").write_text("labels")
-    assert main([str(kept.localizer.folder.root), *(str(tmp_path / f"{n}.flac") for n in ("one", "two"))]) == 0
+    assert main([str(kept.localizer.folder.root_path), *(str(tmp_path / f"{n}.flac") for n in ("one", "two"))]) == 0
     there = {path.name for path in tmp_path.iterdir()}
     assert there == {"one.flac", "two.flac", "one.csv"} | {
         f"{name}.predicted.{suffix}" for name in ("one", "two") for suffix in ("csv", "png")
@@ -312,7 +312,7 @@ def test_wrong_input_is_answered_and_writes_nothing(
 ) -> None:
     sound()(tmp_path)
     for name, job in (("model", kept.localizer), ("doanet", kept.doanet), ("hnet", kept.hnet)):
-        shutil.copy(job.folder.model(0), tmp_path / f"{name}.pt")
+        shutil.copy(job.folder.model_path(0), tmp_path / f"{name}.pt")
     case.prepare(tmp_path)
     before = snapshot(tmp_path)
     words = [word.replace("{tmp}", str(tmp_path)) for word in (case.model, *case.recordings, *case.options)]
@@ -328,9 +328,9 @@ def test_wrong_input_is_answered_and_writes_nothing(
 
 def test_what_these_cases_spoil_is_good(kept: Kept, tmp_path: Path) -> None:
     sound()(tmp_path)
-    assert main([str(kept.localizer.folder.model(0)), str(tmp_path / "good.wav")]) == 0
+    assert main([str(kept.localizer.folder.model_path(0)), str(tmp_path / "good.wav")]) == 0
     sound(0.1, 4, 24_000)(tmp_path)
-    assert main([str(kept.doanet.folder.model(0)), str(tmp_path / "good.wav")]) == 0
+    assert main([str(kept.doanet.folder.model_path(0)), str(tmp_path / "good.wav")]) == 0
 
 
 def test_as_a_command_it_exits_with_2_and_no_traceback(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from datasets import sources
 from datasets.building.arrow import Dataset
 from datasets.building.builder import Builder
 from runtime.storage import Store
-from search.execution.test_scores import load_model, score_tests
+from search.execution.test_scores import load_trial_model, score_test_splits
 from search.execution.trial import Job, TrialRun
 from search.results import SearchFolder
-from search.study.sampler import propose
-from spaces.load import load
+from search.study.sampler import suggest_parameters
+from spaces.load import load_space
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SMALL = [
@@ -32,17 +32,17 @@ SMALL = [
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["rg_rep", "hm_rep", "tg_rep", "encoders"])
 def test_a_space_trains_at_its_baseline_and_at_proposals(name: str, tiny: Dataset, tmp_path: Path) -> None:
-    searched = load(ROOT / "spaces" / f"{name}.yaml", has_gpu=False, overrides=SMALL)
+    searched = load_space(ROOT / "spaces" / f"{name}.yaml", has_gpu=False, overrides=SMALL)
     searched = dataclasses.replace(searched, dataset=tiny.spec)
-    job = Job(searched, SearchFolder(tmp_path, name), sources.prepare(tiny.spec, "tests"), tiny.store)
-    points = [searched.baseline, *(propose(searched, [], number) for number in range(1, 4))]
+    job = Job(searched, SearchFolder(tmp_path, name), sources.prepare_dataset(tiny.spec, "tests"), tiny.store)
+    points = [searched.baseline, *(suggest_parameters(searched, [], number) for number in range(1, 4))]
     for number, parameters in enumerate(points):
         epoch = TrialRun(job, number, parameters, 0, "cpu").next_epoch()
         assert 0 <= epoch.metrics["f1_0.3m"] <= epoch.metrics["f1_1m"] <= 1
         assert set(epoch.setting) == set(searched.inner)
-        assert set(score_tests(job, number, "cpu")) == set(tiny.spec.tests)
-    model, setting = load_model(job, 0, "cpu")
-    assert model.picture(["S0", "S1"], setting) is not None
+        assert set(score_test_splits(job, number, "cpu")) == set(tiny.spec.tests)
+    model, setting = load_trial_model(job, 0, "cpu")
+    assert model.plot_predictions(["S0", "S1"], setting) is not None
 
 
 SMALL_DATA = [
@@ -61,8 +61,8 @@ SMALL_DATA = [
 
 @pytest.mark.slow
 def test_a_space_that_searches_its_training_data_trains_on_what_each_trial_asks_for(tmp_path: Path) -> None:
-    searched = load(ROOT / "spaces" / "rooms.yaml", has_gpu=False, overrides=[*SMALL[:-2], "start=[]", *SMALL_DATA])
-    source, store = sources.prepare(searched.dataset, "tests"), Store(str(tmp_path / "data"))
+    searched = load_space(ROOT / "spaces" / "rooms.yaml", has_gpu=False, overrides=[*SMALL[:-2], "start=[]", *SMALL_DATA])
+    source, store = sources.prepare_dataset(searched.dataset, "tests"), Store(str(tmp_path / "data"))
     job = Job(searched, SearchFolder(tmp_path, "rooms"), source, store)
     points = [
         searched.baseline,
@@ -70,10 +70,10 @@ def test_a_space_that_searches_its_training_data_trains_on_what_each_trial_asks_
     ]
     losses = []
     for number, parameters in enumerate(points):
-        job.source_of(parameters).build(Builder(store))
+        job.dataset_for(parameters).build(Builder(store))
         epoch = TrialRun(job, number, parameters, 0, "cpu").next_epoch()
         losses.append(epoch.metrics["train_loss"])
-        assert set(score_tests(job, number, "cpu")) == {"E0", "E2", "S0"}
+        assert set(score_test_splits(job, number, "cpu")) == {"E0", "E2", "S0"}
     assert len(set(losses)) == 3
     folders = [path.name.partition("-")[0] for path in (tmp_path / "data").iterdir()]
     assert {name: folders.count(name) for name in folders} == {

@@ -90,9 +90,9 @@ def read_only_folder(folder: Path) -> None:
 def started_before(change: Callable[[dict[str, object]], None] | None = None) -> Callable[[Path], None]:
     def prepare(folder: Path) -> None:
         from search.results import SearchFolder
-        from spaces.load import load
+        from spaces.load import load_space
 
-        identity = load(folder / "space.yaml", has_gpu=False).identity()
+        identity = load_space(folder / "space.yaml", has_gpu=False).identity()
         if change is not None:
             change(identity)
         SearchFolder(folder / "runs", "rg_rep").write_identity(identity)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from datasets.building.parts import Source
+from datasets.building.parts import DatasetPlan
 from datasets.rooms.spec import RoomSpec
-from datasets.rooms.variants import varied
+from datasets.rooms.variants import with_changes
 from runtime.errors import InputError
-from spaces.load import load
+from spaces.load import load_space
 from spaces.schema import Space
 from tests.spaces.test_load import write
 
@@ -21,7 +21,7 @@ LR = {"optimizer.lr": {"log_uniform": [1e-4, 1e-2]}}
 
 def searching(folder: Path, search: dict[str, Any], **dataset: Any) -> Space:
     values = {"train": 100, "validate": 20, "tests": {"S0": 10}} | dataset
-    return load(write(folder, dataset=values, search=LR | search), has_gpu=False)
+    return load_space(write(folder, dataset=values, search=LR | search), has_gpu=False)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_baseline_trains_on_the_dataset_as_it_is(
 
 
 def identity(spec: Any) -> str:
-    return Source(spec, None, spec.microphones_m()).fingerprint
+    return DatasetPlan(spec, None, spec.microphones_m()).fingerprint
 
 
 @pytest.mark.parametrize("written", [{"choice": [10, 30]}, {"uniform": [25, 40]}, {"choice": ["15-25"]}], ids=repr)
@@ -113,26 +113,26 @@ def test_every_choice_is_a_dataset_and_each_counts_once(tmp_path: Path) -> None:
         "dataset.train.acoustics.rt60_s": {"choice": [0, 0.4, "0.2-0.6"]},
     }
     space = searching(tmp_path, search, acoustics=ROOMS, snr_db=20)
-    found = space.datasets()
+    found = space.list_dataset_specs()
     assert found is not None
     assert found[0] == space.dataset
     assert len({identity(spec) for spec in found}) == len(found) == 2 * 3
     for spec in found:  # what is validated and tested is one and the same
         for split in ("validate", "S0"):
-            assert spec.identity(split) == space.dataset.identity(split)
+            assert spec.split_identity(split) == space.dataset.split_identity(split)
 
 
 def test_a_range_has_no_end_of_datasets_and_none_searched_is_one(tmp_path: Path) -> None:
-    assert searching(tmp_path, {"dataset.train.samples": {"int": [50, 200]}}).datasets() is None
+    assert searching(tmp_path, {"dataset.train.samples": {"int": [50, 200]}}).list_dataset_specs() is None
     alone = searching(tmp_path, {})
-    assert alone.datasets() == [alone.dataset]
+    assert alone.list_dataset_specs() == [alone.dataset]
 
 
 def test_the_ends_of_ranges_are_datasets_that_can_be_looked_at_beforehand(tmp_path: Path) -> None:
     search = {"dataset.train.samples": {"log_int": [50, 200]}, "dataset.train.snr_db": {"choice": [20, 60]}}
-    found = searching(tmp_path, search, snr_db=20).extremes()
-    assert [spec.splits()["train"].samples for spec in found] == [100, 50, 50, 200, 200]
-    assert [spec.splits()["train"].snr_db for spec in found[1:]] == [(20, 20), (60, 60)] * 2
+    found = searching(tmp_path, search, snr_db=20).boundary_datasets()
+    assert [spec.resolve_splits()["train"].samples for spec in found] == [100, 50, 50, 200, 200]
+    assert [spec.resolve_splits()["train"].snr_db for spec in found[1:]] == [(20, 20), (60, 60)] * 2
 
 
 def test_a_condition_between_fields_of_the_data_counts(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_condition_between_fields_of_the_data_counts(tmp_path: Path) -> None:
         "dataset.train.acoustics.rooms": {"choice": [2, 3], "when": {"dataset.train.acoustics.rt60_s": 0.4}},
     }
     space = searching(tmp_path, search, acoustics=ROOMS)
-    found = space.datasets()
+    found = space.list_dataset_specs()
     assert found is not None
     assert len(found) == 1 + 2
 
@@ -149,26 +149,26 @@ def test_a_condition_between_fields_of_the_data_counts(tmp_path: Path) -> None:
 def test_a_trial_s_values_are_split_between_the_config_and_the_data(tmp_path: Path) -> None:
     space = searching(tmp_path, {"dataset.train.samples": {"choice": [100, 1000]}})
     point = {"optimizer.lr": 1e-3, "dataset.train.samples": 1000}
-    assert space.values(point) == {"representation": "rg", "optimizer.lr": 1e-3}
-    assert space.dataset_of(point).splits()["train"].samples == 1000
+    assert space.config_values(point) == {"representation": "rg", "optimizer.lr": 1e-3}
+    assert space.dataset_of(point).resolve_splits()["train"].samples == 1000
     assert space.dataset_of({"optimizer.lr": 1e-3}) is space.dataset
 
 
 def test_a_variant_inherits_what_the_dataset_says_for_all() -> None:
     spec = RoomSpec.model_validate({"acoustics": ROOMS, "snr_db": 20, "sources": "1-2", "train": 100})
-    other = varied(spec, {"train.acoustics.rt60_s": 0.6})
-    acoustics = other.splits()["train"].acoustics
+    other = with_changes(spec, {"train.acoustics.rt60_s": 0.6})
+    acoustics = other.resolve_splits()["train"].acoustics
     assert acoustics is not None
-    assert acoustics.model_dump() == spec.splits()["train"].acoustics.model_dump() | {"rt60_s": (0.6, 0.6)}
-    assert other.splits()["train"].snr_db == (20, 20)
-    assert other.splits()["train"].sources == (1, 2)
+    assert acoustics.model_dump() == spec.resolve_splits()["train"].acoustics.model_dump() | {"rt60_s": (0.6, 0.6)}
+    assert other.resolve_splits()["train"].snr_db == (20, 20)
+    assert other.resolve_splits()["train"].sources == (1, 2)
     for split in ("validate", "S0", "S1", "S2"):
         assert other.identity(split) == spec.identity(split)
-    assert spec.splits()["train"].acoustics.rt60_s == (0.4, 0.4)  # the dataset itself is as it was
+    assert spec.resolve_splits()["train"].acoustics.rt60_s == (0.4, 0.4)  # the dataset itself is as it was
 
 
 def test_acoustics_may_be_searched_where_the_dataset_has_none() -> None:
     spec = RoomSpec.model_validate({"train": 100})
-    other = varied(spec, {"train.acoustics.rt60_s": 0.3})
-    assert other.splits()["train"].acoustics is not None
-    assert other.splits()["validate"].acoustics is None
+    other = with_changes(spec, {"train.acoustics.rt60_s": 0.3})
+    assert other.resolve_splits()["train"].acoustics is not None
+    assert other.resolve_splits()["validate"].acoustics is None

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from runtime.errors import InputError
-from spaces.load import load
-from spaces.schema import Dimension, field_names, flattened, nested
+from spaces.load import load_space
+from spaces.schema import Dimension, field_names, flatten_names, nest_names
 from trainables import registry
 from trainables.localizer.config import LocalizerConfig
 
@@ -50,7 +50,7 @@ def test_the_spaces_are_there() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("has_gpu", [False, True])
 def test_every_space_loads_with_and_without_a_gpu(path: Path, has_gpu: bool) -> None:
-    space = load(path, has_gpu=has_gpu)
+    space = load_space(path, has_gpu=has_gpu)
     assert space.name == path.stem
     assert space.profile == (None if has_gpu else "laptop")
     assert (space.resources.gpu > 0) == has_gpu
@@ -58,28 +58,28 @@ def test_every_space_loads_with_and_without_a_gpu(path: Path, has_gpu: bool) -> 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_full_profile_starts_from_the_papers_values(path: Path) -> None:
-    space = load(path, has_gpu=True)
-    values = space.values(dict(space.fixed) | dict(space.baseline))
+    space = load_space(path, has_gpu=True)
+    values = space.config_values(dict(space.fixed) | dict(space.baseline))
     chosen = {"localizer": "representation", "doanet": "format"}.get(space.trainable)
     given = {chosen: values[chosen]} if chosen in values else {}
-    config = registry.describe(space.trainable, "tests").config
-    papers = flattened(config.model_validate(given).model_dump())
+    config = registry.describe_trainable(space.trainable, "tests").config
+    papers = flatten_names(config.model_validate(given).model_dump())
     assert all(papers[name] == value for name, value in values.items())
 
 
 @pytest.mark.parametrize("name", ["encoders", "hm_rep", "rg_rep", "rooms", "tg_rep"])
 def test_the_localizers_spaces_have_the_papers_sizes(name: str) -> None:
-    space = load(ROOT / "spaces" / f"{name}.yaml", has_gpu=True)
-    sizes = {name: split.samples for name, split in space.dataset.splits().items()}
+    space = load_space(ROOT / "spaces" / f"{name}.yaml", has_gpu=True)
+    sizes = {name: split.samples for name, split in space.dataset.resolve_splits().items()}
     assert (sizes["train"], sizes["validate"], space.budget.epochs) == (100_000, 5_000, 200)
 
 
 def test_a_named_profile_applies_and_full_is_none(tmp_path: Path) -> None:
     path = write(tmp_path, profiles={"laptop": {"budget": {"trials": 2}}, "night": {"budget": {"epochs": 30}}})
-    assert load(path, has_gpu=False).budget.trials == 2
-    assert load(path, has_gpu=True).budget.trials == 4
-    assert load(path, has_gpu=False, profile="full").budget.trials == 4
-    night = load(path, has_gpu=False, profile="night")
+    assert load_space(path, has_gpu=False).budget.trials == 2
+    assert load_space(path, has_gpu=True).budget.trials == 4
+    assert load_space(path, has_gpu=False, profile="full").budget.trials == 4
+    night = load_space(path, has_gpu=False, profile="night")
     assert (night.budget.trials, night.budget.epochs, night.profile) == (4, 30, "night")
 
 
@@ -89,7 +89,7 @@ def test_a_null_in_a_profile_removes_a_dimension_and_a_range_is_replaced_whole(t
         search={"optimizer.lr": {"log_uniform": [1e-4, 1e-2]}, "network.leak": {"uniform": [0.0, 0.1]}},
         profiles={"laptop": {"search": {"network.leak": None, "optimizer.lr": {"choice": [1e-4, 1e-3]}}}},
     )
-    assert load(path, has_gpu=False).search == (Dimension("optimizer.lr", "choice", choices=(1e-4, 1e-3)),)
+    assert load_space(path, has_gpu=False).search == (Dimension("optimizer.lr", "choice", choices=(1e-4, 1e-3)),)
 
 
 def test_overrides_change_keys_of_the_file_and_fix_fields(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_overrides_change_keys_of_the_file_and_fix_fields(tmp_path: Path) -> Non
         "optimizer.lr=3e-3",
         "search.network.merge={choice: [concat, sum]}",
     ]
-    space = load(path, has_gpu=False, overrides=changes)
+    space = load_space(path, has_gpu=False, overrides=changes)
     assert space.budget.trials == 9
     assert space.dataset.level_db == (-6, 0)
     assert space.fixed["optimizer.lr"] == 3e-3
@@ -113,7 +113,7 @@ def test_numbers_without_a_point_are_numbers(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     write(tmp_path)
     path.write_text(path.read_text().replace("0.0001", "1e-4"))
-    assert load(path, has_gpu=False).search[0].low == 1e-4
+    assert load_space(path, has_gpu=False).search[0].low == 1e-4
 
 
 def test_conditions_come_before_what_they_decide(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_conditions_come_before_what_they_decide(tmp_path: Path) -> None:
         "loss.huber_delta": {"uniform": [0.05, 0.5], "when": {"loss.regression": "smooth_l1"}},
         "loss.regression": {"choice": ["mse", "smooth_l1"]},
     }
-    space = load(write(tmp_path, search=search), has_gpu=False)
+    space = load_space(write(tmp_path, search=search), has_gpu=False)
     assert [dimension.name for dimension in space.search] == ["loss.regression", "loss.huber_delta"]
     assert space.baseline == {"loss.regression": "mse"}
 
@@ -132,38 +132,38 @@ def test_conditions_in_a_circle_are_refused(tmp_path: Path) -> None:
         "network.strides": {"choice": ["late", "early"], "when": {"network.merge": "sum"}},
     }
     with pytest.raises(InputError, match="circle"):
-        load(write(tmp_path, search=search), has_gpu=False)
+        load_space(write(tmp_path, search=search), has_gpu=False)
 
 
 def test_the_baseline_takes_the_papers_value_for_the_representation(tmp_path: Path) -> None:
     search = {"grid.cells": {"choice": [6, 27, 81]}, "loss.inactive_weight": {"log_uniform": [0.001, 1]}}
     for representation, expected in (("rg", (6, 0.25)), ("tg", (81, 0.01))):
-        space = load(write(tmp_path, search=search, fixed={"representation": representation}), has_gpu=False)
+        space = load_space(write(tmp_path, search=search, fixed={"representation": representation}), has_gpu=False)
         assert (space.baseline["grid.cells"], space.baseline["loss.inactive_weight"]) == expected
 
 
 def test_an_inner_range_includes_its_end(tmp_path: Path) -> None:
     path = write(tmp_path, inner={"threshold": {"range": [0.1, 0.3, 0.1]}, "nms_radius_m": {"choice": [1.0]}})
-    assert load(path, has_gpu=False).inner == {"threshold": (0.1, 0.2, 0.3), "nms_radius_m": (1.0,)}
+    assert load_space(path, has_gpu=False).inner == {"threshold": (0.1, 0.2, 0.3), "nms_radius_m": (1.0,)}
 
 
 def test_an_objective_has_its_metrics_direction_unless_told(tmp_path: Path) -> None:
     path = write(tmp_path, objectives=[{"metric": "f1_1m"}, {"metric": "rmse_1m"}])
-    assert load(path, has_gpu=False).objectives == (("f1_1m", "maximize"), ("rmse_1m", "minimize"))
+    assert load_space(path, has_gpu=False).objectives == (("f1_1m", "maximize"), ("rmse_1m", "minimize"))
 
 
 def test_what_a_resume_may_change_is_not_part_of_the_identity(tmp_path: Path) -> None:
-    before = load(write(tmp_path), has_gpu=False).identity()
-    more = load(write(tmp_path), has_gpu=False, overrides=["budget.trials=50", "budget.hours=1", "resources.cpu=2"])
+    before = load_space(write(tmp_path), has_gpu=False).identity()
+    more = load_space(write(tmp_path), has_gpu=False, overrides=["budget.trials=50", "budget.hours=1", "resources.cpu=2"])
     assert more.identity() == before
-    longer = load(write(tmp_path), has_gpu=False, overrides=["budget.epochs=50"])
+    longer = load_space(write(tmp_path), has_gpu=False, overrides=["budget.epochs=50"])
     assert longer.identity() != before
 
 
 def test_names_of_fields_and_nesting_are_inverse() -> None:
-    values = flattened(LocalizerConfig.model_validate({"representation": "rg"}).model_dump())
+    values = flatten_names(LocalizerConfig.model_validate({"representation": "rg"}).model_dump())
     assert set(values) == set(field_names(LocalizerConfig))
-    assert LocalizerConfig.model_validate(nested(values)) == LocalizerConfig.model_validate({"representation": "rg"})
+    assert LocalizerConfig.model_validate(nest_names(values)) == LocalizerConfig.model_validate({"representation": "rg"})
 
 
 def test_corners_are_the_named_points_and_every_end_beside_the_baseline(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_corners_are_the_named_points_and_every_end_beside_the_baseline(tmp_path
         "dataset.train.samples": {"int": [50, 100]},
     }
     start = [{"optimizer.lr": 2e-3}]
-    space = load(write(tmp_path, search=search, start=start, baseline={"optimizer.lr": 1e-3}), has_gpu=False)
+    space = load_space(write(tmp_path, search=search, start=start, baseline={"optimizer.lr": 1e-3}), has_gpu=False)
     fixed = {"representation": "rg"}
     expected = [
         fixed | {"optimizer.lr": 1e-3},
@@ -184,4 +184,4 @@ def test_corners_are_the_named_points_and_every_end_beside_the_baseline(tmp_path
         fixed | {"optimizer.lr": 1e-3, "network.merge": "sum"},
         *[fixed | {"optimizer.lr": 1e-3}] * 2,
     ]
-    assert sorted(map(repr, space.corners())) == sorted(map(repr, expected))
+    assert sorted(map(repr, space.boundary_points())) == sorted(map(repr, expected))

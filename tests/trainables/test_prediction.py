@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainables.prediction import stretches
+from trainables.prediction import cover_segments
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ from trainables.prediction import stretches
 def test_the_last_stretch_ends_where_the_recording_does(
     total: int, length: int, expected: list[tuple[int, int]]
 ) -> None:
-    assert stretches(total, length) == expected
+    assert cover_segments(total, length) == expected
 
 
 def test_every_place_is_new_once() -> None:
     for total in range(1, 40):
         for length in range(1, 12):
-            new = [n for first, known in stretches(total, length) for n in range(first + known, first + length)]
+            new = [n for first, known in cover_segments(total, length) for n in range(first + known, first + length)]
             assert new[:total] == list(range(total))
             assert len(new) == max(total, length)

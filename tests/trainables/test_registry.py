@@ -26,7 +26,7 @@ def my_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def complaint(name: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        registry.load(name, PLACE)
+        registry.load_trainable(name, PLACE)
     assert caught.value.place == PLACE
     return caught.value
 
@@ -34,8 +34,8 @@ def complaint(name: str) -> InputError:
 @pytest.mark.parametrize("name", registry.BUILT_IN)
 def test_a_built_in_name_is_the_same_class_as_its_path(name: str) -> None:
     path = registry.BUILT_IN[name].trainable
-    assert registry.load(name, PLACE) is registry.load(path, PLACE)
-    assert registry.describe(path, PLACE).config is registry.describe(name, PLACE).config
+    assert registry.load_trainable(name, PLACE) is registry.load_trainable(path, PLACE)
+    assert registry.describe_trainable(path, PLACE).config is registry.describe_trainable(name, PLACE).config
 
 
 def test_a_near_miss_is_answered_with_the_name() -> None:

@@ -10,7 +10,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
-from datasets.building.provider import DataSource, require_kind
+from datasets.building.provider import DatasetProvider, require_kind
 from datasets.rooms.spec import Frozen
 from datasets.tau2020.provider import RecordingSource
 from trainables.contract import InnerParameter, Metric
@@ -190,7 +190,7 @@ class DoanetConfig(Frozen):
             raise ValueError("with max_sources 1 there is nothing to associate: write  hnet: exact")
         return self
 
-    def check_data(self, source: DataSource) -> None:
+    def check_data(self, source: DatasetProvider) -> None:
         """See `trainables.contract.Trainable.Config`."""
         require_kind(source, "scenes", "tau2020")
         if isinstance(source, RecordingSource):

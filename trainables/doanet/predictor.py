@@ -18,7 +18,7 @@ from trainables.doanet.config import DoanetConfig
 from trainables.doanet.features import FRAMES_PER_LABEL, HOP, SAMPLE_RATE_HZ, Scaler, extract
 from trainables.doanet.network import DoaNetwork
 from trainables.doanet.tracks import Choice, Tracks, azimuth_deg, elevation_deg, sounding
-from trainables.prediction import Prediction, Predictor, Recording, SoundFormat, stretches
+from trainables.prediction import Prediction, Predictor, Recording, SoundFormat, cover_segments
 
 _FRAME: Final = FRAMES_PER_LABEL * HOP
 """Samples of a label frame."""
@@ -86,7 +86,7 @@ class DoanetPredictor(Predictor):
 
         frames = recording.samples // _FRAME
         directions, activity = [], []
-        for first, known in stretches(frames, FRAMES):
+        for first, known in cover_segments(frames, FRAMES):
             sound = recording.read(first * _FRAME, min(FRAMES, frames) * _FRAME)
             part = self._tracks(torch.from_numpy(np.ascontiguousarray(sound.T))[None])
             directions.append(part.predicted[:, known:])
@@ -101,7 +101,7 @@ class DoanetPredictor(Predictor):
         features = self._scaler.scale(extract(audio, self._config.format))
         frames, length = features.shape[2] // FRAMES_PER_LABEL, self._config.sequence_frames
         directions, activity = [], []
-        for first, known in stretches(frames, length):
+        for first, known in cover_segments(frames, length):
             span = slice(first * FRAMES_PER_LABEL, min(first + length, frames) * FRAMES_PER_LABEL)
             output = self._network(features[:, :, span].to(self._device))
             directions.append(output.directions[:, known:].cpu().numpy())

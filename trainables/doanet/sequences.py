@@ -16,8 +16,8 @@ from datasets.tau2020.labels import FRAMES, busiest, slots
 from datasets.tau2020.layout import RecordingName, Recordings, label_path
 from datasets.tau2020.mixing import Pair, join, mix, name_of, plan
 from datasets.tau2020.provider import RecordingSet
-from runtime.cli import require_space
-from runtime.files import replacing
+from runtime.cli import require_free_disk
+from runtime.files import atomic_write
 from trainables.doanet.config import Format
 from trainables.doanet.features import BANDS, FEATURE_CHANNELS, FRAMES_PER_LABEL, Scaler, extract, fit_scaler
 from trainables.doanet.targets import Reference, identities
@@ -104,11 +104,11 @@ def _features(recordings: Recordings, wanted: Iterable[_Heard], folder: Path) ->
     """Files with the features of recordings and of pairs that are heard together, each named after what it is of."""
     paths = {heard: folder / f"{(heard[0] if len(heard) == 1 else name_of(heard)).stem}.npy" for heard in wanted}
     missing = {heard: path for heard, path in paths.items() if not path.is_file()}
-    require_space(folder, len(missing) * FEATURE_CHANNELS[recordings.fmt] * FRAMES * FRAMES_PER_LABEL * BANDS * 4)
+    require_free_disk(folder, len(missing) * FEATURE_CHANNELS[recordings.fmt] * FRAMES * FRAMES_PER_LABEL * BANDS * 4)
     folder.mkdir(parents=True, exist_ok=True)
     for heard, path in missing.items():
         found = extract(torch.from_numpy(_audio(recordings, heard))[None], recordings.fmt)[0].numpy()
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, found)
     return tuple(paths.values())
 

@@ -27,7 +27,7 @@ from trainables.doanet.sequences import Labelled, cut, load_split, scaler_of
 from trainables.doanet.targets import Reference
 from trainables.doanet.tracks import Tracks, joined
 from trainables.hnet import pretrained
-from trainables.network_trainable import NetworkTrainable, stretch
+from trainables.network_trainable import NetworkTrainable, epoch_indices
 
 _RECORDINGS_AT_ONCE: Final = 4
 _SHOWN: Final = 3
@@ -48,7 +48,7 @@ class Doanet(NetworkTrainable):
         self._splits: dict[str, Labelled] = {"train": train}
         self._scaler = scaler_of(self._splits["train"])
         self._assign = association(config, data.cache, device)
-        self.network = self._seeded(lambda: DoaNetwork(config))
+        self.network = self._build_seeded(lambda: DoaNetwork(config))
         kind = torch.optim.Adam if config.optimizer.name == "adam" else torch.optim.AdamW
         self.optimizer = kind(
             self.network.parameters(), config.optimizer.lr, weight_decay=config.optimizer.weight_decay, fused=True
@@ -60,17 +60,17 @@ class Doanet(NetworkTrainable):
         train, size = self._splits["train"], self.config.optimizer.batch_size
         order = self._order()
         batches = [order[first : first + size] for first in range(0, len(order), size)]
-        if len(batches[-1]) < distributed.count() and len(batches) > 1:
+        if len(batches[-1]) < distributed.world_size() and len(batches) > 1:
             batches.pop()  # not one sequence for each process
         sums: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(distributed.seed(self.seed * 100_003 + self.epoch))  # dropout has no generator of its own
+            torch.manual_seed(distributed.rank_seed(self.seed * 100_003 + self.epoch))  # dropout has no generator of its own
             for step, chosen in enumerate(batches):
-                self._set_rate(step / len(batches))
-                own = chosen[distributed.part(len(chosen))]
+                self._set_lr(step / len(batches))
+                own = chosen[distributed.shard_batch(len(chosen))]
                 for name, part in self._step(*train.batch(own, self.config.sequence_frames, self._scaler)).items():
                     sums[name] = sums.get(name, torch.zeros((), device=self.device)) + part * len(chosen) / len(order)
-        found = {f"train_{name}": float(distributed.mean(value)) for name, value in sums.items()}
+        found = {f"train_{name}": float(distributed.all_reduce_mean(value)) for name, value in sums.items()}
         return found | self._end_epoch(found["train_loss"])
 
     def _order(self) -> list[tuple[int, int]]:
@@ -83,13 +83,13 @@ class Doanet(NetworkTrainable):
             return places[np.random.default_rng([self.seed, number]).permutation(files)].ravel()
 
         length = self.config.optimizer.epoch_sequences or len(whole)
-        return [whole[place] for place in stretch(self.epoch, length, len(whole), shuffled)]
+        return [whole[place] for place in epoch_indices(self.epoch, length, len(whole), shuffled)]
 
     def _step(self, features: Tensor, reference: Reference) -> dict[str, Tensor]:
         parts = objective(
-            self._in_training()(features.to(self.device)), self._there(reference), self.config.loss, self._assign
+            self._ddp_network()(features.to(self.device)), self._there(reference), self.config.loss, self._assign
         )
-        self._descend(parts["loss"])
+        self._optimizer_step(parts["loss"])
         return {name: part.detach() for name, part in parts.items()}
 
     def _there(self, reference: Reference) -> Reference:
@@ -176,8 +176,8 @@ def association(config: DoanetConfig, folder: Path, device: str) -> Assign:
         return exact
     path = Path(config.hnet)
     if config.hnet == "trained":
-        path = pretrained.trained(pretrained.recipe(config.max_sources), folder, device=device)
-    hnet, network = pretrained.load(path, "hnet")
+        path = pretrained.train_or_load(pretrained.default_config(config.max_sources), folder, device=device)
+    hnet, network = pretrained.load_pretrained(path, "hnet")
     if hnet.max_sources != config.max_sources:
         raise InputError(
             "hnet",

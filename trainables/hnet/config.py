@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from datasets.building.provider import DataSource, require_kind
+from datasets.building.provider import DatasetProvider, require_kind
 from datasets.rooms.spec import Frozen
 from trainables.contract import InnerParameter, Metric
 
@@ -104,6 +104,6 @@ class HnetConfig(Frozen):
     optimizer: Optimizer = Field(default_factory=Optimizer)
     augment: Augment = Field(default_factory=Augment)
 
-    def check_data(self, source: DataSource) -> None:
+    def check_data(self, source: DatasetProvider) -> None:
         """See `trainables.contract.Trainable.Config`."""
         require_kind(source, "matrices")

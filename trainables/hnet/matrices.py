@@ -46,7 +46,7 @@ class Matrices:
         return len(self.distances)
 
 
-def amounts(max_sources: int, largest: int) -> dict[tuple[int, int], int]:
+def count_pairs(max_sources: int, largest: int) -> dict[tuple[int, int], int]:
     """How many matrices to draw, by number of references and of predictions.
 
     With k = min(references, predictions), 2 (N - k) + 1 combinations share `largest` matrices: each number of associations
@@ -70,7 +70,7 @@ def amounts(max_sources: int, largest: int) -> dict[tuple[int, int], int]:
     return {(r, p): round(largest / (2 * (max_sources - min(r, p)) + 1)) for r in numbers for p in numbers}
 
 
-def draw(max_sources: int, largest: int, generator: np.random.Generator, *, padding: Padding = "mixed") -> Matrices:
+def draw_matrices(max_sources: int, largest: int, generator: np.random.Generator, *, padding: Padding = "mixed") -> Matrices:
     """Draw a whole set, resolution by resolution and combination by combination; shuffle it before training.
 
     Args:
@@ -82,7 +82,7 @@ def draw(max_sources: int, largest: int, generator: np.random.Generator, *, padd
     Raises:
         InputError: If N is not 2 … 7.
     """
-    counts = amounts(max_sources, largest)
+    counts = count_pairs(max_sources, largest)
     pairs = np.array(list(counts), np.int8).repeat(list(counts.values()), axis=0)
     parts = [_draw_resolution(step, pairs, max_sources, generator, padding) for step in RESOLUTIONS_DEG]
     references, predictions = np.tile(pairs, (len(RESOLUTIONS_DEG), 1)).T
@@ -101,11 +101,11 @@ def _draw_resolution(
     sides = []
     for present in pairs.T:
         vectors = unit_vectors(step_deg, len(pairs), slots, generator)
-        sides.append(np.where(np.arange(slots) < present[:, None], vectors, _missing(constant, slots, generator)))
+        sides.append(np.where(np.arange(slots) < present[:, None], vectors, _missing_rows(constant, slots, generator)))
     x, y, z = (np.square(mine[:, :, None] - theirs[:, None]) for mine, theirs in zip(*sides, strict=True))
     exact = np.sqrt(x + y + z)
     # Associated before rounding to single precision, which makes ties of what differs.
-    return permute(exact.astype(np.float32), associate(exact, pairs[:, 0], pairs[:, 1]), generator, "either")
+    return permute_rows(exact.astype(np.float32), hungarian_association(exact, pairs[:, 0], pairs[:, 1]), generator, "either")
 
 
 def unit_vectors(
@@ -122,13 +122,13 @@ def unit_vectors(
     Returns:
         x = cos(el) cos(az), y = cos(el) sin(az), z = sin(el).
     """
-    azimuth = np.deg2rad(-180.0 + step_deg * _distinct(360 // step_deg, samples, slots, generator))
-    elevation = np.deg2rad(-90.0 + step_deg * _distinct(180 // step_deg + 1, samples, slots, generator))
+    azimuth = np.deg2rad(-180.0 + step_deg * _distinct_directions(360 // step_deg, samples, slots, generator))
+    elevation = np.deg2rad(-90.0 + step_deg * _distinct_directions(180 // step_deg + 1, samples, slots, generator))
     across = np.cos(elevation)
     return np.stack([across * np.cos(azimuth), across * np.sin(azimuth), np.sin(elevation)])
 
 
-def _distinct(pool: int, samples: int, slots: int, generator: np.random.Generator) -> Int[np.ndarray, "samples slots"]:
+def _distinct_directions(pool: int, samples: int, slots: int, generator: np.random.Generator) -> Int[np.ndarray, "samples slots"]:
     """Numbers below `pool`, without replacement within a sample, every order as likely as any other."""
     drawn = np.empty((slots, samples), np.int64)
     for slot in range(slots):
@@ -146,7 +146,7 @@ def _constant_padding(samples: int, generator: np.random.Generator, padding: Pad
     return np.full(samples, padding == "constant")
 
 
-def _missing(
+def _missing_rows(
     constant: Bool[np.ndarray, "samples"], slots: int, generator: np.random.Generator
 ) -> Float[np.ndarray, "3 samples slots"]:
     """Where missing sources are: at (10, 10, 10), or anywhere within ±100 but with no coordinate within ±1.
@@ -157,7 +157,7 @@ def _missing(
     return np.where(constant[:, None] | (np.abs(anywhere) <= 1), _FAR, anywhere)
 
 
-def associate(
+def hungarian_association(
     distances: Float[np.ndarray, "n rows columns"], references: Int[np.ndarray, "n"], predictions: Int[np.ndarray, "n"]
 ) -> Bool[np.ndarray, "n rows columns"]:
     """The one-to-one association of least total distance among the real sources (Kuhn 1955).
@@ -191,7 +191,7 @@ def _least_total(corner: Float[np.ndarray, "n rows columns"]) -> Bool[np.ndarray
     return result
 
 
-def permute(
+def permute_rows(
     distances: Float32[np.ndarray, "n rows columns"],
     associations: Bool[np.ndarray, "n rows columns"],
     generator: np.random.Generator,

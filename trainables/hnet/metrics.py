@@ -12,7 +12,7 @@ REFERENCE_BATCH: Final = 256
 """Matrices that the authors' F-score is computed over before it is averaged."""
 
 
-def prevalence(associations: Bool[Tensor, "batch n n"]) -> Float[Tensor, "n n"]:
+def class_prevalence(associations: Bool[Tensor, "batch n n"]) -> Float[Tensor, "n n"]:
     """How often each position of a matrix is an association; taken from the training split, it weighs the F-score."""
     return associations.double().mean(dim=0)
 
@@ -79,12 +79,12 @@ def binary_f1(found: Bool[Tensor, "batch n n"], truth: Bool[Tensor, "batch n n"]
     return 2 * int((found & truth).sum()) / both if both else 1.0
 
 
-def exact(found: Bool[Tensor, "batch n n"], truth: Bool[Tensor, "batch n n"]) -> float:
+def exact_share(found: Bool[Tensor, "batch n n"], truth: Bool[Tensor, "batch n n"]) -> float:
     """Share of the matrices in which every entry is right."""
     return float((found == truth).all(dim=2).all(dim=1).double().mean())
 
 
-def summarise(
+def summarise_counts(
     logits: Float[Tensor, "batch n n"], truth: Bool[Tensor, "batch n n"], weights: Float[Tensor, "n n"]
 ) -> dict[str, float]:
     """All figures of the Config's METRICS; an association is what has a probability above 0.5, a logit above 0.
@@ -99,5 +99,5 @@ def summarise(
         "f_weighted": weighted_f_by_batch(found, truth, weights),
         "f_weighted_pooled": weighted_f(found, truth, weights),
         "f1": binary_f1(found, truth),
-        "exact": exact(found, truth),
+        "exact": exact_share(found, truth),
     }

@@ -12,7 +12,7 @@ from torch import nn
 from datasets.matrices import MatricesSpec
 from runtime import hashing
 from runtime.errors import InputError
-from runtime.files import replacing
+from runtime.files import atomic_write
 from trainables.hnet.config import HnetConfig
 from trainables.hnet.network import HungarianNetwork
 from trainables.hnet.trainable import Hnet
@@ -26,12 +26,12 @@ _RECIPE: Final = {
 """What reaches the authors' figures within minutes on two cores; their own recipe takes many epochs."""
 
 
-def recipe(max_sources: int) -> HnetConfig:
+def default_config(max_sources: int) -> HnetConfig:
     """The Config of the network that is trained when nobody names one."""
     return HnetConfig.model_validate({"max_sources": max_sources, **_RECIPE})
 
 
-def trained(config: HnetConfig, folder: Path, *, device: str, epochs: int = EPOCHS) -> Path:
+def train_or_load(config: HnetConfig, folder: Path, *, device: str, epochs: int = EPOCHS) -> Path:
     """The file of a network trained after a recipe; trains it if there is none. Others that ask meanwhile wait.
 
     Args:
@@ -40,7 +40,7 @@ def trained(config: HnetConfig, folder: Path, *, device: str, epochs: int = EPOC
         device: To train on.
         epochs: Of the training.
     """
-    path = folder / f"hnet-{hashing.of_values([_VERSION, epochs, config.model_dump(mode='json')])}.pt"
+    path = folder / f"hnet-{hashing.hash_values([_VERSION, epochs, config.model_dump(mode='json')])}.pt"
     folder.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -54,12 +54,12 @@ def trained(config: HnetConfig, folder: Path, *, device: str, epochs: int = EPOC
                 "weights": network.weights(),
                 "metrics": network.evaluate("test", [{}])[0],
             }
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 torch.save(content, temporary)
     return path
 
 
-def load(path: Path, place: str) -> tuple[HnetConfig, nn.Module]:
+def load_pretrained(path: Path, place: str) -> tuple[HnetConfig, nn.Module]:
     """Read a trained network, frozen.
 
     Args:

@@ -34,9 +34,9 @@ class Hnet(NetworkTrainable):
 
     def __init__(self, config: HnetConfig, data: MatricesSpec, *, device: str, seed: int, epochs: int) -> None:
         super().__init__(config, device=device, seed=seed, epochs=epochs)
-        self._splits = {name: _draw(config, data.seed, name) for name in _SPLITS}
-        self._prevalence = metrics.prevalence(torch.from_numpy(self._splits["train"].associations))
-        self.network = self._seeded(lambda: HungarianNetwork(config))
+        self._splits = {name: _draw_split(config, data.seed, name) for name in _SPLITS}
+        self._prevalence = metrics.class_prevalence(torch.from_numpy(self._splits["train"].associations))
+        self.network = self._build_seeded(lambda: HungarianNetwork(config))
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
             config.optimizer.lr,
@@ -53,23 +53,23 @@ class Hnet(NetworkTrainable):
         order = generator.permutation(len(whole.distances))
         distances, associations = whole.distances[order], whole.associations[order]
         if self.config.augment.permute != "none":
-            distances, associations = matrices.permute(distances, associations, generator, self.config.augment.permute)
+            distances, associations = matrices.permute_rows(distances, associations, generator, self.config.augment.permute)
         size = min(self.config.optimizer.batch_size, len(order))
         steps = len(order) // size
         total = torch.zeros((), device=self.device)
         for step in range(steps):
-            self._set_rate(step / steps)
+            self._set_lr(step / steps)
             rows = slice(step * size, (step + 1) * size)
-            total += self._step(torch.from_numpy(distances[rows]), torch.from_numpy(associations[rows]))
+            total += self._train_step(torch.from_numpy(distances[rows]), torch.from_numpy(associations[rows]))
         return self._end_epoch(float(total) / steps)
 
-    def _step(self, distances: Tensor, associations: Tensor) -> Tensor:
-        loss = self._loss(distances.to(self.device), associations.to(self.device))
-        self._descend(loss)
+    def _train_step(self, distances: Tensor, associations: Tensor) -> Tensor:
+        loss = self._compute_loss(distances.to(self.device), associations.to(self.device))
+        self._optimizer_step(loss)
         per_matrix = len(distances) if self.config.loss.reduction == "sum" else 1
         return loss.detach() / per_matrix
 
-    def _loss(self, distances: Tensor, associations: Tensor) -> Tensor:
+    def _compute_loss(self, distances: Tensor, associations: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             output = self.network(distances)
         return association_loss(output, associations, self.config.loss)
@@ -90,7 +90,7 @@ class Hnet(NetworkTrainable):
             part = float(association_loss(output, associations, self.config.loss))
             loss += part if self.config.loss.reduction == "sum" else part * len(distances)
             logits.append(output.entries.cpu())
-        found = metrics.summarise(torch.cat(logits), torch.from_numpy(whole.associations), self._prevalence)
+        found = metrics.summarise_counts(torch.cat(logits), torch.from_numpy(whole.associations), self._prevalence)
         return [found | {"loss": loss / len(whole.distances)} for _ in settings]
 
     @torch.inference_mode()
@@ -102,8 +102,8 @@ class Hnet(NetworkTrainable):
         return probabilities
 
 
-def _draw(config: HnetConfig, seed: int, split: str) -> matrices.Matrices:
+def _draw_split(config: HnetConfig, seed: int, split: str) -> matrices.Matrices:
     """A split, independent of the others and of how the network is trained."""
     generator = np.random.default_rng([seed, config.max_sources, _SPLITS.index(split)])
     largest = config.data.matrices if split == "train" else max(1, round(_SHARE_OF_A_TEST * config.data.matrices))
-    return matrices.draw(config.max_sources, largest, generator, padding=config.data.padding)
+    return matrices.draw_matrices(config.max_sources, largest, generator, padding=config.data.padding)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from datasets.building.provider import DataSource, require_kind
+from datasets.building.provider import DatasetProvider, require_kind
 from trainables.contract import InnerParameter, Metric
 
 Representation = Literal["tg", "hm", "rg"]
@@ -42,19 +42,19 @@ INNER: Final = (
 )
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     """A frozen part of the Config."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Features(Section):
+class Features(ConfigSection):
     """What the network hears (section III-C)."""
 
     gain: Literal["none", "rms"] = Field("none", description="`rms` divides a sample by the RMS of all its microphones")
 
 
-class Network(Section):
+class Network(ConfigSection):
     """Sizes and variants of Table II."""
 
     width: int = Field(128, ge=4, le=512, description="filters of the five 1×5 layers")
@@ -78,7 +78,7 @@ class Network(Section):
     heatmap_activation: Literal["relu", "linear", "sigmoid"] = Field("relu", description="last activation of HM")
 
 
-class Grid(Section):
+class Grid(ConfigSection):
     """The output grid (section IV)."""
 
     cells: int = Field(ge=3, le=243, description="cells along x and along y: 81 (TG, HM), 6 (RG)")
@@ -87,13 +87,13 @@ class Grid(Section):
     )
 
 
-class Target(Section):
+class Target(ConfigSection):
     """What HM learns."""
 
     sigma_m: float = Field(0.1**0.5, gt=0.02, le=2, description="σ of the Gaussians, m; σ² = 0.1 m²")
 
 
-class Loss(Section):
+class Loss(ConfigSection):
     """Equations 1 to 5."""
 
     classification: Literal["bce", "focal"] = Field("bce", description="loss of a cell's activity (TG, RG)")
@@ -104,7 +104,7 @@ class Loss(Section):
     huber_delta: float = Field(0.1, gt=0, le=1, description="where smooth L1 turns from quadratic to linear")
 
 
-class Optimizer(Section):
+class Optimizer(ConfigSection):
     """How it is trained (section III-C)."""
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
@@ -122,14 +122,14 @@ class Optimizer(Section):
     clip_norm: float = Field(0.0, ge=0, le=100, description="largest gradient norm; 0 is no limit")
 
 
-class Augment(Section):
+class Augment(ConfigSection):
     """Changes to the training samples, drawn anew each time."""
 
     level_db: float = Field(0.0, ge=0, le=40, description="a sample's level changes by up to ± this, dB")
     channel_gain_db: float = Field(0.0, ge=0, le=12, description="each microphone's level changes by up to ± this, dB")
 
 
-class Retrieval(Section):
+class Retrieval(ConfigSection):
     """From the output to keypoints (section II-C). `inner:` of a space sweeps these at every validation."""
 
     peaks: bool = Field(True, description="False takes every cell above the threshold: the TG baseline")
@@ -158,7 +158,7 @@ _BY_REPRESENTATION: Final[dict[str, dict[str, dict[str, float]]]] = {
 """The paper's values that differ by representation (sections III-C and IV)."""
 
 
-class LocalizerConfig(Section):
+class LocalizerConfig(ConfigSection):
     """The 2D localizer. All defaults are the paper's; where the paper is silent, the field says so."""
 
     several: ClassVar[bool] = True
@@ -177,13 +177,13 @@ class LocalizerConfig(Section):
     augment: Augment = Field(default_factory=Augment)
     retrieval: Retrieval
 
-    def check_data(self, source: DataSource) -> None:
+    def check_data(self, source: DatasetProvider) -> None:
         """See `trainables.contract.Trainable.Config`."""
         require_kind(source, "room", "measured", "recordings")
 
     @model_validator(mode="before")
     @classmethod
-    def _papers_values(cls, data: Any) -> Any:
+    def _apply_paper_values(cls, data: Any) -> Any:
         """Fill in the defaults that depend on the representation."""
         if not isinstance(data, dict):
             return data

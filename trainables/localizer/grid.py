@@ -26,7 +26,7 @@ class CellGrid:
     cell_m: tuple[float, float]
 
     @classmethod
-    def over(cls, grid: Grid, size_m: tuple[float, float]) -> CellGrid:
+    def over_area(cls, grid: Grid, size_m: tuple[float, float]) -> CellGrid:
         """Lay the Config's grid over a room."""
         edge = tuple((size + 2 * grid.margin_m) / grid.cells for size in size_m)
         return cls(grid.cells, (-grid.margin_m, -grid.margin_m), (edge[0], edge[1]))
@@ -38,7 +38,7 @@ class CellGrid:
         y = self.origin_m[1] + steps * self.cell_m[1]
         return torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1)
 
-    def locate(
+    def locate_sources(
         self, positions_m: Float[Tensor, "batch slots 2"]
     ) -> tuple[Int[Tensor, "batch slots 2"], Float[Tensor, "batch slots 2"]]:
         """The cell each position lies in, and where in that cell, from 0 to 1. The room's far edge belongs to the last cell."""
@@ -50,16 +50,16 @@ class CellGrid:
         return index.long(), (relative - index).to(positions_m.dtype)
 
 
-def tight_grid(grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]) -> Float[Tensor, "batch cells cells"]:
+def tight_grid_target(grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]) -> Float[Tensor, "batch cells cells"]:
     """TG: 1 in every cell that holds a source. NaN positions are empty slots."""
-    return refined_grid(grid, positions_m)[:, 0]
+    return refined_grid_target(grid, positions_m)[:, 0]
 
 
-def heat_map(
+def heat_map_target(
     grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"], sigma_m: float
 ) -> Float[Tensor, "batch cells cells"]:
     """HM: exp(-|c - s|² / 2σ²) of the nearest source s at every cell centre c."""
-    present = _present(positions_m)
+    present = _present_sources(positions_m)
     places = positions_m.nan_to_num()
     maps = []
     for axis in range(2):  # a Gaussian is the product of one along x and one along y
@@ -69,12 +69,12 @@ def heat_map(
     return each.amax(dim=1)
 
 
-def refined_grid(grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]) -> Float[Tensor, "batch 3 cells cells"]:
+def refined_grid_target(grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]) -> Float[Tensor, "batch 3 cells cells"]:
     """RG: activity, and the position of the source within its cell along x and y."""
     batch, slots, _ = positions_m.shape
-    index, within = grid.locate(positions_m)
+    index, within = grid.locate_sources(positions_m)
     target = positions_m.new_zeros(batch, 3, grid.cells, grid.cells)
-    present = _present(positions_m)
+    present = _present_sources(positions_m)
     sample = torch.arange(batch, device=positions_m.device)[:, None].expand(batch, slots)[present]
     x, y = index[present].unbind(-1)
     target[sample, 0, x, y] = 1.0
@@ -82,5 +82,5 @@ def refined_grid(grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]) ->
     return target
 
 
-def _present(positions_m: Float[Tensor, "batch slots 2"]) -> Bool[Tensor, "batch slots"]:
+def _present_sources(positions_m: Float[Tensor, "batch slots 2"]) -> Bool[Tensor, "batch slots"]:
     return ~positions_m.isnan().any(dim=-1)

@@ -29,7 +29,7 @@ def refined_grid_loss(
 ) -> Float[Tensor, ""]:
     """Eq. 5: activity as in eq. 2; positions by the regression loss in active cells only, mean over x and y."""
     active = target[:, 0]
-    error = _regression(output[:, 1:].sigmoid(), target[:, 1:], loss).mean(dim=1)
+    error = _regression_loss(output[:, 1:].sigmoid(), target[:, 1:], loss).mean(dim=1)
     position = (error * active).sum(dim=(1, 2)).mean()
     return activity_loss(output[:, 0], active, loss) + loss.position_weight * position
 
@@ -38,10 +38,10 @@ def heat_map_loss(
     output: Float[Tensor, "batch cells cells"], target: Float[Tensor, "batch cells cells"], loss: Loss
 ) -> Float[Tensor, ""]:
     """Eqs. 3 and 4: the mean over cells of the squared error, or of smooth L1."""
-    return _regression(output, target, loss).mean()
+    return _regression_loss(output, target, loss).mean()
 
 
-def _regression(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
+def _regression_loss(output: Tensor, target: Tensor, loss: Loss) -> Tensor:
     if loss.regression == "smooth_l1":
         return functional.huber_loss(output, target, reduction="none", delta=loss.huber_delta) / loss.huber_delta
     return functional.mse_loss(output, target, reduction="none")

@@ -41,7 +41,7 @@ class Counts:
         )
 
 
-def count(
+def count_matches(
     found: Candidates,
     keep: Bool[Tensor, "batch candidates"],
     positions_m: Float[Tensor, "batch slots 2"],
@@ -65,7 +65,7 @@ def count(
     distance = (found.positions_m[:, None] - positions_m.nan_to_num(nan=math.inf)[:, :, None]).norm(dim=-1)
     adjacent = (distance < resolution_m) & keep[:, None] & present[..., None]
     scores = torch.where(keep, found.scores, -math.inf)
-    nearest = torch.stack([_nearest(distance, adjacent & (scores > threshold)[:, None]) for threshold in thresholds])
+    nearest = torch.stack([_nearest_distances(distance, adjacent & (scores > threshold)[:, None]) for threshold in thresholds])
     hit = nearest.isfinite()
     return Counts(
         _matching_size(adjacent, scores, present, thresholds).sum(1).double().cpu(),
@@ -76,7 +76,7 @@ def count(
     )
 
 
-def _nearest(
+def _nearest_distances(
     distance: Float[Tensor, "batch slots candidates"], allowed: Bool[Tensor, "batch slots candidates"]
 ) -> Float[Tensor, "batch slots"]:
     return torch.where(allowed, distance, math.inf).amin(dim=-1)
@@ -105,7 +105,7 @@ def _matching_size(
     return size
 
 
-def summarise(counts: Counts) -> list[dict[str, float]]:
+def summarise_counts(counts: Counts) -> list[dict[str, float]]:
     """Precision, recall, F1 and RMSE (m) at every threshold, from sums over the dataset (micro averages).
 
     Without predictions or without truths the ratios are 0; without both they are 1. RMSE without a match is NaN.

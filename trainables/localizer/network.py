@@ -46,7 +46,7 @@ class PairExtractor(nn.Module):
         self.register_buffer("member", member, persistent=False)
 
     @property
-    def channels(self) -> int:
+    def pair_channels(self) -> int:
         """Channels of the output."""
         return _PAIR_FILTERS * self.rows
 
@@ -72,16 +72,16 @@ class ArrayEncoder(nn.Sequential):
         wide, narrow, last = _STRIDES[network.strides]
         layers: list[nn.Module] = []
         for stride in wide:
-            layers += _conv(channels, network.width, (1, 5), stride, network.leak, norm=True)
+            layers += _conv_block(channels, network.width, (1, 5), stride, network.leak, norm=True)
             channels = network.width
         for filters, stride in zip((network.tail_width, network.tail_width // 2), narrow, strict=True):
-            layers += _conv(channels, filters, (1, 3), stride, network.leak, norm=network.encoder_norm)
+            layers += _conv_block(channels, filters, (1, 3), stride, network.leak, norm=network.encoder_norm)
             channels = filters
-        layers += _conv(channels, _CODE // 32, (FRAMES, 4), last, network.leak, norm=network.encoder_norm)
+        layers += _conv_block(channels, _CODE // 32, (FRAMES, 4), last, network.leak, norm=network.encoder_norm)
         super().__init__(*layers, nn.Flatten())
 
 
-def _conv(
+def _conv_block(
     channels: int, filters: int, kernel: tuple[int, int], stride: int, leak: float, *, norm: bool
 ) -> list[nn.Module]:
     # Half padding in frequency; the 9×4 kernel is even-sized and pads by one, the paper's only way from 64 to 32 bins.
@@ -111,7 +111,7 @@ class GridDecoder(nn.Sequential):
         size, channels = 1, code
         for step, target in enumerate(decoder_sizes(cells)):
             filters = width >> step
-            layers += [_grow(channels, filters, size, target), nn.BatchNorm2d(filters), nn.ReLU()]
+            layers += [_upsample_block(channels, filters, size, target), nn.BatchNorm2d(filters), nn.ReLU()]
             size, channels = target, filters
         for filters in (16, 8):
             layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU()]
@@ -120,7 +120,7 @@ class GridDecoder(nn.Sequential):
         super().__init__(*layers)
 
 
-def _grow(channels: int, filters: int, size: int, target: int) -> nn.ConvTranspose2d:
+def _upsample_block(channels: int, filters: int, size: int, target: int) -> nn.ConvTranspose2d:
     """A transposed convolution from `size` to exactly `target` cells, with the paper's kernels where it has them."""
     if size == target:
         return nn.ConvTranspose2d(channels, filters, 3, padding=1)
@@ -144,7 +144,7 @@ class LocalizerNetwork(nn.Module):
         self.together = config.encoder == "single"
         self.merge = network.merge
         pairs = PairExtractor(mics, network.leak) if config.encoder == "combined" else None
-        channels = pairs.channels if pairs is not None else 2 * mics * (arrays if self.together else 1)
+        channels = pairs.pair_channels if pairs is not None else 2 * mics * (arrays if self.together else 1)
         self.pairs = pairs if pairs is not None else nn.Identity()
         self.encoder = ArrayEncoder(channels, network)
         code = _CODE * (arrays if not self.together and network.merge == "concat" else 1)

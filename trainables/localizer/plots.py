@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.localizer.retrieval import Keypoints
-from trainables.localizer.room import Room
+from trainables.localizer.room import ArrayLayout
 
 
-def room_plans(room: Room, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]]]) -> Figure:
+def plot_room_plans(room: ArrayLayout, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]]]) -> Figure:
     """Draw samples as plans of the room.
 
     Args:
@@ -29,7 +29,7 @@ def room_plans(room: Room, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]
     axes = figure.subplots(len(shown), columns, squeeze=False)
     for row, (name, (truth, found)) in zip(axes, shown.items(), strict=True):
         for plan, positions, keypoints in zip(row, truth, found, strict=False):
-            _plan(plan, room, positions, keypoints)
+            _draw_plan(plan, room, positions, keypoints)
         for spare in row[len(found) :]:
             spare.remove()
         row[0].set_ylabel(f"{name}\ny, m")
@@ -38,7 +38,7 @@ def room_plans(room: Room, shown: Mapping[str, tuple[Tensor, Sequence[Keypoints]
     return figure
 
 
-def path_plan(room: Room, name: str, time_s: NDArray[np.float64], positions_m: NDArray[np.floating[Any]]) -> Figure:
+def plot_path_plan(room: ArrayLayout, name: str, time_s: NDArray[np.float64], positions_m: NDArray[np.floating[Any]]) -> Figure:
     """Draw what was found in a recording, coloured by time.
 
     Args:
@@ -49,17 +49,17 @@ def path_plan(room: Room, name: str, time_s: NDArray[np.float64], positions_m: N
     """
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     plan = figure.subplots()
-    _room(plan, room)
+    _draw_room(plan, room)
     x_m, y_m = positions_m.T
     drawn = plan.scatter(x_m, y_m, s=14, c=time_s, cmap="viridis", alpha=0.7, linewidths=0)
     figure.colorbar(drawn, label="time, s")
     low, high = plan.viewLim.min, plan.viewLim.max  # grids reach beyond the room, and so may what is found
-    plan.set(xlim=_with(x_m, low[0], high[0]), ylim=_with(y_m, low[1], high[1]), title=name, ylabel="y, m")
+    plan.set(xlim=_with_legend(x_m, low[0], high[0]), ylim=_with_legend(y_m, low[1], high[1]), title=name, ylabel="y, m")
     return figure
 
 
-def _plan(plan: Axes, room: Room, truth: Tensor, found: Keypoints) -> None:
-    _room(plan, room)
+def _draw_plan(plan: Axes, room: ArrayLayout, truth: Tensor, found: Keypoints) -> None:
+    _draw_room(plan, room)
     there = truth[~truth.isnan().any(dim=-1)]
     plan.plot(
         *there.T.numpy(), "o", color="tab:green", markersize=13, fillstyle="none", markeredgewidth=2, label="true"
@@ -71,18 +71,18 @@ def _plan(plan: Axes, room: Room, truth: Tensor, found: Keypoints) -> None:
     plan.tick_params(labelsize=7)
 
 
-def _room(plan: Axes, room: Room) -> None:
+def _draw_room(plan: Axes, room: ArrayLayout) -> None:
     width, depth = room.size_m
-    plan.add_patch(_rectangle((width, depth)))
+    plan.add_patch(_draw_rectangle((width, depth)))
     for number, array in enumerate(room.microphones_m):
         plan.plot(*array.T, "s", color="0.45", markersize=3, label="microphones" if number == 0 else None)
     plan.set(xlim=(-0.6, width + 0.6), ylim=(-0.6, depth + 0.6), aspect="equal", xlabel="x, m")
 
 
-def _with(places_m: NDArray[np.floating[Any]], low: float, high: float) -> tuple[float, float]:
+def _with_legend(places_m: NDArray[np.floating[Any]], low: float, high: float) -> tuple[float, float]:
     """Limits that leave nothing out."""
     return float(places_m.min(initial=low)), float(places_m.max(initial=high))
 
 
-def _rectangle(size_m: tuple[float, float]) -> Rectangle:
+def _draw_rectangle(size_m: tuple[float, float]) -> Rectangle:
     return Rectangle((0, 0), *size_m, fill=False, edgecolor="0.6")

@@ -17,7 +17,7 @@ from trainables.localizer.config import LocalizerConfig
 from trainables.localizer.grid import CellGrid
 from trainables.localizer.network import LocalizerNetwork
 from trainables.localizer.retrieval import Candidates, Keypoints
-from trainables.localizer.room import Room, of_network
+from trainables.localizer.room import ArrayLayout, layout_of_network
 from trainables.prediction import Prediction, Predictor, Recording, SoundFormat
 from trainables.schedules import use_bf16
 
@@ -36,11 +36,11 @@ class LocalizerPredictor(Predictor):
         device: Where it is.
     """
 
-    def __init__(self, config: LocalizerConfig, room: Room, network: LocalizerNetwork, device: torch.device) -> None:
+    def __init__(self, config: LocalizerConfig, room: ArrayLayout, network: LocalizerNetwork, device: torch.device) -> None:
         self._arrays, self._mics, _ = room.microphones_m.shape
         meaning = f"{self._mics} microphones of each of {self._arrays} arrays, array by array"
         self.sound = SoundFormat(SAMPLE_RATE_HZ, self._arrays * self._mics, meaning, SAMPLES)
-        self.grid = CellGrid.over(config.grid, room.size_m)
+        self.grid = CellGrid.over_area(config.grid, room.size_m)
         self._config = config
         self._room = room
         self._network = network
@@ -56,9 +56,9 @@ class LocalizerPredictor(Predictor):
         Raises:
             KeyError, RuntimeError: If these are no weights of this Config, or without the room.
         """
-        room = Room.from_weights(weights)
+        room = ArrayLayout.from_weights(weights)
         network = LocalizerNetwork(config, *room.microphones_m.shape[:2])
-        network.load_state_dict(of_network(weights))
+        network.load_state_dict(layout_of_network(weights))
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(config, room, network, device)
 
@@ -72,24 +72,24 @@ class LocalizerPredictor(Predictor):
             output: Tensor = (network or self._network)(features.stft_features(waves))
         return output.float()
 
-    def complete(self, settings: Settings) -> dict[str, float]:
+    def complete_params(self, settings: Settings) -> dict[str, float]:
         """Settings, with the Config's values for what they leave out."""
         own = self._config.retrieval
         defaults = {"threshold": own.threshold, "nms_radius_m": own.nms_radius_m, "smoothing_m": own.smoothing_m}
         return defaults | dict(settings)
 
-    def keep(self, found: Candidates, radius_m: float) -> Tensor:
+    def keep_keypoints(self, found: Candidates, radius_m: float) -> Tensor:
         """Which candidates are not suppressed by stronger ones."""
-        return retrieval.suppress(found, radius_m if self._config.retrieval.peaks else 0.0)
+        return retrieval.suppress_neighbours(found, radius_m if self._config.retrieval.peaks else 0.0)
 
     @torch.inference_mode()
-    def find(self, waves: Float[Tensor, "batch arrays mics 2560"], settings: Settings) -> list[Keypoints]:
+    def find_keypoints(self, waves: Float[Tensor, "batch arrays mics 2560"], settings: Settings) -> list[Keypoints]:
         """The sources of each sample."""
         self._network.eval()
-        complete = self.complete(settings)
+        complete = self.complete_params(settings)
         output = self.forward(waves.to(self._device))
-        found = retrieval.candidates(self._config, self.grid, output, complete["smoothing_m"])
-        keep = self.keep(found, complete["nms_radius_m"]) & (found.scores > complete["threshold"])
+        found = retrieval.find_candidates(self._config, self.grid, output, complete["smoothing_m"])
+        keep = self.keep_keypoints(found, complete["nms_radius_m"]) & (found.scores > complete["threshold"])
         return [
             Keypoints(positions[kept].cpu(), scores[kept].cpu())
             for positions, scores, kept in zip(found.positions_m, found.scores, keep, strict=True)
@@ -97,7 +97,7 @@ class LocalizerPredictor(Predictor):
 
     def predict(self, recording: Recording, settings: Settings) -> Prediction:
         """Positions in windows of 160 ms that follow each other, strongest first, and a plan of them."""
-        from trainables.localizer.plots import path_plan
+        from trainables.localizer.plots import plot_path_plan
 
         windows = recording.samples // SAMPLES
         rows: list[tuple[float, ...]] = []
@@ -106,14 +106,14 @@ class LocalizerPredictor(Predictor):
             sound = recording.read(first * SAMPLES, count * SAMPLES)
             shape = (count, SAMPLES, self._arrays, self._mics)
             waves = np.ascontiguousarray(sound.reshape(shape).transpose(0, 2, 3, 1))
-            for frame, found in enumerate(self.find(torch.from_numpy(waves), settings), first):
-                rows += _rows(frame, found)
+            for frame, found in enumerate(self.find_keypoints(torch.from_numpy(waves), settings), first):
+                rows += _prediction_rows(frame, found)
         table = np.array(rows).reshape(-1, len(COLUMNS))
-        plan = path_plan(self._room, recording.name, table[:, 1], table[:, 3:5])
+        plan = plot_path_plan(self._room, recording.name, table[:, 1], table[:, 3:5])
         return Prediction(COLUMNS, rows, header=True, figure=plan)
 
 
-def _rows(frame: int, found: Keypoints) -> list[tuple[float, ...]]:
+def _prediction_rows(frame: int, found: Keypoints) -> list[tuple[float, ...]]:
     time_s = round(frame * SAMPLES / SAMPLE_RATE_HZ, 3)
     each = zip(found.positions_m.tolist(), found.scores.tolist(), strict=True)
     return [

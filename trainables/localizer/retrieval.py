@@ -45,7 +45,7 @@ class Keypoints:
     scores: Tensor
 
 
-def candidates(
+def find_candidates(
     config: LocalizerConfig, grid: CellGrid, output: Float[Tensor, "batch out cells cells"], smoothing_m: float
 ) -> Candidates:
     """All keypoints before thresholds and suppression.
@@ -57,17 +57,17 @@ def candidates(
         smoothing_m: σ of the Gaussian that smooths TG and HM maps; 0 is none.
     """
     if config.representation == "rg":
-        return _refined(grid, output)
+        return _refine_positions(grid, output)
     activity = output[:, 0] if config.representation == "hm" else output[:, 0].sigmoid()
     if not config.retrieval.peaks:
         return _all_cells(grid, activity)
     # The network adds up little: a lone TG cell smoothed by a kernel of unit sum falls to 0.016, hence the paper's 0.1.
     # HM's own Gaussian must come out of the smoothing with height 1, or nothing would pass the paper's 0.6.
-    smoothed = smooth(activity, grid, smoothing_m, normalise="peak" if config.representation == "hm" else "sum")
-    return _peaks(grid, smoothed, refine=activity if config.representation == "hm" else None)
+    smoothed = smooth_heat_map(activity, grid, smoothing_m, normalise="peak" if config.representation == "hm" else "sum")
+    return _local_maxima(grid, smoothed, refine=activity if config.representation == "hm" else None)
 
 
-def smooth(
+def smooth_heat_map(
     maps: Float[Tensor, "batch cells cells"], grid: CellGrid, sigma_m: float, *, normalise: Literal["sum", "peak"]
 ) -> Float[Tensor, "batch cells cells"]:
     """Convolve with a Gaussian.
@@ -85,22 +85,22 @@ def smooth(
         steps = torch.arange(-round(4 * sigma), round(4 * sigma) + 1, device=maps.device)
         kernel = torch.exp(-(steps**2) / (2 * sigma**2)).to(maps.dtype)
         kernel = kernel / (kernel.sum() if normalise == "sum" else kernel.square().sum())
-        maps = _along(maps, kernel, axis)
+        maps = _smooth_axis(maps, kernel, axis)
     return maps
 
 
-def _along(maps: Tensor, kernel: Tensor, axis: int) -> Tensor:
+def _smooth_axis(maps: Tensor, kernel: Tensor, axis: int) -> Tensor:
     shape = (1, 1, -1, 1) if axis == 0 else (1, 1, 1, -1)
     return functional.conv2d(maps[:, None], kernel.reshape(shape), padding="same")[:, 0]
 
 
-def _peaks(grid: CellGrid, maps: Float[Tensor, "batch cells cells"], refine: Tensor | None) -> Candidates:
+def _local_maxima(grid: CellGrid, maps: Float[Tensor, "batch cells cells"], refine: Tensor | None) -> Candidates:
     """Local maxima of a map; with `refine`, moved to the mean of the window around them, weighted by that map."""
     highest = functional.max_pool2d(maps[:, None], 3, stride=1, padding=1)[:, 0]
     scores = torch.where((maps >= highest) & (maps > 0), maps, 0.0).flatten(1)
     places = grid.centres_m(maps.device) if refine is None else _window_means(grid, refine)
     top = scores.topk(min(_MOST_PEAKS, scores.shape[1]), dim=1)
-    return Candidates(_take(places, top.indices), top.values)
+    return Candidates(_take_candidates(places, top.indices), top.values)
 
 
 def _window_means(grid: CellGrid, maps: Float[Tensor, "batch cells cells"]) -> Float[Tensor, "batch cells cells 2"]:
@@ -110,7 +110,7 @@ def _window_means(grid: CellGrid, maps: Float[Tensor, "batch cells cells"]) -> F
     weights = maps.clamp(min=0)
 
     def total(values: Tensor) -> Tensor:
-        return _along(_along(values, boxes[0], 0), boxes[1], 1)
+        return _smooth_axis(_smooth_axis(values, boxes[0], 0), boxes[1], 1)
 
     centres = grid.centres_m(maps.device).to(maps.dtype)
     mass = total(weights)
@@ -118,21 +118,21 @@ def _window_means(grid: CellGrid, maps: Float[Tensor, "batch cells cells"]) -> F
     return torch.where(mass[..., None] > 1e-6, moments / mass.clamp(min=1e-6)[..., None], centres)
 
 
-def _refined(grid: CellGrid, output: Float[Tensor, "batch 3 cells cells"]) -> Candidates:
+def _refine_positions(grid: CellGrid, output: Float[Tensor, "batch 3 cells cells"]) -> Candidates:
     """RG: every cell's score, at the position it points to."""
     corner = grid.centres_m(output.device) - output.new_tensor(grid.cell_m) / 2
     places = corner + output[:, 1:].sigmoid().movedim(1, -1) * output.new_tensor(grid.cell_m)
     scores = output[:, 0].sigmoid().flatten(1)
     top = scores.topk(min(2 * _MOST_PEAKS, scores.shape[1]), dim=1)
-    return Candidates(_take(places, top.indices), top.values)
+    return Candidates(_take_candidates(places, top.indices), top.values)
 
 
 def _all_cells(grid: CellGrid, activity: Float[Tensor, "batch cells cells"]) -> Candidates:
     order = activity.flatten(1).sort(dim=1, descending=True)
-    return Candidates(_take(grid.centres_m(activity.device), order.indices), order.values)
+    return Candidates(_take_candidates(grid.centres_m(activity.device), order.indices), order.values)
 
 
-def _take(places: Tensor, indices: Tensor) -> Tensor:
+def _take_candidates(places: Tensor, indices: Tensor) -> Tensor:
     """Positions of the chosen cells; `places` is per cell, with or without a batch axis."""
     flat = places.flatten(-3, -2)
     if flat.dim() == 2:
@@ -140,7 +140,7 @@ def _take(places: Tensor, indices: Tensor) -> Tensor:
     return flat.gather(1, indices[..., None].expand(-1, -1, 2))
 
 
-def suppress(found: Candidates, radius_m: float) -> Bool[Tensor, "batch candidates"]:
+def suppress_neighbours(found: Candidates, radius_m: float) -> Bool[Tensor, "batch candidates"]:
     """Non-maximum suppression by distance: a candidate stays unless a stronger one that stays is nearer than the radius.
 
     Distances of refined positions rather than neighbouring cells: of two true sources 2 m apart, one in a hundred pairs lies

@@ -16,7 +16,7 @@ _MICROPHONES: Final = "room.microphones_m"
 
 
 @dataclass(frozen=True, eq=False)
-class Room:
+class ArrayLayout:
     """A room seen from above.
 
     Attributes:
@@ -28,7 +28,7 @@ class Room:
     microphones_m: NDArray[np.float64]
 
     @classmethod
-    def from_weights(cls, weights: Mapping[str, Any]) -> Room:
+    def from_weights(cls, weights: Mapping[str, Any]) -> ArrayLayout:
         """Read it from a localizer's weights.
 
         Raises:
@@ -45,6 +45,6 @@ class Room:
         }
 
 
-def of_network(weights: Mapping[str, Any]) -> dict[str, Any]:
+def layout_of_network(weights: Mapping[str, Any]) -> dict[str, Any]:
     """A localizer's weights without the room; searches begun before it was kept have none."""
     return {name: value for name, value in weights.items() if name not in (_SIZE, _MICROPHONES)}

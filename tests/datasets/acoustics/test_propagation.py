@@ -15,7 +15,7 @@ from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_
 from datasets.rooms.spec import RoomSpec
 
 MICROPHONES = RoomSpec().microphones_m()
-WINDOW = propagation.window((6.0, 6.0), MICROPHONES)
+WINDOW = propagation.propagation_window((6.0, 6.0), MICROPHONES)
 MICROSECOND = 1e-6
 
 
@@ -26,7 +26,7 @@ def noise(*shape: int, seed: int = 0) -> NDArray[np.float32]:
 def rendered(sources: NDArray[np.float32], positions_m: ArrayLike, mics: NDArray[np.float64] = MICROPHONES) -> Tensor:
     """Waves of a batch, shape (batch, arrays, microphones, 2560)."""
     places = torch.from_numpy(np.asarray(positions_m))
-    return propagation.FreeField((6.0, 6.0), mics).hear(torch.from_numpy(sources), places)
+    return propagation.FreeField((6.0, 6.0), mics).propagate(torch.from_numpy(sources), places)
 
 
 def pulse(centre: int) -> NDArray[np.float64]:
@@ -58,14 +58,14 @@ def test_random_scenes_equal_pyroomacoustics_to_60_db_up_to_7_khz(sources: int) 
     played = noise(4, sources, seed=sources)
     ours = rendered(played, places).double().numpy()
     for wave, sound, place in zip(ours, played, places, strict=True):
-        theirs = pyroom.free_field(sound, place, MICROPHONES, WINDOW.lead)
+        theirs = pyroom.simulate_free_field(sound, place, MICROPHONES, WINDOW.lead)
         assert decibels(wave, theirs, 7_000) < -60
 
 
 def test_the_longest_path_and_the_shortest_equal_pyroomacoustics_too() -> None:
     for place in ([(5.975, 5.975)], [(0.025, 5.975)], [(0.225, 0.225)]):
         sound = noise(1, 1)
-        theirs = pyroom.free_field(sound[0], np.array(place), MICROPHONES, WINDOW.lead)
+        theirs = pyroom.simulate_free_field(sound[0], np.array(place), MICROPHONES, WINDOW.lead)
         assert decibels(rendered(sound, [place]).double().numpy()[0], theirs, 7_000) < -60
 
 

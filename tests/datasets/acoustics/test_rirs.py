@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from datasets.acoustics import rirs
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
-from datasets.acoustics.rirs import Bank
+from datasets.acoustics.rirs import RirBank
 from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError
 
@@ -40,8 +40,8 @@ def plain(rate_hz: int = SAMPLE_RATE_HZ) -> dict[str, Any]:
     }
 
 
-def read(path: Path, arrays: int = 2) -> Bank:
-    return rirs.read_bank(path, PLACE, arrays=arrays, size_m=SIZE_M)
+def read(path: Path, arrays: int = 2) -> RirBank:
+    return rirs.read_rir_bank(path, PLACE, arrays=arrays, size_m=SIZE_M)
 
 
 def saved(folder: Path, content: dict[str, Any]) -> Path:
@@ -51,8 +51,8 @@ def saved(folder: Path, content: dict[str, Any]) -> Path:
 
 def test_a_written_bank_is_read_again(tmp_path: Path) -> None:
     content = plain()
-    bank = Bank(content["responses"].astype(np.float32), POSITIONS, MICROPHONES, SAMPLE_RATE_HZ, "a hall")
-    rirs.write_bank(tmp_path / "hall.npz", bank)
+    bank = RirBank(content["responses"].astype(np.float32), POSITIONS, MICROPHONES, SAMPLE_RATE_HZ, "a hall")
+    rirs.write_rir_bank(tmp_path / "hall.npz", bank)
     again = read(tmp_path / "hall.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["hall.npz"]
     assert (again.rate_hz, again.origin) == (SAMPLE_RATE_HZ, "a hall")

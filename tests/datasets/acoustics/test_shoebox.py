@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from datasets.acoustics import propagation, pyroom, shoebox
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_S
-from datasets.acoustics.shoebox import EchoRoom, Pool
+from datasets.acoustics.shoebox import ShoeboxRoom, PositionPool
 from datasets.rooms.spec import Acoustics, MeasuredSpec, RoomSpec
 from runtime.errors import InputError
 
@@ -26,14 +26,14 @@ def spec_of(seed: int = 0, **acoustics: Any) -> tuple[RoomSpec, Acoustics]:
     return spec, spec.acoustics
 
 
-def room_of(seed: int = 0, **acoustics: Any) -> tuple[EchoRoom, NDArray[np.float64]]:
+def room_of(seed: int = 0, **acoustics: Any) -> tuple[ShoeboxRoom, NDArray[np.float64]]:
     """A room, and places in it in the room's coordinates."""
     spec, drawn_from = spec_of(seed, **acoustics)
     room = shoebox.draw_room(spec, drawn_from, "train", 0)
-    return room, shoebox.draw_places(spec, drawn_from, "train", 0) + np.array([*room.origin_m, 0.0])
+    return room, shoebox.draw_source_positions(spec, drawn_from, "train", 0) + np.array([*room.origin_m, 0.0])
 
 
-def distances(room: EchoRoom, places_m: NDArray[np.float64]) -> NDArray[np.float64]:
+def distances(room: ShoeboxRoom, places_m: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linalg.norm(places_m[:, None, None] - room.microphones_m, axis=-1)
 
 
@@ -50,13 +50,13 @@ def distances(room: EchoRoom, places_m: NDArray[np.float64]) -> NDArray[np.float
 @pytest.mark.parametrize("seed", [0, 1])
 def test_waves_equal_the_reference_simulator_s_to_60_db(acoustics: dict[str, Any], seed: int) -> None:
     room, places = room_of(seed, **acoustics)
-    field = propagation.Responses(pyroom.impulse_responses(room, places))
+    field = propagation.ImpulseResponses(pyroom.compute_impulse_responses(room, places))
     generator = np.random.default_rng(seed)
     sources = generator.standard_normal((2, 3, field.window.length)).astype(np.float32)
     rows = generator.permutation(len(places)).reshape(2, 3)
-    ours = field.hear(torch.from_numpy(sources), torch.from_numpy(rows)).double().numpy()
+    ours = field.propagate(torch.from_numpy(sources), torch.from_numpy(rows)).double().numpy()
     for wave, played, chosen in zip(ours, sources, rows, strict=True):
-        theirs = pyroom.simulate(room, played, places[chosen], field.window.lead)
+        theirs = pyroom.simulate_scene(room, played, places[chosen], field.window.lead)
         assert theirs.shape == wave.shape == (2, 4, SAMPLES)
         left = np.square(wave - theirs).sum(-1) / np.square(theirs).sum(-1)
         assert 10 * np.log10(left.max()) < -60
@@ -66,18 +66,18 @@ def test_waves_equal_the_reference_simulator_s_to_60_db(acoustics: dict[str, Any
 def test_sabine_s_formula_is_pyroomacoustics(rt60_s: float) -> None:
     for size_m in ((7.0, 8.0, 2.6), (6.5, 6.5, 3.0), (4.0, 3.0, 5.0)):
         absorption, order = pyroomacoustics.inverse_sabine(rt60_s, size_m, c=SPEED_OF_SOUND_M_S)
-        assert shoebox.sabine(rt60_s, size_m) == (pytest.approx(absorption, rel=1e-12), order)
+        assert shoebox.sabine_absorption(rt60_s, size_m) == (pytest.approx(absorption, rel=1e-12), order)
 
 
 def test_sabine_by_hand() -> None:
     # A cube of 6 m: V = 216, S = 216, so that the absorption is 24 ln 10 / (343 · 0.5) = 0.3222.
-    assert shoebox.sabine(0.5, (6.0, 6.0, 6.0))[0] == pytest.approx(0.3222, abs=1e-4)
+    assert shoebox.sabine_absorption(0.5, (6.0, 6.0, 6.0))[0] == pytest.approx(0.3222, abs=1e-4)
 
 
 def test_a_room_that_cannot_be_so_dry_is_refused_with_the_least_it_can() -> None:
     with pytest.raises(ValueError, match=r"RT60 below 0\.16 s"):
-        shoebox.sabine(0.1, (6.0, 6.0, 6.0))
-    shoebox.sabine(0.162, (6.0, 6.0, 6.0))
+        shoebox.sabine_absorption(0.1, (6.0, 6.0, 6.0))
+    shoebox.sabine_absorption(0.162, (6.0, 6.0, 6.0))
     spec, acoustics = spec_of(rt60_s=0.05)
     with pytest.raises(InputError, match="Sabine") as caught:
         shoebox.draw_room(spec, acoustics, "train", 0)
@@ -86,7 +86,7 @@ def test_a_room_that_cannot_be_so_dry_is_refused_with_the_least_it_can() -> None
 
 def test_without_reflections_sound_arrives_after_r_over_c_and_fades_as_1_over_r() -> None:
     room, places = room_of(absorption=1, max_order=1)
-    heard = pyroom.impulse_responses(room, places).astype(np.float64)
+    heard = pyroom.compute_impulse_responses(room, places).astype(np.float64)
     path = distances(room, places)
     fine = 20 * np.fft.irfft(np.fft.rfft(heard, 4096), 20 * 4096)  # interpolated twenty times
     arrival = fine.argmax(-1) / 20 - DELAY
@@ -97,8 +97,8 @@ def test_without_reflections_sound_arrives_after_r_over_c_and_fades_as_1_over_r(
 @pytest.mark.parametrize("rt60_s", [0.2, 0.4])
 def test_reflections_follow_the_direct_sound_and_leave_it_as_it_is(rt60_s: float) -> None:
     wet_room, places = room_of(rt60_s=rt60_s, max_order=3)
-    dry_room = EchoRoom(wet_room.size_m, wet_room.origin_m, 1.0, 1, wet_room.microphones_m)
-    wet, dry = (pyroom.impulse_responses(room, places).astype(np.float64) for room in (wet_room, dry_room))
+    dry_room = ShoeboxRoom(wet_room.size_m, wet_room.origin_m, 1.0, 1, wet_room.microphones_m)
+    wet, dry = (pyroom.compute_impulse_responses(room, places).astype(np.float64) for room in (wet_room, dry_room))
     direct = distances(wet_room, places) / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ + DELAY
     # The nearest image is mirrored at the floor; nothing else is as early.
     to_floor = np.linalg.norm((places * [1, 1, -1])[:, None, None] - wet_room.microphones_m, axis=-1)
@@ -120,7 +120,7 @@ def test_the_decay_is_near_what_was_asked_for(seed: int) -> None:
     """
     asked_s = 0.2
     room, places = room_of(seed, rt60_s=asked_s)
-    heard = pyroom.impulse_responses(room, places[:3]).astype(np.float64)
+    heard = pyroom.compute_impulse_responses(room, places[:3]).astype(np.float64)
     left = np.cumsum(np.square(heard)[..., ::-1], axis=-1)[..., ::-1]
     for decay in 10 * np.log10(left / left[..., :1] + 1e-30).reshape(-1, left.shape[-1]):
         first, last = np.argmax(decay < -5), np.argmax(decay < -25)
@@ -130,7 +130,7 @@ def test_the_decay_is_near_what_was_asked_for(seed: int) -> None:
 
 def test_what_is_cut_off_is_70_db_down() -> None:
     room, places = room_of(rt60_s=0.25, max_order=8)
-    cut, whole = (pyroom.impulse_responses(room, places, decay_db=db).astype(np.float64) for db in (70, 1_000))
+    cut, whole = (pyroom.compute_impulse_responses(room, places, decay_db=db).astype(np.float64) for db in (70, 1_000))
     kept = cut.shape[-1]
     assert kept < whole.shape[-1]
     assert np.array_equal(whole[..., :kept], cut)
@@ -165,7 +165,7 @@ def test_microphones_outside_the_room_are_refused() -> None:
 
 def test_places_are_different_points_of_the_raster_away_from_microphones() -> None:
     spec, acoustics = spec_of(rt60_s=0.4, positions=500, source_height_m=(0.8, 1.6))
-    places = shoebox.draw_places(spec, acoustics, "train", 0)
+    places = shoebox.draw_source_positions(spec, acoustics, "train", 0)
     assert places.shape == (500, 3)
     assert len(np.unique(places[:, :2].round(6), axis=0)) == 500
     np.testing.assert_allclose(places[:, :2] / spec.raster_m % 1, 0.5, atol=1e-6)
@@ -178,7 +178,7 @@ def test_places_are_different_points_of_the_raster_away_from_microphones() -> No
 def test_more_places_than_the_raster_has_are_refused() -> None:
     spec, acoustics = spec_of(rt60_s=0.4, positions=20_000)
     with pytest.raises(InputError, match="so many places") as caught:
-        shoebox.draw_places(spec, acoustics, "train", 0)
+        shoebox.draw_source_positions(spec, acoustics, "train", 0)
     assert caught.value.place == "dataset: acoustics.positions"
 
 
@@ -191,8 +191,8 @@ def test_every_room_is_in_some_shard_and_a_shard_has_one_where_there_are_enough(
 
 def test_scenes_have_one_room_each_and_places_far_enough_apart() -> None:
     places = np.random.default_rng(3).uniform(0, 6, (30, 2))
-    pool = Pool(places, np.array([0, 8, 20, 30]))
-    drawn = pool.draw(np.random.default_rng(0), 3_000, 2, 2.0)
+    pool = PositionPool(places, np.array([0, 8, 20, 30]))
+    drawn = pool.draw_positions(np.random.default_rng(0), 3_000, 2, 2.0)
     rooms = np.searchsorted(pool.first, drawn, side="right") - 1
     assert (rooms[:, 0] == rooms[:, 1]).all()
     assert np.linalg.norm(places[drawn[:, 0]] - places[drawn[:, 1]], axis=1).min() >= 2.0
@@ -203,16 +203,16 @@ def test_scenes_have_one_room_each_and_places_far_enough_apart() -> None:
 
 
 def test_places_that_are_never_far_enough_apart_are_refused() -> None:
-    pool = Pool(np.array([[1.0, 1.0], [5.0, 5.0]]), np.array([0, 1, 2]))  # a room each
+    pool = PositionPool(np.array([[1.0, 1.0], [5.0, 5.0]]), np.array([0, 1, 2]))  # a room each
     with pytest.raises(ValueError, match=r"at least 2\.0 m apart"):
-        pool.draw(np.random.default_rng(0), 1, 2, 2.0)
+        pool.draw_positions(np.random.default_rng(0), 1, 2, 2.0)
 
 
 @pytest.mark.parametrize("places", [20, 97, 400])
 def test_training_validation_and_tests_share_no_measured_place(places: int) -> None:
     spec = MeasuredSpec(bank="bank.npz", test_share=0.2, validate_share=0.1)
     shares = {
-        split: set(shoebox.places_of(spec, split, places).tolist()) for split in ("train", "validate", "S0", "S1")
+        split: set(shoebox.positions_of_split(spec, split, places).tolist()) for split in ("train", "validate", "S0", "S1")
     }
     assert shares["S0"] == shares["S1"]
     three = [shares["train"], shares["validate"], shares["S0"]]

@@ -13,7 +13,7 @@ import sofar
 
 from datasets.acoustics import rirs
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
-from datasets.acoustics.rirs import Bank
+from datasets.acoustics.rirs import RirBank
 from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError
 from tests.datasets.acoustics.test_rirs import PLACE, POSITIONS, SIZE_M, free_field
@@ -65,11 +65,11 @@ def written(folder: Path, file: Any) -> Path:
     return folder / "room.sofa"
 
 
-def read(path: Path, arrays: int = 2) -> Bank:
-    return rirs.read_bank(path, PLACE, arrays=arrays, size_m=SIZE_M)
+def read(path: Path, arrays: int = 2) -> RirBank:
+    return rirs.read_rir_bank(path, PLACE, arrays=arrays, size_m=SIZE_M)
 
 
-def assert_is_the_room(bank: Bank) -> None:
+def assert_is_the_room(bank: RirBank) -> None:
     np.testing.assert_allclose(bank.positions_m, POSITIONS, atol=1e-9)
     np.testing.assert_allclose(bank.microphones_m, MICROPHONES, atol=1e-9)
     expected = free_field(POSITIONS, MICROPHONES, SAMPLE_RATE_HZ)

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from datasets.audio import corpus, synth
-from datasets.audio.corpus import Music
+from datasets.audio.corpus import MusicExcerpts
 from datasets.rooms.spec import PROCEDURAL_GENRES, RoomSpec
 
 SECOND = 16_000
@@ -38,12 +38,12 @@ def spec_of(folder: Path, **changes: Any) -> RoomSpec:
     )
 
 
-def gather(spec: RoomSpec, place: str = "here") -> Music:
+def gather(spec: RoomSpec, place: str = "here") -> MusicExcerpts:
     """All music of a spec in memory, the way a build goes: choose excerpts, hear each, share them out."""
-    pieces = None if spec.music_folder() is None else corpus.scan(spec, place)
-    chosen = corpus.excerpts(spec, pieces)
-    waves, levels = zip(*(corpus.hear(spec, excerpt) for excerpt in chosen), strict=True)
-    return corpus.assemble(spec, chosen, waves, levels)
+    pieces = None if spec.music_folder() is None else corpus.scan_corpus(spec, place)
+    chosen = corpus.list_excerpts(spec, pieces)
+    waves, levels = zip(*(corpus.load_excerpt(spec, excerpt) for excerpt in chosen), strict=True)
+    return corpus.assemble_excerpts(spec, chosen, waves, levels)
 
 
 def waves_of(spec: RoomSpec) -> NDArray[np.float32]:
@@ -154,39 +154,39 @@ def test_the_seed_decides_who_gets_which_excerpt(three_genres: Path) -> None:
 
 
 def test_files_are_hashed_by_their_path_in_the_folder(three_genres: Path) -> None:
-    pieces = corpus.scan(spec_of(three_genres), "here")
+    pieces = corpus.scan_corpus(spec_of(three_genres), "here")
     expected = {
         f"{genre}/{number}.wav": hashlib.sha256((three_genres / genre / f"{number}.wav").read_bytes()).hexdigest()
         for genre in ("funk", "rock", "jazz")
         for number in range(2)
     }
-    assert corpus.hashes(pieces, three_genres) == expected
+    assert corpus.hash_files(pieces, three_genres) == expected
 
 
 def test_other_files_and_hidden_folders_are_passed_over(three_genres: Path) -> None:
     (three_genres / "funk" / "cover.jpg").write_bytes(b"picture")
     (three_genres / ".cache").mkdir()
     (three_genres / "notes.txt").write_text("music")
-    assert {piece.genre for piece in corpus.scan(spec_of(three_genres), "here")} == {"funk", "rock", "jazz"}
+    assert {piece.genre for piece in corpus.scan_corpus(spec_of(three_genres), "here")} == {"funk", "rock", "jazz"}
 
 
 def test_a_music_folder_is_not_read_for_a_genre_nobody_hears(three_genres: Path) -> None:
     (three_genres / "jazz" / "0.wav").write_bytes(b"")
-    pieces = corpus.scan(spec_of(three_genres, tests=["S0"]), "here")
+    pieces = corpus.scan_corpus(spec_of(three_genres, tests=["S0"]), "here")
     assert {piece.genre for piece in pieces} == {"funk", "rock"}
 
 
 @pytest.mark.parametrize("genre", ["classical", "funk", "jazz"])
 def test_the_band_plays_the_same_from_the_same_seed(genre: str) -> None:
-    first = synth.play(genre, 5, 2.0)
+    first = synth.synthesize_excerpt(genre, 5, 2.0)
     assert first.shape == (2 * SECOND,)
     assert np.isfinite(first).all()
-    assert np.array_equal(first, synth.play(genre, 5, 2.0))
-    assert abs(np.corrcoef(first, synth.play(genre, 6, 2.0))[0, 1]) < 0.5
+    assert np.array_equal(first, synth.synthesize_excerpt(genre, 5, 2.0))
+    assert abs(np.corrcoef(first, synth.synthesize_excerpt(genre, 6, 2.0))[0, 1]) < 0.5
 
 
 def test_genres_of_the_band_differ_in_sound_though_the_seed_is_one() -> None:
-    classical, funk, jazz = (synth.play(genre, 5, 2.0) for genre in PROCEDURAL_GENRES)
+    classical, funk, jazz = (synth.synthesize_excerpt(genre, 5, 2.0) for genre in PROCEDURAL_GENRES)
     for first, second in itertools.combinations((classical, funk, jazz), 2):
         assert abs(np.corrcoef(first, second)[0, 1]) < 0.5
 
@@ -194,7 +194,7 @@ def test_genres_of_the_band_differ_in_sound_though_the_seed_is_one() -> None:
 def test_drums_fill_the_treble_with_noise_and_strings_with_lines() -> None:
     def flatness(genre: str, seed: int) -> float:
         """Spectral flatness between 3 and 7.5 kHz: geometric over arithmetic mean of the power, 1 is white."""
-        sound = synth.play(genre, seed, 2.0)
+        sound = synth.synthesize_excerpt(genre, seed, 2.0)
         power = (np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2)[6_000:15_000]
         return float(np.exp(np.log(power + 1e-9 * power.max()).mean()) / power.mean())
 

@@ -12,7 +12,7 @@ import soundfile
 
 from datasets.building import parts
 from datasets.rooms.spec import RoomSpec
-from runtime.errors import InputError, nearest
+from runtime.errors import InputError, suggest_name
 from tests.datasets.audio.test_corpus import gather
 
 RATE_HZ = 16_000
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read_all(spec: RoomSpec) -> None:
-    parts.prepare(spec, PLACE)
+    parts.plan_dataset(spec, PLACE)
     gather(spec, PLACE)
 
 
@@ -183,4 +183,4 @@ def test_a_complaint_survives_the_way_between_processes(tmp_path: Path) -> None:
     ("name", "answer"), [("jaz", "did you mean 'jazz'?"), ("polka", "known names: classical, funk, jazz")]
 )
 def test_a_near_miss_is_answered_with_what_was_meant(name: str, answer: str) -> None:
-    assert nearest(name, ["jazz", "classical", "funk"]) == answer
+    assert suggest_name(name, ["jazz", "classical", "funk"]) == answer

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.building.builder import Builder, find
+from datasets.building.builder import Builder, find_dataset
 from runtime import ray_cluster
 from runtime.errors import InputError
 from runtime.storage import Store
@@ -48,7 +48,7 @@ def ours(process: int) -> bool:
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
     level, disabled = logging.getLogger("ray.data").level, logging.root.manager.disable
-    with ray_cluster.local():
+    with ray_cluster.start_local_ray():
         yield
     logging.getLogger("ray.data").setLevel(level)
     logging.disable(disabled)
@@ -64,7 +64,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 @pytest.mark.usefixtures("ray")
 @pytest.mark.skipif(shutil.which("ss") is None, reason="needs iproute2")
 def test_ray_on_this_machine_listens_to_this_machine_alone() -> None:
-    assert [node.name for node in ray_cluster.alive()] == ["127.0.0.1"]
+    assert [node.name for node in ray_cluster.alive_nodes()] == ["127.0.0.1"]
     found = listening()
     assert len(found) >= 3
     assert {address for address in found if not address.startswith(("127.", "[::ffff:127."))} == set()
@@ -75,10 +75,10 @@ def test_ray_on_this_machine_listens_to_this_machine_alone() -> None:
 def test_any_number_of_workers_makes_the_same_bytes(
     expected: dict[str, bytes], tmp_path: Path, workers: int | None, cpus: float
 ) -> None:
-    from datasets.building.ray_data import over_ray
+    from datasets.building.ray_data import ray_executor
 
     told: list[tuple[str, int, int]] = []
-    builder = Builder(Store(str(tmp_path)), lambda *step: told.append(step), over_ray(workers, cpus))
+    builder = Builder(Store(str(tmp_path)), lambda *step: told.append(step), ray_executor(workers, cpus))
     assert builder.build(source(**ECHOING)) == ()
     assert len([name for name in expected if name.endswith(".arrow")]) == 1 + 3 * 2 * 2 + 3 + 1 + 1
     assert content(tmp_path) == expected
@@ -94,7 +94,7 @@ def test_data_is_made_while_trials_hold_every_core(tmp_path: Path) -> None:
     """A trial that waits for its data, beside others that have all cores, would otherwise wait for ever."""
     import ray
 
-    from datasets.building.ray_data import over_ray
+    from datasets.building.ray_data import ray_executor
 
     @ray.remote(num_cpus=1)
     class Holder:
@@ -105,32 +105,32 @@ def test_data_is_made_while_trials_hold_every_core(tmp_path: Path) -> None:
     ray.get([holder.here.remote() for holder in holders])
     assert ray.available_resources().get("CPU", 0) == 0
     small = source(train=6, validate=4, tests={"S0": 4}, excerpts=8, excerpt_s=1)
-    builder = Builder(Store(str(tmp_path)), over=over_ray(2, cpus=0))
+    builder = Builder(Store(str(tmp_path)), over=ray_executor(2, cpus=0))
     builder.build(small)
-    assert find(small, Store(str(tmp_path))) is not None
+    assert find_dataset(small, Store(str(tmp_path))) is not None
     for holder in holders:
         ray.kill(holder)
 
 
 @pytest.mark.usefixtures("ray")
 def test_workers_mend_what_is_damaged(expected: dict[str, bytes], tmp_path: Path) -> None:
-    from datasets.building.ray_data import over_ray
+    from datasets.building.ray_data import ray_executor
 
     for name, written in expected.items():
-        Store(str(tmp_path)).write(name, written)
+        Store(str(tmp_path)).write_file(name, written)
     spoilt = tuple(
-        sorted(part_of(name, source(**ECHOING)).shards()[-1].name for name in ("music", "responses", "train"))
+        sorted(part_of(name, source(**ECHOING)).list_shards()[-1].name for name in ("music", "responses", "train"))
     )
     for name in spoilt:
         flip(tmp_path / name)
-    assert Builder(Store(str(tmp_path)), over=over_ray(2)).build(source(**ECHOING), verify=True) == spoilt
+    assert Builder(Store(str(tmp_path)), over=ray_executor(2)).build(source(**ECHOING), verify=True) == spoilt
     assert content(tmp_path) == expected
 
 
 @pytest.mark.usefixtures("ray")
 def test_wrong_input_found_by_a_worker_is_answered_like_any_other(tmp_path: Path) -> None:
-    from datasets.building.ray_data import over_ray
+    from datasets.building.ray_data import ray_executor
 
     with pytest.raises(InputError, match="at least one audible passage") as caught:
-        Builder(Store(str(tmp_path)), over=over_ray(2)).build(source(gate=0.199))
+        Builder(Store(str(tmp_path)), over=ray_executor(2)).build(source(gate=0.199))
     assert "dataset.gate" in caught.value.remedy

@@ -14,9 +14,9 @@ from datasets.building import builder
 from datasets.building import parts as blueprint
 from datasets.building.arrow import Dataset
 from datasets.building.builder import Builder
-from datasets.building.manifest import Manifest, ShardEntry, missing
-from datasets.building.parts import Shard, Source
-from datasets.building.worker import Make
+from datasets.building.manifest import Manifest, ShardEntry, missing_parts
+from datasets.building.parts import Shard, DatasetPlan
+from datasets.building.worker import WriteShard
 from runtime.errors import InputError
 from runtime.storage import Store
 from tests.datasets.small import ECHO, content, flip, folders, made, part_of, root_of, shard_of, source
@@ -41,7 +41,7 @@ def test_an_interrupted_build_goes_on_and_leaves_whole_shards_alone(built: Datas
 
 def test_a_finished_dataset_is_opened_and_not_built_again(built: Dataset) -> None:
     stages: list[str] = []
-    again = builder.build(source(), root_of(built), lambda what, *_: stages.append(what))
+    again = builder.build_dataset(source(), root_of(built), lambda what, *_: stages.append(what))
     assert (again.fingerprint, again.spec, again.manifests) == (built.fingerprint, built.spec, built.manifests)
     assert stages == []
 
@@ -50,8 +50,8 @@ def test_a_shard_that_was_cut_off_is_made_again(built: Dataset) -> None:
     shard = shard_of(root_of(built), "train", 1)
     whole = shard.read_bytes()
     shard.write_bytes(whole[: len(whole) // 2])
-    assert built.manifests["train"].incomplete(built.store) == (part_of("train").shards()[1].name,)
-    assert builder.find(source(), built.store) is None
+    assert built.manifests["train"].is_incomplete(built.store) == (part_of("train").list_shards()[1].name,)
+    assert builder.find_dataset(source(), built.store) is None
     made(root_of(built))
     assert shard.read_bytes() == whole
 
@@ -63,7 +63,7 @@ def test_half_a_shard_under_its_final_name_is_not_taken_for_whole(built: Dataset
     shard.write_bytes(whole[:-100])
     if not finished:
         (shard.parent / "manifest.json").unlink()
-    assert made(root_of(built)).damaged() == ()
+    assert made(root_of(built)).find_damaged() == ()
     assert shard.read_bytes() == whole
 
 
@@ -76,30 +76,30 @@ def test_a_build_that_mends_a_missing_shard_mends_a_spoilt_one_of_its_part_too(b
 
 
 def test_a_flipped_bit_is_found_and_its_shard_named(built: Dataset) -> None:
-    assert built.damaged() == ()
+    assert built.find_damaged() == ()
     flip(shard_of(root_of(built), "S0"))
-    assert built.damaged() == (part_of("S0").shards()[0].name,)
-    assert built.manifests["S0"].incomplete(built.store) == ()  # reads no content, by its own word
-    assert missing(source(), built.store) == ()
+    assert built.find_damaged() == (part_of("S0").list_shards()[0].name,)
+    assert built.manifests["S0"].is_incomplete(built.store) == ()  # reads no content, by its own word
+    assert missing_parts(source(), built.store) == ()
 
 
 def test_a_missing_shard_is_named_and_the_dataset_not_found(built: Dataset) -> None:
     shard_of(root_of(built), "validate").unlink()
     manifest = built.manifests["validate"]
-    assert manifest.incomplete(built.store) == built.damaged() == (part_of("validate").shards()[0].name,)
-    assert missing(source(), built.store) == (part_of("validate"),)
-    assert builder.find(source(), built.store) is None
+    assert manifest.is_incomplete(built.store) == built.find_damaged() == (part_of("validate").list_shards()[0].name,)
+    assert missing_parts(source(), built.store) == (part_of("validate"),)
+    assert builder.find_dataset(source(), built.store) is None
 
 
 def test_a_dataset_is_found_only_when_it_is_there(built: Dataset, tmp_path: Path) -> None:
-    assert builder.find(source(), built.store) is not None
-    assert builder.find(source(seed=1), built.store) is None
-    assert builder.find(source(), Store(str(tmp_path / "elsewhere"))) is None
+    assert builder.find_dataset(source(), built.store) is not None
+    assert builder.find_dataset(source(seed=1), built.store) is None
+    assert builder.find_dataset(source(), Store(str(tmp_path / "elsewhere"))) is None
 
 
 def test_what_is_not_there_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be there") as caught:
-        builder.opened(source(), Store(str(tmp_path)), tmp_path)
+        builder.open_dataset(source(), Store(str(tmp_path)), tmp_path)
     assert "python -m datasets.generate" in caught.value.remedy
 
 
@@ -116,7 +116,7 @@ def test_a_broken_manifest_is_named(built: Dataset, text: str) -> None:
 def test_a_part_without_a_manifest_is_not_finished(built: Dataset) -> None:
     (shard_of(root_of(built), "S0").parent / "manifest.json").unlink()
     assert Manifest.read(built.store, part_of("S0").folder) is None
-    assert missing(source(), built.store) == (part_of("S0"),)
+    assert missing_parts(source(), built.store) == (part_of("S0"),)
 
 
 ECHOING = {"train": 8, "validate": 8, "tests": {"S0": 4}, "acoustics": ECHO, "seed": 5}
@@ -131,10 +131,10 @@ def echoing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def folders_of(made_from: Source) -> dict[str, str]:
+def folders_of(made_from: DatasetPlan) -> dict[str, str]:
     """Folder of every split, and of its music and responses under the split's name and `music` or `responses`."""
     named = {}
-    for part in made_from.parts():
+    for part in made_from.list_parts():
         named[part.split or part.kind] = part.folder
         named |= {f"{part.split}'s responses": part.responses} if part.responses else {}
     return named
@@ -195,19 +195,19 @@ def test_another_training_set_is_made_beside_what_is_there(built: Dataset, chang
     there = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
     asked: list[str] = []
 
-    def over(factory: Callable[[], Make], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
+    def over(factory: Callable[[], WriteShard], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
         asked.extend(shard.part for shard in shards)
-        return builder.here(factory, shards)
+        return builder.build_in_process(factory, shards)
 
     other = source(**change)
     Builder(Store(str(root)), over=over).build(other)
-    own = {part.folder for part in other.parts()} - {part.folder for part in source().parts()}
+    own = {part.folder for part in other.list_parts()} - {part.folder for part in source().list_parts()}
     assert set(asked) == own
     assert {name.partition("-")[0] for name in own} <= {"train", "responses"}
     assert {path: path.stat().st_mtime_ns for path in there} == there
-    both = [builder.opened(each, Store(str(root)), root) for each in (source(), other)]
+    both = [builder.open_dataset(each, Store(str(root)), root) for each in (source(), other)]
     assert both[0].manifests["validate"] == both[1].manifests["validate"]
-    first = [each.split("train").batch(np.arange(8)).waves for each in both]
+    first = [each.open_split("train").read_batch(np.arange(8)).waves for each in both]
     assert first[0].equal(first[1]) == (change == {"train": 56})
 
 
@@ -222,7 +222,7 @@ def test_a_build_that_is_killed_goes_on_and_ends_with_the_same_bytes(
     monkeypatch.setattr(blueprint, "SHARD_SAMPLES", 4)
     made_shards: list[str] = []
 
-    def until_killed(factory: Callable[[], Make], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
+    def until_killed(factory: Callable[[], WriteShard], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
         make = factory()
         for shard in shards:
             if len(made_shards) == after:
@@ -248,10 +248,10 @@ def test_verifying_finds_a_flipped_bit_anywhere_and_makes_its_shard_again(
     prepared, store = source(**ECHOING), Store(str(tmp_path / "copy"))
     shutil.copytree(echoing, tmp_path / "copy")
     assert Builder(store).build(prepared, verify=True) == ()
-    spoilt = sorted(part.shards()[-1].name for part in prepared.parts())
+    spoilt = sorted(part.list_shards()[-1].name for part in prepared.list_parts())
     assert {name.partition("-")[0] for name in spoilt} == {"music", "responses", "train", "validate", "S0"}
     for name in spoilt:
-        flip(store.path(name))
+        flip(store.local_path(name))
     assert Builder(store).build(prepared) == ()  # reads no content
     assert Builder(store).build(prepared, verify=True) == tuple(spoilt)
     assert content(tmp_path / "copy") == content(echoing)
@@ -275,15 +275,15 @@ def test_music_and_responses_may_be_deleted_once_the_splits_are_made(
     monkeypatch.setattr(blueprint, "SHARD_SAMPLES", 4)
     prepared, root = source(**ECHOING), tmp_path / "copy"
     shutil.copytree(echoing, root)
-    for part in prepared.parts():
+    for part in prepared.list_parts():
         if part.kind != "split":
             shutil.rmtree(root / part.folder)
-    assert missing(prepared, Store(str(root))) == ()
-    assert builder.opened(prepared, Store(str(root)), root).damaged() == ()
+    assert missing_parts(prepared, Store(str(root))) == ()
+    assert builder.open_dataset(prepared, Store(str(root)), root).find_damaged() == ()
     shard_of(root, "S0", 0, prepared).unlink()  # which needs the music and the tests' responses, not training's
     Builder(Store(str(root))).build(prepared)
-    there = {part.folder for part in prepared.parts() if (root / part.folder).exists()}
-    assert {part.folder for part in prepared.parts()} - there == {
+    there = {part.folder for part in prepared.list_parts() if (root / part.folder).exists()}
+    assert {part.folder for part in prepared.list_parts()} - there == {
         part_of("train", prepared).responses,
         part_of("validate", prepared).responses,
     }

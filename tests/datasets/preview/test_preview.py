@@ -73,9 +73,9 @@ def test_what_is_played_is_the_sample_nine_times(built: Page, tiny: Dataset) -> 
     players = built.sounds()
     assert len(players) == 2 * len(SPLITS)
     expected = [
-        tiny.split(name).batch(np.array([row])).waves[0, :, 0].numpy()
+        tiny.open_split(name).read_batch(np.array([row])).waves[0, :, 0].numpy()
         for name in SPLITS
-        for row in (0, len(tiny.split(name)) - 1)
+        for row in (0, len(tiny.open_split(name)) - 1)
     ]
     for (heard, rate), wave in zip(players, expected, strict=True):
         assert (rate, heard.shape) == (16_000, (9 * 2_560, 2))
@@ -86,8 +86,8 @@ def test_what_is_played_is_the_sample_nine_times(built: Page, tiny: Dataset) -> 
 
 
 def test_the_table_says_what_the_samples_are(built: Page, tiny: Dataset) -> None:
-    split = tiny.split("train")
-    waves = split.batch(np.arange(len(split))).waves.double().numpy()
+    split = tiny.open_split("train")
+    waves = split.read_batch(np.arange(len(split))).waves.double().numpy()
     levels = 10 * np.log10(np.square(waves).reshape(len(split), -1).mean(axis=1))
     assert f"median {np.median(levels):.1f} dB".replace("-", "−") in built.text
     both = split.positions_m[split.counts == 2].double()
@@ -139,14 +139,14 @@ def test_a_room_that_echoes_shows_how_long_beside_how_long_it_should(tmp_path: P
 def test_a_built_room_shows_the_responses_that_lie_on_the_disk(tmp_path: Path) -> None:
     acoustics = {"rt60_s": 0.1, "rooms": 3, "positions": 8, "margin_m": [0.3, 0.6]}
     values = SMALL | {"size_m": [3, 3], "min_distance_m": 1, "acoustics": acoustics, "arrays": ARRAYS}
-    source = blueprint.prepare(RoomSpec.model_validate(values), "tests")
-    data = builder.build(source, tmp_path / "datasets")
+    source = blueprint.plan_dataset(RoomSpec.model_validate(values), "tests")
+    data = builder.build_dataset(source, tmp_path / "datasets")
     page = preview(written(tmp_path, **values), tmp_path, "--samples", "1")
     assert "not built" not in page.text
     assert page.text.count("RT60 asked 0.10 s") == 2 * 3
-    part = next(part for part in source.parts() if part.kind == "responses")
+    part = next(part for part in source.list_parts() if part.kind == "responses")
     for number in range(2):  # a shard a room, since it has fewer than 25 places
-        responses, places = read_columns(data.store.path(part.shards()[number].name), ("responses", "place"))
+        responses, places = read_columns(data.store.local_path(part.list_shards()[number].name), ("responses", "place"))
         found = sounds.decay(responses[0, 0, 0]).rt60_s
         told = f"train: room {number + 1}, source at ({places[0][0]:.2f}, {places[0][1]:.2f}) m"
         assert re.search(rf"{re.escape(told)}.*?RT60 measured ([\d.]+)", page.text)[1] == f"{found:.2f}"  # type: ignore[index]
@@ -157,7 +157,7 @@ def test_of_a_bucket_the_first_shards_are_shown(tiny: Dataset, tmp_path: Path) -
     page = preview(spec, tmp_path, "--datasets", Path(tiny.store.uri).absolute().as_uri(), "--samples", "1")
     assert "first shard of each split" in page.text
     assert "not read: the music lies in the bucket" in page.text
-    wave = tiny.split("train").batch(np.array([0])).waves[0, :, 0].numpy()
+    wave = tiny.open_split("train").read_batch(np.array([0])).waves[0, :, 0].numpy()
     np.testing.assert_allclose(page.sounds()[0][0][160:2_400], played(wave).T[160:2_400], atol=1)
 
 
@@ -181,7 +181,7 @@ def test_recordings_are_shown_with_their_clips(tmp_path: Path) -> None:
     path = written(tmp_path, **spec.model_dump(mode="json", by_alias=True, exclude_none=True))
     page = preview(path, tmp_path / "runs", "--samples", "1")
     assert "4: classical 2, funk 2" in page.text
-    assert len(page.sounds()) == len(spec.splits())
+    assert len(page.sounds()) == len(spec.resolve_splits())
 
 
 def test_measured_rooms_are_shown_with_their_decay(tmp_path: Path) -> None:
@@ -189,8 +189,8 @@ def test_measured_rooms_are_shown_with_their_decay(tmp_path: Path) -> None:
     tail = np.exp(-np.arange(3_200) * 3 * np.log(10) / (0.2 * 16_000)) * 0.05
     responses = np.random.default_rng(1).standard_normal((len(places), 2, 4, 3_200)) * tail
     responses[..., :480] += free_field(places, MICROPHONES, 16_000)
-    bank = rirs.Bank(responses.astype(np.float32), places, MICROPHONES, 16_000, "a hall")
-    rirs.write_bank(tmp_path / "hall.npz", bank)
+    bank = rirs.RirBank(responses.astype(np.float32), places, MICROPHONES, 16_000, "a hall")
+    rirs.write_rir_bank(tmp_path / "hall.npz", bank)
     spec = written(tmp_path, **SMALL, kind="measured", bank=str(tmp_path / "hall.npz"))
     page = preview(spec, tmp_path, "--samples", "1")
     measured = [float(value) for value in re.findall(r"RT60 asked none RT60 measured ([\d.]+) s", page.text)]
@@ -208,17 +208,17 @@ def test_images_are_counted_like_the_points_of_an_octahedron(order: int) -> None
 @pytest.mark.parametrize("rt60_s", [0.2, 0.6, 1.5])
 def test_a_miniature_of_rooms_is_made_of_the_rooms_own_places_and_can_be_afforded(rt60_s: float) -> None:
     spec = RoomSpec.model_validate({"train": 5_000, "acoustics": {"rt60_s": rt60_s}})
-    small, notes = miniature.of(blueprint.prepare(spec, "tests"))
+    small, notes = miniature.of(blueprint.plan_dataset(spec, "tests"))
     assert len(notes) == 3
     followed = 0
-    for part in small.parts():
+    for part in small.list_parts():
         if part.kind != "responses" or part.acoustics is None or not isinstance(small.spec, RoomSpec):
             continue
         role = str(part.identity["role"])
-        whole = spec.splits()[{"tests": "S1"}.get(role, role)].acoustics
+        whole = spec.resolve_splits()[{"tests": "S1"}.get(role, role)].acoustics
         assert whole is not None
-        places = shoebox.draw_places(small.spec, part.acoustics, role, 0)
-        np.testing.assert_array_equal(places, shoebox.draw_places(spec, whole, role, 0)[: len(places)])
+        places = shoebox.draw_source_positions(small.spec, part.acoustics, role, 0)
+        np.testing.assert_array_equal(places, shoebox.draw_source_positions(spec, whole, role, 0)[: len(places)])
         order = shoebox.draw_room(small.spec, part.acoustics, role, 0).max_order
         followed += len(places) * part.acoustics.rooms * 8 * miniature.images(order)
         apart = np.linalg.norm(places[:, None, :2] - places[None, :, :2], axis=-1) >= 2

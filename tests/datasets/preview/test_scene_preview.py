@@ -47,11 +47,11 @@ def built(folder: Path) -> Page:
     """Recordings that were written by hand where the built ones would lie."""
     source, store = SceneSource.prepare(SPEC, "tests"), Store(str(folder / "datasets"))
     for number, name in source.recordings():
-        foa, root = heard(number), store.path(source.folder)
+        foa, root = heard(number), store.local_path(source.folder)
         layout.write_recording(root, name, foa=foa, mic=foa, rows=label_rows(EVENTS))
     entries = tuple(entry_of(store, source.folder, name) for _, name in source.recordings())
     manifest = Manifest(source.folder, SPEC.model_dump(mode="json"), None, {"numpy": "2"}, entries)
-    store.write(f"{source.folder}/manifest.json", json.dumps(asdict(manifest)).encode())
+    store.write_file(f"{source.folder}/manifest.json", json.dumps(asdict(manifest)).encode())
     spec = folder / "rooms.yaml"
     spec.write_text(yaml.safe_dump(SPEC.model_dump(mode="json")), encoding="utf-8")
     return preview(spec, folder)

@@ -12,8 +12,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_S
-from datasets.building.arrow import Batch, Split, columns_of, encode
-from datasets.building.parts import Shard, Source
+from datasets.building.arrow import Batch, Split, columns_of, encode_table
+from datasets.building.parts import Shard, DatasetPlan
 from datasets.recordings import groups
 from datasets.recordings.clip_list import hashes, read_manifest
 from datasets.recordings.sounds import Sound, audible_starts, gather
@@ -39,7 +39,7 @@ def sounds(spec: RecordingsSpec) -> tuple[Sound, ...]:
 
 
 def fingerprint(spec: RecordingsSpec, sound_files: dict[str, str]) -> str:
-    return Source(spec, sound_files, spec.microphones_m()).fingerprint
+    return DatasetPlan(spec, sound_files, spec.microphones_m()).fingerprint
 
 
 Makers = dict[str, RecordingsMaker]
@@ -47,7 +47,7 @@ Makers = dict[str, RecordingsMaker]
 
 @pytest.fixture(scope="module")
 def makers(spec: RecordingsSpec, sounds: tuple[Sound, ...]) -> Makers:
-    return {split: RecordingsMaker(spec, split, sounds) for split in spec.splits()}
+    return {split: RecordingsMaker(spec, split, sounds) for split in spec.resolve_splits()}
 
 
 def rows_of(split: str) -> list[tuple[str, ...]]:
@@ -144,7 +144,7 @@ def test_several_sources_at_once_are_used_as_recorded(makers: Makers) -> None:
 
 def test_nothing_of_training_is_heard_anywhere_else(makers: Makers, spec: RecordingsSpec) -> None:
     clips, places = {}, {}
-    for split in spec.splits():
+    for split in spec.resolve_splits():
         takes = [makers[split].draw(Shard(split, number, 40)) for number in range(5)]
         clips[split] = {rows_of(split)[n][0] for each in takes for n in each.sounds[each.sounds >= 0]}
         batches = [makers[split].make(Shard(split, number, 40)) for number in range(5)]
@@ -153,7 +153,7 @@ def test_nothing_of_training_is_heard_anywhere_else(makers: Makers, spec: Record
     assert clips["train"] == {"t0", "t1", "t2", "t3"}  # all of its own, and nothing else
     assert clips["validate"] == {"v0", "v1"}
     assert clips["A0"] == clips["A1"] == {"a0", "a1", "a2"}
-    for split in spec.splits():
+    for split in spec.resolve_splits():
         for other in ("train", "validate"):
             assert split == other or not places[split] & places[other]
 
@@ -175,8 +175,8 @@ def test_a_shard_depends_on_seed_split_and_number_alone(
 
 def test_a_shard_on_disk_holds_the_samples(makers: Makers, tmp_path: Path) -> None:
     batch = makers["train"].make(Shard("train", 0, 16))
-    (tmp_path / "train.arrow").write_bytes(encode(columns_of([batch], 16)))
-    again = Split([tmp_path / "train.arrow"]).batch(np.arange(16))
+    (tmp_path / "train.arrow").write_bytes(encode_table(columns_of([batch], 16)))
+    again = Split([tmp_path / "train.arrow"]).read_batch(np.arange(16))
     step = batch.waves.abs().amax() / 32767
     assert (again.waves - batch.waves).abs().max() <= 0.51 * step
     np.testing.assert_array_equal(again.positions_m.numpy(), batch.positions_m.numpy())
@@ -270,6 +270,6 @@ def test_reversed_gains_are_refused() -> None:
 def test_the_paper_s_test_sets_go_by_their_names(tests: Any, expected: dict[str, Any]) -> None:
     given = {} if tests is None else {"tests": tests}
     spec = RecordingsSpec.model_validate({"manifest": "recordings.csv"} | given)
-    filled = {name: split for name, split in spec.splits().items() if name in spec.tests}
+    filled = {name: split for name, split in spec.resolve_splits().items() if name in spec.tests}
     assert {name: (test.samples, test.sources) for name, test in filled.items()} == expected
     assert all(test.genres == "held_out" for name, test in spec.tests.items() if name == "A2")

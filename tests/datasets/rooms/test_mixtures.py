@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SAMPLES
-from datasets.audio.corpus import Music
+from datasets.audio.corpus import MusicExcerpts
 from datasets.rooms import mixtures
 
 HEARD, LEAD = 3200, 400
@@ -18,15 +18,15 @@ LENGTH = 16_000
 PLACES = np.random.default_rng(8).uniform(0, 6, (50, 2))
 
 
-def music(excerpts: int = 6, length: int = LENGTH) -> Music:
+def music(excerpts: int = 6, length: int = LENGTH) -> MusicExcerpts:
     """Noise that comes and goes every quarter of a second, no two excerpts alike."""
     generator = np.random.default_rng(5)
     loudness = np.repeat(generator.choice([0.0, 0.01, 0.2], (excerpts, -(-length // 4000))), 4000, axis=1)[:, :length]
     waves = (generator.standard_normal((excerpts, length)) * loudness).astype(np.float32)
-    return Music(tuple(waves), {"train": np.arange(excerpts)})
+    return MusicExcerpts(tuple(waves), {"train": np.arange(excerpts)})
 
 
-def starts_of(played: Music, rows: list[int], gate: float = GATE) -> NDArray[np.int64]:
+def starts_of(played: MusicExcerpts, rows: list[int], gate: float = GATE) -> NDArray[np.int64]:
     return mixtures.audible_starts(played, np.array(rows, np.int64), heard=HEARD, lead=LEAD, gate=gate)
 
 
@@ -36,9 +36,9 @@ def place(generator: np.random.Generator, samples: int, sources: int) -> tuple[N
     return PLACES[rows], rows
 
 
-def draw(samples: int, sources: tuple[int, int], seed: int = 0) -> mixtures.Scenes:
+def draw(samples: int, sources: tuple[int, int], seed: int = 0) -> mixtures.Mixtures:
     starts = starts_of(music(), [0, 1, 3, 4])
-    return mixtures.draw(np.random.default_rng(seed), samples, sources, place, starts, (-20.0, 0.0))
+    return mixtures.draw_mixtures(np.random.default_rng(seed), samples, sources, place, starts, (-20.0, 0.0))
 
 
 @pytest.mark.parametrize(("samples", "sources"), [(101, (1, 2)), (100, (1, 3)), (10, (3, 3)), (1, (1, 2))])
@@ -94,14 +94,14 @@ def test_every_audible_start_and_no_other_is_found() -> None:
 
 
 def test_the_last_start_leaves_room_for_all_that_is_heard() -> None:
-    loud = Music((np.full(HEARD + 320, 0.1, np.float32),), {})
+    loud = MusicExcerpts((np.full(HEARD + 320, 0.1, np.float32),), {})
     assert starts_of(loud, [0])[:, 1].tolist() == [0, 160, 320]
 
 
 @pytest.mark.parametrize("length", [HEARD - 1, 16_000])
 def test_silence_and_excerpts_that_are_too_short_have_no_starts(length: int) -> None:
     level = 0.1 if length < HEARD else 0.0
-    assert starts_of(Music((np.full(length, level, np.float32),) * 2, {}), [0, 1]).shape == (0, 2)
+    assert starts_of(MusicExcerpts((np.full(length, level, np.float32),) * 2, {}), [0, 1]).shape == (0, 2)
 
 
 def test_no_rows_have_no_starts() -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from pydantic import ValidationError
 
-from datasets.building.parts import Source
+from datasets.building.parts import DatasetPlan
 from datasets.rooms.spec import PAPER_TESTS, LocalizerSpec, MeasuredSpec, RoomSpec, SplitSpec
 
 ARRAY = {"centre_m": (3.0, 0.0), "direction_deg": 0.0, "offsets_m": (-0.1, 0.1)}
@@ -117,7 +117,7 @@ def test_a_mistake_is_named(values: dict[str, Any], says: str) -> None:
 
 def test_the_defaults_are_table_1_of_the_paper() -> None:
     spec = RoomSpec()
-    assert {name: (split.samples, split.sources, split.genres) for name, split in spec.splits().items()} == {
+    assert {name: (split.samples, split.sources, split.genres) for name, split in spec.resolve_splits().items()} == {
         "train": (100_000, (1, 2), "seen"),
         "validate": (5_000, (1, 2), "seen"),
         "S0": (5_000, (1, 2), "seen"),
@@ -125,7 +125,7 @@ def test_the_defaults_are_table_1_of_the_paper() -> None:
         "S2": (5_000, (1, 2), "held_out"),
     }
     assert (spec.size_m, spec.raster_m, spec.min_distance_m) == ((6.0, 6.0), 0.05, 2.0)
-    assert next(iter(spec.splits())) == "train"
+    assert next(iter(spec.resolve_splits())) == "train"
 
 
 def test_the_most_sources_of_any_split_count() -> None:
@@ -135,8 +135,8 @@ def test_the_most_sources_of_any_split_count() -> None:
 
 
 def test_only_a_test_that_plays_it_hears_the_held_out_genre() -> None:
-    assert RoomSpec().hears_held_out()
-    assert not read(tests=["S0", "S1"]).hears_held_out()
+    assert RoomSpec().uses_held_out()
+    assert not read(tests=["S0", "S1"]).uses_held_out()
 
 
 def test_arrays_of_ones_own_replace_the_layout() -> None:
@@ -189,7 +189,7 @@ def test_every_field_has_another_value_to_test_the_fingerprint_with() -> None:
 
 
 def fingerprint(spec: LocalizerSpec, sound_files: dict[str, str] | None = None) -> str:
-    return Source(spec, sound_files, spec.microphones_m()).fingerprint
+    return DatasetPlan(spec, sound_files, spec.microphones_m()).fingerprint
 
 
 def test_every_field_is_part_of_the_fingerprint() -> None:
@@ -261,7 +261,7 @@ def test_where_the_music_lies_does_not_matter_but_what_it_is_does() -> None:
 def test_where_the_bank_lies_does_not_matter_but_what_it_is_does() -> None:
     def of(path: str, digest: str) -> str:
         spec = MeasuredSpec(bank=path)
-        return Source(spec, None, spec.microphones_m(), bank=digest).fingerprint
+        return DatasetPlan(spec, None, spec.microphones_m(), bank=digest).fingerprint
 
     assert of("/here.npz", "1f") == of("there.npz", "1f") != of("/here.npz", "2e")
 
@@ -269,7 +269,7 @@ def test_where_the_bank_lies_does_not_matter_but_what_it_is_does() -> None:
 @pytest.mark.parametrize("acoustics", [{"rt60_s": 0}, {"rt60_s": 0.4, "max_order": 0}])
 def test_rooms_without_any_reflection_need_no_impulse_responses(acoustics: dict[str, Any]) -> None:
     spec = read(acoustics=acoustics)
-    assert {part.kind for part in Source(spec, None, spec.microphones_m()).parts()} == {"music", "split"}
+    assert {part.kind for part in DatasetPlan(spec, None, spec.microphones_m()).list_parts()} == {"music", "split"}
 
 
 def test_only_simulated_rooms_echo() -> None:
@@ -280,7 +280,7 @@ def test_only_simulated_rooms_echo() -> None:
 
 def test_what_a_split_leaves_out_the_dataset_says() -> None:
     train = {"samples": 9, "sources": 2, "snr_db": 40, "acoustics": {"rt60_s": 0}}
-    splits = read(sources="1-3", snr_db="10-30", acoustics={"rt60_s": 0.4}, train=train, tests={"mine": 5}).splits()
+    splits = read(sources="1-3", snr_db="10-30", acoustics={"rt60_s": 0.4}, train=train, tests={"mine": 5}).resolve_splits()
     assert {name: (s.sources, s.snr_db) for name, s in splits.items()} == {
         "train": ((2, 2), (40, 40)),
         "validate": ((1, 3), (10, 30)),

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from datasets.acoustics import propagation, pyroom, rirs, shoebox
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
-from datasets.acoustics.rirs import Bank
+from datasets.acoustics.rirs import RirBank
 from datasets.building import builder
 from datasets.building import parts as blueprint
 from datasets.building.arrow import Batch, Dataset, read_columns
-from datasets.building.parts import Part, Source
+from datasets.building.parts import DatasetPart, DatasetPlan
 from datasets.rooms import mixtures, synthesis
-from datasets.rooms.mixtures import Scenes
+from datasets.rooms.mixtures import Mixtures
 from datasets.rooms.spec import MeasuredSpec, RoomSpec
 from runtime.errors import InputError
 from runtime.storage import Store
@@ -34,8 +34,8 @@ ECHOING = {"train": 12, "validate": 8, "tests": {"S0": 4}, "acoustics": ECHO, "s
 
 
 def everything(dataset: Dataset, split: str) -> Batch:
-    stored = dataset.split(split)
-    return stored.batch(np.arange(len(stored)))
+    stored = dataset.open_split(split)
+    return stored.read_batch(np.arange(len(stored)))
 
 
 def places_in(batch: Batch) -> set[tuple[float, ...]]:
@@ -49,11 +49,11 @@ def assert_apart(batch: Batch, least_m: float) -> None:
     assert np.linalg.norm(both[:, 0] - both[:, 1], axis=-1).min() >= least_m - 1e-6
 
 
-def responses_of(root: Path, split: str, made_from: Source) -> list[list[NDArray[Any]]]:
+def responses_of(root: Path, split: str, made_from: DatasetPlan) -> list[list[NDArray[Any]]]:
     """Responses, places and rooms of a split, block by block."""
     folder = part_of(split, made_from).responses
-    [part] = [part for part in made_from.parts() if part.folder == folder]
-    return [read_columns(root / shard.name, ("responses", "place", "room")) for shard in part.shards()]
+    [part] = [part for part in made_from.list_parts() if part.folder == folder]
+    return [read_columns(root / shard.name, ("responses", "place", "room")) for shard in part.list_shards()]
 
 
 @pytest.mark.parametrize("split", ["train", "S0"])
@@ -61,10 +61,10 @@ def test_samples_in_rooms_that_echo_are_what_the_reference_simulator_hears(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
 ) -> None:
     monkeypatch.setattr(blueprint, "SHARD_SAMPLES", 4)
-    drawn: list[Scenes] = []
-    draw = mixtures.draw
+    drawn: list[Mixtures] = []
+    draw = mixtures.draw_mixtures
 
-    def remember(*given: Any) -> Scenes:
+    def remember(*given: Any) -> Mixtures:
         drawn.append(draw(*given))
         return drawn[-1]
 
@@ -76,17 +76,17 @@ def test_samples_in_rooms_that_echo_are_what_the_reference_simulator_hears(
     batch, music = everything(dataset, split), gather(spec)
     blocks = responses_of(tmp_path, split, prepared)
     window = propagation.response_window(max(block.shape[-1] for block, _, _ in blocks))
-    shards = len(part_of(split, prepared).shards())
+    shards = len(part_of(split, prepared).list_shards())
     for number in range(shards):
         rows = slice(4 * number, 4 * number + 4)
         [scene] = [s for s in drawn if np.allclose(s.positions_m, batch.positions_m[rows], atol=1e-5, equal_nan=True)]
         rooms = list(shoebox.rooms_of_shard(number, shards, spec.acoustics.rooms))
-        placed = np.concatenate([shoebox.draw_places(spec, spec.acoustics, shoebox.role_of(split), n) for n in rooms])
+        placed = np.concatenate([shoebox.draw_source_positions(spec, spec.acoustics, shoebox.rir_role(split), n) for n in rooms])
         for sample, count in enumerate(scene.counts):
             chosen = scene.places[sample, :count]
             assert len(set(chosen // spec.acoustics.positions)) == 1  # both in one room
             room = shoebox.draw_room(
-                spec, spec.acoustics, shoebox.role_of(split), rooms[chosen[0] // spec.acoustics.positions]
+                spec, spec.acoustics, shoebox.rir_role(split), rooms[chosen[0] // spec.acoustics.positions]
             )
             played = [
                 music.waves[excerpt][start : start + window.length] * np.float32(gain)
@@ -94,7 +94,7 @@ def test_samples_in_rooms_that_echo_are_what_the_reference_simulator_hears(
                     *(column[sample, :count] for column in (scene.excerpts, scene.starts, scene.gains)), strict=True
                 )
             ]
-            expected = pyroom.simulate(
+            expected = pyroom.simulate_scene(
                 room, np.stack(played), placed[chosen] + np.array([*room.origin_m, 0.0]), window.lead
             )
             left = np.square(batch.waves[rows][sample].numpy() - expected).sum() / np.square(expected).sum()
@@ -126,7 +126,7 @@ def free_field_batch(samples: int, **changes: Any) -> Batch:
     prepared = source(train={"samples": samples} | changes)
     assert isinstance(prepared.spec, RoomSpec)
     part = part_of("train", prepared)
-    return synthesis.free_field(prepared.spec, part, gather(prepared.spec)).make(part.shards()[0])
+    return synthesis.free_field_synthesizer(prepared.spec, part, gather(prepared.spec)).make_batch(part.list_shards()[0])
 
 
 def test_sources_stand_on_the_raster_apart_and_away_from_microphones() -> None:
@@ -168,17 +168,17 @@ GRID = np.stack(np.meshgrid(np.arange(0.5, 6, 0.55), np.arange(0.5, 6, 0.55)), -
 
 def measured(folder: Path, positions_m: NDArray[np.float64] = GRID, **changes: Any) -> MeasuredSpec:
     responses = free_field(positions_m, MICROPHONES, SAMPLE_RATE_HZ).astype(np.float32)
-    rirs.write_bank(folder / "hall.npz", Bank(responses, positions_m, MICROPHONES, SAMPLE_RATE_HZ, "a hall"))
+    rirs.write_rir_bank(folder / "hall.npz", RirBank(responses, positions_m, MICROPHONES, SAMPLE_RATE_HZ, "a hall"))
     values = {"train": 24, "validate": 16, "tests": {"S0": 12, "S1": 6}, "excerpts": 8, "excerpt_s": 1}
     return MeasuredSpec.model_validate(values | {"bank": str(folder / "hall.npz"), "min_distance_m": 1.0} | changes)
 
 
 def test_a_measured_room_is_built_from_its_bank(tmp_path: Path) -> None:
     spec = measured(tmp_path)
-    prepared = blueprint.prepare(spec, "tests")
-    dataset = builder.build(prepared, tmp_path / "data")
+    prepared = blueprint.plan_dataset(spec, "tests")
+    dataset = builder.build_dataset(prepared, tmp_path / "data")
     np.testing.assert_array_equal(dataset.microphones_m, MICROPHONES)
-    batches = {split: everything(dataset, split) for split in spec.splits()}
+    batches = {split: everything(dataset, split) for split in spec.resolve_splits()}
     bank = {tuple(place) for place in GRID.round(3).tolist()}
     for split, batch in batches.items():
         assert places_in(batch) <= bank
@@ -193,12 +193,12 @@ def test_a_measured_room_is_built_from_its_bank(tmp_path: Path) -> None:
 def test_another_bank_is_another_dataset_and_the_same_elsewhere_is_not(tmp_path: Path) -> None:
     for name in ("here", "there", "other"):
         (tmp_path / name).mkdir()
-    one = blueprint.prepare(measured(tmp_path / "here"), "tests")
-    same = blueprint.prepare(measured(tmp_path / "there"), "tests")
-    other = blueprint.prepare(measured(tmp_path / "other", GRID + 0.01), "tests")
+    one = blueprint.plan_dataset(measured(tmp_path / "here"), "tests")
+    same = blueprint.plan_dataset(measured(tmp_path / "there"), "tests")
+    other = blueprint.plan_dataset(measured(tmp_path / "other", GRID + 0.01), "tests")
 
-    def splits(each: Source) -> set[str]:
-        return {part.folder for part in each.parts() if part.split}
+    def splits(each: DatasetPlan) -> set[str]:
+        return {part.folder for part in each.list_parts() if part.split}
 
     assert splits(one) == splits(same)
     assert not splits(one) & splits(other)
@@ -207,23 +207,23 @@ def test_another_bank_is_another_dataset_and_the_same_elsewhere_is_not(tmp_path:
 def test_a_bank_with_too_few_places_is_refused_for_the_split_that_lacks_them(tmp_path: Path) -> None:
     spec = measured(tmp_path, GRID[:12])  # two places for validation, side by side or not
     with pytest.raises(InputError, match="measured places at least") as caught:
-        blueprint.prepare(spec.model_copy(update={"min_distance_m": 4.0}), "tests")
+        blueprint.plan_dataset(spec.model_copy(update={"min_distance_m": 4.0}), "tests")
     assert caught.value.place.startswith(f"{spec.bank}: split ")
 
 
-def recorded(folder: Path) -> Source:
+def recorded(folder: Path) -> DatasetPlan:
     tests = {"A0": {"samples": 12, "sources": "1-2"}, "A2": {"samples": 8, "sources": "1-2", "genres": "held_out"}}
     spec = recordings_spec(record(folder), train=20, validate=12, tests=tests | {"A1": 6, "R0": {"samples": 8}})
-    return blueprint.prepare(spec, PLACE)
+    return blueprint.plan_dataset(spec, PLACE)
 
 
 def test_recordings_are_built_from_their_manifest(tmp_path: Path) -> None:
     prepared = recorded(tmp_path)
-    dataset = builder.build(prepared, tmp_path / "data")
-    assert {part.kind for part in prepared.parts()} == {"split"}
-    batches = {split: everything(dataset, split) for split in prepared.spec.splits()}
+    dataset = builder.build_dataset(prepared, tmp_path / "data")
+    assert {part.kind for part in prepared.list_parts()} == {"split"}
+    batches = {split: everything(dataset, split) for split in prepared.spec.resolve_splits()}
     for split, batch in batches.items():
-        assert len(batch.waves) == prepared.spec.splits()[split].samples
+        assert len(batch.waves) == prepared.spec.resolve_splits()[split].samples
         own = {place for row in ROWS if split in row[6].split() for place in positions_of(row)}
         assert places_in(batch) <= own
         if split != "A1":
@@ -237,8 +237,8 @@ def test_recordings_are_built_from_their_manifest(tmp_path: Path) -> None:
 def test_another_recording_is_another_dataset(tmp_path: Path) -> None:
     before = recorded(tmp_path)
     soundfile.write(tmp_path / "t0.wav", heard(99, ((1.0, 1.0),)), 16_000, subtype="FLOAT")
-    after = blueprint.prepare(before.spec, PLACE)
-    assert not {part.folder for part in before.parts()} & {part.folder for part in after.parts()}
+    after = blueprint.plan_dataset(before.spec, PLACE)
+    assert not {part.folder for part in before.list_parts()} & {part.folder for part in after.list_parts()}
 
 
 def test_noise_on_recordings_is_another_in_every_split(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_noise_on_recordings_is_another_in_every_split(tmp_path: Path) -> None:
 
     def waves(snr_db: float | None) -> list[torch.Tensor]:
         spec = prepared.spec.model_copy(update={"snr_db": None if snr_db is None else (snr_db, snr_db)})
-        dataset = builder.build(prepared.with_spec(spec), tmp_path / str(snr_db))
+        dataset = builder.build_dataset(prepared.with_spec(spec), tmp_path / str(snr_db))
         return [everything(dataset, split).waves.double() for split in splits]
 
     noise = [noisy - clean for clean, noisy in zip(waves(None), waves(0.0), strict=True)]
@@ -263,13 +263,13 @@ def test_a_shard_is_made_alone_as_in_company(tmp_path: Path, monkeypatch: pytest
     made(tmp_path, **ECHOING)
     prepared, store = source(**ECHOING), Store(str(tmp_path))
 
-    def again(part: Part, number: int) -> None:
-        shard = part.shards()[number]
-        before = store.path(shard.name).read_bytes()
-        store.path(shard.name).unlink()
-        entry = next(builder.here(builder.Workshop(prepared, store, tmp_path), [shard]))
-        assert store.path(shard.name).read_bytes() == before
-        assert entry.sha256 == store.checksum(shard.name)
+    def again(part: DatasetPart, number: int) -> None:
+        shard = part.list_shards()[number]
+        before = store.local_path(shard.name).read_bytes()
+        store.local_path(shard.name).unlink()
+        entry = next(builder.build_in_process(builder.ShardWriter(prepared, store, tmp_path), [shard]))
+        assert store.local_path(shard.name).read_bytes() == before
+        assert entry.sha256 == store.compute_checksum(shard.name)
 
-    for part in prepared.parts():
-        again(part, len(part.shards()) - 1)
+    for part in prepared.list_parts():
+        again(part, len(part.list_shards()) - 1)

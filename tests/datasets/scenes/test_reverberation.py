@@ -39,7 +39,7 @@ def decay_s(response: NDArray[np.float64]) -> float:
 
 def test_images_of_the_first_order_stand_where_the_walls_mirror_them() -> None:
     source = np.array(ARRAY) + SOURCE
-    images = pyroom.shoebox_images(SIZE, np.array(ARRAY), source[None], absorption=0.36, max_order=1)
+    images = pyroom.compute_image_sources(SIZE, np.array(ARRAY), source[None], absorption=0.36, max_order=1)
     mirrored = []
     for axis, side in enumerate(SIZE):
         for wall in (0.0, side):

@@ -14,7 +14,7 @@ from search.doctor import __main__ as doctor
 
 def test_versions_that_differ_from_the_pins_are_named_with_the_command(tmp_path: Path) -> None:
     pins = tmp_path / "constraints.txt"
-    versions = machine.versions() | {"optuna": "0.0.1"}
+    versions = machine.package_versions() | {"optuna": "0.0.1"}
     pins.write_text("# pins\n" + "\n".join(f"{name}=={versions[name].partition('+')[0]}" for name in machine.PACKAGES))
     [finding] = doctor.check_versions(pins)
     assert finding.state == "bad"

@@ -29,15 +29,15 @@ def test_nodes_that_join_or_are_lost_are_noticed() -> None:
 def test_trials_that_were_asked_for_wait_for_nodes() -> None:
     room = ConcurrencyLimit(TRIAL, lambda: [], asked=3)
     assert room() == 3
-    room.require()
+    room.require_capacity()
 
 
 def test_where_no_trial_fits_and_none_may_wait_nothing_begins() -> None:
     with pytest.raises(InputError, match="room for a trial") as caught:
-        ConcurrencyLimit(Resources(cpu=8), lambda: [ONE]).require()
+        ConcurrencyLimit(Resources(cpu=8), lambda: [ONE]).require_capacity()
     assert "--at-once" in caught.value.remedy
 
 
 def test_cores_that_no_trial_takes_are_spare() -> None:
-    assert ConcurrencyLimit(TRIAL, lambda: [ONE, ONE]).spare_cores() == 12 - 2 * 4
-    assert ConcurrencyLimit(Resources(cpu=3), lambda: [ONE]).spare_cores() == 0
+    assert ConcurrencyLimit(TRIAL, lambda: [ONE, ONE]).idle_cores() == 12 - 2 * 4
+    assert ConcurrencyLimit(Resources(cpu=3), lambda: [ONE]).idle_cores() == 0

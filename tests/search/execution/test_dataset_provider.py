@@ -13,11 +13,11 @@ from datasets.building import builder
 from datasets.building.builder import Builder
 from datasets.building.manifest import ShardEntry
 from datasets.building.parts import Shard
-from datasets.building.worker import Make
+from datasets.building.worker import WriteShard
 from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError
 from runtime.storage import Store
-from search.execution.dataset_provider import Supply
+from search.execution.dataset_provider import DatasetSupplier
 from search.execution.trial import Job
 from search.results import SearchFolder
 from spaces.schema import Dimension, Value
@@ -38,12 +38,12 @@ class Hall:
         self.go_on.set()
         self.fails = False
 
-    def over(self, factory: Callable[[], Make], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
+    def over(self, factory: Callable[[], WriteShard], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
         assert self.go_on.wait(30)
         self.threads.add(threading.current_thread().name)
         if self.fails:
             raise InputError("dataset", "a rule", remedy="a remedy")
-        for entry in builder.here(factory, shards):
+        for entry in builder.build_in_process(factory, shards):
             self.made.append(entry.name)
             yield entry
 
@@ -57,84 +57,84 @@ def hall() -> Hall:
 def job(tmp_path: Path) -> Job:
     spec = RoomSpec.model_validate({"train": 6, "validate": 4, "tests": {"S0": 4}, "excerpts": 8, "excerpt_s": 1})
     searched = space(dataset=spec, search=(Dimension("dataset.train.snr_db", "choice", choices=(20, 60)),))
-    return Job(searched, SearchFolder(tmp_path, "toy"), sources.prepare(spec, "tests"), Store(str(tmp_path / "data")))
+    return Job(searched, SearchFolder(tmp_path, "toy"), sources.prepare_dataset(spec, "tests"), Store(str(tmp_path / "data")))
 
 
-def wait_for(supply: Supply, parameters: Mapping[str, Value]) -> None:
+def wait_for(supply: DatasetSupplier, parameters: Mapping[str, Value]) -> None:
     assert supply._thread is not None
     supply._thread.join(30)
-    assert supply.ready(parameters)
+    assert supply.is_ready(parameters)
 
 
 def test_a_dataset_is_made_once_however_often_it_is_asked_for(job: Job, hall: Hall) -> None:
     said: list[str] = []
-    supply = Supply(job, Builder(job.store, over=hall.over), say=said.append)
-    supply.have(job.source)
-    assert supply.ready(OWN)
+    supply = DatasetSupplier(job, Builder(job.store, over=hall.over), say=said.append)
+    supply.ensure_dataset(job.source)
+    assert supply.is_ready(OWN)
     assert len(hall.made) == 1 + 3  # music, and a shard a split
     hall.go_on.clear()
-    assert [supply.ready(NOISY) for _ in range(5)] == [False] * 5
-    assert supply.ready(OWN)  # whoever needs no other data goes on meanwhile
+    assert [supply.is_ready(NOISY) for _ in range(5)] == [False] * 5
+    assert supply.is_ready(OWN)  # whoever needs no other data goes on meanwhile
     hall.go_on.set()
     wait_for(supply, NOISY)
-    assert all(supply.ready(NOISY) for _ in range(5))
+    assert all(supply.is_ready(NOISY) for _ in range(5))
     assert len(hall.made) == 4 + 1  # its training split alone
     assert hall.made[-1].startswith("train-")
     assert hall.threads == {"MainThread", "data"}
-    assert job.source_of(NOISY).bytes_missing(job.store) == {}
-    assert [text.split(": ")[0] for text in said] == [f"data     {job.source_of(NOISY).fingerprint}"] * 2
+    assert job.dataset_for(NOISY).missing_bytes(job.store) == {}
+    assert [text.split(": ")[0] for text in said] == [f"data     {job.dataset_for(NOISY).fingerprint}"] * 2
 
 
 def test_a_second_dataset_waits_for_the_first(job: Job, hall: Hall) -> None:
-    supply = Supply(job, Builder(job.store, over=hall.over))
-    supply.have(job.source)
+    supply = DatasetSupplier(job, Builder(job.store, over=hall.over))
+    supply.ensure_dataset(job.source)
     hall.go_on.clear()
-    assert not supply.ready(NOISY)
-    assert not supply.ready(QUIET)
+    assert not supply.is_ready(NOISY)
+    assert not supply.is_ready(QUIET)
     hall.go_on.set()
     wait_for(supply, NOISY)
-    assert job.source_of(QUIET).bytes_missing(job.store)
-    assert not supply.ready(QUIET)
+    assert job.dataset_for(QUIET).missing_bytes(job.store)
+    assert not supply.is_ready(QUIET)
     wait_for(supply, QUIET)
 
 
 def test_what_lies_there_from_before_is_not_made_again(job: Job, hall: Hall) -> None:
     for parameters in (OWN, NOISY):
-        job.source_of(parameters).build(Builder(job.store))
-    supply = Supply(job, Builder(job.store, over=hall.over))
-    supply.have(job.source)
-    assert not supply.ready(NOISY)  # it has yet to be looked at
+        job.dataset_for(parameters).build(Builder(job.store))
+    supply = DatasetSupplier(job, Builder(job.store, over=hall.over))
+    supply.ensure_dataset(job.source)
+    assert not supply.is_ready(NOISY)  # it has yet to be looked at
     wait_for(supply, NOISY)
     assert hall.made == []
     told: list[float] = []
-    supply.report(job.source_of(NOISY), told.append)
+    supply.report_seconds(job.dataset_for(NOISY), told.append)
     assert told == []
 
 
 def test_the_time_a_dataset_took_is_told_once(job: Job, hall: Hall) -> None:
-    supply = Supply(job, Builder(job.store, over=hall.over))
-    supply.have(job.source)
+    supply = DatasetSupplier(job, Builder(job.store, over=hall.over))
+    supply.ensure_dataset(job.source)
     told: list[float] = []
     for _ in range(2):
-        supply.report(job.source, told.append)
-    supply.report(job.source_of(NOISY), told.append)
+        supply.report_seconds(job.source, told.append)
+    supply.report_seconds(job.dataset_for(NOISY), told.append)
     assert len(told) == 1
     assert told[0] > 0
 
 
 def test_what_goes_wrong_beside_the_trials_is_raised_where_they_are_started(job: Job, hall: Hall) -> None:
-    supply = Supply(job, Builder(job.store), Builder(job.store, over=hall.over))
-    supply.have(job.source)
+    supply = DatasetSupplier(job, Builder(job.store), Builder(job.store, over=hall.over))
+    supply.ensure_dataset(job.source)
     hall.fails = True
-    assert not supply.ready(NOISY)
+    assert not supply.is_ready(NOISY)
     assert supply._thread is not None
     supply._thread.join(30)
     for parameters in (NOISY, OWN):
         with pytest.raises(InputError, match="a rule"):
-            supply.ready(parameters)
+            supply.is_ready(parameters)
 
 
 def test_what_goes_wrong_at_first_is_raised_at_once(job: Job, hall: Hall) -> None:
     hall.fails = True
     with pytest.raises(InputError, match="a rule"):
-        Supply(job, Builder(job.store, over=hall.over)).have(job.source)
+        DatasetSupplier(job, Builder(job.store, over=hall.over)).ensure_dataset(job.source)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from search.execution import tune
-from search.execution.ddp import Peers
+from search.execution.ddp import DdpWorkers
 from search.execution.trial import Job, TrialRun
 from tests.search.execution.test_trial import PARAMETERS, job  # noqa: F401  # a fixture
 from tests.search.several import CPUS, Line
@@ -40,11 +40,11 @@ def alive(pid: int) -> bool:
 
 
 def test_alone_nothing_is_shared() -> None:
-    assert (distributed.count(), distributed.own(), distributed.seed(5)) == (1, 0, 5)
-    assert distributed.part(3) == slice(0, 3)
-    assert torch.equal(distributed.mean(torch.tensor([1.0, 2.0])), torch.tensor([1.0, 2.0]))
+    assert (distributed.world_size(), distributed.rank(), distributed.rank_seed(5)) == (1, 0, 5)
+    assert distributed.shard_batch(3) == slice(0, 3)
+    assert torch.equal(distributed.all_reduce_mean(torch.tensor([1.0, 2.0])), torch.tensor([1.0, 2.0]))
     network = torch.nn.Linear(1, 1)
-    assert distributed.beside(network) is network
+    assert distributed.wrap_ddp(network) is network
 
 
 @pytest.mark.slow
@@ -52,17 +52,17 @@ def test_two_processes_compute_what_one_does() -> None:
     alone = Line("cpu")
     expected = [alone.train_epoch() for _ in range(2)]
     together = Line("cpu")
-    peers = Peers(CPUS, Line)
+    peers = DdpWorkers(CPUS, Line)
     try:
-        found = [peers.together(together.train_epoch) for _ in range(2)]
-        assert distributed.part(7) == slice(0, 3)  # of seven, three for each
+        found = [peers.run_on_all(together.train_epoch) for _ in range(2)]
+        assert distributed.shard_batch(7) == slice(0, 3)  # of seven, three for each
     finally:
         peers.close()
     assert [round(epoch["train_loss"], 5) for epoch in found] == [round(epoch["train_loss"], 5) for epoch in expected]
     for name, weight in alone.weights().items():
         torch.testing.assert_close(together.weights()[name], weight)
     assert expected[1]["train_loss"] < expected[0]["train_loss"]
-    assert distributed.count() == 1
+    assert distributed.world_size() == 1
     assert not any(process.is_alive() for process in peers._processes)
 
 
@@ -86,20 +86,20 @@ def test_a_trial_in_two_processes_goes_on_from_its_checkpoint_bit_for_bit(job: J
     ("trouble", "says"), [("raises", "no more memory"), ("cannot be built", "no room on this GPU")]
 )
 def test_what_goes_wrong_in_the_other_process_is_told(trouble: str, says: str) -> None:
-    peers = Peers(CPUS, partial(Line, trouble=trouble))
+    peers = DdpWorkers(CPUS, partial(Line, trouble=trouble))
     try:
         with pytest.raises(RuntimeError, match=f"ValueError in process 1 of the trial: {says}"):
-            peers.together(Line("cpu").train_epoch)
+            peers.run_on_all(Line("cpu").train_epoch)
     finally:
         peers.close()
 
 
 @pytest.mark.slow
 def test_a_training_that_diverges_is_told_as_such() -> None:
-    peers = Peers(CPUS, partial(Line, trouble="diverges"))
+    peers = DdpWorkers(CPUS, partial(Line, trouble="diverges"))
     try:
         with pytest.raises(DivergedError):
-            peers.together(Line("cpu", trouble="diverges").train_epoch)
+            peers.run_on_all(Line("cpu", trouble="diverges").train_epoch)
     finally:
         peers.close()
 
@@ -124,7 +124,7 @@ def test_the_process_of_trials_lets_go_of_the_others_with_each(
     second = shell._attempt._run._peers._processes
     shell.stop()
     assert [process.is_alive() for process in second] == [False]
-    assert distributed.count() == 1
+    assert distributed.world_size() == 1
 
 
 @pytest.mark.slow

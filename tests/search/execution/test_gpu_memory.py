@@ -37,11 +37,11 @@ def test_memory_is_read_although_the_epoch_goes_on() -> None:
         assert trainable.training.wait(30)
         return trainable.taken
 
-    assert gpu_memory.while_training(trainable, [{}], used, seconds=0.01) == 7
+    assert gpu_memory.measure_training(trainable, [{}], used, seconds=0.01) == 7
     trainable.stop.set()
 
 
 def test_what_goes_wrong_is_raised() -> None:
     trainable: Any = Training(fails=True)
     with pytest.raises(RuntimeError, match="no memory at all"):
-        gpu_memory.while_training(trainable, [{}], lambda: 0)
+        gpu_memory.measure_training(trainable, [{}], lambda: 0)

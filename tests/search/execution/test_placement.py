@@ -31,11 +31,11 @@ def node(cpus: float, gpus: float = 0.0) -> Node:
 def test_trials_are_counted_node_by_node_and_gpu_by_gpu(
     nodes: list[Node], cpu: float, gpu: float, expected: int
 ) -> None:
-    assert placement.slots(nodes, Resources(cpu=cpu, gpu=gpu)) == expected
+    assert placement.count_slots(nodes, Resources(cpu=cpu, gpu=gpu)) == expected
 
 
 def test_where_nothing_fits_every_node_is_named() -> None:
-    error = placement.too_small([node(4), node(16)], Resources(cpu=2, gpu=1))
+    error = placement.no_capacity_error([node(4), node(16)], Resources(cpu=2, gpu=1))
     assert error.value == "10.0.0.2: 4 CPU, 0 GPU; 10.0.0.2: 16 CPU, 0 GPU"
     assert "--profile laptop" in error.remedy
 
@@ -62,13 +62,13 @@ def gpu(gib: int) -> Gpu:
 def test_a_gpu_is_shared_by_as_many_as_its_memory_and_cores_allow(
     peak_gib: float, gpus: dict[Node, list[Gpu]], cpu: float, expected: int
 ) -> None:
-    assert int(1 / placement.share(int(peak_gib * GIB), gpus, cpu)) == expected
+    assert int(1 / placement.gpu_fraction(int(peak_gib * GIB), gpus, cpu)) == expected
 
 
 @pytest.mark.parametrize("parts", range(1, 33))
 def test_so_many_shares_fit_into_a_gpu_as_ray_counts_it(parts: int) -> None:
-    share = placement.share(GIB, {node(parts, 1): [gpu(999)]}, 1)
+    share = placement.gpu_fraction(GIB, {node(parts, 1): [gpu(999)]}, 1)
     in_ten_thousandths = round(share * 10_000)
     assert share == in_ten_thousandths / 10_000
     assert parts * in_ten_thousandths <= 10_000 < (parts + 1) * in_ten_thousandths
-    assert placement.slots([node(parts, 1)], Resources(cpu=1, gpu=share)) == parts
+    assert placement.count_slots([node(parts, 1)], Resources(cpu=1, gpu=share)) == parts

@@ -12,8 +12,8 @@ from datasets import sources
 from datasets.building.arrow import Dataset
 from runtime.errors import StorageError
 from search.execution import trial
-from search.execution.test_scores import score_tests
-from search.execution.trial import Attempt, Job, TrialRun, load, settings_of
+from search.execution.test_scores import score_test_splits
+from search.execution.trial import Attempt, Job, TrialRun, load_checkpoint, inference_grid
 from search.results import SearchFolder
 from spaces.schema import Budget, Value
 from tests.datasets import bucket
@@ -36,7 +36,7 @@ PARAMETERS: dict[str, Value] = {"optimizer.lr": 1e-3, "optimizer.batch_size": 16
 @pytest.fixture
 def job(tiny: Dataset, tmp_path: Path) -> Job:
     searched = space(dataset=tiny.spec, fixed=FIXED, budget=Budget(trials=2, epochs=3))
-    return Job(searched, SearchFolder(tmp_path, "toy"), sources.prepare(tiny.spec, "tests"), tiny.store)
+    return Job(searched, SearchFolder(tmp_path, "toy"), sources.prepare_dataset(tiny.spec, "tests"), tiny.store)
 
 
 def run(job: Job, number: int, recorded: int = 0) -> TrialRun:
@@ -45,7 +45,7 @@ def run(job: Job, number: int, recorded: int = 0) -> TrialRun:
 
 def test_settings_are_all_combinations_of_the_inner_parameters() -> None:
     inner = {"threshold": (0.3, 0.6), "nms_radius_m": (0.5, 1.0, 1.5)}
-    settings = settings_of(space(inner=inner))
+    settings = inference_grid(space(inner=inner))
     assert len(settings) == 6
     assert {(s["threshold"], s["nms_radius_m"]) for s in settings} == {
         (t, r) for t in (0.3, 0.6) for r in (0.5, 1.0, 1.5)
@@ -62,7 +62,7 @@ def test_a_resumed_trial_repeats_what_the_study_missed_then_goes_on_bit_for_bit(
     found = [resumed.next_epoch(), resumed.next_epoch()]
     assert [e.epoch for e in found] == [2, 3]
     assert [dict(e.metrics) for e in found] == [dict(e.metrics) for e in expected[1:]]
-    weights = [load(job.folder.checkpoint(number))["state"]["network"] for number in (0, 1)]
+    weights = [load_checkpoint(job.folder.checkpoint_path(number))["state"]["network"] for number in (0, 1)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
@@ -70,14 +70,14 @@ def test_the_kept_model_is_that_of_the_best_epoch_with_its_setting(job: Job) -> 
     trial = run(job, 0)
     epochs = [trial.next_epoch() for _ in range(3)]
     best = max(epochs, key=lambda epoch: epoch.metrics["f1_0.3m"])
-    model = load(job.folder.model(0))
+    model = load_checkpoint(job.folder.model_path(0))
     assert model["epoch"] == next(e.epoch for e in epochs if e.metrics["f1_0.3m"] == best.metrics["f1_0.3m"])
     assert model["setting"] == dict(best.setting)
 
 
 def test_tests_are_scored_with_the_kept_model(job: Job) -> None:
     run(job, 0).next_epoch()
-    scores = score_tests(job, 0, "cpu")
+    scores = score_test_splits(job, 0, "cpu")
     assert set(scores) == set(job.space.dataset.tests)
     assert all(0 <= metrics["f1_1m"] <= 1 for metrics in scores.values())
 
@@ -85,12 +85,12 @@ def test_tests_are_scored_with_the_kept_model(job: Job) -> None:
 def test_divergence_is_raised_and_leaves_the_last_good_checkpoint(job: Job) -> None:
     trial = run(job, 0)
     trial.next_epoch()
-    before = job.folder.checkpoint(0).read_bytes()
+    before = job.folder.checkpoint_path(0).read_bytes()
     with torch.no_grad():
         next(iter(trial._trainable.network.parameters())).fill_(float("nan"))  # type: ignore[attr-defined]
     with pytest.raises(DivergedError, match="loss"):
         trial.next_epoch()
-    assert job.folder.checkpoint(0).read_bytes() == before
+    assert job.folder.checkpoint_path(0).read_bytes() == before
 
 
 def test_what_a_trainable_raises_becomes_the_reason_with_the_traceback_in_a_file(job: Job) -> None:
@@ -98,7 +98,7 @@ def test_what_a_trainable_raises_becomes_the_reason_with_the_traceback_in_a_file
     reason = Attempt(job, 0, broken, 0, "cpu").next_epoch()
     assert isinstance(reason, str)
     assert reason.startswith("ValidationError: ")
-    error = job.folder.trial(0) / "error.txt"
+    error = job.folder.trial_path(0) / "error.txt"
     assert str(error) in reason
     assert "Traceback" in error.read_text()
 
@@ -118,7 +118,7 @@ def test_divergence_is_a_reason_without_a_traceback(job: Job) -> None:
     reason = attempt.next_epoch()
     assert isinstance(reason, str)
     assert "loss" in reason
-    assert not (job.folder.trial(0) / "error.txt").exists()
+    assert not (job.folder.trial_path(0) / "error.txt").exists()
 
 
 def test_a_trial_whose_checkpoint_was_lost_comes_to_the_same_results(job: Job) -> None:
@@ -141,7 +141,7 @@ def test_a_trial_goes_on_from_a_bucket_on_another_machine(job: Job, tmp_path: Pa
     with bucket.serving() as server:
         server.buckets.add("results")
         for machine, recorded in (("one", 0), ("other", 1), ("one", 2)):  # and back, where an older copy lies
-            folder = SearchFolder.at(server.uri("results/runs"), "toy", str(tmp_path / machine))
+            folder = SearchFolder.from_storage(server.uri("results/runs"), "toy", str(tmp_path / machine))
             found = run(dataclasses.replace(job, folder=folder), 1, recorded).next_epoch()
             assert (found.epoch, dict(found.metrics)) == (recorded + 1, dict(expected[recorded].metrics))
         assert sorted(name.rpartition("/")[2] for name in server.objects if not name.endswith("/")) == [
@@ -151,7 +151,7 @@ def test_a_trial_goes_on_from_a_bucket_on_another_machine(job: Job, tmp_path: Pa
 
 
 def test_a_checkpoint_is_written_once_there_is_room_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_the_way = job.folder.checkpoint(0)
+    in_the_way = job.folder.checkpoint_path(0)
     in_the_way.mkdir(parents=True)
     pauses: list[float] = []
 
@@ -169,7 +169,7 @@ def test_a_checkpoint_is_written_once_there_is_room_again(job: Job, monkeypatch:
 
 def test_a_storage_out_of_reach_is_no_fault_of_the_trial(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "PATIENCE_S", -1.0)
-    job.folder.checkpoint(0).mkdir(parents=True)
+    job.folder.checkpoint_path(0).mkdir(parents=True)
     with pytest.raises(StorageError, match="files must be written"):
         Attempt(job, 0, PARAMETERS, 0, "cpu").next_epoch()
-    assert not (job.folder.trial(0) / "error.txt").exists()
+    assert not (job.folder.trial_path(0) / "error.txt").exists()

@@ -26,16 +26,16 @@ class Heard:
         self.told: list[tuple[str, int]] = []
         self.there = True
 
-    def started(self, trial: Trial) -> None:
+    def on_trial_start(self, trial: Trial) -> None:
         self.told.append(("started", trial.number))
 
-    def lost(self, trial: Trial, reason: str) -> None:
+    def on_trial_lost(self, trial: Trial, reason: str) -> None:
         self.told.append((reason, trial.number))
 
-    def reported(self, trial: Trial, result: Epoch) -> None:
+    def on_trial_result(self, trial: Trial, result: Epoch) -> None:
         self.told.append((f"epoch {result.epoch}", trial.number))
 
-    def ended(self, trial: Trial) -> None:
+    def on_trial_end(self, trial: Trial) -> None:
         self.told.append((trial.outcome, trial.number))
 
     def may_start(self) -> bool:
@@ -44,7 +44,7 @@ class Heard:
     def __call__(self, _: int, result: Epoch) -> tuple[Outcome, str] | None:
         return ("finished", "") if result.epoch == 3 else None
 
-    def ready(self, _: object) -> bool:
+    def is_ready(self, _: object) -> bool:
         return self.there
 
 
@@ -79,7 +79,7 @@ def test_a_trial_whose_data_is_on_its_way_takes_no_room(study: Study, heard: Hea
     searching = searcher(study, heard, 1)
     heard.there = False
     assert searching.suggest("a") is None
-    assert study.started() == 1
+    assert study.count_started() == 1
     heard.there = True
     assert searching.suggest("b")["number"] == 0
 
@@ -89,7 +89,7 @@ def test_a_trial_that_lost_its_node_repeats_itself_and_is_recorded_once(study: S
     trial = tune_trial(searcher(study, heard, 1).suggest("a"), failures=0)
     said = [scheduler.on_trial_result(None, trial, {"result": epoch(number, 0.1)}) for number in (1, 2, 1, 2, 3)]
     assert said == ["CONTINUE"] * 4 + ["STOP"]
-    assert [e.epoch for e in study.trial(0).epochs] == [1, 2, 3]
+    assert [e.epoch for e in study.get_trial(0).epochs] == [1, 2, 3]
     assert heard.told == [("started", 0), ("epoch 1", 0), ("epoch 2", 0), ("epoch 3", 0), ("finished", 0)]
 
 
@@ -108,28 +108,28 @@ def test_auto_is_no_gpu_where_there_is_none_and_refused_on_a_cluster(monkeypatch
 
     job: Any = SimpleNamespace(space=space(resources=Resources(gpu="auto")))
     monkeypatch.setattr(runner, "on_every_node", lambda _: {})
-    assert runner.measured(job, alone=True).gpu == 0.0
+    assert runner.resolve_resources(job, alone=True).gpu == 0.0
     with pytest.raises(InputError, match="a node with a GPU"):
-        runner.measured(job, alone=False)
+        runner.resolve_resources(job, alone=False)
 
 
 def test_a_number_is_not_measured() -> None:
     job: Any = SimpleNamespace(space=space(resources=Resources(gpu=0.25)))
-    assert runner.measured(job, alone=False).gpu == 0.25
+    assert runner.resolve_resources(job, alone=False).gpu == 0.25
 
 
 def test_a_trial_that_cannot_keep_its_state_stops_the_search_and_has_not_failed(study: Study, heard: Heard) -> None:
     searching = searcher(study, heard, 2)
     config = searching.suggest("a")
     scheduler = runner._StudyScheduler(study, heard, heard)
-    stopper = runner._WhenOutOfReach(scheduler)
+    stopper = runner._StopOnStorageError(scheduler)
     assert not stopper.stop_all()
     away = StorageError("s3://b", "a trial's checkpoint must be written", remedy="--resume")
     assert scheduler.on_trial_result(None, tune_trial(config, 0), {runner._OUT_OF_REACH: away}) == "STOP"
     searching.on_trial_complete("a")
     assert stopper.stop_all()
     assert scheduler.out_of_reach is away
-    assert study.trial(0).outcome == "running"
+    assert study.get_trial(0).outcome == "running"
     assert pickle.loads(pickle.dumps(away)).place == "s3://b"
     assert isinstance(pickle.loads(pickle.dumps(away)), StorageError)
 
@@ -139,7 +139,7 @@ def test_a_node_that_is_gone_costs_a_trial_one_loss_however_often_it_is_asked(
 ) -> None:
     config = searcher(study, heard, 1).suggest("a")
     clock = [0.0]
-    losses = runner._Losses(study, heard, lambda: clock[0])
+    losses = runner.WorkerFailures(study, heard, lambda: clock[0])
     trial = tune_trial(config, 0)
     errors = tmp_path / "error.txt"
     errors.write_text("Failure # 1 (occurred at …)\nanother\nFailure # 2 (occurred at …)\n\nsocket closed\nat once\n")

@@ -13,11 +13,11 @@ BOTH = [("f1", "maximize"), ("rmse", "minimize")]
 
 
 def test_gains_turn_every_objective_so_that_larger_is_better() -> None:
-    assert pareto.gains({"f1": 0.5, "rmse": 0.2}, BOTH) == (0.5, -0.2)
+    assert pareto.objective_values({"f1": 0.5, "rmse": 0.2}, BOTH) == (0.5, -0.2)
 
 
 def test_an_undefined_or_missing_objective_is_the_worst_there_is() -> None:
-    assert pareto.gains({"f1": math.nan}, BOTH) == (-math.inf, -math.inf)
+    assert pareto.objective_values({"f1": math.nan}, BOTH) == (-math.inf, -math.inf)
 
 
 def test_best_breaks_ties_by_the_next_objective_and_takes_the_first_of_equals() -> None:
@@ -27,12 +27,12 @@ def test_best_breaks_ties_by_the_next_objective_and_takes_the_first_of_equals() 
         {"f1": 0.5, "rmse": 0.1},
         {"f1": 0.4, "rmse": 0.0},
     ]
-    assert pareto.best(candidates, BOTH) == 1
+    assert pareto.best_index(candidates, BOTH) == 1
 
 
 def test_the_first_front_is_what_nothing_dominates() -> None:
     points = np.random.default_rng(0).integers(0, 6, (40, 2)).tolist()
-    ranks = pareto.fronts(points)
+    ranks = pareto.nondominated_ranks(points)
     for index, point in enumerate(points):
         dominated = any(all(a >= b for a, b in zip(other, point, strict=True)) and other != point for other in points)
         assert (ranks[index] == 0) == (not dominated)
@@ -40,7 +40,7 @@ def test_the_first_front_is_what_nothing_dominates() -> None:
 
 def test_each_later_front_is_dominated_by_the_one_before() -> None:
     points = np.random.default_rng(1).random((30, 3)).tolist()
-    ranks = pareto.fronts(points)
+    ranks = pareto.nondominated_ranks(points)
     for rank in range(1, max(ranks) + 1):
         before = [p for p, r in zip(points, ranks, strict=True) if r == rank - 1]
         here = [p for p, r in zip(points, ranks, strict=True) if r == rank]
@@ -50,7 +50,7 @@ def test_each_later_front_is_dominated_by_the_one_before() -> None:
 
 def test_order_with_one_objective_is_plain_sorting() -> None:
     values = np.random.default_rng(2).random(20)
-    assert pareto.order([[v] for v in values]) == np.argsort(-values).tolist()
+    assert pareto.rank_order([[v] for v in values]) == np.argsort(-values).tolist()
 
 
 def test_fronts_are_those_of_peeling_one_after_the_other() -> None:
@@ -62,4 +62,4 @@ def test_fronts_are_those_of_peeling_one_after_the_other() -> None:
             for index in front:
                 peeled[index] = rank
             left -= front
-        assert pareto.fronts(points) == peeled
+        assert pareto.nondominated_ranks(points) == peeled

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from search.study.sampler import comparable_epoch, importances, propose
+from search.study.sampler import comparable_epoch, parameter_importances, suggest_parameters
 from search.study.trials import Trial
 from spaces.schema import Budget, Space, Stopping
 from tests.search.support import epoch, space
@@ -30,7 +30,7 @@ def history() -> list[Trial]:
 
 def distances(searched: Space, trials: list[Trial]) -> float:
     """Median distance of proposed rates from the best, in decades."""
-    rates = [float(propose(searched, trials, 100 + n)["optimizer.lr"]) for n in range(25)]
+    rates = [float(suggest_parameters(searched, trials, 100 + n)["optimizer.lr"]) for n in range(25)]
     return float(np.median([abs(math.log10(rate / 3e-3)) for rate in rates]))
 
 
@@ -39,13 +39,13 @@ def test_proposals_gather_where_trials_did_well_at_the_same_epoch() -> None:
 
 
 def test_a_bad_trial_that_ran_to_its_end_does_not_draw_proposals() -> None:
-    rates = [float(propose(SPACE, history(), 100 + n)["optimizer.lr"]) for n in range(25)]
+    rates = [float(suggest_parameters(SPACE, history(), 100 + n)["optimizer.lr"]) for n in range(25)]
     assert sum(rate < 2e-4 for rate in rates) <= 3
 
 
 def test_the_same_history_and_number_give_the_same_proposal() -> None:
-    assert propose(SPACE, history(), 20) == propose(SPACE, history(), 20)
-    assert propose(SPACE, history(), 20) != propose(SPACE, history(), 21)
+    assert suggest_parameters(SPACE, history(), 20) == suggest_parameters(SPACE, history(), 20)
+    assert suggest_parameters(SPACE, history(), 20) != suggest_parameters(SPACE, history(), 21)
 
 
 def test_the_epoch_compared_is_the_latest_rung_that_enough_reached() -> None:
@@ -63,10 +63,10 @@ def test_importance_finds_the_parameter_that_decides() -> None:
         made = trial(number, rate, [0.5 + 0.1 * math.log10(rate)])
         other = {"optimizer.batch_size": int(generator.integers(16, 256)), "loss.regression": "mse"}
         trials.append(Trial(number, dict(made.parameters) | other, "stopped", "", made.epochs, None, False, {}))
-    found = importances(trials, SPACE)
+    found = parameter_importances(trials, SPACE)
     assert max(found, key=lambda name: found[name]) == "optimizer.lr"
     assert found["optimizer.lr"] > 0.7
 
 
 def test_too_few_trials_have_no_importance() -> None:
-    assert importances([trial(0, 1e-3, [0.5])], SPACE) == {}
+    assert parameter_importances([trial(0, 1e-3, [0.5])], SPACE) == {}

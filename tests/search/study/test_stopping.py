@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.study.stopping import expected_epochs, goes_on, rungs
+from search.study.stopping import expected_epochs, is_promoted, rung_epochs
 from spaces.schema import Stopping
 
 
@@ -16,30 +16,30 @@ from spaces.schema import Stopping
 def test_rungs_are_powers_of_the_reduction_below_the_full_length(
     first: int, reduction: int, epochs: int, expected: tuple[int, ...]
 ) -> None:
-    assert rungs(Stopping(first_rung=first, reduction=reduction), epochs) == expected
+    assert rung_epochs(Stopping(first_rung=first, reduction=reduction), epochs) == expected
 
 
 def test_without_a_rule_there_are_no_rungs() -> None:
-    assert rungs(Stopping(rule="none"), 100) == ()
+    assert rung_epochs(Stopping(rule="none"), 100) == ()
 
 
 def test_the_first_to_arrive_goes_on_and_a_worse_second_does_not() -> None:
-    assert goes_on([0.1], [], 3)
-    assert not goes_on([0.05], [[0.1]], 3)
-    assert goes_on([0.2], [[0.1]], 3)
+    assert is_promoted([0.1], [], 3)
+    assert not is_promoted([0.05], [[0.1]], 3)
+    assert is_promoted([0.2], [[0.1]], 3)
 
 
 @pytest.mark.parametrize("reduction", [2, 3, 4])
 def test_of_many_one_in_the_reduction_would_go_on(reduction: int) -> None:
     values = np.random.default_rng(0).permutation(60) / 60
-    going = [v for i, v in enumerate(values) if goes_on([v], [[o] for j, o in enumerate(values) if j != i], reduction)]
+    going = [v for i, v in enumerate(values) if is_promoted([v], [[o] for j, o in enumerate(values) if j != i], reduction)]
     assert sorted(going) == sorted(values)[-60 // reduction :]
 
 
 def test_two_objectives_are_ranked_by_domination_not_by_the_first_alone() -> None:
     others = [[0.9, -9.0], [0.5, -1.0], [0.4, -1.1], [0.3, -1.2], [0.2, -1.3]]
-    assert goes_on([0.45, -0.5], others, 2)  # on the front, though third by the first objective
-    assert not goes_on([0.1, -2.0], others, 2)
+    assert is_promoted([0.45, -0.5], others, 2)  # on the front, though third by the first objective
+    assert not is_promoted([0.1, -2.0], others, 2)
 
 
 def test_expected_epochs_by_hand() -> None:

@@ -79,7 +79,7 @@ def test_eight_processes_at_once_lose_and_double_no_trial(uri: str, opened: Open
     owners = {number: worker for worker, numbers in done.items() for number in numbers}
     assert len(owners) == sum(map(len, done.values()))  # nobody had another's trial
     assert all(len(numbers) > 1 for numbers in done.values())
-    trials = opened(uri, searched, "many", joins=True).trials()
+    trials = opened(uri, searched, "many", joins=True).get_trials()
     assert {trial.number for trial in trials} == set(owners)
     assert TRIALS <= len(trials) < TRIALS + WORKERS  # who asks at the same moment may go over
     assert [trial.number for trial in trials if trial.is_baseline] == [0]
@@ -91,15 +91,15 @@ def test_eight_processes_at_once_lose_and_double_no_trial(uri: str, opened: Open
 
 def test_a_study_in_a_database_is_there_after_a_restart(uri: str, opened: Opened) -> None:
     study = opened(uri, space(), "restart")
-    first = study.next()
+    first = study.next_trial()
     assert first is not None
     study.set_run_id(0, "abc")
-    study.end(0, "stopped", "test")
+    study.end_trial(0, "stopped", "test")
     study.set_run_id(0, "made later")  # MLflow was away, and came back after the trial's end
-    study.next()
+    study.next_trial()
     again = opened(uri, space(), "restart")
-    assert again.trial(0).run_id == "made later"
-    taken = again.next()
+    assert again.get_trial(0).run_id == "made later"
+    taken = again.next_trial()
     assert taken is not None
     assert taken.number == 1
 
@@ -142,8 +142,8 @@ def test_a_database_that_goes_away_for_good_is_told_in_one_sentence(
     with postgresql() as address:
         gone = uri.rpartition("@")[0] + f"@{address}/postgres"
         study = opened(gone, space(), "gone")
-    with pytest.raises(InputError, match="stay within reach") as caught, database.told(gone):
-        study.next()
+    with pytest.raises(InputError, match="stay within reach") as caught, database.readable_errors(gone):
+        study.next_trial()
     said = capsys.readouterr().err
     assert said.count("waiting for postgresql://") == 1
     assert SECRET not in str(caught.value) + said
@@ -166,36 +166,36 @@ def test_a_study_behind_optunas_proxy(
 
         def ready() -> bool:
             try:
-                database.require_study(proxied)
+                database.check_study_uri(proxied)
             except InputError:
                 return False
             return True
 
         wait_until(ready, "the proxy")
         study = opened(proxied, space(), "proxied")
-        trial = study.next()
+        trial = study.next_trial()
         assert trial is not None
         assert trial.is_baseline
-        study.end(0, "stopped", "test")
-    assert opened(uri, space(), "proxied", joins=True).trial(0).outcome == "stopped"
+        study.end_trial(0, "stopped", "test")
+    assert opened(uri, space(), "proxied", joins=True).get_trial(0).outcome == "stopped"
 
     with ThreadPoolExecutor() as pool:  # the proxy is away, and the search asks it nevertheless
-        asked = pool.submit(study.next)
+        asked = pool.submit(study.next_trial)
         wait_until(lambda: "waiting for grpc://" in capsys.readouterr().err, "the search's patience")
         assert not asked.done()
         with running([sys.executable, "-c", serve, behind, str(port)], tmp_path / "log"):
             answer = asked.result(timeout=120)
             assert answer is not None
             assert answer.number == 1
-            study.end(1, "stopped", "test")
-    trials = opened(uri, space(), "proxied", joins=True).trials()
+            study.end_trial(1, "stopped", "test")
+    trials = opened(uri, space(), "proxied", joins=True).get_trials()
     assert [(trial.number, trial.outcome) for trial in trials] == [(0, "stopped"), (1, "stopped")]
 
     monkeypatch.setattr(database, "PATIENCE_S", 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(InputError, match="stay within reach"), database.told(proxied):
-            study.next()
+        with pytest.raises(InputError, match="stay within reach"), database.readable_errors(proxied):
+            study.next_trial()
 
 
 def test_what_a_server_had_done_before_it_went_away_is_not_done_twice(
@@ -215,7 +215,7 @@ def test_what_a_server_had_done_before_it_went_away_is_not_done_twice(
         def get_all_studies(self) -> None:
             raise KeyError("no such study")
 
-    patient: Any = database._Patient(Storage(), "grpc://here:1")  # type: ignore[arg-type]
+    patient: Any = database.RetryingStorage(Storage(), "grpc://here:1")  # type: ignore[arg-type]
     monkeypatch.setattr(database, "PAUSE_S", 0.0)
     assert patient.set_trial_state_values(3)
     assert "study    waiting for grpc://here:1: gone" in capsys.readouterr().err
@@ -231,8 +231,8 @@ def test_a_search_that_ends_waits_for_no_server() -> None:
             self.asked += 1
             raise OperationalError("select", {}, Exception("refused"))
 
-    patient: Any = database._Patient(Storage(), "postgresql://here/x")  # type: ignore[arg-type]
-    database.hurry(patient)
+    patient: Any = database.RetryingStorage(Storage(), "postgresql://here/x")  # type: ignore[arg-type]
+    database.stop_retrying(patient)
     with pytest.raises(OperationalError):
         patient.get_all_studies()
     assert patient.storage.asked == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.study.study import Study
-from search.study.trials import ranking
+from search.study.trials import rank_trials
 from spaces.schema import Budget
 from tests.search.support import epoch, space
 
@@ -20,7 +20,7 @@ def journal(tmp_path: Path) -> Path:
 
 def test_trial_0_is_the_baseline_and_trial_1_the_named_start(journal: Path) -> None:
     study = Study(journal, space())
-    first, second = study.next(), study.next()
+    first, second = study.next_trial(), study.next_trial()
     assert first is not None
     assert second is not None
     assert (first.number, first.is_baseline, first.parameters) == (0, True, space().baseline)
@@ -31,69 +31,69 @@ def test_trial_0_is_the_baseline_and_trial_1_the_named_start(journal: Path) -> N
 def test_a_conditional_parameter_exists_only_where_its_condition_holds(journal: Path) -> None:
     study = Study(journal, space(budget=Budget(trials=30, epochs=9)))
     seen = set()
-    while (trial := study.next()) is not None:
+    while (trial := study.next_trial()) is not None:
         chosen = trial.parameters["loss.regression"]
         seen.add(chosen)
         assert ("loss.huber_delta" in trial.parameters) == (chosen == "smooth_l1")
-        study.record(trial.number, epoch(1, 0.1))
-        study.end(trial.number, "stopped", "test")
+        study.record_epoch(trial.number, epoch(1, 0.1))
+        study.end_trial(trial.number, "stopped", "test")
     assert seen == {"mse", "smooth_l1"}
 
 
 def test_there_are_as_many_trials_as_asked_for(journal: Path) -> None:
     study = Study(journal, space(budget=Budget(trials=3, epochs=9)))
-    assert [study.next() is not None for _ in range(5)] == [True, True, True, False, False]
-    assert study.started() == 3
+    assert [study.next_trial() is not None for _ in range(5)] == [True, True, True, False, False]
+    assert study.count_started() == 3
 
 
 def test_after_a_restart_interrupted_trials_come_first_with_their_parameters_and_epochs(journal: Path) -> None:
     study = Study(journal, space())
-    before = [study.next() for _ in range(3)]
-    study.record(0, epoch(1, 0.2))
-    study.record(1, epoch(1, 0.4))
-    study.end(1, "finished", "")
+    before = [study.next_trial() for _ in range(3)]
+    study.record_epoch(0, epoch(1, 0.2))
+    study.record_epoch(1, epoch(1, 0.4))
+    study.end_trial(1, "finished", "")
     again = Study(journal, space())
-    resumed = [again.next(), again.next()]
+    resumed = [again.next_trial(), again.next_trial()]
     assert [(t.number, t.parameters) for t in resumed if t] == [
         (t.number, t.parameters) for t in before if t and t.number != 1
     ]
     assert resumed[0] is not None
     assert [e.epoch for e in resumed[0].epochs] == [1]
-    new = again.next()
+    new = again.next_trial()
     assert new is not None
     assert new.number == 3
 
 
 def test_after_a_restart_other_points_are_proposed_than_before(journal: Path) -> None:
     study = Study(journal, space(budget=Budget(trials=40, epochs=9)))
-    proposed = [study.next() for _ in range(6)]
+    proposed = [study.next_trial() for _ in range(6)]
     again = Study(journal, space(budget=Budget(trials=40, epochs=9)))
-    later = [again.next() for _ in range(12)][6:]
+    later = [again.next_trial() for _ in range(12)][6:]
     rates = {t.parameters["optimizer.lr"] for t in proposed if t}
     assert not rates & {t.parameters["optimizer.lr"] for t in later if t}
 
 
 def test_recording_and_ending_twice_changes_nothing(journal: Path) -> None:
     study = Study(journal, space())
-    study.next()
-    assert study.record(0, epoch(1, 0.2))
-    assert not study.record(0, epoch(1, 0.9))
-    study.end(0, "stopped", "rung")
-    study.end(0, "failed", "late message")
-    study.record(0, epoch(2, 0.9))
-    trial = Study(journal, space()).trial(0)
+    study.next_trial()
+    assert study.record_epoch(0, epoch(1, 0.2))
+    assert not study.record_epoch(0, epoch(1, 0.9))
+    study.end_trial(0, "stopped", "rung")
+    study.end_trial(0, "failed", "late message")
+    study.record_epoch(0, epoch(2, 0.9))
+    trial = Study(journal, space()).get_trial(0)
     assert [e.metrics["f1_0.3m"] for e in trial.epochs] == [0.2]
     assert (trial.outcome, trial.reason) == ("stopped", "rung")
 
 
 def test_a_trial_is_worth_its_best_epoch(journal: Path) -> None:
     study = Study(journal, space())
-    study.next()
+    study.next_trial()
     for number, f1 in enumerate([0.1, 0.6, 0.3], start=1):
-        study.record(0, epoch(number, f1))
-    study.end(0, "finished", "")
-    trial = study.trial(0)
-    kept = trial.kept(space().objectives)
+        study.record_epoch(0, epoch(number, f1))
+    study.end_trial(0, "finished", "")
+    trial = study.get_trial(0)
+    kept = trial.best_epoch(space().objectives)
     assert kept is not None
     assert kept.epoch == 2
     assert trial.best_objectives_until(1, space().objectives) == (0.1,)
@@ -104,9 +104,9 @@ def test_a_trial_is_worth_its_best_epoch(journal: Path) -> None:
 
 def test_a_stopped_trial_keeps_its_intermediate_values_for_the_sampler(journal: Path) -> None:
     study = Study(journal, space())
-    study.next()
-    study.record(0, epoch(1, 0.25))
-    study.end(0, "stopped", "rung")
+    study.next_trial()
+    study.record_epoch(0, epoch(1, 0.25))
+    study.end_trial(0, "stopped", "rung")
     frozen = study._study.trials[0]
     assert frozen.state.name == "PRUNED"
     assert frozen.intermediate_values == {1: 0.25}
@@ -114,20 +114,20 @@ def test_a_stopped_trial_keeps_its_intermediate_values_for_the_sampler(journal: 
 
 def test_a_trial_without_a_defined_objective_fails_with_the_reason(journal: Path) -> None:
     study = Study(journal, space(objectives=(("rmse_1m", "minimize"),)))
-    study.next()
-    study.record(0, epoch(1, 0.0, rmse_1m=math.nan))
-    study.end(0, "finished", "")
-    assert (study.trial(0).outcome, study.trial(0).reason) == ("failed", "no epoch has all objectives")
-    assert study.next() is not None
+    study.next_trial()
+    study.record_epoch(0, epoch(1, 0.0, rmse_1m=math.nan))
+    study.end_trial(0, "finished", "")
+    assert (study.get_trial(0).outcome, study.get_trial(0).reason) == ("failed", "no epoch has all objectives")
+    assert study.next_trial() is not None
 
 
 def test_two_objectives_work_from_proposal_to_outcome(journal: Path) -> None:
     both = space(objectives=(("f1_0.3m", "maximize"), ("rmse_1m", "minimize")), budget=Budget(trials=14, epochs=9))
     study = Study(journal, both)
-    while (trial := study.next()) is not None:
-        study.record(trial.number, epoch(1, 0.1 * (trial.number % 5), rmse_1m=0.01 * trial.number))
-        study.end(trial.number, "stopped" if trial.number % 3 == 2 else "finished", "")
-    ranked = ranking(study.trials(), both.objectives)
+    while (trial := study.next_trial()) is not None:
+        study.record_epoch(trial.number, epoch(1, 0.1 * (trial.number % 5), rmse_1m=0.01 * trial.number))
+        study.end_trial(trial.number, "stopped" if trial.number % 3 == 2 else "finished", "")
+    ranked = rank_trials(study.get_trials(), both.objectives)
     assert len(ranked) == 14
     assert ranked[0].number in (0, 4)  # the two ends of the front
 
@@ -135,34 +135,34 @@ def test_two_objectives_work_from_proposal_to_outcome(journal: Path) -> None:
 def test_ranking_leaves_out_what_failed_and_what_has_no_result(journal: Path) -> None:
     study = Study(journal, space())
     for _ in range(4):
-        study.next()
+        study.next_trial()
     for number, f1 in ((0, 0.2), (1, 0.9), (2, 0.5)):
-        study.record(number, epoch(1, f1))
-    study.end(1, "failed", "its process died")
-    assert [trial.number for trial in ranking(study.trials(), space().objectives)] == [2, 0]
+        study.record_epoch(number, epoch(1, f1))
+    study.end_trial(1, "failed", "its process died")
+    assert [trial.number for trial in rank_trials(study.get_trials(), space().objectives)] == [2, 0]
 
 
 def test_test_scores_and_run_ids_survive_a_restart(journal: Path) -> None:
     study = Study(journal, space())
-    study.next()
+    study.next_trial()
     study.set_run_id(0, "abc")
     study.set_parent_run_id("parent")
-    study.set_tests(0, {"S0": {"f1_1m": 0.9, "rmse_1m": math.nan}})
+    study.set_test_scores(0, {"S0": {"f1_1m": 0.9, "rmse_1m": math.nan}})
     again = Study(journal, space())
-    assert again.trial(0).run_id == "abc"
+    assert again.get_trial(0).run_id == "abc"
     assert again.parent_run_id() == "parent"
-    assert again.trial(0).tests == {"S0": {"f1_1m": 0.9}}
+    assert again.get_trial(0).tests == {"S0": {"f1_1m": 0.9}}
 
 
 def test_a_trial_that_began_without_our_knowing_is_taken_over(tmp_path: Path) -> None:
     study = Study(tmp_path / "journal", space())
-    first = study.next()
+    first = study.next_trial()
     study._live.clear()  # as where a server began it, and was gone before it said so
-    assert study.next() == first
-    second = study.next()
+    assert study.next_trial() == first
+    second = study.next_trial()
     assert second is not None
     assert second.number == 1
     onlooker = Study(tmp_path / "journal", space(), joins=True)
-    third = onlooker.next()
+    third = onlooker.next_trial()
     assert third is not None
     assert third.number == 2

@@ -10,7 +10,7 @@ import torch
 
 from datasets.building.arrow import Dataset
 from datasets.tau2020.provider import RecordingSet
-from spaces.schema import nested
+from spaces.schema import nest_names
 from tests.contracts.cases import CASES, scenes
 from trainables.doanet.config import DoanetConfig
 from trainables.doanet.sequences import cut
@@ -24,7 +24,7 @@ def data(tiny: Dataset) -> RecordingSet:
 
 def made(data: RecordingSet, **changes: object) -> Doanet:
     values = {key: value for key, value in CASES["doanet"].base.items() if not callable(value)} | changes
-    return Doanet(DoanetConfig.model_validate(nested(values)), data, device="cpu", seed=0, epochs=3)
+    return Doanet(DoanetConfig.model_validate(nest_names(values)), data, device="cpu", seed=0, epochs=3)
 
 
 def test_sequences_cover_a_recording_without_overlap() -> None:

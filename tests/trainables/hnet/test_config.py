@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from spaces.schema import nested
+from spaces.schema import nest_names
 from trainables.hnet.config import METRICS, HnetConfig
 
 
@@ -37,11 +37,11 @@ def test_the_defaults_are_the_authors() -> None:
 )
 def test_values_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        HnetConfig.model_validate(nested(values))
+        HnetConfig.model_validate(nest_names(values))
 
 
 def test_a_config_survives_being_written() -> None:
-    config = HnetConfig.model_validate(nested({"max_sources": 3, "optimizer.schedule": "one_cycle"}))
+    config = HnetConfig.model_validate(nest_names({"max_sources": 3, "optimizer.schedule": "one_cycle"}))
     assert HnetConfig.model_validate_json(config.model_dump_json()) == config
 
 

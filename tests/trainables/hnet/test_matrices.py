@@ -22,11 +22,11 @@ def generator(seed: int = 0) -> np.random.Generator:
 @pytest.fixture(scope="module")
 def tenth() -> Matrices:
     """The authors' test set: a tenth of the training set."""
-    return matrices.draw(2, 1500, generator())
+    return matrices.draw_matrices(2, 1500, generator())
 
 
 def test_the_authors_numbers_come_out_for_two_sources() -> None:
-    counts = matrices.amounts(2, 15_000)
+    counts = matrices.count_pairs(2, 15_000)
     assert sum(counts.values()) * len(matrices.RESOLUTIONS_DEG) == 405_000
     in_all = {pair: count * 9 for pair, count in counts.items()}
     assert in_all == {
@@ -37,13 +37,13 @@ def test_the_authors_numbers_come_out_for_two_sources() -> None:
 
 
 def test_the_rule_for_three_sources() -> None:
-    counts = matrices.amounts(3, 15_000)
+    counts = matrices.count_pairs(3, 15_000)
     assert [counts[k, k] for k in range(4)] == [2143, 3000, 5000, 15_000]
 
 
 @pytest.mark.parametrize("sources", range(2, 8))
 def test_every_number_of_associations_is_as_frequent(sources: int) -> None:
-    counts = matrices.amounts(sources, 15_000)
+    counts = matrices.count_pairs(sources, 15_000)
     assert len(counts) == (sources + 1) ** 2
     for least in range(sources + 1):
         mass = sum(count for pair, count in counts.items() if min(pair) == least)
@@ -53,14 +53,14 @@ def test_every_number_of_associations_is_as_frequent(sources: int) -> None:
 @pytest.mark.parametrize("sources", [1, 8])
 def test_more_sources_than_a_grid_has_elevations_are_refused(sources: int) -> None:
     with pytest.raises(InputError, match="2 … 7"):
-        matrices.draw(sources, 150, generator())
+        matrices.draw_matrices(sources, 150, generator())
 
 
 def test_a_set_holds_what_was_asked_for(tenth: Matrices) -> None:
     assert len(tenth) == 40_500
     found = np.unique(np.stack([tenth.references, tenth.predictions]), axis=1, return_counts=True)
     counted = {(int(r), int(p)): int(count) for (r, p), count in zip(found[0].T, found[1], strict=True)}
-    assert counted == {pair: count * 9 for pair, count in matrices.amounts(2, 1500).items()}
+    assert counted == {pair: count * 9 for pair, count in matrices.count_pairs(2, 1500).items()}
     associations = tenth.associations.sum((1, 2))
     assert np.array_equal(associations, np.minimum(tenth.references, tenth.predictions))
     assert tenth.associations.sum(1).max() == tenth.associations.sum(2).max() == 1
@@ -72,7 +72,7 @@ def test_associations_lie_where_they_lie_in_the_authors_set(tenth: Matrices) -> 
 
 
 def test_a_seed_decides_everything() -> None:
-    one, same, other = (matrices.draw(3, 150, generator(seed)) for seed in (1, 1, 2))
+    one, same, other = (matrices.draw_matrices(3, 150, generator(seed)) for seed in (1, 1, 2))
     assert np.array_equal(one.distances, same.distances)
     assert np.array_equal(one.associations, same.associations)
     assert not np.array_equal(one.distances, other.distances)
@@ -120,18 +120,18 @@ def test_real_distances_are_chords_of_the_unit_sphere(tenth: Matrices) -> None:
 
 @pytest.mark.parametrize(("padding", "share"), [("mixed", 0.5), ("constant", 1.0), ("random", 0.0)])
 def test_two_constant_paddings_have_no_distance(padding: Any, share: float) -> None:
-    distances, associations = of_pair(matrices.draw(2, 1500, generator(), padding=padding), 0, 0)
+    distances, associations = of_pair(matrices.draw_matrices(2, 1500, generator(), padding=padding), 0, 0)
     assert not associations.any()
     assert (distances == 0).all((1, 2)).mean() == pytest.approx(share, abs=0.05)  # 5 standard deviations of 2700 coins
 
 
 def test_a_constant_padding_is_about_17_from_every_direction() -> None:
-    distances, _ = of_pair(matrices.draw(2, 1500, generator(), padding="constant"), 2, 0)
+    distances, _ = of_pair(matrices.draw_matrices(2, 1500, generator(), padding="constant"), 2, 0)
     assert np.abs(distances - math.sqrt(300)).max() <= 1 + 1e-5
 
 
 def test_random_paddings_are_far_and_may_be_very_far() -> None:
-    distances, _ = of_pair(matrices.draw(2, 1500, generator(), padding="random"), 2, 0)
+    distances, _ = of_pair(matrices.draw_matrices(2, 1500, generator(), padding="random"), 2, 0)
     assert distances.min() >= math.sqrt(3) - 1
     assert 150 < distances.max() < math.sqrt(3) * 100 + 1
     assert distances.mean() == pytest.approx(96, abs=2)  # the mean of |v| over a cube of half-width 1 is 0.9606
@@ -147,14 +147,14 @@ def scipys(distances: Any, rows: int, columns: int) -> Any:
 def test_associations_are_scipys(sources: int) -> None:
     pairs = np.array(list(itertools.product(range(sources + 1), repeat=2)) * 20).astype(np.int8)
     distances = generator().random((len(pairs), sources, sources)) * 2
-    found = matrices.associate(distances, pairs[:, 0], pairs[:, 1])
+    found = matrices.hungarian_association(distances, pairs[:, 0], pairs[:, 1])
     for mine, given, (rows, columns) in zip(found, distances, pairs, strict=True):
         assert np.array_equal(mine, scipys(given, rows, columns))
 
 
 @pytest.mark.parametrize("sources", [2, 3])
 def test_the_associations_of_a_drawn_set_cost_the_least(sources: int) -> None:
-    drawn = matrices.draw(sources, 300, generator(3))
+    drawn = matrices.draw_matrices(sources, 300, generator(3))
     full = (drawn.references == sources) & (drawn.predictions == sources)
     distances, associations = drawn.distances[full].astype(float), drawn.associations[full]
     costs = [
@@ -175,7 +175,7 @@ def test_reordering_moves_distances_and_associations_together(which: Any) -> Non
     n = 4
     distances = np.arange(300 * n * n, dtype=np.float32).reshape(300, n, n)
     associations = distances % 3 == 0
-    moved, with_them = matrices.permute(distances, associations, generator(), which)
+    moved, with_them = matrices.permute_rows(distances, associations, generator(), which)
     assert np.array_equal(with_them, moved % 3 == 0)
     assert np.array_equal(np.sort(moved.reshape(300, -1)), distances.reshape(300, -1))
     home = np.arange(n)
@@ -192,5 +192,5 @@ def test_reordering_moves_distances_and_associations_together(which: Any) -> Non
 def test_reordering_leaves_its_input_alone() -> None:
     distances = np.arange(40, dtype=np.float32).reshape(10, 2, 2)
     before = distances.copy()
-    matrices.permute(distances, distances > 5, generator(), "both")
+    matrices.permute_rows(distances, distances > 5, generator(), "both")
     assert np.array_equal(distances, before)

@@ -33,9 +33,9 @@ def test_by_hand() -> None:
     class_1, class_0 = 2 * 7 / 17, 2 * 10 / 23
     assert metrics.weighted_f(found, truth, weights) == pytest.approx((8 * class_1 + 12 * class_0) / 20)
     assert metrics.binary_f1(found, truth) == pytest.approx(2 * 2 / 6)
-    assert metrics.exact(found, truth) == 0
-    assert metrics.exact(found[:1], found[:1]) == 1
-    assert torch.equal(metrics.prevalence(truth), torch.tensor([[0.5, 0.5], [0.0, 0.5]], dtype=torch.float64))
+    assert metrics.exact_share(found, truth) == 0
+    assert metrics.exact_share(found[:1], found[:1]) == 1
+    assert torch.equal(metrics.class_prevalence(truth), torch.tensor([[0.5, 0.5], [0.0, 0.5]], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("shares", [(0.2, 0.3), (0.0, 0.4), (0.3, 0.0), (1.0, 0.5), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
@@ -56,7 +56,7 @@ def test_f1_is_scikit_learns(shares: tuple[float, float]) -> None:
 def test_the_mean_is_over_whole_batches() -> None:
     found, truth = random(700, 2, 0.3, 1), random(700, 2, 0.3, 2)
     found[:256] = truth[:256]
-    weights = metrics.prevalence(truth)
+    weights = metrics.class_prevalence(truth)
     batches = [slice(0, 256), slice(256, 512)]  # the last 188 fill none
     wanted = np.mean([sklearns(found[batch], truth[batch], weights) for batch in batches])
     by_batch = metrics.weighted_f_by_batch(found, truth, weights)
@@ -83,14 +83,14 @@ def test_finding_nothing_earns_the_majoritys_share_and_no_f1() -> None:
     # Class 0: 15 of 16 entries, F = 2 · 15 / (16 + 15).
     assert metrics.weighted_f(found, truth, torch.ones(2, 2)) == pytest.approx(30 / 31 * 15 / 16)
     assert metrics.binary_f1(found, truth) == 0
-    assert metrics.exact(found, truth) == 0.75
+    assert metrics.exact_share(found, truth) == 0.75
 
 
 def test_a_summary_has_every_declared_figure() -> None:
     truth = random(300, 2, 0.3, 2)
     logits = torch.where(truth, 2.0, -0.5)
     logits[0] = torch.where(truth[0], -2.0, 0.5)
-    found = metrics.summarise(logits, truth, metrics.prevalence(truth))
+    found = metrics.summarise_counts(logits, truth, metrics.class_prevalence(truth))
     assert set(found) == {metric.name for metric in METRICS}
     assert found["exact"] == pytest.approx(299 / 300)
     assert all(0.9 < value < 1 for value in found.values())

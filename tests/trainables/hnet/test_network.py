@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spaces.schema import nested
+from spaces.schema import nest_names
 from trainables.hnet.config import HnetConfig
 from trainables.hnet.network import Attention, HungarianNetwork, ShortGru
 
@@ -17,7 +17,7 @@ from trainables.hnet.network import Attention, HungarianNetwork, ShortGru
 def network(**values: Any) -> HungarianNetwork:
     torch.manual_seed(0)
     changes = {name.replace("__", "."): value for name, value in values.items()}
-    return HungarianNetwork(HnetConfig.model_validate(nested(changes)))
+    return HungarianNetwork(HnetConfig.model_validate(nest_names(changes)))
 
 
 def random(*shape: int) -> Tensor:

@@ -20,18 +20,18 @@ SMALL = HnetConfig.model_validate({"data": {"matrices": 150}, "network": {"hidde
 
 
 def test_a_recipe_is_trained_once_and_another_one_beside_it(tmp_path: Path) -> None:
-    first = pretrained.trained(SMALL, tmp_path, device="cpu", epochs=1)
+    first = pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=1)
     written = first.stat().st_mtime_ns
-    assert pretrained.trained(SMALL, tmp_path, device="cpu", epochs=1) == first
+    assert pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=1) == first
     assert first.stat().st_mtime_ns == written
-    assert pretrained.trained(SMALL, tmp_path, device="cpu", epochs=2) != first
+    assert pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=2) != first
     content = torch.load(first, weights_only=True)
     assert 0 <= content["metrics"]["exact"] <= 1
 
 
 def test_what_was_kept_associates_as_the_network_that_was_trained(tmp_path: Path) -> None:
-    path = pretrained.trained(SMALL, tmp_path, device="cpu", epochs=1)
-    config, network = pretrained.load(path, "tests")
+    path = pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=1)
+    config, network = pretrained.load_pretrained(path, "tests")
     trained = Hnet(config, MatricesSpec(), device="cpu", seed=0, epochs=1)
     trained.train_epoch()
     found = torch.from_numpy(np.random.default_rng(0).random((5, 2, 2), np.float32))
@@ -40,7 +40,7 @@ def test_what_was_kept_associates_as_the_network_that_was_trained(tmp_path: Path
 
 
 def test_gradients_flow_through_a_frozen_network(tmp_path: Path) -> None:
-    path = pretrained.trained(SMALL, tmp_path, device="cpu", epochs=1)
+    path = pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=1)
     assign = association(DoanetConfig(hnet=str(path)), tmp_path, "cpu")
     found = torch.rand(4, 2, 2, requires_grad=True)
     assign(found).sum().backward()
@@ -53,11 +53,11 @@ def test_a_file_that_is_no_network_is_answered(tmp_path: Path) -> None:
     torch.save({"weights": {}}, other)
     for path in (other, tmp_path / "missing.pt"):
         with pytest.raises(InputError, match=r"spaces/hnet\.yaml") as caught:
-            pretrained.load(path, "hnet")
+            pretrained.load_pretrained(path, "hnet")
         assert caught.value.place == "hnet"
 
 
 def test_a_network_for_other_numbers_of_sources_is_refused(tmp_path: Path) -> None:
-    path = pretrained.trained(SMALL, tmp_path, device="cpu", epochs=1)
+    path = pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=1)
     with pytest.raises(InputError, match="3 sources"):
         association(DoanetConfig(hnet=str(path), max_sources=3), tmp_path, "cpu")

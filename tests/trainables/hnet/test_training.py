@@ -13,7 +13,7 @@ from trainables.hnet.network import HungarianNetwork
 
 def test_a_short_training_beats_finding_nothing() -> None:
     config = HnetConfig()
-    drawn = matrices.draw(2, 300, np.random.default_rng(0))
+    drawn = matrices.draw_matrices(2, 300, np.random.default_rng(0))
     order = np.random.default_rng(1).permutation(len(drawn))
     distances, truth = (torch.from_numpy(array[order]) for array in (drawn.distances, drawn.associations))
     train, held_out = slice(0, 7000), slice(7000, None)
@@ -32,9 +32,9 @@ def test_a_short_training_beats_finding_nothing() -> None:
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
     with torch.inference_mode():
         logits = network(distances[held_out]).entries
-    weights = metrics.prevalence(truth[train])
-    learned = metrics.summarise(logits, truth[held_out], weights)
-    nothing = metrics.summarise(torch.full_like(logits, -1), truth[held_out], weights)
+    weights = metrics.class_prevalence(truth[train])
+    learned = metrics.summarise_counts(logits, truth[held_out], weights)
+    nothing = metrics.summarise_counts(torch.full_like(logits, -1), truth[held_out], weights)
     assert learned["f_weighted"] > nothing["f_weighted"] + 0.15
     assert learned["f1"] > 0.6
     assert learned["exact"] > nothing["exact"] + 0.1

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spaces.schema import nested
+from spaces.schema import nest_names
 from trainables.localizer.config import Grid, LocalizerConfig
 from trainables.localizer.grid import CellGrid
 
@@ -23,21 +23,21 @@ SMALL = {
     "optimizer.batch_size": 16,
 }
 
-FINE = CellGrid.over(Grid(cells=81, margin_m=1.05), (6.0, 6.0))
+FINE = CellGrid.over_area(Grid(cells=81, margin_m=1.05), (6.0, 6.0))
 """TG's and HM's grid: centres at -1.0, -0.9, … 7.0 m."""
-COARSE = CellGrid.over(Grid(cells=6, margin_m=0.0), (6.0, 6.0))
+COARSE = CellGrid.over_area(Grid(cells=6, margin_m=0.0), (6.0, 6.0))
 """RG's grid: cells of 1 m."""
 
 
 def small(**changes: Any) -> LocalizerConfig:
     """The small localizer with other values; a double underscore stands for the dot."""
-    return LocalizerConfig.model_validate(nested(SMALL | {name.replace("__", "."): v for name, v in changes.items()}))
+    return LocalizerConfig.model_validate(nest_names(SMALL | {name.replace("__", "."): v for name, v in changes.items()}))
 
 
 def paper(representation: str, **changes: Any) -> LocalizerConfig:
     """The paper's values."""
     dotted = {name.replace("__", "."): value for name, value in changes.items()}
-    return LocalizerConfig.model_validate(nested({"representation": representation} | dotted))
+    return LocalizerConfig.model_validate(nest_names({"representation": representation} | dotted))
 
 
 def places(*samples: list[tuple[float, float]], slots: int = 3) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from spaces.schema import nested
+from spaces.schema import nest_names
 from tests.trainables.localizer.support import paper
 from trainables.localizer.config import INNER, METRICS, LocalizerConfig, Retrieval
 
@@ -91,7 +91,7 @@ def test_a_given_value_wins_over_the_papers() -> None:
 )
 def test_values_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        LocalizerConfig.model_validate(nested(values))
+        LocalizerConfig.model_validate(nest_names(values))
 
 
 def test_a_config_survives_being_written() -> None:

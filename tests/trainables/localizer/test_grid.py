@@ -30,10 +30,10 @@ def test_the_fine_grid_has_its_centres_at_every_decimetre_from_minus_1_to_7() ->
 
 
 def test_a_room_that_is_not_square_has_cells_that_are_not() -> None:
-    laid = CellGrid.over(Grid(cells=4, margin_m=1.0), (6.0, 2.0))
+    laid = CellGrid.over_area(Grid(cells=4, margin_m=1.0), (6.0, 2.0))
     assert laid.cell_m == (2.0, 1.0)
     assert laid.centres_m()[0, 0].tolist() == [0.0, -0.5]
-    assert laid.locate(places([(6.9, 2.9)]))[0][0, 0].tolist() == [3, 3]
+    assert laid.locate_sources(places([(6.9, 2.9)]))[0][0, 0].tolist() == [3, 3]
 
 
 @pytest.mark.parametrize(
@@ -41,34 +41,34 @@ def test_a_room_that_is_not_square_has_cells_that_are_not() -> None:
     [((0.0, 0.0), (10, 10)), ((0.025, 5.975), (10, 70)), ((3.0, 1.04), (40, 20)), ((6.0, 6.0), (70, 70))],
 )
 def test_a_source_lights_the_tight_cell_it_stands_in(position: tuple[float, float], cell: tuple[int, int]) -> None:
-    target = grid.tight_grid(FINE, places([position]))
+    target = grid.tight_grid_target(FINE, places([position]))
     assert active(target) == {(0, *cell)}
     assert float(target.sum()) == 1
 
 
 def test_a_source_on_the_edge_of_two_tight_cells_stands_in_the_upper_one() -> None:
     edges = [round(0.05 + 0.1 * step, 2) for step in range(60)]  # between the centres step / 10 and (step + 1) / 10
-    index, within = FINE.locate(places(*([(edge, edge)] for edge in edges)))
+    index, within = FINE.locate_sources(places(*([(edge, edge)] for edge in edges)))
     assert index[:, 0, 0].tolist() == index[:, 0, 1].tolist() == list(range(11, 71))
     assert float(within[:, 0].abs().max()) < 1e-3
 
 
 @pytest.mark.parametrize("edge", range(6))
 def test_a_source_on_the_edge_of_two_refined_cells_stands_in_the_upper_one(edge: int) -> None:
-    index, within = COARSE.locate(places([(edge, edge)]))
+    index, within = COARSE.locate_sources(places([(edge, edge)]))
     assert index[0, 0].tolist() == [edge, edge]
     assert within[0, 0].tolist() == [0.0, 0.0]
 
 
 def test_the_far_wall_belongs_to_the_last_cell() -> None:
-    index, within = COARSE.locate(places([(6.0, 6.0)]))
+    index, within = COARSE.locate_sources(places([(6.0, 6.0)]))
     assert index[0, 0].tolist() == [5, 5]
     assert within[0, 0].tolist() == [1.0, 1.0]
-    assert active(grid.refined_grid(COARSE, places([(6.0, 6.0)]))[:, 0]) == {(0, 5, 5)}
+    assert active(grid.refined_grid_target(COARSE, places([(6.0, 6.0)]))[:, 0]) == {(0, 5, 5)}
 
 
 def test_refined_cells_hold_activity_and_the_place_within() -> None:
-    target = grid.refined_grid(COARSE, places([(1.25, 4.9), (5.0, 0.5)], [(2.0, 3.75)], []))
+    target = grid.refined_grid_target(COARSE, places([(1.25, 4.9), (5.0, 0.5)], [(2.0, 3.75)], []))
     assert active(target[:, 0]) == {(0, 1, 4), (0, 5, 0), (1, 2, 3)}
     assert target[0, 1:, 1, 4].tolist() == pytest.approx([0.25, 0.9], abs=1e-5)
     assert target[0, 1:, 5, 0].tolist() == pytest.approx([0.0, 0.5], abs=1e-5)
@@ -79,7 +79,7 @@ def test_refined_cells_hold_activity_and_the_place_within() -> None:
 @pytest.mark.parametrize("laid", [FINE, COARSE], ids=["fine", "coarse"])
 def test_cell_and_place_within_give_the_position_back(laid: CellGrid) -> None:
     drawn = torch.rand(200, 3, 2, generator=torch.Generator().manual_seed(0)) * 6
-    index, within = laid.locate(drawn)
+    index, within = laid.locate_sources(drawn)
     back = torch.tensor(laid.origin_m) + (index + within) * torch.tensor(laid.cell_m)
     assert float((back - drawn).abs().max()) < 0.01 * CENTIMETRE
     assert float(within.min()) >= 0
@@ -102,13 +102,13 @@ def brute_force(laid: CellGrid, sources: list[tuple[float, float]], sigma_m: flo
     "sources", [[(2.025, 3.075)], [(1.0, 1.0), (2.5, 2.4)], [(0.025, 5.9), (3.0, 3.0), (5.9, 0.5)], []], ids=len
 )
 def test_the_heat_map_is_the_gaussian_of_the_nearest_source(sources: list[tuple[float, float]], sigma_m: float) -> None:
-    found = grid.heat_map(FINE, places(sources, [(4.0, 4.0)]), sigma_m)
+    found = grid.heat_map_target(FINE, places(sources, [(4.0, 4.0)]), sigma_m)
     assert found.shape == (2, 81, 81)
     assert np.abs(found[0].numpy() - brute_force(FINE, sources, sigma_m)).max() < 1e-5
 
 
 def test_the_papers_gaussian_has_a_variance_of_a_tenth_and_height_one() -> None:
-    found = grid.heat_map(FINE, places([(3.0, 3.0)]), 0.1**0.5)[0]
+    found = grid.heat_map_target(FINE, places([(3.0, 3.0)]), 0.1**0.5)[0]
     assert float(found[40, 40]) == pytest.approx(1.0, abs=1e-6)
     assert float(found[50, 40]) == pytest.approx(math.exp(-5), rel=1e-3)  # 1 m away: exp(-1² / (2 · 0.1))
 
@@ -117,6 +117,6 @@ def test_the_papers_gaussian_has_a_variance_of_a_tenth_and_height_one() -> None:
 def test_the_slot_a_source_takes_leaves_no_trace(order: list[int]) -> None:
     positions = places([(1.3, 2.2), (4.4, 5.1)])
     shuffled = positions[:, order]
-    assert torch.equal(grid.refined_grid(COARSE, positions), grid.refined_grid(COARSE, shuffled))
-    assert torch.equal(grid.tight_grid(FINE, positions), grid.tight_grid(FINE, shuffled))
-    assert torch.equal(grid.heat_map(FINE, positions, 0.3), grid.heat_map(FINE, shuffled, 0.3))
+    assert torch.equal(grid.refined_grid_target(COARSE, positions), grid.refined_grid_target(COARSE, shuffled))
+    assert torch.equal(grid.tight_grid_target(FINE, positions), grid.tight_grid_target(FINE, shuffled))
+    assert torch.equal(grid.heat_map_target(FINE, positions, 0.3), grid.heat_map_target(FINE, shuffled, 0.3))

@@ -33,7 +33,7 @@ def predicted(*samples: list[Place], width: int = 4) -> Candidates:
 def measure(found: list[Place], truth: list[Place], resolution_m: float) -> Counts:
     candidates = predicted(found)
     keep = torch.ones_like(candidates.scores, dtype=torch.bool)
-    return metrics.count(candidates, keep, places(truth), torch.tensor([0.5]), resolution_m)
+    return metrics.count_matches(candidates, keep, places(truth), torch.tensor([0.5]), resolution_m)
 
 
 def outcome(counts: Counts) -> tuple[float, float, float]:
@@ -49,7 +49,7 @@ PK = [(1.2, 1.0), (1.0, 1.25), (4.0, 4.9)]
 def test_the_worked_example_at_one_metre() -> None:
     counts = measure(PK, GK, 1.0)
     assert outcome(counts) == (2, 1, 0)
-    summary = metrics.summarise(counts)[0]
+    summary = metrics.summarise_counts(counts)[0]
     assert summary["precision"] == pytest.approx(2 / 3)
     assert summary["recall"] == 1.0
     assert summary["f1"] == pytest.approx(0.8)
@@ -59,7 +59,7 @@ def test_the_worked_example_at_one_metre() -> None:
 def test_the_worked_example_at_thirty_centimetres() -> None:
     counts = measure(PK, GK, 0.3)
     assert outcome(counts) == (1, 2, 1)
-    summary = metrics.summarise(counts)[0]
+    summary = metrics.summarise_counts(counts)[0]
     assert summary["f1"] == pytest.approx(2 * (1 / 3) * (1 / 2) / (1 / 3 + 1 / 2))
     assert summary["rmse"] == pytest.approx(0.2, abs=MILLIMETRE)
 
@@ -90,7 +90,7 @@ def test_corner_cases(found: list[Place], truth: list[Place], expected: tuple[in
     ("found", "truth", "ratio"), [([], GK, 0.0), (PK, [], 0.0), ([], [], 1.0), ([(3.0, 1.0)], [(1.0, 1.0)], 0.0)]
 )
 def test_ratios_without_a_match(found: list[Place], truth: list[Place], ratio: float) -> None:
-    summary = metrics.summarise(measure(found, truth, 1.0))[0]
+    summary = metrics.summarise_counts(measure(found, truth, 1.0))[0]
     assert (summary["precision"], summary["recall"]) == (ratio, ratio)
     assert summary["f1"] == ratio
     assert math.isnan(summary["rmse"])
@@ -99,13 +99,13 @@ def test_ratios_without_a_match(found: list[Place], truth: list[Place], ratio: f
 def test_two_truths_that_share_a_match_are_both_measured_to_it() -> None:
     counts = measure([(1.5, 1.0)], [(1.0, 1.0), (2.25, 1.0)], 1.0)
     assert counts.matched.item() == 2
-    assert metrics.summarise(counts)[0]["rmse"] == pytest.approx(math.sqrt((0.5**2 + 0.75**2) / 2), abs=MILLIMETRE)
+    assert metrics.summarise_counts(counts)[0]["rmse"] == pytest.approx(math.sqrt((0.5**2 + 0.75**2) / 2), abs=MILLIMETRE)
 
 
 def test_who_was_suppressed_is_not_counted() -> None:
     found = predicted([(1.2, 1.0), (1.0, 1.25)])
     keep = torch.tensor([[False, True, True, True]])
-    counts = metrics.count(found, keep, places([(1.0, 1.0)]), torch.tensor([0.5]), 1.0)
+    counts = metrics.count_matches(found, keep, places([(1.0, 1.0)]), torch.tensor([0.5]), 1.0)
     assert outcome(counts) == (1, 0, 0)
     assert counts.squared_error_m2.item() == pytest.approx(0.25**2, rel=1e-5)
 
@@ -113,7 +113,7 @@ def test_who_was_suppressed_is_not_counted() -> None:
 def test_a_score_has_to_be_above_the_threshold() -> None:
     found = Candidates(torch.ones(1, 1, 2), torch.tensor([[0.5]]))
     keep = torch.ones(1, 1, dtype=torch.bool)
-    counts = metrics.count(found, keep, places([(1.0, 1.0)]), torch.tensor([0.25, 0.5, 0.75]), 1.0)
+    counts = metrics.count_matches(found, keep, places([(1.0, 1.0)]), torch.tensor([0.25, 0.5, 0.75]), 1.0)
     assert counts.true_positives.tolist() == [1, 0, 0]
     assert counts.predicted.tolist() == [1, 0, 0]
 
@@ -141,7 +141,7 @@ def crowd(batch: int = 60, slots: int = 4, number: int = 9) -> tuple[Candidates,
 def test_crowded_samples_equal_scipys_largest_matching(resolution_m: float, threshold: float) -> None:
     found, keep, truth = crowd()
     everything = torch.tensor([0.0, 0.4, 0.8, 0.99])
-    counts = metrics.count(found, keep, truth, everything, resolution_m)
+    counts = metrics.count_matches(found, keep, truth, everything, resolution_m)
     hits = guesses = matched = 0
     error = 0.0
     for sample in range(len(truth)):
@@ -167,7 +167,7 @@ def test_crowded_samples_equal_scipys_largest_matching(resolution_m: float, thre
 
 
 def test_the_crowd_does_hold_truths_that_share_their_only_match() -> None:
-    counts = metrics.count(*crowd(), torch.tensor([0.4, 0.8]), 1.0)
+    counts = metrics.count_matches(*crowd(), torch.tensor([0.4, 0.8]), 1.0)
     assert bool((counts.matched > counts.true_positives).all())
 
 
@@ -178,7 +178,7 @@ def test_far_sources_count_the_same_by_the_papers_literal_rule() -> None:
     ][None]
     found = Candidates(truth + torch.randn(1, 4, 2, generator=generator) * 0.5, torch.full((1, 4), 0.9))
     literal = (torch.cdist(truth, found.positions_m) < 1.0).any(-1).sum()
-    counts = metrics.count(found, torch.ones(1, 4, dtype=torch.bool), truth, torch.tensor([0.5]), 1.0)
+    counts = metrics.count_matches(found, torch.ones(1, 4, dtype=torch.bool), truth, torch.tensor([0.5]), 1.0)
     assert counts.true_positives.item() == literal.item() == counts.matched.item()
 
 
@@ -187,7 +187,7 @@ def test_counts_of_batches_add_up_to_those_of_the_whole() -> None:
     thresholds = torch.tensor([0.1, 0.5])
 
     def part(rows: slice) -> Counts:
-        return metrics.count(
+        return metrics.count_matches(
             Candidates(found.positions_m[rows], found.scores[rows]), keep[rows], truth[rows], thresholds, 0.3
         )
 
@@ -201,5 +201,5 @@ def test_counts_of_batches_add_up_to_those_of_the_whole() -> None:
 
 def test_ratios_are_taken_of_the_sums_not_averaged() -> None:
     counts = measure(PK, GK, 1.0) + measure([], GK, 1.0)
-    summary = metrics.summarise(counts)[0]
+    summary = metrics.summarise_counts(counts)[0]
     assert (summary["precision"], summary["recall"]) == (pytest.approx(2 / 3), 0.5)

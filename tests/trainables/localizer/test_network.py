@@ -108,7 +108,7 @@ def test_pairs_equal_the_layout_of_the_paper_forwards_and_backwards(mics: int) -
     heard = spectra(3, 2 * mics).double()
     expected, convolution, norm = materialised(pairs, heard)
     found = pairs(heard)
-    assert found.shape == (3, pairs.channels, 9, 256) == (3, 8 * mics * (mics - 1), 9, 256)
+    assert found.shape == (3, pairs.pair_channels, 9, 256) == (3, 8 * mics * (mics - 1), 9, 256)
     assert (found - expected).abs().max().item() < 1e-10
     weight = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     (found * weight).sum().backward()

@@ -27,14 +27,14 @@ def predictor(trained: Localizer) -> LocalizerPredictor:
 
 
 def recorded(tiny: Dataset, windows: int, more: int = 0) -> Recording:
-    sound = one_after_the_other(tiny.split("S0").batch(np.arange(windows)).waves)
+    sound = one_after_the_other(tiny.open_split("S0").read_batch(np.arange(windows)).waves)
     sound = np.concatenate([sound, sound[:more]])
     return Recording("toy", len(sound), lambda first, samples: sound[first : first + samples])
 
 
 def test_each_window_is_a_sample_of_its_own(predictor: LocalizerPredictor, trained: Localizer, tiny: Dataset) -> None:
     rows = predictor.predict(recorded(tiny, 6), {"threshold": 0.3}).rows
-    found = trained.predict(tiny.split("S0").batch(np.arange(6)).waves, {"threshold": 0.3})
+    found = trained.predict(tiny.open_split("S0").read_batch(np.arange(6)).waves, {"threshold": 0.3})
     expected = [
         (frame, round(0.16 * frame, 2), source, *position, score)
         for frame, keypoints in enumerate(found)

@@ -23,47 +23,47 @@ WITHIN_A_CELL = [(3.0 + 0.01 * i, 3.0 + 0.01 * j) for i, j in itertools.product(
 
 
 def heat_maps(*samples: list[tuple[float, float]]) -> Tensor:
-    return grid.heat_map(FINE, places(*samples), SIGMA_M)
+    return grid.heat_map_target(FINE, places(*samples), SIGMA_M)
 
 
 def perfect_refined_grid(positions: Tensor) -> Tensor:
     """Logits of a network that knows the truth."""
-    target = grid.refined_grid(COARSE, positions).clamp(1e-4, 1 - 1e-4)
+    target = grid.refined_grid_target(COARSE, positions).clamp(1e-4, 1 - 1e-4)
     return torch.logit(target)
 
 
 def found_by(representation: str, output: Tensor, smoothing_m: float = SIGMA_M, **changes: object) -> Candidates:
     config = paper(representation, **changes)
-    return retrieval.candidates(config, COARSE if representation == "rg" else FINE, output, smoothing_m)
+    return retrieval.find_candidates(config, COARSE if representation == "rg" else FINE, output, smoothing_m)
 
 
 def kept(found: Candidates, radius_m: float, threshold: float, sample: int = 0) -> list[list[float]]:
-    chosen = retrieval.suppress(found, radius_m)[sample] & (found.scores[sample] > threshold)
+    chosen = retrieval.suppress_neighbours(found, radius_m)[sample] & (found.scores[sample] > threshold)
     return sorted(found.positions_m[sample][chosen].tolist())
 
 
 def test_a_perfect_heat_map_keeps_its_height_when_smoothed_by_its_own_gaussian() -> None:
     maps = heat_maps(*([place] for place in WITHIN_A_CELL))
-    heights = retrieval.smooth(maps, FINE, SIGMA_M, normalise="peak").amax((1, 2))
+    heights = retrieval.smooth_heat_map(maps, FINE, SIGMA_M, normalise="peak").amax((1, 2))
     assert float(heights.min()) >= 0.98
     assert float(heights.max()) <= 1.001
 
 
 def test_a_kernel_of_unit_sum_would_push_it_below_the_papers_threshold() -> None:
     maps = heat_maps(*([place] for place in WITHIN_A_CELL))
-    heights = retrieval.smooth(maps, FINE, SIGMA_M, normalise="sum").amax((1, 2))
+    heights = retrieval.smooth_heat_map(maps, FINE, SIGMA_M, normalise="sum").amax((1, 2))
     assert float(heights.max()) < 0.51 < paper("hm").retrieval.threshold  # two equal Gaussians: half the height
 
 
 def test_smoothing_by_nothing_changes_nothing() -> None:
     maps = heat_maps([(1.0, 2.0)], [(3.0, 3.0)])
-    assert torch.equal(retrieval.smooth(maps, FINE, 0.0, normalise="peak"), maps)
+    assert torch.equal(retrieval.smooth_heat_map(maps, FINE, 0.0, normalise="peak"), maps)
 
 
 def test_a_kernel_of_unit_sum_keeps_the_sum_and_widens_the_variance() -> None:
     maps = torch.zeros(1, 81, 81)
     maps[0, 40, 30] = 3.0
-    smoothed = retrieval.smooth(maps, FINE, 0.25, normalise="sum")[0].double()
+    smoothed = retrieval.smooth_heat_map(maps, FINE, 0.25, normalise="sum")[0].double()
     x = (FINE.centres_m()[..., 0] - FINE.centres_m()[40, 30, 0]).double()
     assert float(smoothed.sum()) == pytest.approx(3.0, rel=1e-4)
     assert float((smoothed * x**2).sum() / smoothed.sum()) == pytest.approx(0.25**2, rel=0.01)
@@ -73,7 +73,7 @@ def test_a_lone_tight_cell_falls_to_a_sixtieth_and_a_blob_stays_above_the_papers
     maps = torch.zeros(2, 81, 81)
     maps[0, 40, 40] = 1.0
     maps[1] = (FINE.centres_m() - FINE.centres_m()[40, 40]).norm(dim=-1) < 0.151
-    lone, blob = retrieval.smooth(maps, FINE, SIGMA_M, normalise="sum").amax((1, 2)).tolist()
+    lone, blob = retrieval.smooth_heat_map(maps, FINE, SIGMA_M, normalise="sum").amax((1, 2)).tolist()
     assert lone == pytest.approx(1 / (2 * math.pi * 10), rel=0.01)  # σ² is ten cells
     assert blob == pytest.approx(0.13, abs=0.01)
     assert lone < paper("tg").retrieval.threshold < blob
@@ -134,7 +134,7 @@ def test_improved_tight_grids_return_the_middle_of_a_blob() -> None:
 
 def test_true_sources_in_cells_that_touch_both_survive() -> None:
     truth = [(1.275, 1.275), (2.725, 2.725)]  # 2.05 m apart, in diagonal neighbours
-    assert COARSE.locate(places(truth))[0][0, :2].tolist() == [[1, 1], [2, 2]]
+    assert COARSE.locate_sources(places(truth))[0][0, :2].tolist() == [[1, 1], [2, 2]]
     assert kept(found_by("rg", perfect_refined_grid(places(truth))), 1.0, 0.6) == [
         pytest.approx(place, abs=0.1 * CENTIMETRE) for place in truth
     ]
@@ -153,7 +153,7 @@ def test_no_pair_of_the_papers_scenes_is_lost() -> None:
         clearance_m=0.3,
     )
     found = found_by("rg", perfect_refined_grid(torch.from_numpy(drawn).float()))
-    survive = retrieval.suppress(found, 1.0) & (found.scores > 0.6)
+    survive = retrieval.suppress_neighbours(found, 1.0) & (found.scores > 0.6)
     touching = np.abs(np.floor(drawn[:, 0]) - np.floor(drawn[:, 1])).max(-1) == 1
     assert survive.sum(1).tolist() == [2] * 2000
     assert 5 <= touching.sum() <= 45  # one in a hundred would fall to a 3×3 window
@@ -177,14 +177,14 @@ def greedy(positions: list[list[float]], radius_m: float) -> list[bool]:
 def test_suppression_is_greedy(radius_m: float) -> None:
     found = random_candidates()
     expected = [greedy(positions, radius_m) for positions in found.positions_m.tolist()]
-    assert retrieval.suppress(found, radius_m).tolist() == expected
+    assert retrieval.suppress_neighbours(found, radius_m).tolist() == expected
     assert 0 < np.mean(expected) < 1
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9])
 def test_the_threshold_does_not_change_who_is_suppressed(threshold: float) -> None:
     found = random_candidates()
-    keep = retrieval.suppress(found, 1.0)
+    keep = retrieval.suppress_neighbours(found, 1.0)
     for positions, scores, kept_here in zip(
         found.positions_m.tolist(), found.scores.tolist(), keep.tolist(), strict=True
     ):
@@ -195,13 +195,13 @@ def test_the_threshold_does_not_change_who_is_suppressed(threshold: float) -> No
 
 def test_a_radius_of_nothing_suppresses_nobody() -> None:
     found = Candidates(torch.zeros(1, 3, 2), torch.tensor([[0.9, 0.8, 0.7]]))
-    assert retrieval.suppress(found, 0.0).tolist() == [[True, True, True]]
-    assert retrieval.suppress(found, 0.1).tolist() == [[True, False, False]]
+    assert retrieval.suppress_neighbours(found, 0.0).tolist() == [[True, True, True]]
+    assert retrieval.suppress_neighbours(found, 0.1).tolist() == [[True, False, False]]
 
 
 def test_just_the_radius_apart_is_far_enough() -> None:
     found = Candidates(torch.tensor([[[0.0, 0.0], [1.0, 0.0], [1.5, 0.0]]]), torch.tensor([[0.9, 0.8, 0.7]]))
-    assert retrieval.suppress(found, 1.0).tolist() == [[True, True, False]]
+    assert retrieval.suppress_neighbours(found, 1.0).tolist() == [[True, True, False]]
 
 
 @pytest.mark.parametrize("representation", ["tg", "hm", "rg"])

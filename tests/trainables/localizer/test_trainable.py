@@ -75,8 +75,8 @@ def test_settings_left_out_are_the_configs(tiny: Dataset, trained: Localizer) ->
 def test_prediction_and_evaluation_count_the_same(
     tiny: Dataset, trained: Localizer, setting: dict[str, float], resolution_m: float
 ) -> None:
-    split = tiny.split("S0")
-    batch = split.batch(np.arange(len(split)))
+    split = tiny.open_split("S0")
+    batch = split.read_batch(np.arange(len(split)))
     hits = guesses = 0
     for truth, found in zip(batch.positions_m, trained.predict(batch.waves, setting), strict=True):
         near = torch.cdist(truth[~truth.isnan().any(-1)], found.positions_m) < resolution_m
@@ -113,7 +113,7 @@ def test_a_network_of_nan_has_a_loss_of_nan(tiny: Dataset) -> None:
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Indices of all samples that are read, in order."""
     indices: list[int] = []
-    read = Split.batch
+    read = Split.read_batch
 
     def recorded(split: Split, chosen: np.ndarray[Any, Any]) -> Batch:
         indices.extend(chosen.tolist())
@@ -250,7 +250,7 @@ def test_augmentation_leaves_evaluation_alone(tiny: Dataset) -> None:
 
 
 def test_normalised_gain_hears_no_level(tiny: Dataset) -> None:
-    waves = tiny.split("validate").batch(np.arange(4)).waves
+    waves = tiny.open_split("validate").read_batch(np.arange(4)).waves
     model = localizer(tiny, small(features__gain="rms"))
     for soft, loud in zip(
         model.predict(0.01 * waves, {"threshold": 0.0}), model.predict(waves, {"threshold": 0.0}), strict=True
@@ -262,15 +262,15 @@ def test_a_picture_has_one_plan_a_sample(tiny: Dataset, trained: Localizer) -> N
     figure = trained.picture(["S0", "S2", "S1"], {"threshold": 0.2})
     assert len(figure.axes) == 3 * 4
     assert [plan.get_ylabel().split("\n")[0] for plan in figure.axes[::4]] == ["S0", "S2", "S1"]
-    truth = tiny.split("S2").positions_m[0]
+    truth = tiny.open_split("S2").positions_m[0]
     drawn = {line.get_label(): line.get_xydata() for line in figure.axes[4].get_lines()}
     assert np.allclose(np.sort(drawn["true"], axis=0), np.sort(truth[~truth.isnan().any(-1)].numpy(), axis=0))
-    found = trained.predict(tiny.split("S2").batch(np.arange(1)).waves, {"threshold": 0.2})[0]
+    found = trained.predict(tiny.open_split("S2").read_batch(np.arange(1)).waves, {"threshold": 0.2})[0]
     assert np.allclose(drawn["predicted"], found.positions_m.numpy(), atol=1e-3)
 
 
 def test_a_split_with_two_samples_adds_two_plans_to_a_picture(tmp_path: Path) -> None:
     spec = RoomSpec.model_validate({"train": 4, "validate": 2, "tests": {"S0": 2}, "excerpts": 8, "excerpt_s": 1})
-    data = builder.build(blueprint.prepare(spec, "tests"), tmp_path, lambda *_: None)
+    data = builder.build_dataset(blueprint.plan_dataset(spec, "tests"), tmp_path, lambda *_: None)
     assert len(localizer(data).picture(["S0"], {}).axes) == 2
     assert len(localizer(data).picture(["train", "S0"], {}).axes) == 4 + 2
