@@ -22,7 +22,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from benchmarks.measure import write
+from benchmarks.measure import write_results
 from datasets import sources
 from runtime import machine
 from runtime.nodes import Node
@@ -79,7 +79,7 @@ class Timed:
             self.seconds[name] += time.process_time() - started
 
 
-def searched(trials: int) -> Space:
+def search_space(trials: int) -> Space:
     """The space of the README, on the cluster."""
     space = load_space(Path("spaces/rg_rep.yaml"), has_gpu=True, profile="full")
     stopping = space.stopping.model_copy(update={"first_rung": 1})
@@ -87,7 +87,7 @@ def searched(trials: int) -> Space:
     return replace(space, stopping=stopping, budget=budget, resources=_TRIAL)
 
 
-def quality(parameters: Any, epoch: int) -> float:
+def trial_quality(parameters: Any, epoch: int) -> float:
     """A made-up F1 that depends on the learning rate and grows with the epochs."""
     return math.exp(-((math.log10(parameters["optimizer.lr"]) + 2.5) ** 2)) * epoch / (epoch + 2)
 
@@ -98,7 +98,9 @@ class Simulation:
     def __init__(self, space: Space, folder: Path) -> None:
         source = sources.prepare_dataset(space.dataset, "benchmark")
         self._study = Study(folder / "study.journal", space)
-        decide = TrialStopper(self._study, Job(space, SearchFolder(folder, "b"), source, Store(str(folder))), TimeBudget(None))
+        decide = TrialStopper(
+            self._study, Job(space, SearchFolder(folder, "b"), source, Store(str(folder))), TimeBudget(None)
+        )
         self._searcher = _StudySearcher(
             self._study, Silent(), decide, Silent(), ConcurrencyLimit(space.resources, lambda: _NODES)
         )
@@ -111,14 +113,14 @@ class Simulation:
         self.timed = Timed()
         self.epochs = 0
 
-    def run(self) -> Iterator[int]:
+    def run_trials(self) -> Iterator[int]:
         """Yield the number of ended trials whenever one has ended."""
         ended, now = 0, 0.0
-        self._fill(now)
+        self._fill_slots(now)
         while self._events:
             now, number, node, epoch = heapq.heappop(self._events)
             tune_id, trial, seconds = self._going[number]
-            metrics = {"f1_mean": quality(trial.config["parameters"], epoch), "loss": 1.0 / epoch}
+            metrics = {"f1_mean": trial_quality(trial.config["parameters"], epoch), "loss": 1.0 / epoch}
             result = {"result": Epoch(epoch, metrics, {"threshold": 0.5}, seconds)}
             said = self.timed("record and decide", self._scheduler.on_trial_result, None, trial, result)
             self.epochs += 1
@@ -127,12 +129,12 @@ class Simulation:
                 self._free[node] += 1
                 del self._going[number]
                 ended += 1
-                self._fill(now)
+                self._fill_slots(now)
                 yield ended
             else:
                 heapq.heappush(self._events, (now + seconds, number, node, epoch + 1))
 
-    def _fill(self, now: float) -> None:
+    def _fill_slots(self, now: float) -> None:
         """Ask for trials as Tune does, until there is none."""
         while True:
             tune_id = f"t{sum(self.placed.values())}"
@@ -148,15 +150,15 @@ class Simulation:
             heapq.heappush(self._events, (now + seconds, config["number"], node, 1))
 
 
-def measure(trials: int, stretch: int) -> dict[str, Any]:
+def measure_driver(trials: int, stretch: int) -> dict[str, Any]:
     """Simulate; what each stretch of so many ended trials cost."""
-    space = searched(trials)
+    space = search_space(trials)
     with tempfile.TemporaryDirectory() as name:
         simulation, profile = Simulation(space, Path(name)), cProfile.Profile()
         rows, before = [], dict.fromkeys(("propose", "record and decide"), 0.0)
         epochs = 0
         started = time.process_time()
-        for ended in simulation.run():
+        for ended in simulation.run_trials():
             if ended == trials - stretch:
                 profile.enable()
             if ended % stretch == 0 or ended == trials:
@@ -184,11 +186,11 @@ def measure(trials: int, stretch: int) -> dict[str, Any]:
         "trials_per_cpu_second": trials / sum(row["cpu_s"] for row in rows),
         "trials_per_node": {"least": min(per_node), "most": max(per_node)},
         "journal_bytes": journal,
-        "top_of_the_last_stretch": top(profile),
+        "top_of_the_last_stretch": top_functions(profile),
     }
 
 
-def top(profile: cProfile.Profile, lines: int = 15) -> list[dict[str, Any]]:
+def top_functions(profile: cProfile.Profile, lines: int = 15) -> list[dict[str, Any]]:
     """The functions of ours and of Optuna's with the most time under them."""
     found = pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
     known = [
@@ -206,9 +208,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--stretch", type=int, default=250, help="ended trials a line of results")
     options = parser.parse_args()
-    result = measure(options.trials, options.stretch)
+    result = measure_driver(options.trials, options.stretch)
     print({key: value for key, value in result.items() if key != "stretches"})
-    print(write("cluster", result), machine.git_commit())
+    print(write_results("cluster", result), machine.git_commit())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.hnet import LayersOfTorch
-from benchmarks.measure import Spread, paired, rate, write
+from benchmarks.measure import Spread, measure_paired, measure_rate, write_results
 from trainables.doanet.association import PADDING, Assign
 from trainables.doanet.config import DoanetConfig, Format, Loss
 from trainables.doanet.features import (
@@ -29,12 +29,12 @@ from trainables.doanet.features import (
     HOP,
     SAMPLE_RATE_HZ,
     WINDOW,
-    extract,
+    extract_features,
     mel_matrix,
 )
-from trainables.doanet.losses import objective
+from trainables.doanet.losses import compute_objective
 from trainables.doanet.network import DoaNetwork
-from trainables.doanet.targets import EMPTY, Reference
+from trainables.doanet.targets import EMPTY, ReferenceTracks
 from trainables.hnet.config import HnetConfig
 from trainables.hnet.network import HungarianNetwork
 
@@ -127,7 +127,7 @@ class PlainNetwork(nn.Module):
         return self.directions(hidden), self.activity(hidden)
 
 
-def plain_objective(output: tuple[Tensor, Tensor], reference: Reference, loss: Loss, assign: Assign) -> Tensor:
+def plain_objective(output: tuple[Tensor, Tensor], reference: ReferenceTracks, loss: Loss, assign: Assign) -> Tensor:
     """The authors' tracking losses over all frames of a batch."""
     directions, activity = output
     sources = activity.shape[-1]
@@ -151,7 +151,7 @@ def plain_objective(output: tuple[Tensor, Tensor], reference: Reference, loss: L
     return total
 
 
-def association(sources: int) -> tuple[Assign, Assign]:
+def random_association(sources: int) -> tuple[Assign, Assign]:
     """An untrained Hungarian network, ours and with PyTorch's GRU."""
     torch.manual_seed(0)
     ours = HungarianNetwork(HnetConfig(max_sources=sources)).requires_grad_(False)
@@ -161,7 +161,7 @@ def association(sources: int) -> tuple[Assign, Assign]:
     return lambda found: ours(found).entries.sigmoid(), lambda found: plain(found).entries.sigmoid()
 
 
-def drawn(config: DoanetConfig, batch: int) -> tuple[Tensor, Reference]:
+def draw_targets(config: DoanetConfig, batch: int) -> tuple[Tensor, ReferenceTracks]:
     """Features and labels of some sequences, at random."""
     generator = torch.Generator().manual_seed(0)
     labels, sources = config.sequence_frames, config.max_sources
@@ -170,23 +170,23 @@ def drawn(config: DoanetConfig, batch: int) -> tuple[Tensor, Reference]:
     )
     directions = functional.normalize(torch.randn(batch, labels, sources, 3, generator=generator), dim=-1)
     active = torch.arange(sources) < torch.randint(sources + 1, (batch, labels, 1), generator=generator)
-    return features, Reference(directions, active, torch.where(active, torch.arange(sources), EMPTY))
+    return features, ReferenceTracks(directions, active, torch.where(active, torch.arange(sources), EMPTY))
 
 
-def losses(config: DoanetConfig, batch: int) -> tuple[tuple[nn.Module, Callable[[], Tensor]], ...]:
+def loss_functions(config: DoanetConfig, batch: int) -> tuple[tuple[nn.Module, Callable[[], Tensor]], ...]:
     """Two networks with the same weights, ours and the plain one, and what gives the loss of each on the same batch."""
     torch.manual_seed(1)
     ours = DoaNetwork(config)
     plain = PlainNetwork(config, ours)
-    assign, plain_assign = association(config.max_sources)
-    features, reference = drawn(config, batch)
+    assign, plain_assign = random_association(config.max_sources)
+    features, reference = draw_targets(config, batch)
     return (
-        (ours, lambda: objective(ours(features), reference, config.loss, assign)["loss"]),
+        (ours, lambda: compute_objective(ours(features), reference, config.loss, assign)["loss"]),
         (plain, lambda: plain_objective(plain(features), reference, config.loss, plain_assign)),
     )
 
 
-def trainer(network: nn.Module, loss: Callable[[], Tensor], batch: int, *, fused: bool) -> Callable[[], float]:
+def make_trainer(network: nn.Module, loss: Callable[[], Tensor], batch: int, *, fused: bool) -> Callable[[], float]:
     """Something that trains for a while and returns sequences a second; `fused` as `Doanet` has its optimizer."""
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=fused)
 
@@ -197,21 +197,21 @@ def trainer(network: nn.Module, loss: Callable[[], Tensor], batch: int, *, fused
         optimizer.step()
         return batch
 
-    return lambda: rate(step, SECONDS)
+    return lambda: measure_rate(step, SECONDS)
 
 
-def extractors(fmt: Format) -> tuple[Callable[[], float], Callable[[], float]]:
+def make_extractors(fmt: Format) -> tuple[Callable[[], float], Callable[[], float]]:
     """Two that extract for a while and return recordings a second, ours and the plain one."""
     samples = RECORDING_S * SAMPLE_RATE_HZ
     recording = np.random.default_rng(0).normal(0, 0.1, (4, samples)).astype(np.float32)
 
     def ours() -> int:
-        return len(extract(torch.from_numpy(recording)[None], fmt))
+        return len(extract_features(torch.from_numpy(recording)[None], fmt))
 
     def plain() -> int:
         return len(plain_extract(recording, fmt)[None])
 
-    return lambda: rate(ours, SECONDS), lambda: rate(plain, SECONDS)
+    return lambda: measure_rate(ours, SECONDS), lambda: measure_rate(plain, SECONDS)
 
 
 def main() -> None:
@@ -219,7 +219,7 @@ def main() -> None:
     torch.set_num_threads(1)
     features: dict[str, dict[str, Spread]] = {}
     for fmt in FORMATS:
-        features[fmt] = found = paired(*extractors(fmt), ROUNDS)
+        features[fmt] = found = measure_paired(*make_extractors(fmt), ROUNDS)
         print(
             f"{fmt} features: {found['ours']} recordings/s, {found['ours'].median * RECORDING_S:.0f} times real time, "
             f"{found['ratio']} times the plain way's",
@@ -227,11 +227,13 @@ def main() -> None:
         )
     steps: dict[str, dict[str, Spread]] = {}
     for name, values in NETWORKS.items():
-        ours, plain = losses(DoanetConfig.model_validate(values), BATCH)
-        steps[name] = paired(trainer(*ours, BATCH, fused=True), trainer(*plain, BATCH, fused=False), ROUNDS)
+        ours, plain = loss_functions(DoanetConfig.model_validate(values), BATCH)
+        steps[name] = measure_paired(
+            make_trainer(*ours, BATCH, fused=True), make_trainer(*plain, BATCH, fused=False), ROUNDS
+        )
         print(f"{name}: {steps[name]['ours']} sequences/s, {steps[name]['ratio']} times the plain way's", flush=True)
     result = {"recordings_per_second": features, "recording_s": RECORDING_S, "sequences_per_second": steps}
-    print(write("doanet", result | {"batch": BATCH, "threads": 1}))
+    print(write_results("doanet", result | {"batch": BATCH, "threads": 1}))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import write
-from benchmarks.render import prepare, simulate_free_field
+from benchmarks.measure import write_results
+from benchmarks.render import prepare_inputs, simulate_free_field
 from datasets import config_file
 from datasets.building import parts
 from datasets.building.builder import build_dataset
@@ -36,18 +36,18 @@ _SCRATCH = Path("runs/benchmarks")
 _STAGE = re.compile(r"^data +(\w+) [\d,]+ of [\d,]+ in ([\d.]+) s$", re.MULTILINE)
 
 
-class Memory:
+class PeakMemory:
     """The most memory that was in use beyond what was in use at the start; page cache does not count."""
 
     def __init__(self) -> None:
-        self._first = self._least = available()
+        self._first = self._least = available_bytes()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
         while not self._stop.wait(0.1):
-            self._least = min(self._least, available())
+            self._least = min(self._least, available_bytes())
 
     def peak_gb(self) -> float:
         """Stop watching."""
@@ -56,7 +56,7 @@ class Memory:
         return (self._first - self._least) / 1e9
 
 
-def available() -> int:
+def available_bytes() -> int:
     """Bytes that new processes could have."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable"):
@@ -64,7 +64,7 @@ def available() -> int:
     raise RuntimeError("/proc/meminfo has no MemAvailable")
 
 
-def generate(folder: Path, samples: int, *options: str) -> tuple[float, dict[str, float]]:
+def run_generate(folder: Path, samples: int, *options: str) -> tuple[float, dict[str, float]]:
     """Run the command; seconds in all, and of each stage."""
     spec = folder / "spec.yaml"
     spec.write_text(f"{{kind: room, train: {samples}, validate: 1, tests: {{S0: 1}}}}")
@@ -87,15 +87,15 @@ def read_rate(folder: Path) -> float:
     return len(order) / (time.perf_counter() - started)
 
 
-def measure(samples: int) -> dict[str, float]:
+def measure_generate(samples: int) -> dict[str, float]:
     """One size: made, verified, and as many bytes written plainly."""
     _SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_SCRATCH) as name:
         folder = Path(name)
-        memory = Memory()
-        whole, stages = generate(folder, samples)
+        memory = PeakMemory()
+        whole, stages = run_generate(folder, samples)
         peak = memory.peak_gb()
-        verified, _ = generate(folder, samples, "--verify")
+        verified, _ = run_generate(folder, samples, "--verify")
         making = stages["samples"]
         reading = read_rate(folder)
         content = (next((folder / "datasets").glob("train-*")) / "00000.arrow").read_bytes()
@@ -124,7 +124,7 @@ def main() -> None:
     """Measure, print, store."""
     cores = machine.count_cores()
     runs: list[dict[str, Any]] = []
-    with multiprocessing.get_context("spawn").Pool(cores, prepare) as pool:
+    with multiprocessing.get_context("spawn").Pool(cores, prepare_inputs) as pool:
         pool.map(simulate_free_field, [160] * cores, chunksize=1)
         for _ in range(_ROUNDS):
             for samples in _SIZES:
@@ -132,7 +132,7 @@ def main() -> None:
                 theirs = sum(pool.map(simulate_free_field, [160] * cores, chunksize=1)) / (
                     time.perf_counter() - started
                 )
-                run = measure(samples)
+                run = measure_generate(samples)
                 run |= {
                     "pyroomacoustics_samples_per_second": theirs,
                     "ratio_all": run["samples_per_second_all"] / theirs,
@@ -140,7 +140,7 @@ def main() -> None:
                 }
                 runs.append(run)
                 print({key: round(value, 2) for key, value in run.items()}, flush=True)
-    print(write("generate", {"runs": runs}))
+    print(write_results("generate", {"runs": runs}))
 
 
 if __name__ == "__main__":

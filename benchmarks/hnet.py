@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measure import Spread, paired, rate, write
+from benchmarks.measure import Spread, measure_paired, measure_rate, write_results
 from trainables.hnet import matrices
 from trainables.hnet.config import HnetConfig, Loss
 from trainables.hnet.losses import association_loss
@@ -36,7 +36,7 @@ class LayersOfTorch(nn.Module):
         return mixed
 
 
-def stepper(sources: int, batch: int, *, plain: bool) -> Callable[[], float]:
+def make_stepper(sources: int, batch: int, *, plain: bool) -> Callable[[], float]:
     """Something that trains for a while and returns matrices a second."""
     torch.manual_seed(0)
     network = HungarianNetwork(HnetConfig(max_sources=sources))
@@ -54,7 +54,7 @@ def stepper(sources: int, batch: int, *, plain: bool) -> Callable[[], float]:
         optimizer.step()
         return batch
 
-    return lambda: rate(step, SECONDS)
+    return lambda: measure_rate(step, SECONDS)
 
 
 def main() -> None:
@@ -64,9 +64,11 @@ def main() -> None:
     for sources in SOURCES:
         for batch in BATCHES:
             name = f"{sources} sources, batches of {batch}"
-            result[name] = paired(stepper(sources, batch, plain=False), stepper(sources, batch, plain=True), ROUNDS)
+            result[name] = measure_paired(
+                make_stepper(sources, batch, plain=False), make_stepper(sources, batch, plain=True), ROUNDS
+            )
             print(f"{name}: {result[name]['ours']} matrices/s, {result[name]['ratio']} times torch's layers")
-    print(write("hnet", {"matrices_per_second": result, "threads": 1}))
+    print(write_results("hnet", {"matrices_per_second": result, "threads": 1}))
 
 
 if __name__ == "__main__":

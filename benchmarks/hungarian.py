@@ -10,7 +10,7 @@ from typing import Final
 
 import torch
 
-from benchmarks.measure import Spread, write
+from benchmarks.measure import Spread, write_results
 from datasets.matrices import MatricesSpec
 from trainables.hnet.config import HnetConfig
 from trainables.hnet.pretrained import EPOCHS, default_config
@@ -21,7 +21,7 @@ SOURCES: Final = (2, 3)
 SHOWN: Final = ("f_weighted", "f1", "exact")
 
 
-def train(config: HnetConfig, seed: int) -> dict[str, float]:
+def train_network(config: HnetConfig, seed: int) -> dict[str, float]:
     """Draw, train, and score on matrices that no training saw."""
     started = time.perf_counter()
     network = Hnet(config, MatricesSpec(seed=seed), device="cpu", seed=seed, epochs=EPOCHS)
@@ -37,10 +37,10 @@ def main() -> None:
     result: dict[str, dict[str, Spread]] = {}
     for sources in SOURCES:
         name = f"{sources} sources"
-        found = [train(default_config(sources), seed) for seed in SEEDS]
-        result[name] = {figure: Spread.of([run[figure] for run in found]) for figure in (*SHOWN, "seconds")}
+        found = [train_network(default_config(sources), seed) for seed in SEEDS]
+        result[name] = {figure: Spread.from_samples([run[figure] for run in found]) for figure in (*SHOWN, "seconds")}
         print(name, "  ".join(f"{figure} {spread}" for figure, spread in result[name].items()), flush=True)
-    print(write("hungarian", {"epochs": EPOCHS, "threads": 1, "seeds": len(SEEDS), "test": result}))
+    print(write_results("hungarian", {"epochs": EPOCHS, "threads": 1, "seeds": len(SEEDS), "test": result}))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Spread:
     greatest: float
 
     @classmethod
-    def of(cls, values: list[float]) -> Spread:
+    def from_samples(cls, values: list[float]) -> Spread:
         """Summarise."""
         return cls(statistics.median(values), min(values), max(values))
 
@@ -34,7 +34,7 @@ class Spread:
         return f"{self.median:.3g} ({self.least:.3g} … {self.greatest:.3g})"
 
 
-def rate(work: Callable[[], int], seconds: float) -> float:
+def measure_rate(work: Callable[[], int], seconds: float) -> float:
     """Items a second: repeats `work`, which returns how many it did, for at least so long."""
     done, started = 0, time.perf_counter()
     while (passed := time.perf_counter() - started) < seconds:
@@ -42,27 +42,32 @@ def rate(work: Callable[[], int], seconds: float) -> float:
     return done / passed
 
 
-def paired(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> dict[str, Spread]:
+def measure_paired(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> dict[str, Spread]:
     """Measure both in turn; the ratio is taken within each round."""
     ours(), theirs()  # warm-up
     pairs = [(ours(), theirs()) for _ in range(rounds)]
     return {
-        "ours": Spread.of([a for a, _ in pairs]),
-        "theirs": Spread.of([b for _, b in pairs]),
-        "ratio": Spread.of([a / b for a, b in pairs]),
+        "ours": Spread.from_samples([a for a, _ in pairs]),
+        "theirs": Spread.from_samples([b for _, b in pairs]),
+        "ratio": Spread.from_samples([a / b for a, b in pairs]),
     }
 
 
-def write(name: str, result: dict[str, Any]) -> Path:
+def write_results(name: str, result: dict[str, Any]) -> Path:
     """Store a result with what it was measured on."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    on = {"cpu": _cpu(), "cores": machine.count_cores(), "system": platform.system(), "versions": machine.package_versions()}
+    on = {
+        "cpu": _cpu_name(),
+        "cores": machine.count_cores(),
+        "system": platform.system(),
+        "versions": machine.package_versions(),
+    }
     path = RESULTS / f"{name}.json"
     write_text_atomic(path, json.dumps({"result": result, "measured_on": on}, indent=1, default=vars) + "\n")
     return path
 
 
-def _cpu() -> str:
+def _cpu_name() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

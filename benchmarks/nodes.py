@@ -26,7 +26,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from benchmarks.cluster import Silent
-from benchmarks.measure import write
+from benchmarks.measure import write_results
 from datasets import sources
 from runtime import ray_cluster
 from runtime.storage import Store
@@ -81,17 +81,17 @@ class Watch(Silent):
         self.last[trial.number] = now
 
 
-class Memory:
+class NodeMemory:
     """The most that this machine's processes took meanwhile, beyond what they took before, and how many more there were."""
 
     def __init__(self) -> None:
-        self._before = taken()
+        self._before = bytes_taken()
         self.most_bytes = 0
         self.processes = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> NodeMemory:
         self._thread.start()
         return self
 
@@ -101,7 +101,7 @@ class Memory:
 
     def now(self) -> tuple[int, int]:
         """Bytes and processes."""
-        size, count = taken()
+        size, count = bytes_taken()
         return size - self._before[0], count - self._before[1]
 
     def _look(self) -> None:
@@ -111,26 +111,26 @@ class Memory:
                 self.most_bytes, self.processes = size, count
 
 
-def taken() -> tuple[int, int]:
+def bytes_taken() -> tuple[int, int]:
     """Bytes of memory that cannot be had, and how many processes there are."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     size = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines}
     return size["MemTotal"] - size["MemAvailable"], sum(entry.name.isdigit() for entry in Path("/proc").iterdir())
 
 
-def space(folder: Path, trials: int, epoch_s: float) -> Space:
+def benchmark_space(folder: Path, trials: int, epoch_s: float) -> Space:
     """The search."""
     file = folder / "idle.yaml"
     file.write_text(_SPACE % (epoch_s, trials))
     return load_space(file, has_gpu=True)
 
 
-def measure(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, Any]:
+def measure_nodes(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, Any]:
     """Bring the nodes up, search, and say what it took."""
     result: dict[str, Any] = {"nodes": nodes, "trials": trials, "at_once": at_once, "epoch_s": epoch_s}
     started = time.monotonic()
     fake = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    with tempfile.TemporaryDirectory() as name, Memory() as memory:
+    with tempfile.TemporaryDirectory() as name, NodeMemory() as memory:
         try:
             for _ in range(nodes):
                 fake.add_node(wait=False, num_cpus=_CPUS, num_gpus=_GPUS, object_store_memory=80 << 20)
@@ -138,9 +138,9 @@ def measure(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, 
             result["nodes_up_s"] = time.monotonic() - started
             result["megabytes_a_node"] = memory.now()[0] / nodes / 1e6
             ray.init(address=fake.address, logging_level="ERROR", log_to_driver=False)
-            searched = space(Path(name), trials, epoch_s)
+            searched = benchmark_space(Path(name), trials, epoch_s)
             result["slots"] = count_slots(ray_cluster.alive_nodes(), searched.resources)
-            result |= search(searched, Path(name), at_once)
+            result |= run_benchmark_search(searched, Path(name), at_once)
         finally:
             ray.shutdown()
             fake.shutdown()
@@ -149,7 +149,7 @@ def measure(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, 
     return result
 
 
-def search(searched: Space, folder: Path, at_once: int) -> dict[str, Any]:
+def run_benchmark_search(searched: Space, folder: Path, at_once: int) -> dict[str, Any]:
     """Run the trials; what the driver spent, and how long trials waited for it."""
     source = sources.prepare_dataset(searched.dataset, "benchmark")
     job = Job(searched, SearchFolder(folder, "idle"), source, Store(str(folder)))
@@ -184,9 +184,9 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=32)
     parser.add_argument("--epoch", type=float, default=5.0, help="seconds")
     options = parser.parse_args()
-    result = measure(options.nodes, options.trials, options.at_once, options.epoch)
+    result = measure_nodes(options.nodes, options.trials, options.at_once, options.epoch)
     print(result)
-    print(write("nodes", result))
+    print(write_results("nodes", result))
 
 
 if __name__ == "__main__":

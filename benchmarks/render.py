@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.measure import paired, write
+from benchmarks.measure import measure_paired, write_results
 from datasets.acoustics import propagation, pyroom, shoebox
 from datasets.acoustics.shoebox import ShoeboxRoom
 from datasets.rooms.spec import RoomSpec
@@ -34,20 +34,20 @@ _ECHOES = {
 
 
 @cache
-def field() -> propagation.FreeField:
+def simulate_field() -> propagation.FreeField:
     """The room without echo."""
     return propagation.FreeField(_SPEC.size_m, _SPEC.microphones_m())
 
 
 @cache
-def scenes(count: int) -> tuple[Any, Any]:
+def draw_scenes(count: int) -> tuple[Any, Any]:
     """Two sources of noise at random places: waves (count, 2, length), positions (count, 2, 2)."""
     generator = np.random.default_rng(0)
     positions = _SPEC.draw_positions(generator, count, 2)
-    return generator.standard_normal((count, 2, field().window.length)).astype(np.float32), positions
+    return generator.standard_normal((count, 2, simulate_field().window.length)).astype(np.float32), positions
 
 
-def prepare() -> None:
+def prepare_inputs() -> None:
     """Set a process up as a worker of `datasets.generate` is."""
     torch.set_num_threads(1)
     machine.disable_malloc_trim()
@@ -55,16 +55,16 @@ def prepare() -> None:
 
 def render_free_field(count: int) -> int:
     """Samples without echo, batched."""
-    waves, positions = scenes(count)
+    waves, positions = draw_scenes(count)
     for first in range(0, count, _CHUNK):
         rows = slice(first, first + _CHUNK)
-        field().propagate(torch.from_numpy(waves[rows]), torch.from_numpy(positions[rows]))
+        simulate_field().propagate(torch.from_numpy(waves[rows]), torch.from_numpy(positions[rows]))
     return count
 
 
-def transform(count: int) -> int:
+def transform_only(count: int) -> int:
     """Only the transforms of `render_free_field`: one a source, one back a microphone."""
-    waves, _ = scenes(count)
+    waves, _ = draw_scenes(count)
     length = waves.shape[-1]
     heard = torch.zeros(_CHUNK, _SPEC.microphones_m().size // 2, length // 2 + 1, dtype=torch.complex64)
     for first in range(0, count, _CHUNK):
@@ -75,14 +75,14 @@ def transform(count: int) -> int:
 
 def simulate_free_field(count: int) -> int:
     """Samples without echo, a room object each."""
-    waves, positions = scenes(count)
+    waves, positions = draw_scenes(count)
     for wave, places in zip(waves, positions, strict=True):
-        pyroom.simulate_free_field(wave, places, _SPEC.microphones_m(), field().window.lead)
+        pyroom.simulate_free_field(wave, places, _SPEC.microphones_m(), simulate_field().window.lead)
     return count
 
 
 @cache
-def room(name: str) -> tuple[ShoeboxRoom, Any, propagation.ImpulseResponses, Any]:
+def make_room(name: str) -> tuple[ShoeboxRoom, Any, propagation.ImpulseResponses, Any]:
     """A room that echoes, its places, its responses, and noise for two sources."""
     spec = _ECHOES[name]
     if spec.acoustics is None:
@@ -94,9 +94,9 @@ def room(name: str) -> tuple[ShoeboxRoom, Any, propagation.ImpulseResponses, Any
     return drawn, places, responses, noise
 
 
-def convolve(name: str, count: int) -> int:
+def convolve_scenes(name: str, count: int) -> int:
     """Samples of a room that echoes, from its responses."""
-    _, places, responses, noise = room(name)
+    _, places, responses, noise = make_room(name)
     generator = np.random.default_rng(1)
     for _ in range(0, count, _CHUNK):
         responses.propagate(torch.from_numpy(noise), torch.from_numpy(generator.integers(0, len(places), (_CHUNK, 2))))
@@ -105,16 +105,18 @@ def convolve(name: str, count: int) -> int:
 
 def simulate_room(name: str, count: int) -> int:
     """Samples of a room that echoes, a room object each."""
-    drawn, places, responses, noise = room(name)
+    drawn, places, responses, noise = make_room(name)
     for sample in range(count):
-        pyroom.simulate_scene(drawn, noise[sample], places[[sample % _PLACES, (sample + 7) % _PLACES]], responses.window.lead)
+        pyroom.simulate_scene(
+            drawn, noise[sample], places[[sample % _PLACES, (sample + 7) % _PLACES]], responses.window.lead
+        )
     return count
 
 
 def main() -> None:
     """Measure, print, store."""
     cores = machine.count_cores()
-    with multiprocessing.get_context("spawn").Pool(cores, prepare) as pool:
+    with multiprocessing.get_context("spawn").Pool(cores, prepare_inputs) as pool:
 
         def rate(work: Callable[..., int], *arguments: Any) -> Callable[[], float]:
             def once() -> float:
@@ -124,14 +126,14 @@ def main() -> None:
             return once
 
         results = {
-            "free field": paired(rate(render_free_field, 6400), rate(simulate_free_field, 160), rounds=7),
-            "transforms alone": paired(rate(transform, 6400), rate(render_free_field, 6400), rounds=7),
+            "free field": measure_paired(rate(render_free_field, 6400), rate(simulate_free_field, 160), rounds=7),
+            "transforms alone": measure_paired(rate(transform_only, 6400), rate(render_free_field, 6400), rounds=7),
         }
         for name, few in zip(_ECHOES, (2, 16), strict=True):
-            results[name] = paired(rate(convolve, name, 640), rate(simulate_room, name, few), rounds=5)
+            results[name] = measure_paired(rate(convolve_scenes, name, 640), rate(simulate_room, name, few), rounds=5)
     for name, result in results.items():
         print(f"{name:<28}{result['ours']}  against {result['theirs']}: {result['ratio']} times")
-    print(write("render", {"samples_per_second": results}))
+    print(write_results("render", {"samples_per_second": results}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import torch
 
-from benchmarks.measure import Spread, write
+from benchmarks.measure import Spread, write_results
 from datasets import sources
 from runtime.files import write_text_atomic
 from runtime.storage import Store
@@ -44,12 +44,12 @@ class Cell:
     loss: str
     seed: int
 
-    def path(self, folder: Path) -> Path:
+    def cell_path(self, folder: Path) -> Path:
         """Where its figures are kept."""
         return folder / f"{self.fmt}-{self.loss}-{self.seed}.json"
 
 
-def train(cell: Cell, space: Space, epochs: int) -> dict[str, Any]:
+def train_cell(cell: Cell, space: Space, epochs: int) -> dict[str, Any]:
     """Train and score a cell."""
     source = sources.prepare_dataset(space.dataset, "dataset")
     data = source.open_dataset(Store(str(STORAGE / "datasets")), STORAGE / "datasets")
@@ -63,14 +63,14 @@ def train(cell: Cell, space: Space, epochs: int) -> dict[str, Any]:
     return {"test": tested, "validate": validated[chosen], "setting": settings[chosen], "train_loss": losses}
 
 
-def table(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def format_table(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Median and range over the seeds that are finished, by format and loss."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for fmt, loss in itertools.product(FORMATS, LOSSES):
-        paths = [Cell(fmt, loss, seed).path(folder) for seed in SEEDS]
+        paths = [Cell(fmt, loss, seed).cell_path(folder) for seed in SEEDS]
         tests = [json.loads(path.read_text())["test"] for path in paths if path.is_file()]
         if tests:
-            figures = {name: Spread.of([test[name] for test in tests]) for name in SHOWN}
+            figures = {name: Spread.from_samples([test[name] for test in tests]) for name in SHOWN}
             found.setdefault(fmt, {})[loss] = {"seeds": len(tests), **figures}
     return found
 
@@ -89,16 +89,16 @@ def main() -> None:
     cells = [Cell(fmt, loss, seed) for seed, loss, fmt in itertools.product(SEEDS, LOSSES[:-1], FORMATS)]
     cells += [Cell(fmt, LOSSES[-1], seed) for seed, fmt in itertools.product(SEEDS, FORMATS)]
     for cell in cells[part::parts]:
-        if not cell.path(folder).is_file():
+        if not cell.cell_path(folder).is_file():
             space = load_space(Path(f"spaces/doanet_{cell.fmt}.yaml"), has_gpu=False, profile="laptop")
-            result = train(cell, space, options.epochs)
-            write_text_atomic(cell.path(folder), json.dumps(result))
+            result = train_cell(cell, space, options.epochs)
+            write_text_atomic(cell.cell_path(folder), json.dumps(result))
             print(cell, {name: round(result["test"][name], 1) for name in SHOWN}, flush=True)
-    found = table(folder)
+    found = format_table(folder)
     for fmt, rows in found.items():
         for loss, figures in rows.items():
             print(f"{fmt} {loss:<16}", "  ".join(f"{name} {figures[name]}" for name in SHOWN))
-    print(write("tracking_losses", {"epochs": options.epochs, "test": found}))
+    print(write_results("tracking_losses", {"epochs": options.epochs, "test": found}))
 
 
 if __name__ == "__main__":

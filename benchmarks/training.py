@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measure import paired, rate, write
+from benchmarks.measure import measure_paired, measure_rate, write_results
 from trainables.localizer.config import LocalizerConfig
 from trainables.localizer.features import BINS, FRAMES
 from trainables.localizer.network import LocalizerNetwork
@@ -48,7 +48,7 @@ class LaidOutPairs(nn.Module):
         return by_frame.transpose(1, 2)
 
 
-def trainer(
+def make_trainer(
     network: LocalizerNetwork, config: LocalizerConfig, batch: int, *, half: bool, last: bool
 ) -> Callable[[], int]:
     """A function that trains one batch."""
@@ -78,14 +78,16 @@ def main() -> None:
         plain = LocalizerNetwork(config, 2, 4)
         if config.encoder == "combined":
             plain.pairs = LaidOutPairs(4, config.network.leak)  # type: ignore[assignment]
-        ours = trainer(LocalizerNetwork(config, 2, 4), config, batch, half=half, last=True)
-        theirs = trainer(plain, config, batch, half=False, last=False)
-        results[name] = paired(lambda: rate(ours, _SECONDS), lambda: rate(theirs, _SECONDS), _ROUNDS)  # noqa: B023
+        ours = make_trainer(LocalizerNetwork(config, 2, 4), config, batch, half=half, last=True)
+        theirs = make_trainer(plain, config, batch, half=False, last=False)
+        results[name] = measure_paired(
+            lambda: measure_rate(ours, _SECONDS), lambda: measure_rate(theirs, _SECONDS), _ROUNDS
+        )  # noqa: B023
         print(
             f"{name:<24} ours {results[name]['ours']}  plain {results[name]['theirs']}  ratio {results[name]['ratio']}",
             flush=True,
         )
-    print(write("training", {"bf16": half, "threads": 1, "samples_per_second": results}))
+    print(write_results("training", {"bf16": half, "threads": 1, "samples_per_second": results}))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import Spread, write
+from benchmarks.measure import Spread, write_results
 from tests.search.wrong_data import DATA_CASES
 from tests.search.wrong_inputs import CASES, ROOT
 from tests.search.wrong_recordings import RECORDING_CASES
@@ -34,10 +34,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             answers[case.name] = answer_seconds(case.command(Path(folder)), 2)
     slowest = max(answers, key=lambda name: answers[name])
-    spread = Spread.of(list(answers.values()))
-    helps = Spread.of([answer_seconds(["--help"], 0) for _ in range(7)])
+    spread = Spread.from_samples(list(answers.values()))
+    helps = Spread.from_samples([answer_seconds(["--help"], 0) for _ in range(7)])
     print(f"{len(cases)} wrong inputs  {spread} s, slowest: {slowest}\n--help           {helps} s")
-    print(write("wrong_inputs", {"cases": len(cases), "seconds": spread, "slowest": slowest, "help_seconds": helps}))
+    print(
+        write_results(
+            "wrong_inputs", {"cases": len(cases), "seconds": spread, "slowest": slowest, "help_seconds": helps}
+        )
+    )
 
 
 if __name__ == "__main__":

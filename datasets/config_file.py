@@ -64,7 +64,10 @@ def choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path, 
         return LAPTOP if LAPTOP in profiles and not has_gpu else None
     if wanted not in profiles:
         raise InputError(
-            f"{path}: profiles", "the profile must exist", value=wanted, remedy=suggest_name(wanted, [*profiles, "full"])
+            f"{path}: profiles",
+            "the profile must exist",
+            value=wanted,
+            remedy=suggest_name(wanted, [*profiles, "full"]),
         )
     return wanted
 
@@ -186,7 +189,9 @@ def explain_validation(error: ValidationError, model: type[BaseModel], place: Ca
         return InputError(where, "the key must be known", value=location[-1], remedy=remedy)
     if first["type"] == "union_tag_invalid":
         named = first["ctx"]["tag"]
-        return InputError(f"{where}.kind", "the kind of data must be known", value=named, remedy=suggest_name(named, KINDS))
+        return InputError(
+            f"{where}.kind", "the kind of data must be known", value=named, remedy=suggest_name(named, KINDS)
+        )
     if first["type"] == "missing":
         return InputError(where, "the key is required", remedy=f"add  {location[-1]}: …")
     value = first.get("input")

@@ -75,7 +75,10 @@ def _build_dataset(made: Sequence[DatasetProvider], line: Console, store: Store,
 
         ready = time.perf_counter()
         builder = Builder(
-            store, BuildProgress(line), ray_executor(options.workers), cli_options.local_folder(options.storage) / "datasets"
+            store,
+            BuildProgress(line),
+            ray_executor(options.workers),
+            cli_options.local_folder(options.storage) / "datasets",
         )
         for source in made:
             damaged += source.build(builder, verify=options.verify)

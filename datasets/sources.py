@@ -12,9 +12,9 @@ from datasets.building.parts import DatasetPlan
 from datasets.building.provider import DatasetProvider, SplitEntry
 from datasets.matrices import MatricesProvider, MatricesSpec
 from datasets.rooms.spec import Frozen, LocalizerSpec
-from datasets.scenes.provider import SceneRecordings
+from datasets.scenes.provider import SceneProvider
 from datasets.scenes.spec import SceneSpec
-from datasets.tau2020.provider import FolderRecordings, FolderSpec
+from datasets.tau2020.provider import FolderProvider, FolderSpec
 from runtime.cli import format_bytes
 from runtime.storage import Store
 
@@ -38,9 +38,9 @@ def prepare_dataset(spec: Frozen, place: str) -> DatasetProvider:
     if isinstance(spec, LocalizerSpec):
         return SampleProvider(blueprint.plan_dataset(spec, place))
     if isinstance(spec, SceneSpec):
-        return SceneRecordings.prepare(spec, place)
+        return SceneProvider.from_spec(spec, place)
     if isinstance(spec, FolderSpec):
-        return FolderRecordings.prepare(spec, place)
+        return FolderProvider.from_spec(spec, place)
     if isinstance(spec, MatricesSpec):
         return MatricesProvider(spec)
     raise TypeError(f"{type(spec).__name__} describes no data")

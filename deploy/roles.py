@@ -55,18 +55,18 @@ def head_policy(account: str) -> list[dict[str, Any]]:
     ]
 
 
-def make(name: str, statements: list[dict[str, Any]]) -> None:
+def ensure_roles(name: str, statements: list[dict[str, Any]]) -> None:
     """Create a role and the profile that instances carry it by, or bring them up to date."""
     iam = boto3.client("iam")
-    _once(lambda: iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_TRUST)))
+    _ignore_existing(lambda: iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_TRUST)))
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
     iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policy)
-    _once(lambda: iam.create_instance_profile(InstanceProfileName=name))
+    _ignore_existing(lambda: iam.create_instance_profile(InstanceProfileName=name))
     if not iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Roles"]:
         iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
 
 
-def _once(create: Any) -> None:
+def _ignore_existing(create: Any) -> None:
     try:
         create()
     except ClientError as error:
@@ -82,10 +82,10 @@ def main() -> int:
         return 2
     bucket = sys.argv[1]
     account = boto3.client("sts").get_caller_identity()["Account"]
-    make("soundsweep-head", head_policy(account) + bucket_policy(bucket))
-    make("soundsweep-worker", bucket_policy(bucket))
+    ensure_roles("soundsweep-head", head_policy(account) + bucket_policy(bucket))
+    ensure_roles("soundsweep-worker", bucket_policy(bucket))
     # An account that never asked for spot instances has not got the role that AWS starts them with.
-    _once(lambda: boto3.client("iam").create_service_linked_role(AWSServiceName="spot.amazonaws.com"))
+    _ignore_existing(lambda: boto3.client("iam").create_service_linked_role(AWSServiceName="spot.amazonaws.com"))
     print(f"soundsweep-head and soundsweep-worker may use {bucket}")
     return 0
 

@@ -32,7 +32,7 @@ _PROXY: Final = (
 )
 
 
-def fetch(storage: str, state: Path) -> list[str]:
+def fetch_databases(storage: str, state: Path) -> list[str]:
     """Copy from the bucket what is not here yet; returns the names of what came."""
     system, base = fs.FileSystem.from_uri(storage)
     came = []
@@ -46,7 +46,7 @@ def fetch(storage: str, state: Path) -> list[str]:
     return came
 
 
-def keep(storage: str, state: Path) -> list[str]:
+def keep_databases(storage: str, state: Path) -> list[str]:
     """Copy the databases to the bucket, each as it was at one moment; returns the names of what went."""
     system, base = fs.FileSystem.from_uri(storage)
     system.create_dir(f"{base}/state", recursive=True)
@@ -69,7 +69,7 @@ def keep(storage: str, state: Path) -> list[str]:
     return went
 
 
-def commands(storage: str, state: Path, database: str) -> list[list[str]]:
+def service_commands(storage: str, state: Path, database: str) -> list[list[str]]:
     """The servers' command lines."""
     mlflow, study = (f"sqlite:///{state / name}.db" for name in _NAMES)
     if database:  # without the driver's name SQLAlchemy would look for psycopg2
@@ -83,10 +83,10 @@ def commands(storage: str, state: Path, database: str) -> list[list[str]]:
     ]
 
 
-def serve(storage: str, state: Path, database: str) -> None:
+def run_services(storage: str, state: Path, database: str) -> None:
     """Run the servers, again if one ends, and keep copies."""
     quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    lines = commands(storage, state, database)
+    lines = service_commands(storage, state, database)
     running: list[subprocess.Popen[bytes] | None] = [None] * len(lines)
     kept = time.monotonic()
     while True:
@@ -94,12 +94,12 @@ def serve(storage: str, state: Path, database: str) -> None:
             if process is None or process.poll() is not None:
                 running[place] = subprocess.Popen(line, env=quiet)
         if not database and time.monotonic() > kept + _EVERY_S:
-            print("kept", keep(storage, state), flush=True)
+            print("kept", keep_databases(storage, state), flush=True)
             kept = time.monotonic()
         time.sleep(5)
 
 
-def start(storage: str, state: Path, database: str) -> None:
+def start_services(storage: str, state: Path, database: str) -> None:
     """Start serving in the background, unless that runs; returns when a search can use it.
 
     Raises:
@@ -108,16 +108,16 @@ def start(storage: str, state: Path, database: str) -> None:
     state.mkdir(exist_ok=True)
     lock = state / "pid"
     if not (lock.exists() and Path(f"/proc/{lock.read_text()}").exists()):
-        _start(storage, state, database, lock)
+        _start_process(storage, state, database, lock)
     until = time.monotonic() + _PATIENCE_S
     for port in (5000, 13000):
-        while not answers(port):
+        while not is_answering(port):
             if time.monotonic() > until:
                 raise TimeoutError(f"nothing answers on port {port} after {_PATIENCE_S:g} s, see {state}/services.log")
             time.sleep(0.5)
 
 
-def answers(port: int) -> bool:
+def is_answering(port: int) -> bool:
     """Whether a server of this machine takes connections."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
@@ -126,14 +126,14 @@ def answers(port: int) -> bool:
     return True
 
 
-def _start(storage: str, state: Path, database: str, lock: Path) -> None:
+def _start_process(storage: str, state: Path, database: str, lock: Path) -> None:
     if database:
         import psycopg
 
         with psycopg.connect(database) as connection:
             connection.execute(f"create schema if not exists {_SCHEMA}")
     else:
-        print("from the bucket:", fetch(storage, state) or "nothing")
+        print("from the bucket:", fetch_databases(storage, state) or "nothing")
     with (state / "services.log").open("ab") as log:
         server = subprocess.Popen(
             [sys.executable, __file__, "serve"],
@@ -149,14 +149,14 @@ def main(words: Sequence[str]) -> int:
     """Run the command; returns its exit status."""
     storage = os.environ.get("SOUNDSWEEP_STORAGE", "")
     database = os.environ.get("SOUNDSWEEP_DATABASE", "")
-    work = {"start": start, "serve": serve}
+    work = {"start": start_services, "serve": run_services}
     if len(words) != 1 or words[0] not in (*work, "keep") or not storage:
         print("error: SOUNDSWEEP_STORAGE=… python deploy/services.py start | keep", file=sys.stderr)
         return 2
     state = Path("~/state").expanduser()
     storage = storage if "://" in storage else Path(storage).absolute().as_uri()
     if words[0] == "keep":
-        print("kept", keep(storage, state))
+        print("kept", keep_databases(storage, state))
     else:
         try:
             work[words[0]](storage, state, database)

@@ -109,7 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         from search.run import run_search  # torch, Ray and MLflow are loaded only once everything is known to be right
 
-        return run_search(plan, options.tracking_uri, resume=options.resume, fresh=options.fresh, command=_command_to_resume(arguments))
+        return run_search(
+            plan,
+            options.tracking_uri,
+            resume=options.resume,
+            fresh=options.fresh,
+            command=_command_to_resume(arguments),
+        )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

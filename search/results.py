@@ -202,9 +202,14 @@ class SearchFolder:
             self.root_path.rename(aside.root_path)
             return str(aside.root_path)
         files = self.bucket.list_names(self._relative_key(self.root_path))
-        first = self._relative_key(self.identity_path)  # of the copies, so that an interrupted one is not taken for free
+        first = self._relative_key(
+            self.identity_path
+        )  # of the copies, so that an interrupted one is not taken for free
         for name in sorted(files, key=lambda name: name != first):
-            self.bucket.copy_within(name, f"{self._relative_key(aside.root_path)}/{name.removeprefix(self._relative_key(self.root_path) + '/')}")
+            self.bucket.copy_within(
+                name,
+                f"{self._relative_key(aside.root_path)}/{name.removeprefix(self._relative_key(self.root_path) + '/')}",
+            )
         for name in sorted(files, key=lambda name: name == first):  # last: until then the search is there
             self.bucket.delete_file(name)
         return self.display_path(aside.root_path)

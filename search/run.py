@@ -104,7 +104,9 @@ def run_search(plan: Plan, tracking_uri: str | None, *, resume: bool, fresh: boo
             return INTERRUPTED
 
 
-def _run_locked(plan: Plan, tracking_uri: str | None, line: Console, *, resume: bool, fresh: bool, command: Sequence[str]) -> int:
+def _run_locked(
+    plan: Plan, tracking_uri: str | None, line: Console, *, resume: bool, fresh: bool, command: Sequence[str]
+) -> int:
     folder, space = plan.folder, plan.space
     if fresh and folder.is_started():
         line.print_line(f"set aside {folder.archive_search()}")
@@ -121,7 +123,9 @@ def _run_locked(plan: Plan, tracking_uri: str | None, line: Console, *, resume: 
     for problem in problems[:3]:
         line.print_line(f"MLflow could not record: {problem}")
     if problems and plan.tracking.startswith("http"):
-        line.print_line("         the study has everything; MLflow is brought up to it by the next launch with --resume")
+        line.print_line(
+            "         the study has everything; MLflow is brought up to it by the next launch with --resume"
+        )
     next_steps.print_next_steps(line, plan, command)
     return 0
 
@@ -150,7 +154,11 @@ def _ray_if_needed(plan: Plan, line: Console, *, needed: bool) -> Iterator[bool]
 def _run_with_data(plan: Plan, study: Study, line: Console, tracking_uri: str | None, *, has_ray: bool) -> list[str]:
     """Make the data, run what is left of the search if Ray runs, and conclude; returns what MLflow could not record."""
     job = Job(plan.space, plan.folder, plan.source, plan.store)
-    supply = DatasetSupplier.on_ray(job, line, _background_builders(plan.space)) if has_ray else DatasetSupplier.in_process(job, line)
+    supply = (
+        DatasetSupplier.on_ray(job, line, _background_builders(plan.space))
+        if has_ray
+        else DatasetSupplier.in_process(job, line)
+    )
     supply.ensure_dataset(plan.source)
     if has_ray:
         job = _with_measured_resources(job, plan, line)
@@ -203,7 +211,9 @@ def _make_callback(
     return SearchCallback(job, study, tracker, screen, provenance_tags(plan), supply)
 
 
-def _run_trials(job: Job, study: Study, recorder: SearchCallback, supply: DatasetSupplier, at_once: ConcurrencyLimit) -> None:
+def _run_trials(
+    job: Job, study: Study, recorder: SearchCallback, supply: DatasetSupplier, at_once: ConcurrencyLimit
+) -> None:
     at_once.require_capacity()
     decide = TrialStopper(study, job, TimeBudget(job.space.budget.hours))
     try:
@@ -241,7 +251,9 @@ def _open_search(tracker: MlflowLogger, study: Study, plan: Plan, supply: Datase
         "objectives": ", ".join(f"{direction} {name}" for name, direction in space.objectives),
         **{f"fixed.{name}": value for name, value in space.fixed.items()},
     }
-    run_id = tracker.open_run(study.parent_run_id(), f"search {space.name}", parameters, provenance_tags(plan) | {"role": "search"})
+    run_id = tracker.open_run(
+        study.parent_run_id(), f"search {space.name}", parameters, provenance_tags(plan) | {"role": "search"}
+    )
     if run_id is None:
         raise InputError(
             "--tracking-uri",

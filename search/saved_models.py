@@ -81,7 +81,9 @@ def find_model(place: Path) -> Path:
         return place
     folder = _ModelLocation(place.absolute().parent, place.absolute().name)
     if folder.is_started():
-        return _find_saved(folder.model_path(_find_winner(folder)), "name the folder of another trial, or go on with the search")
+        return _find_saved(
+            folder.model_path(_find_winner(folder)), "name the folder of another trial, or go on with the search"
+        )
     remedy = "name a model.pt, a trial's folder, or a search's folder such as runs/searches/rg_rep"
     return _find_saved(place / folder.model_path(0).name, remedy)
 
@@ -121,7 +123,9 @@ def _find_winner(folder: SearchFolder) -> int:
         ) from error
     if not ranked:
         raise InputError(
-            str(folder.root_path), "a trial of the search must have a result", remedy="wait for one, or name another search"
+            str(folder.root_path),
+            "a trial of the search must have a result",
+            remedy="wait for one, or name another search",
         )
     return ranked[0].number
 

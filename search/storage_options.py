@@ -31,9 +31,13 @@ def results_folder(options: argparse.Namespace, name: str) -> SearchFolder:
         require_writable(options.storage)
         return SearchFolder.from_storage(options.storage, name)
     if options.study is None:
-        raise _missing_model_error(options.storage, "--study postgresql://… or grpc://…", "a study's journal grows line by line")
+        raise _missing_model_error(
+            options.storage, "--study postgresql://… or grpc://…", "a study's journal grows line by line"
+        )
     if options.tracking_uri is None or not options.tracking_uri.startswith(_SERVERS):
-        raise _missing_model_error(options.storage, "--tracking-uri http://host:port", "MLflow's database is a file that changes")
+        raise _missing_model_error(
+            options.storage, "--tracking-uri http://host:port", "MLflow's database is a file that changes"
+        )
     folder = SearchFolder.from_storage(options.storage, name, options.cache)
     require_writable(str(folder.storage), "--cache")
     if not options.dry_run:

@@ -137,7 +137,10 @@ def _check_condition(
     place = f"{path}: search.{name}.when"
     if condition not in dimensions:
         raise InputError(
-            place, "a condition names another searched field", value=condition, remedy=suggest_name(condition, dimensions)
+            place,
+            "a condition names another searched field",
+            value=condition,
+            remedy=suggest_name(condition, dimensions),
         )
     other = dimensions[condition]
     if other.kind != "choice":

@@ -92,7 +92,9 @@ class _SpaceChecker:
             seed=self.file.seed,
             profile=profile,
         )
-        start = tuple(self._check_point(values, search, f"start.{number}") for number, values in enumerate(self.file.start))
+        start = tuple(
+            self._check_point(values, search, f"start.{number}") for number, values in enumerate(self.file.start)
+        )
         return dataclasses.replace(space, start=start)
 
     def _check_fixed(self, names: list[str]) -> dict[str, Value]:
@@ -116,9 +118,13 @@ class _SpaceChecker:
                 if dimension.name.startswith(DATASET):
                     self._with_variation(dimension.name, value)
                     continue
-                self._check_config(config, dict(fixed) | {dimension.name: value}, lambda key: f"{self.path}: search.{key}")
+                self._check_config(
+                    config, dict(fixed) | {dimension.name: value}, lambda key: f"{self.path}: search.{key}"
+                )
 
-    def _check_config(self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]) -> BaseModel:
+    def _check_config(
+        self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]
+    ) -> BaseModel:
         try:
             return config.model_validate(nest_names(values))
         except ValidationError as error:

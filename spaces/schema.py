@@ -175,7 +175,9 @@ class Space:
             point = dict(zip((d.name for d in searched), values, strict=True))
             asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.is_active(point)}
             spec = with_changes(self.dataset, asked)
-            found += [spec] if all(spec.split_identity("train") != other.split_identity("train") for other in found) else []
+            found += (
+                [spec] if all(spec.split_identity("train") != other.split_identity("train") for other in found) else []
+            )
         return found
 
     def identity(self) -> dict[str, Any]:

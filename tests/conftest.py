@@ -40,4 +40,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     spec = RoomSpec.model_validate(
         {"train": 96, "validate": 24, "tests": {"S0": 24, "S1": 12, "S2": 24}, "excerpts": 8, "excerpt_s": 2, "seed": 7}
     )
-    return builder.build_dataset(blueprint.plan_dataset(spec, "tests"), tmp_path_factory.mktemp("datasets"), lambda *_: None)
+    return builder.build_dataset(
+        blueprint.plan_dataset(spec, "tests"), tmp_path_factory.mktemp("datasets"), lambda *_: None
+    )

@@ -24,7 +24,9 @@ class RegistryEntry:
 
 
 BUILT_IN: Final = {
-    "localizer": RegistryEntry("trainables.localizer.trainable:Localizer", "trainables.localizer.config:LocalizerConfig"),
+    "localizer": RegistryEntry(
+        "trainables.localizer.trainable:Localizer", "trainables.localizer.config:LocalizerConfig"
+    ),
     "doanet": RegistryEntry("trainables.doanet.trainable:Doanet", "trainables.doanet.config:DoanetConfig"),
     "hnet": RegistryEntry("trainables.hnet.trainable:Hnet", "trainables.hnet.config:HnetConfig"),
 }

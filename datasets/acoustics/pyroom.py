@@ -40,7 +40,9 @@ def simulate_free_field(
     return np.asarray(heard).reshape(*microphones_m.shape[:2], SAMPLES)
 
 
-def compute_impulse_responses(room: ShoeboxRoom, places_m: NDArray[np.float64], *, decay_db: float = 70.0) -> NDArray[np.float32]:
+def compute_impulse_responses(
+    room: ShoeboxRoom, places_m: NDArray[np.float64], *, decay_db: float = 70.0
+) -> NDArray[np.float32]:
     """Impulse responses of a shoebox by the image source method, cut where no energy to speak of is left.
 
     They keep the simulator's constant delay of 40 samples, so that nothing of the first arrival is lost, and its 10 Hz

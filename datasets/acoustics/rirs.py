@@ -82,7 +82,9 @@ def read_rir_bank(path: Path, place: str, *, arrays: int, size_m: tuple[float, f
         raise InputError(place, "the bank of impulse responses must exist", value=str(path), remedy="correct the path")
     if path.suffix == ".npz":
         return _resample_responses(_validate_bank(_read_npz(path, arrays), path, _NPZ, size_m))
-    return _resample_responses(_validate_bank(_group_receivers(sofa.read_sofa(path), path, arrays), path, _SOFA, size_m))
+    return _resample_responses(
+        _validate_bank(_group_receivers(sofa.read_sofa(path), path, arrays), path, _SOFA, size_m)
+    )
 
 
 def write_rir_bank(path: Path, bank: RirBank) -> None:

@@ -128,10 +128,14 @@ class _SofaFile:
         wanted = (measurements, rows or 1, 3)
         if given.ndim != 3 or given.shape[0] not in (1, measurements) or given.shape[1:] != wanted[1:]:
             expected = "(1 or M, 3)" if rows is None else f"({rows}, 3, 1 or M)"
-            raise self.format_error(name, f"the shape must be {expected}, M = {measurements}", values.shape, f"correct {name}")
+            raise self.format_error(
+                name, f"the shape must be {expected}, M = {measurements}", values.shape, f"correct {name}"
+            )
         if not np.isfinite(given).all():
             row = int(np.argmin(np.isfinite(given).all((1, 2))))
-            raise self.format_error(f"{name}[{row}]", "coordinates must be finite numbers", "NaN or infinity", "correct them")
+            raise self.format_error(
+                f"{name}[{row}]", "coordinates must be finite numbers", "NaN or infinity", "correct them"
+            )
         return np.broadcast_to(self._to_cartesian(name, given), wanted)
 
     def _to_cartesian(self, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -160,7 +164,9 @@ def _read_responses(file: _SofaFile) -> NDArray[np.float64]:
     values = file.get_array("Data.IR")
     shape = {"FIR": "(M, R, N)", "FIR-E": "(M, R, N, E)"}.get(kind, "(M, R, E, N)")
     if values.ndim != shape.count(",") + 1 or values.size == 0:
-        raise file.format_error("Data.IR", f"the shape must be {shape}", values.shape, "correct Data.IR or the data type")
+        raise file.format_error(
+            "Data.IR", f"the shape must be {shape}", values.shape, "correct Data.IR or the data type"
+        )
     if kind == "FIR":
         return values[:, :, None]
     return values if kind == _EMITTERS_BEFORE_SAMPLES else np.swapaxes(values, 2, 3)
@@ -179,7 +185,9 @@ def _read_delays(file: _SofaFile, shape: tuple[int, int, int]) -> NDArray[np.flo
             "Data.Delay", f"the shape must be (M, R, E) = {shape}, or 1 instead", values.shape, "correct Data.Delay"
         ) from error
     if not (delays >= 0).all():  # NaN fails too
-        raise file.format_error("Data.Delay", "delays must be numbers of at least 0", float(values.min()), "correct them")
+        raise file.format_error(
+            "Data.Delay", "delays must be numbers of at least 0", float(values.min()), "correct them"
+        )
     return delays
 
 
@@ -205,7 +213,9 @@ def _to_room_coordinates(file: _SofaFile, body: str, part: str, measurements: in
     return placed
 
 
-def _view_direction(file: _SofaFile, name: str, default: tuple[float, float, float], measurements: int) -> NDArray[np.float64]:
+def _view_direction(
+    file: _SofaFile, name: str, default: tuple[float, float, float], measurements: int
+) -> NDArray[np.float64]:
     """Unit vectors, shape (M, 3)."""
     if not file.has_variable(name):
         return np.broadcast_to(np.asarray(default), (measurements, 3))

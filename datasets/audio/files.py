@@ -39,7 +39,10 @@ def read_header(path: Path) -> SoundHeader:
             header = SoundHeader(file.frames, file.samplerate, file.channels)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise InputError(
-            str(path), "a sound file must be readable", value=_decode_failure(error), remedy="remove or re-encode the file"
+            str(path),
+            "a sound file must be readable",
+            value=_decode_failure(error),
+            remedy="remove or re-encode the file",
         ) from error
     if header.frames < 1:
         raise InputError(

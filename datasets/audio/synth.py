@@ -82,7 +82,10 @@ def _synthesize_funk(generator: np.random.Generator, piece: Wave) -> None:
             _mix_into(piece, start, 0.35 * accent * _synthesize_noise(generator, 0.05, 4500, 7900))
         if bass[slot]:
             note = _synthesize_tone(
-                _note_frequency(root, scale, int(generator.choice([0, 0, 2, 4, 6, 7]))), step * 1.5, roll_off=1.1, decay_s=0.2
+                _note_frequency(root, scale, int(generator.choice([0, 0, 2, 4, 6, 7]))),
+                step * 1.5,
+                roll_off=1.1,
+                decay_s=0.2,
             )
             _mix_into(piece, start, accent * note)
         if chords and clav[slot]:
@@ -98,7 +101,9 @@ def _synthesize_jazz(generator: np.random.Generator, piece: Wave) -> None:
     degree = 0
     for start in np.arange(0, len(piece) / SAMPLE_RATE_HZ, beat):
         degree = int(np.clip(degree + generator.integers(-2, 3), -3, 9))
-        _mix_into(piece, start, 0.8 * _synthesize_tone(_note_frequency(root, scale, degree), beat, roll_off=1.5, decay_s=0.5))
+        _mix_into(
+            piece, start, 0.8 * _synthesize_tone(_note_frequency(root, scale, degree), beat, roll_off=1.5, decay_s=0.5)
+        )
         if ride:
             _mix_into(piece, start, 0.3 * _synthesize_noise(generator, 0.3, 3000, 7900))
             _mix_into(piece, start + beat * 0.66, 0.2 * _synthesize_noise(generator, 0.15, 3000, 7900))
@@ -108,7 +113,9 @@ def _synthesize_jazz(generator: np.random.Generator, piece: Wave) -> None:
                 pitch, beat * generator.uniform(0.4, 1.2), roll_off=0.8, attack_s=0.03, decay_s=2.0, vibrato=0.008
             )
             breath = 0.05 * _synthesize_noise(generator, len(note) / SAMPLE_RATE_HZ, 1500, 6000)
-            _mix_into(piece, start + beat * float(generator.choice([0, 0.66])), 0.8 * note + np.resize(breath, len(note)))
+            _mix_into(
+                piece, start + beat * float(generator.choice([0, 0.66])), 0.8 * note + np.resize(breath, len(note))
+            )
         if generator.random() < 0.25:
             pitches = [_note_frequency(root * 4, scale, step) for step in (0, 2, 4, 6)]
             _mix_into(piece, start, 0.25 * _synthesize_chord(pitches, beat, roll_off=1.2, decay_s=0.4))

@@ -142,7 +142,9 @@ class DatasetPlan:
             geometric = ("layout", "arrays", "size_m", "raster_m", "clearance_m", "seed")
             made_from = {key: identity[key] for key in geometric} | {"role": role, **acoustics.model_dump(mode="json")}
             folder = f"responses-{_fingerprint(made_from)}"
-            needed = DatasetPart("responses", folder, made_from, acoustics.rooms * acoustics.positions, acoustics=acoustics)
+            needed = DatasetPart(
+                "responses", folder, made_from, acoustics.rooms * acoustics.positions, acoustics=acoustics
+            )
         folder = f"{name}-{_fingerprint([identity, self.sound_files, self.bank])}"
         part = DatasetPart(
             "split", folder, identity, split.samples, name, acoustics, None if needed is None else needed.folder
@@ -166,8 +168,8 @@ def plan_dataset(spec: LocalizerSpec, place: str) -> DatasetPlan:
     """
     require_rooms(spec)
     if isinstance(spec, RecordingsSpec):
-        clips = recordings.read_manifest(spec, place)
-        return DatasetPlan(spec, recordings.hashes(spec, clips), spec.microphones_m(), clips=clips)
+        clips = recordings.read_clip_list(spec, place)
+        return DatasetPlan(spec, recordings.hash_clips(spec, clips), spec.microphones_m(), clips=clips)
     source = DatasetPlan(spec, None, spec.microphones_m())
     if isinstance(spec, MeasuredSpec):
         source = _with_rir_bank(spec, source, place.replace("dataset.music", "dataset.bank"))

@@ -19,9 +19,9 @@ from datasets.building.arrow import encode_table, read_columns
 from datasets.building.manifest import ShardEntry
 from datasets.building.parts import Kind, DatasetPart, Shard, DatasetPlan
 from datasets.recordings.clips import Clip
-from datasets.recordings.sounds import gather
+from datasets.recordings.sounds import gather_sounds
 from datasets.recordings.spec import RecordingsSpec
-from datasets.recordings.synthesis import RecordingsMaker
+from datasets.recordings.synthesis import RecordingsSynthesizer
 from datasets.rooms import synthesis
 from datasets.rooms.spec import Acoustics, MeasuredSpec, MusicSpec, RoomSpec
 from runtime.storage import Store
@@ -67,7 +67,9 @@ class ShardWriter:
         if part.kind == "music" and isinstance(spec, MusicSpec):
             return synthesis.ExcerptSynthesizer(spec, self.source.pieces)
         if isinstance(spec, RecordingsSpec):
-            return RecordingsMaker(spec, str(part.split), gather(spec, self._open_clips(part), lambda *_: None))
+            return RecordingsSynthesizer(
+                spec, str(part.split), gather_sounds(spec, self._open_clips(part), lambda *_: None)
+            )
         if isinstance(spec, MeasuredSpec):
             return self._open_rir_bank(spec, part)
         if not isinstance(spec, RoomSpec):
@@ -86,7 +88,9 @@ class ShardWriter:
         rows = shoebox.positions_of_split(spec, str(part.split), len(bank.positions_m))
         pool = PositionPool(bank.positions_m[rows], np.array([0, len(rows)]))
         responses = bank.responses[rows]
-        return synthesis.rir_synthesizer(spec, part, self._open_music(spec), responses.shape[-1], lambda _: (pool, responses))
+        return synthesis.rir_synthesizer(
+            spec, part, self._open_music(spec), responses.shape[-1], lambda _: (pool, responses)
+        )
 
     def _open_part(self, folder: str | None, kind: Kind) -> DatasetPart:
         return next(p for p in self.source.list_parts() if p.kind == kind and folder in (None, p.folder))
@@ -105,7 +109,10 @@ class ShardWriter:
         shards = [read_columns(self._copy_locally(block), ("wave", "level")) for block in blocks]
         waves = [wave for shard, _ in shards for wave in shard]
         return corpus.assemble_excerpts(
-            spec, corpus.list_excerpts(spec, self.source.pieces), waves, [float(v) for _, levels in shards for v in levels]
+            spec,
+            corpus.list_excerpts(spec, self.source.pieces),
+            waves,
+            [float(v) for _, levels in shards for v in levels],
         )
 
     def _open_rooms(self, part: DatasetPart, acoustics: Acoustics) -> tuple[int, synthesis.Rooms]:
@@ -128,7 +135,9 @@ class ShardWriter:
                 responses[first : first + len(block), ..., : block.shape[-1]] = block
                 first += len(block)
             bounds = np.arange(len(chosen) + 1) * acoustics.positions
-            return PositionPool(np.concatenate([place for _, place in read])[:, :2].astype(np.float64), bounds), responses
+            return PositionPool(
+                np.concatenate([place for _, place in read])[:, :2].astype(np.float64), bounds
+            ), responses
 
         taps = max(read_columns(path, ("responses",))[0].shape[-1] for path in paths)
         return taps, rooms

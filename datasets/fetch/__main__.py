@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from datasets.fetch import zenodo
-from datasets.fetch.download import Network, Progress, download, part_of, read_text
-from datasets.fetch.unpack import group, is_unpacked, unpack
+from datasets.fetch.download import Network, Progress, download_archive, partial_path, read_text
+from datasets.fetch.unpack import group_archives, is_unpacked, unpack_archive
 from datasets.fetch.zenodo import Archive
 from runtime.cli import Console, Parser, run_command, require_free_disk, format_bytes
 from runtime.errors import InputError
@@ -27,7 +27,7 @@ _UNPACKED_PER_BYTE: Final = 1.5
 _SHOWN_EVERY_S: Final = 0.2
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog="python -m datasets.fetch",
@@ -56,22 +56,24 @@ def main(arguments: Sequence[str] | None = None, network: Network | None = None)
         arguments: The command line; the process's own if absent.
         network: How servers are asked.
     """
-    return run_command(lambda: _run(parser().parse_args(arguments), network or Network()))
+    return run_command(lambda: _run_fetch(build_parser().parse_args(arguments), network or Network()))
 
 
-def _run(options: argparse.Namespace, network: Network) -> int:
-    everything = _listing(options.record, network)
-    wanted = zenodo.choose(everything, options.only)
+def _run_fetch(options: argparse.Namespace, network: Network) -> int:
+    everything = _fetch_listing(options.record, network)
+    wanted = zenodo.choose_archives(everything, options.only)
     if options.list:
         for archive in wanted:
             print(f"{archive.name:<24} {format_bytes(archive.size):>9}  md5 {archive.md5}")
         return 0
     line = Console(sys.stdout)
-    fetch(wanted, everything, options.to, _patient(network, line), line)
+    fetch_archives(wanted, everything, options.to, _make_patience(network, line), line)
     return 0
 
 
-def fetch(wanted: Sequence[Archive], everything: Iterable[Archive], folder: Path, network: Network, line: Console) -> None:
+def fetch_archives(
+    wanted: Sequence[Archive], everything: Iterable[Archive], folder: Path, network: Network, line: Console
+) -> None:
     """Download files, then unpack the zip archives among them.
 
     Args:
@@ -84,27 +86,29 @@ def fetch(wanted: Sequence[Archive], everything: Iterable[Archive], folder: Path
     Raises:
         InputError: If the disk is too small, a download fails or an archive is spoilt.
     """
-    _make(folder)
-    packed = [one for one in group(everything) if any(part in wanted for part in one.parts)]
+    _make_folder(folder)
+    packed = [one for one in group_archives(everything) if any(part in wanted for part in one.parts)]
     require_free_disk(folder, needed_bytes(wanted, folder))
     for archive in wanted:
-        download(archive, folder, network, _progress(line))
+        download_archive(archive, folder, network, _make_progress(line))
     for one in packed:
         missing = [part.name for part in one.parts if not (folder / part.name).is_file()]
         if missing:
             line.print_line(f"{one.stem} is not unpacked before {', '.join(missing)} is here")
             continue
         line.update_progress(f"unpacking {one.stem}")
-        by_hand = unpack(one, folder)
+        by_hand = unpack_archive(one, folder)
         if by_hand is None:
             line.print_line(f"unpacked {one.stem}")
         else:
-            line.print_line(f"{one.stem} is a split archive, and 7z is not on the PATH. Install it, or run\n  {by_hand}")
+            line.print_line(
+                f"{one.stem} is a split archive, and 7z is not on the PATH. Install it, or run\n  {by_hand}"
+            )
 
 
 def needed_bytes(wanted: Iterable[Archive], folder: Path) -> int:
     """Room that downloading and unpacking still need."""
-    packed = [one for one in group(wanted) if not is_unpacked(one, folder)]
+    packed = [one for one in group_archives(wanted) if not is_unpacked(one, folder)]
     unpacked = _UNPACKED_PER_BYTE * sum(part.size for one in packed for part in one.parts)
     return round(sum(_missing_bytes(archive, folder / archive.name) for archive in wanted) + unpacked)
 
@@ -113,15 +117,15 @@ def _missing_bytes(archive: Archive, path: Path) -> int:
     """How much is still to come, by size alone; the MD5 is checked later."""
     if path.is_file() and path.stat().st_size == archive.size:
         return 0
-    part = part_of(path)
+    part = partial_path(path)
     return max(0, archive.size - (part.stat().st_size if part.is_file() else 0))
 
 
-def _listing(source: str, network: Network) -> tuple[Archive, ...]:
+def _fetch_listing(source: str, network: Network) -> tuple[Archive, ...]:
     if source.startswith(("https://", "http://")):
-        return zenodo.parse(read_text(source, network), source)
+        return zenodo.parse_record(read_text(source, network), source)
     try:
-        return zenodo.parse(Path(source).read_text(encoding="utf-8"), source)
+        return zenodo.parse_record(Path(source).read_text(encoding="utf-8"), source)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             "--record",
@@ -131,7 +135,7 @@ def _listing(source: str, network: Network) -> tuple[Archive, ...]:
         ) from error
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         reason = None if os.access(folder, os.W_OK) else "no permission to write"
@@ -143,7 +147,7 @@ def _make(folder: Path) -> None:
         )
 
 
-def _progress(line: Console, now: Callable[[], float] = time.monotonic) -> Progress:
+def _make_progress(line: Console, now: Callable[[], float] = time.monotonic) -> Progress:
     shown = -_SHOWN_EVERY_S
 
     def progress(archive: Archive, have: int) -> None:
@@ -151,12 +155,14 @@ def _progress(line: Console, now: Callable[[], float] = time.monotonic) -> Progr
         whole = have == archive.size
         if whole or now() - shown >= _SHOWN_EVERY_S:
             shown = now()
-            line.update_progress(f"{archive.name:<24} {format_bytes(have)} of {format_bytes(archive.size)}", final=whole)
+            line.update_progress(
+                f"{archive.name:<24} {format_bytes(have)} of {format_bytes(archive.size)}", final=whole
+            )
 
     return progress
 
 
-def _patient(network: Network, line: Console) -> Network:
+def _make_patience(network: Network, line: Console) -> Network:
     """Say why nothing happens while it waits."""
 
     def sleep(seconds: float) -> None:

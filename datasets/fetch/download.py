@@ -64,11 +64,11 @@ def read_text(url: str, network: Network) -> str:
     Raises:
         InputError: If the server cannot be reached or refuses.
     """
-    failed = _Patience(url, network, _LISTING_TRIES)
+    failed = _RetryBudget(url, network, _LISTING_TRIES)
     while True:
         try:
-            with _open(url, network) as response:
-                return _read(response, _LISTING_BYTES).decode("utf-8", errors="replace")
+            with _open_url(url, network) as response:
+                return _read_response(response, _LISTING_BYTES).decode("utf-8", errors="replace")
         except _TryAgainError as error:
             failed(error)
 
@@ -82,12 +82,12 @@ def is_whole(path: Path, archive: Archive) -> bool:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == archive.md5
 
 
-def part_of(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """Where a file lies until it is whole."""
     return path.with_name(f"{path.name}.part")
 
 
-def download(archive: Archive, folder: Path, network: Network, progress: Progress = lambda *_: None) -> Path:
+def download_archive(archive: Archive, folder: Path, network: Network, progress: Progress = lambda *_: None) -> Path:
     """Bring one file into a folder; nothing is done if it lies there whole.
 
     What an earlier call left in `<name>.part` is continued. A file with a wrong MD5 is fetched once more from its start.
@@ -105,7 +105,7 @@ def download(archive: Archive, folder: Path, network: Network, progress: Progres
     if is_whole(path, archive):
         progress(archive, archive.size)
         return path
-    part = part_of(path)
+    part = partial_path(path)
     for _ in range(2):  # what was continued may be what is wrong
         _complete(archive, part, network, progress)
         if is_whole(part, archive):
@@ -124,38 +124,38 @@ def download(archive: Archive, folder: Path, network: Network, progress: Progres
 
 def _complete(archive: Archive, part: Path, network: Network, progress: Progress) -> None:
     """Append to the part until it is as long as the file."""
-    failed = _Patience(archive.url, network)
+    failed = _RetryBudget(archive.url, network)
     if not part.is_file() or part.stat().st_size > archive.size:
         part.write_bytes(b"")
     best = part.stat().st_size
     while part.stat().st_size < archive.size:
         try:
-            _append(archive, part, network, progress)
+            _append_response(archive, part, network, progress)
         except _TryAgainError as error:
             have = part.stat().st_size
             failed(error, gained=have > best)
             best = max(best, have)
 
 
-def _append(archive: Archive, part: Path, network: Network, progress: Progress) -> None:
+def _append_response(archive: Archive, part: Path, network: Network, progress: Progress) -> None:
     """Ask once for what is missing; whatever comes is kept."""
     have = part.stat().st_size
-    with _open(archive.url, network, have) as response:
-        continued = response.status == 206 and _start(response) == have
+    with _open_url(archive.url, network, have) as response:
+        continued = response.status == 206 and _start_download(response) == have
         if response.status == 206 and not continued:
             part.write_bytes(b"")
             raise _TryAgainError("the server sent another part than was asked for")
         _require_size(archive, response, have if continued else 0)
-        have = _receive(archive, response, part, have if continued else 0, progress)
+        have = _receive_chunks(archive, response, part, have if continued else 0, progress)
     if have < archive.size:
         raise _TryAgainError(f"the connection ended after {have} of {archive.size} bytes")
 
 
-def _receive(archive: Archive, response: HTTPResponse, part: Path, have: int, progress: Progress) -> int:
+def _receive_chunks(archive: Archive, response: HTTPResponse, part: Path, have: int, progress: Progress) -> int:
     """Write what comes behind the bytes that are here already; how many there are then."""
     try:
         with part.open("ab" if have else "wb") as file:
-            while have < archive.size and (chunk := _read(response, min(_CHUNK, archive.size - have))):
+            while have < archive.size and (chunk := _read_response(response, min(_CHUNK, archive.size - have))):
                 file.write(chunk)
                 have += len(chunk)
                 progress(archive, have)
@@ -169,7 +169,7 @@ def _receive(archive: Archive, response: HTTPResponse, part: Path, have: int, pr
     return have
 
 
-def _start(response: HTTPResponse) -> int | None:
+def _start_download(response: HTTPResponse) -> int | None:
     """The first byte of a partial answer, from `Content-Range: bytes 100-199/200`."""
     first = (response.headers.get("Content-Range") or "").removeprefix("bytes ").partition("-")[0].strip()
     return int(first) if first.isdecimal() else None
@@ -187,35 +187,35 @@ def _require_size(archive: Archive, response: HTTPResponse, start: int) -> None:
 
 
 @contextmanager
-def _open(url: str, network: Network, start: int = 0) -> Iterator[HTTPResponse]:
+def _open_url(url: str, network: Network, start: int = 0) -> Iterator[HTTPResponse]:
     """Ask a server for a file from one of its bytes on."""
     headers = {"User-Agent": "soundsweep"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
         response = urlopen(Request(url, headers=headers), timeout=network.timeout_s)
     except HTTPError as error:
         error.close()
-        _refuse(url, error)
+        _refusal_error(url, error)
     except (InvalidURL, ValueError) as error:
         raise InputError(url, "the address must be one", value=str(error), remedy="correct the address") from error
     except (OSError, HTTPException) as error:
-        raise _TryAgainError(_reason(error)) from error
+        raise _TryAgainError(_describe_reason(error)) from error
     with response:
         yield response
 
 
-def _read(response: HTTPResponse, most: int) -> bytes:
+def _read_response(response: HTTPResponse, most: int) -> bytes:
     try:
         return response.read(most)
     except (OSError, HTTPException) as error:
-        raise _TryAgainError(_reason(error)) from error
+        raise _TryAgainError(_describe_reason(error)) from error
 
 
-def _reason(error: Exception) -> str:
+def _describe_reason(error: Exception) -> str:
     cause = getattr(error, "reason", error)
     return getattr(cause, "strerror", None) or str(cause) or type(error).__name__
 
 
-def _refuse(url: str, error: HTTPError) -> NoReturn:
+def _refusal_error(url: str, error: HTTPError) -> NoReturn:
     """Tell an answer that may change from one that will not."""
     if error.code in _BUSY or error.code >= 500:
         wait = error.headers.get("Retry-After") or ""
@@ -228,7 +228,7 @@ def _refuse(url: str, error: HTTPError) -> NoReturn:
     ) from error
 
 
-class _Patience:
+class _RetryBudget:
     """Pauses between tries, longer each time; ends in an error when too many in a row brought nothing."""
 
     def __init__(self, url: str, network: Network, tries: int | None = None) -> None:

@@ -20,7 +20,7 @@ _PART: Final = re.compile(r"(.+)\.(zip|z\d\d)")
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedArchive:
     """An archive and its parts.
 
     Attributes:
@@ -31,32 +31,32 @@ class Packed:
     stem: str
     parts: tuple[Archive, ...]
 
-    def state(self) -> str:
+    def unpack_state(self) -> str:
         """What distinguishes this version of the archive."""
         return "".join(f"{part.md5}  {part.name}\n" for part in self.parts)
 
-    def command(self, folder: Path) -> str:
+    def unpack_command(self, folder: Path) -> str:
         """How to unpack a split archive by hand, where 7z is missing."""
         last, joined = (shlex.quote(str(folder / name)) for name in (self.parts[-1].name, f"{self.stem}_joined.zip"))
         return f"zip -s 0 {last} --out {joined} && unzip -o {joined} -d {shlex.quote(str(folder))} && rm {joined}"
 
 
-def group(archives: Iterable[Archive]) -> tuple[Packed, ...]:
+def group_archives(archives: Iterable[Archive]) -> tuple[PackedArchive, ...]:
     """Put the parts of each zip archive together; files of other kinds are left out."""
     found: dict[str, list[Archive]] = {}
     for archive in sorted(archives, key=lambda archive: archive.name):  # .z01, .z02, .zip
         if match := _PART.fullmatch(archive.name):
             found.setdefault(match.group(1), []).append(archive)
-    return tuple(Packed(stem, tuple(parts)) for stem, parts in found.items() if parts[-1].name.endswith(".zip"))
+    return tuple(PackedArchive(stem, tuple(parts)) for stem, parts in found.items() if parts[-1].name.endswith(".zip"))
 
 
-def is_unpacked(packed: Packed, folder: Path) -> bool:
+def is_unpacked(packed: PackedArchive, folder: Path) -> bool:
     """Whether this version of the archive has been unpacked into the folder."""
-    noted = _note(packed, folder)
-    return noted.is_file() and noted.read_text(encoding="utf-8") == packed.state()
+    noted = _write_note(packed, folder)
+    return noted.is_file() and noted.read_text(encoding="utf-8") == packed.unpack_state()
 
 
-def unpack(packed: Packed, folder: Path) -> str | None:
+def unpack_archive(packed: PackedArchive, folder: Path) -> str | None:
     """Unpack an archive whose parts all lie in the folder.
 
     Returns:
@@ -72,17 +72,17 @@ def unpack(packed: Packed, folder: Path) -> str | None:
     elif (tool := shutil.which("7z")) is not None:
         _unpack_split(packed, folder, tool)
     else:
-        return packed.command(folder)
+        return packed.unpack_command(folder)
     # Last, so that what was broken off is unpacked again.
-    files.write_text_atomic(_note(packed, folder), packed.state())
+    files.write_text_atomic(_write_note(packed, folder), packed.unpack_state())
     return None
 
 
-def _note(packed: Packed, folder: Path) -> Path:
+def _write_note(packed: PackedArchive, folder: Path) -> Path:
     return folder / f".{packed.stem}.unpacked"
 
 
-def _unpack_whole(packed: Packed, folder: Path) -> None:
+def _unpack_whole(packed: PackedArchive, folder: Path) -> None:
     path = folder / packed.parts[0].name
     try:
         with zipfile.ZipFile(path) as archive:
@@ -91,18 +91,18 @@ def _unpack_whole(packed: Packed, folder: Path) -> None:
                 folder if holds_folder else folder / packed.stem
             )  # zipfile lets no name leave the folder
     except (zipfile.BadZipFile, OSError, RuntimeError) as error:
-        raise _spoilt(path, str(error)) from error
+        raise _corrupt_error(path, str(error)) from error
 
 
-def _unpack_split(packed: Packed, folder: Path, tool: str) -> None:
+def _unpack_split(packed: PackedArchive, folder: Path, tool: str) -> None:
     path = folder / packed.parts[-1].name
     done = subprocess.run([tool, "x", "-y", f"-o{folder}", str(path)], capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise _spoilt(path, said[-1] if said else f"7z ended with status {done.returncode}")
+        raise _corrupt_error(path, said[-1] if said else f"7z ended with status {done.returncode}")
 
 
-def _spoilt(path: Path, reason: str) -> InputError:
+def _corrupt_error(path: Path, reason: str) -> InputError:
     return InputError(
         str(path),
         "the archive must unpack",

@@ -47,7 +47,7 @@ class Archive:
     url: str
 
 
-def parse(text: str, place: str) -> tuple[Archive, ...]:
+def parse_record(text: str, place: str) -> tuple[Archive, ...]:
     """Read a listing in any of the known forms.
 
     Args:
@@ -63,17 +63,17 @@ def parse(text: str, place: str) -> tuple[Archive, ...]:
     try:
         listing = json.loads(text)
     except ValueError as error:
-        raise _wrong(place, "a record's listing is JSON", str(error)) from None
-    entries = _entries(listing)
+        raise _format_error(place, "a record's listing is JSON", str(error)) from None
+    entries = _read_entries(listing)
     if not entries:
-        raise _wrong(place, "a record's listing holds `files` or `entries`", text[:80])
-    archives = [_archive(entry, f"{place}, file {number}") for number, entry in enumerate(entries, 1)]
+        raise _format_error(place, "a record's listing holds `files` or `entries`", text[:80])
+    archives = [_read_archive(entry, f"{place}, file {number}") for number, entry in enumerate(entries, 1)]
     if len({archive.name for archive in archives}) < len(archives):
-        raise _wrong(place, "every file of a record has a name of its own", sorted(a.name for a in archives))
+        raise _format_error(place, "every file of a record has a name of its own", sorted(a.name for a in archives))
     return tuple(sorted(archives, key=lambda archive: archive.name))
 
 
-def choose(archives: Iterable[Archive], patterns: Sequence[str]) -> tuple[Archive, ...]:
+def choose_archives(archives: Iterable[Archive], patterns: Sequence[str]) -> tuple[Archive, ...]:
     """The files whose names fit any of the patterns, such as `foa_*`; all of them without a pattern.
 
     Raises:
@@ -87,7 +87,7 @@ def choose(archives: Iterable[Archive], patterns: Sequence[str]) -> tuple[Archiv
     return tuple(a for a in everything if not patterns or any(fnmatchcase(a.name, p) for p in patterns))
 
 
-def _entries(listing: object) -> list[object]:
+def _read_entries(listing: object) -> list[object]:
     """The descriptions of the files, whatever they are wrapped in."""
     found = listing
     for key in ("files", "entries"):
@@ -98,26 +98,26 @@ def _entries(listing: object) -> list[object]:
     return found if isinstance(found, list) else []
 
 
-def _archive(entry: object, place: str) -> Archive:
+def _read_archive(entry: object, place: str) -> Archive:
     described: Mapping[str, object] = entry if isinstance(entry, Mapping) else {}
     name = described.get("key", described.get("filename"))
     if not (isinstance(name, str) and _PLAIN_NAME.fullmatch(name)):
-        raise _wrong(place, "a file has a plain name, without folder", name)
+        raise _format_error(place, "a file has a plain name, without folder", name)
     size = described.get("size", described.get("filesize"))
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise _wrong(f"{place}, {name}", "a file has a size in bytes", size)
+        raise _format_error(f"{place}, {name}", "a file has a size in bytes", size)
     checksum = _MD5.fullmatch(str(described.get("checksum")))
     if checksum is None:
-        raise _wrong(f"{place}, {name}", "a file has an MD5 checksum", described.get("checksum"))
+        raise _format_error(f"{place}, {name}", "a file has an MD5 checksum", described.get("checksum"))
     links = described.get("links")
     by_kind: Mapping[str, object] = links if isinstance(links, Mapping) else {}
     url = next((by_kind[kind] for kind in _LINKS if kind in by_kind), None)
     if not (isinstance(url, str) and url.startswith(("https://", "http://"))):
-        raise _wrong(f"{place}, {name}", "a file has an address that begins with https:// or http://", url)
+        raise _format_error(f"{place}, {name}", "a file has an address that begins with https:// or http://", url)
     return Archive(name, size, checksum.group(1), url)
 
 
-def _wrong(place: str, rule: str, value: object) -> InputError:
+def _format_error(place: str, rule: str, value: object) -> InputError:
     return InputError(
         place,
         rule,

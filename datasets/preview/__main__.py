@@ -12,7 +12,7 @@ from typing import Final
 from datasets import cli_options, config_file
 from datasets.building import parts
 from datasets.rooms.spec import LocalizerSpec
-from datasets.scenes.provider import SceneSource
+from datasets.scenes.provider import ScenePlan
 from datasets.scenes.spec import SceneSpec
 from runtime import machine
 from runtime.cli import Console, Parser, run_command, format_bytes, whole_number_type
@@ -25,7 +25,7 @@ _RECORDINGS: Final = 3
 _MOST: Final = 30
 
 
-def parser() -> Parser:
+def build_parser() -> Parser:
     """The command line."""
     result = Parser(
         prog="python -m datasets.preview",
@@ -47,18 +47,18 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    return run_command(lambda: _preview(parser().parse_args(arguments)))
+    return run_command(lambda: _run_preview(build_parser().parse_args(arguments)))
 
 
-def _preview(options: argparse.Namespace) -> int:
+def _run_preview(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     specs, store, place = cli_options.read_options(options)
     out = options.out or cli_options.local_folder(options.storage) / "previews" / f"{options.spec.stem}.html"
     _require_writable(out)
     line = Console(sys.stdout)
-    lead = _lead(options, len(specs) - 1)
+    lead = _lead_paragraph(options, len(specs) - 1)
     if isinstance(specs[0], SceneSpec):
-        written = _scenes(specs[0], store, place, (options.spec.stem, lead), options.samples or _RECORDINGS)
+        written = _scene_page(specs[0], store, place, (options.spec.stem, lead), options.samples or _RECORDINGS)
     elif not isinstance(specs[0], LocalizerSpec):
         raise InputError(
             str(options.spec),
@@ -67,11 +67,11 @@ def _preview(options: argparse.Namespace) -> int:
             remedy="look at another dataset",
         )
     else:
-        written = _localizer(specs[0], store, place, (options.spec.stem, lead), options.samples or _SAMPLES)
+        written = _localizer_page(specs[0], store, place, (options.spec.stem, lead), options.samples or _SAMPLES)
     try:
         write_text_atomic(out, written)
     except OSError as error:
-        raise _unwritable(out, error.strerror or str(error)) from error
+        raise _unwritable_error(out, error.strerror or str(error)) from error
     line.print_line(f"page     {out} ({format_bytes(out.stat().st_size)}, {time.perf_counter() - started:.1f} s)")
     return 0
 
@@ -79,20 +79,20 @@ def _preview(options: argparse.Namespace) -> int:
 def _require_writable(out: Path) -> None:
     """Refuse a place that cannot be written before anything is computed for it."""
     if out.is_dir():
-        raise _unwritable(out, "a folder")
+        raise _unwritable_error(out, "a folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(out, error.strerror or str(error)) from error
+        raise _unwritable_error(out, error.strerror or str(error)) from error
 
 
-def _unwritable(out: Path, reason: str) -> InputError:
+def _unwritable_error(out: Path, reason: str) -> InputError:
     return InputError(
         str(out), "the page must be a file that can be written", value=reason, remedy="name another --out"
     )
 
 
-def _lead(options: argparse.Namespace, variants: int) -> str:
+def _lead_paragraph(options: argparse.Namespace, variants: int) -> str:
     """What the page is of, in a sentence or two."""
     profiles = config_file.read_yaml(options.spec).get("profiles") or {}
     chosen = config_file.choose_profile(profiles, options.profile, options.spec, has_gpu=machine.has_gpu())
@@ -105,20 +105,20 @@ def _lead(options: argparse.Namespace, variants: int) -> str:
     return " ".join(words) + "." + more
 
 
-def _localizer(spec: LocalizerSpec, store: Store, place: str, named: tuple[str, str], samples: int) -> str:
+def _localizer_page(spec: LocalizerSpec, store: Store, place: str, named: tuple[str, str], samples: int) -> str:
     source = parts.plan_dataset(spec, place)
     # Imported here: torch and matplotlib take seconds to load, which a mistake should not wait for.
     from datasets.preview import localizer, page
-    from datasets.preview.material import gathered
+    from datasets.preview.material import gather_material
 
-    with gathered(source, store) as material:
+    with gather_material(source, store) as material:
         notices: tuple[str, ...] = ()
         if material.state == "miniature":
             notices = (_MINIATURE, *material.notes)
         elif material.state == "beginning":
             notices = ("The dataset lies in a bucket: this page shows the first shard of each split only.",)
-        facts = localizer.facts(material, store.name)
-        return page.document(*named, notices, facts, localizer.sections(material, samples))
+        facts = localizer.build_facts(material, store.name)
+        return page.make_document(*named, notices, facts, localizer.build_sections(material, samples))
 
 
 _MINIATURE: Final = (
@@ -127,13 +127,13 @@ _MINIATURE: Final = (
 )
 
 
-def _scenes(spec: SceneSpec, store: Store, place: str, named: tuple[str, str], shown: int) -> str:
-    source = SceneSource.prepare(spec, place)
+def _scene_page(spec: SceneSpec, store: Store, place: str, named: tuple[str, str], shown: int) -> str:
+    source = ScenePlan.from_spec(spec, place)
     from datasets.preview import page, recordings, scenes
 
-    found = recordings.gather(source, store, shown)
+    found = recordings.gather_recordings(source, store, shown)
     notices = () if found.built is not None else (_UNBUILT.format(len(found.shown)), *found.notes)
-    return page.document(*named, notices, scenes.facts(found, store.name), scenes.sections(found))
+    return page.make_document(*named, notices, scenes.build_facts(found, store.name), scenes.build_sections(found))
 
 
 _UNBUILT: Final = (

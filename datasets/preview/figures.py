@@ -21,7 +21,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from datasets.preview.page import Markup
-from datasets.preview.sounds import Decay
+from datasets.preview.sounds import EnergyDecay
 
 COLOURS: Final = ("#3d85c6", "#d9782d", "#3f9a5a", "#9a6bc0", "#cc4f4f", "#2f9c9c", "#b08a2e", "#d060a0")
 """Bright enough for a dark page, dark enough for a bright one."""
@@ -53,7 +53,7 @@ _SMALL: Final = (3.6, 2.5)
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class RoomPlan:
     """A room seen from above.
 
     Attributes:
@@ -67,7 +67,7 @@ class Plan:
     walls_m: tuple[tuple[float, float, float, float], ...] = ()
 
 
-def _figure(
+def _new_figure(
     size: tuple[float, float] = _SMALL,
     heights: Sequence[float] = (1,),
     edges: tuple[float, float, float, float] | None = None,
@@ -88,7 +88,7 @@ def _figure(
     return figure, [axis for row in axes for axis in row]
 
 
-def _svg(figure: Figure, alt: str) -> Markup:
+def _to_svg(figure: Figure, alt: str) -> Markup:
     buffer = io.StringIO()
     with warnings.catch_warnings():
         # The browser has letters for names of folders that matplotlib, which only measures them, has not.
@@ -107,7 +107,7 @@ def _svg(figure: Figure, alt: str) -> Markup:
     return Markup(shown + drawn[len(opening) :].strip())
 
 
-def _room(axis: Axes, plan: Plan) -> None:
+def _draw_room(axis: Axes, plan: RoomPlan) -> None:
     for left, front, width, depth in plan.walls_m:
         axis.add_patch(Rectangle((left, front), width, depth, fill=False, edgecolor=COLOURS[4], linewidth=1.2))
     axis.add_patch(Rectangle((0, 0), *plan.size_m, fill=False, edgecolor=_INK, linewidth=0.6, linestyle="--"))
@@ -123,7 +123,7 @@ def _room(axis: Axes, plan: Plan) -> None:
 
 
 @mpl.rc_context(_STYLE)
-def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -> Markup:
+def plot_density(plan: RoomPlan, positions_m: NDArray[np.float64], unit: str, alt: str) -> Markup:
     """Draw where sources are.
 
     Args:
@@ -132,7 +132,7 @@ def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -
         unit: What is counted.
         alt: What the drawing shows.
     """
-    figure, (axis,) = _figure((3.9, 3.5))
+    figure, (axis,) = _new_figure((3.9, 3.5))
     cells = [max(4, min(60, round(side / 0.25))) for side in plan.size_m]
     cell = [100 * side / number for side, number in zip(plan.size_m, cells, strict=True)]
     counts, across, along = np.histogram2d(
@@ -148,29 +148,29 @@ def density(plan: Plan, positions_m: NDArray[np.float64], unit: str, alt: str) -
     )
     bar = figure.colorbar(shown, ax=axis, shrink=0.75, label=f"{unit} in {cell[0]:.0f} × {cell[1]:.0f} cm")
     bar.outline.set_linewidth(0)
-    _room(axis, plan)
-    return _svg(figure, alt)
+    _draw_room(axis, plan)
+    return _to_svg(figure, alt)
 
 
 @mpl.rc_context(_STYLE)
-def sources(plan: Plan, positions_m: NDArray[np.float64], alt: str) -> Markup:
+def plot_sources(plan: RoomPlan, positions_m: NDArray[np.float64], alt: str) -> Markup:
     """Draw one sample's sources, shape (sources, 2)."""
-    figure, (axis,) = _figure((3.2, 2.7), edges=(0.14, 0.98, 0.17, 0.97))
-    _room(axis, plan)
+    figure, (axis,) = _new_figure((3.2, 2.7), edges=(0.14, 0.98, 0.17, 0.97))
+    _draw_room(axis, plan)
     axis.plot(*positions_m.T, "o", color=COLOURS[2], markersize=9, markeredgewidth=2, fillstyle="none")
-    return _svg(figure, alt)
+    return _to_svg(figure, alt)
 
 
 @mpl.rc_context(_STYLE)
-def waveforms(waves: Mapping[str, NDArray[np.float32]], rate_hz: int, alt: str) -> Markup:
+def plot_waveforms(waves: Mapping[str, NDArray[np.float32]], rate_hz: int, alt: str) -> Markup:
     """Draw waveforms under each other on one scale, each of shape (samples,)."""
-    figure, axes = _figure((3.6, 2.7), (1,) * len(waves), (0.21, 0.97, 0.17, 0.97))
+    figure, axes = _new_figure((3.6, 2.7), (1,) * len(waves), (0.21, 0.97, 0.17, 0.97))
     most = max(float(np.abs(wave).max()) for wave in waves.values()) or 1.0
     for number, (axis, (name, wave)) in enumerate(zip(axes, waves.items(), strict=True)):
         _outline(axis, wave, rate_hz, COLOURS[number % len(COLOURS)])
         axis.set(ylabel=name, ylim=(-1.05 * most, 1.05 * most), xlim=(0, 1000 * len(wave) / rate_hz))
     axes[-1].set_xlabel("time, ms")
-    return _svg(figure, alt)
+    return _to_svg(figure, alt)
 
 
 def _outline(axis: Axes, wave: NDArray[np.float32], rate_hz: int, colour: str) -> None:
@@ -182,7 +182,7 @@ def _outline(axis: Axes, wave: NDArray[np.float32], rate_hz: int, colour: str) -
 
 
 @mpl.rc_context(_STYLE)
-def spectrogram(
+def plot_spectrogram(
     decibels: NDArray[np.float64], seconds: float, top_hz: float, alt: str, *, wide: bool = False
 ) -> Markup:
     """Draw a spectrogram.
@@ -195,7 +195,7 @@ def spectrogram(
         wide: Whether it has a row to itself; then time is in seconds.
     """
     right = 0.91 if wide else 0.76
-    figure, (axis,) = _figure(
+    figure, (axis,) = _new_figure(
         (11, 2.4) if wide else (3.8, 2.7), edges=(0.05 if wide else 0.13, right, 0.19 if wide else 0.17, 0.97)
     )
     shown = axis.imshow(
@@ -211,32 +211,32 @@ def spectrogram(
     )
     bar.outline.set_linewidth(0)
     axis.set(xlabel="time, s" if wide else "time, ms", ylabel="frequency, kHz")
-    return _svg(figure, alt)
+    return _to_svg(figure, alt)
 
 
 @mpl.rc_context(_STYLE)
-def histogram(values: NDArray[np.float64], label: str, unit_of_count: str, alt: str) -> Markup:
+def plot_histogram(values: NDArray[np.float64], label: str, unit_of_count: str, alt: str) -> Markup:
     """Draw how often values occur, shape (values,)."""
-    figure, (axis,) = _figure()
+    figure, (axis,) = _new_figure()
     axis.hist(values, bins=min(40, max(8, len(values) // 8)), color=COLOURS[0], rwidth=0.92)
     axis.set(xlabel=label, ylabel=unit_of_count)
-    return _svg(figure, alt)
+    return _to_svg(figure, alt)
 
 
 @mpl.rc_context(_STYLE)
-def bars(values: Mapping[str, float], label: str, unit: str, alt: str) -> Markup:
+def plot_bars(values: Mapping[str, float], label: str, unit: str, alt: str) -> Markup:
     """Draw one bar a name."""
-    figure, (axis,) = _figure()
+    figure, (axis,) = _new_figure()
     axis.barh(list(values), list(values.values()), color=COLOURS[0])
     axis.invert_yaxis()
     axis.set(xlabel=unit, ylabel=label)
-    return _svg(figure, alt)
+    return _to_svg(figure, alt)
 
 
 @mpl.rc_context(_STYLE)
-def impulse(response: NDArray[np.float32], fading: Decay, rate_hz: int, alt: str) -> Markup:
+def plot_impulse_response(response: NDArray[np.float32], fading: EnergyDecay, rate_hz: int, alt: str) -> Markup:
     """Draw an impulse response, shape (taps,), and what energy is left of it."""
-    figure, (above, below) = _figure((4.4, 3.4), (1, 1))
+    figure, (above, below) = _new_figure((4.4, 3.4), (1, 1))
     _outline(above, response, rate_hz, COLOURS[0])
     above.set_ylabel("response")
     step = max(1, len(fading.curve_db) // _POINTS)
@@ -248,11 +248,11 @@ def impulse(response: NDArray[np.float32], fading: Decay, rate_hz: int, alt: str
         below.plot(ends, [-5, -60], "--", color=COLOURS[2], linewidth=1, label=f"−60 dB in {fading.rt60_s:.2f} s")
     below.set(xlabel="time, ms", ylabel="dB", ylim=(-65, 3), xlim=(0, times[-1]))
     below.legend(loc="upper right")
-    return _svg(figure, alt)
+    return _to_svg(figure, alt)
 
 
 @mpl.rc_context(_STYLE)
-def timeline(
+def plot_timeline(
     rows: NDArray[np.int64], runs: Sequence[NDArray[np.int64]], classes: Sequence[str], frames: int, alt: str
 ) -> Markup:
     """Draw who sounds from where and when.
@@ -264,14 +264,14 @@ def timeline(
         frames: Of 100 ms, in the recording.
         alt: What the drawing shows.
     """
-    figure, (azimuth, elevation, several) = _figure((11, 4.2), (2.4, 2, 1))
+    figure, (azimuth, elevation, several) = _new_figure((11, 4.2), (2.4, 2, 1))
     for run in runs:
         kind = int(run[0, 1])
         named = classes[kind] if kind < len(classes) else f"class {kind}"
         times = (run[:, 0] + 0.5) / 10
         for axis, column in ((azimuth, 3), (elevation, 4)):
             style = {"color": COLOURS[kind % len(COLOURS)], "linewidth": 3.5, "solid_capstyle": "round", "alpha": 0.85}
-            for part in unbroken(run[:, column]):
+            for part in split_at_jumps(run[:, column]):
                 axis.plot(times[part], run[part, column], **style, label=named)  # type: ignore[arg-type]
     active = np.bincount(rows[:, 0], minlength=frames)[:frames]
     several.fill_between(np.arange(frames + 1) / 10, np.append(active, 0), step="post", color=COLOURS[0], alpha=0.6)
@@ -282,10 +282,10 @@ def timeline(
     names = dict(zip(*reversed(azimuth.get_legend_handles_labels()), strict=True))
     if names:
         figure.legend(names.values(), names.keys(), loc="outside upper center", ncols=8)
-    return _svg(figure, alt)
+    return _to_svg(figure, alt)
 
 
-def unbroken(angles: NDArray[np.int64]) -> list[slice]:
+def split_at_jumps(angles: NDArray[np.int64]) -> list[slice]:
     """Cut angles, shape (frames,), where they step from one end of the scale to the other."""
     breaks = [0, *(np.flatnonzero(np.abs(np.diff(angles)) > 180) + 1).tolist(), len(angles)]
     return [slice(first, last) for first, last in pairwise(breaks)]

@@ -39,13 +39,13 @@ class Material:
     state: State
     notes: tuple[str, ...] = ()
 
-    def part(self, split: str) -> DatasetPart:
+    def find_part(self, split: str) -> DatasetPart:
         """The part of the whole dataset that holds a split."""
         return next(part for part in self.source.list_parts() if part.split == split)
 
 
 @contextmanager
-def gathered(source: DatasetPlan, store: Store) -> Iterator[Material]:
+def gather_material(source: DatasetPlan, store: Store) -> Iterator[Material]:
     """Read a dataset where it is built; make a miniature of it elsewhere, which goes when the block ends.
 
     Args:
@@ -57,17 +57,17 @@ def gathered(source: DatasetPlan, store: Store) -> Iterator[Material]:
     """
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
         if missing_parts(source, store):
-            small, notes = miniature.of(source)
+            small, notes = miniature.make_miniature(source)
             here = Store(f"{folder}/datasets")
             Builder(here).build(small)
-            yield Material(source, small, _require(builder.find_dataset(small, here), here), "miniature", notes)
+            yield Material(source, small, _require_part(builder.find_dataset(small, here), here), "miniature", notes)
         elif store.is_local:
-            yield Material(source, source, _require(builder.find_dataset(source, store), store), "built")
+            yield Material(source, source, _require_part(builder.find_dataset(source, store), store), "built")
         else:
-            yield Material(source, source, _beginning(source, store, Store(folder)), "beginning")
+            yield Material(source, source, _first_shards(source, store, Store(folder)), "beginning")
 
 
-def _require(found: Dataset | None, store: Store) -> Dataset:
+def _require_part(found: Dataset | None, store: Store) -> Dataset:
     if found is None:
         raise InputError(
             store.name, "the dataset must stay where it is while it is shown", remedy="start the command again"
@@ -75,7 +75,7 @@ def _require(found: Dataset | None, store: Store) -> Dataset:
     return found
 
 
-def _beginning(source: DatasetPlan, store: Store, here: Store) -> Dataset:
+def _first_shards(source: DatasetPlan, store: Store, here: Store) -> Dataset:
     """Copy the first shard of every split and of the impulse responses: a bucket holds more than anyone waits for."""
     manifests = {}
     for part in source.list_parts():

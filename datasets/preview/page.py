@@ -27,49 +27,49 @@ class Section:
     body: Markup
 
 
-def text(plain: object) -> Markup:
+def escape_text(plain: object) -> Markup:
     """Escape plain text."""
     return Markup(escape(str(plain)))
 
 
-def join(parts: Iterable[Markup]) -> Markup:
+def join_markup(parts: Iterable[Markup]) -> Markup:
     """Markup after markup."""
     return Markup("\n".join(parts))
 
 
-def paragraph(plain: str, kind: str = "") -> Markup:
+def make_paragraph(plain: str, kind: str = "") -> Markup:
     """A paragraph of plain text; `kind` is its class."""
     return Markup(f'<p class="{escape(kind)}">{escape(plain)}</p>' if kind else f"<p>{escape(plain)}</p>")
 
 
-def heading(plain: str) -> Markup:
+def make_heading(plain: str) -> Markup:
     """A heading within a section."""
     return Markup(f"<h3>{escape(plain)}</h3>")
 
 
-def table(rows: Iterable[tuple[str, str]]) -> Markup:
+def make_table(rows: Iterable[tuple[str, str]]) -> Markup:
     """Names and values, plain text."""
     lines = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
     return Markup(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
 
 
-def figure(drawing: Markup, caption: str, *, wide: bool = False) -> Markup:
+def make_figure(drawing: Markup, caption: str, *, wide: bool = False) -> Markup:
     """A drawing with a caption of plain text; a wide one is not shrunk to a narrow window, which scrolls instead."""
     kind = ' class="wide"' if wide else ""
     return Markup(f"<figure{kind}>{drawing}<figcaption>{escape(caption)}</figcaption></figure>")
 
 
-def grid(parts: Iterable[Markup]) -> Markup:
+def make_grid(parts: Iterable[Markup]) -> Markup:
     """Parts side by side where the window is wide enough."""
-    return Markup(f'<div class="grid">{join(parts)}</div>')
+    return Markup(f'<div class="grid">{join_markup(parts)}</div>')
 
 
-def card(title: str, parts: Iterable[Markup]) -> Markup:
+def make_card(title: str, parts: Iterable[Markup]) -> Markup:
     """A box with a title of plain text."""
-    return Markup(f'<article class="card"><h4>{escape(title)}</h4>{join(parts)}</article>')
+    return Markup(f'<article class="card"><h4>{escape(title)}</h4>{join_markup(parts)}</article>')
 
 
-def audio(content: bytes, label: str) -> Markup:
+def make_audio(content: bytes, label: str) -> Markup:
     """A player.
 
     Args:
@@ -83,7 +83,7 @@ def audio(content: bytes, label: str) -> Markup:
     )
 
 
-def document(title: str, lead: str, notices: Sequence[str], facts: Markup, sections: Sequence[Section]) -> str:
+def make_document(title: str, lead: str, notices: Sequence[str], facts: Markup, sections: Sequence[Section]) -> str:
     """The whole page.
 
     Args:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.building.manifest import Manifest
-from datasets.preview.statistics import spread
+from datasets.preview.statistics import format_spread
 from datasets.scenes import events, synthesis
-from datasets.scenes.provider import SceneSource, files_of, whole
+from datasets.scenes.provider import ScenePlan, recording_files, is_complete
 from datasets.tau2020 import layout
 from datasets.tau2020.labels import FRAMES
 from datasets.tau2020.layout import RecordingName
@@ -29,7 +29,7 @@ _TIMED_FRAMES: Final = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ShownRecording:
     """A recording.
 
     Attributes:
@@ -44,7 +44,7 @@ class Shown:
 
 
 @dataclass(frozen=True, eq=False)
-class Scenes:
+class SceneMaterial:
     """Recordings to be shown.
 
     Attributes:
@@ -55,14 +55,14 @@ class Scenes:
         notes: What is different about those made for this page.
     """
 
-    source: SceneSource
-    shown: tuple[Shown, ...]
+    source: ScenePlan
+    shown: tuple[ShownRecording, ...]
     labels: tuple[NDArray[np.int64], ...]
     built: Manifest | None
     notes: tuple[str, ...] = ()
 
 
-def gather(source: SceneSource, store: Store, recordings: int) -> Scenes:
+def gather_recordings(source: ScenePlan, store: Store, recordings: int) -> SceneMaterial:
     """Read some recordings and all labels where they are built; make some recordings where they are not.
 
     Of what lies in a bucket, only the recordings that are shown are copied.
@@ -75,55 +75,59 @@ def gather(source: SceneSource, store: Store, recordings: int) -> Scenes:
     Raises:
         InputError: If a sound file cannot be decoded, or a file of the recordings is damaged.
     """
-    named = source.recordings()
-    picked = [named[row] for row in spread(len(named), recordings).tolist()]
-    manifest = Manifest.read(store, source.folder)
-    if manifest is None or not all(whole(store, source.folder, name) for _, name in picked):
-        return _made(source, [number for number, _ in picked])
+    named = source.list_recordings()
+    picked = [named[row] for row in format_spread(len(named), recordings).tolist()]
+    manifest = Manifest.read(store, source.folder_name)
+    if manifest is None or not all(is_complete(store, source.folder_name, name) for _, name in picked):
+        return _make_recordings(source, [number for number, _ in picked])
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
-        root = store.local_path(source.folder) if store.is_local else _copied(source, store, picked, Path(folder))
-        there = layout.Recordings(root)
-        shown = tuple(_read(there, name) for _, name in picked)
-        labels = tuple(there.labels(name) for name in there.names())
-    return Scenes(source, shown, labels, manifest)
+        root = (
+            store.local_path(source.folder_name)
+            if store.is_local
+            else _copy_recording(source, store, picked, Path(folder))
+        )
+        there = layout.RecordingFolder(root)
+        shown = tuple(_read_recording(there, name) for _, name in picked)
+        labels = tuple(there.read_labels(name) for name in there.list_names())
+    return SceneMaterial(source, shown, labels, manifest)
 
 
-def _copied(source: SceneSource, store: Store, picked: list[tuple[int, RecordingName]], root: Path) -> Path:
+def _copy_recording(source: ScenePlan, store: Store, picked: list[tuple[int, RecordingName]], root: Path) -> Path:
     here = Store(str(root))
     for _, name in picked:
-        for path in files_of(name):
-            here.write_file(path, store.read_file(f"{source.folder}/{path}"))
+        for path in recording_files(name):
+            here.write_file(path, store.read_file(f"{source.folder_name}/{path}"))
     return root
 
 
-def _read(recordings: layout.Recordings, name: RecordingName) -> Shown:
-    return Shown(name, recordings.audio(name), recordings.labels(name))
+def _read_recording(recordings: layout.RecordingFolder, name: RecordingName) -> ShownRecording:
+    return ShownRecording(name, recordings.read_audio(name), recordings.read_labels(name))
 
 
-def _made(source: SceneSource, numbers: list[int]) -> Scenes:
+def _make_recordings(source: ScenePlan, numbers: list[int]) -> SceneMaterial:
     small, notes = _fewer_sounds(source)
-    heard = events.gather(small.spec, small.pieces, lambda *_: None)
+    heard = events.gather_events(small.spec, small.pieces, lambda *_: None)
     shown = []
     for number in numbers:
         name, foa, _, rows = synthesis.make_recording(small.spec, heard, number)
-        shown.append(Shown(name, foa, rows))
-    return Scenes(source, tuple(shown), tuple(recording.rows for recording in shown), None, notes)
+        shown.append(ShownRecording(name, foa, rows))
+    return SceneMaterial(source, tuple(shown), tuple(recording.rows for recording in shown), None, notes)
 
 
-def _fewer_sounds(source: SceneSource) -> tuple[SceneSource, tuple[str, ...]]:
+def _fewer_sounds(source: ScenePlan) -> tuple[ScenePlan, tuple[str, ...]]:
     """Decode a few sounds of each class: all of them may take minutes."""
     same = (source, ("They are the very ones that building makes.",))
     if source.pieces is None:
         return same
     by_class = {kind: list(group) for kind, group in groupby(source.pieces, key=lambda piece: piece.genre)}
-    kept = [group[row] for group in by_class.values() for row in spread(len(group), PIECES).tolist()]
+    kept = [group[row] for group in by_class.values() for row in format_spread(len(group), PIECES).tolist()]
     if len(kept) == len(source.pieces):
         return same
     note = f"They play {len(kept):,} of the {len(source.pieces):,} sound files, so building makes others like them."
     return replace(source, pieces=tuple(kept)), (note,)
 
 
-def runs(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def find_runs(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Cut labels into events: successive frames of one class on one track.
 
     Args:
@@ -157,7 +161,7 @@ def speeds_deg_s(events_rows: list[NDArray[np.int64]]) -> NDArray[np.float64]:
     return np.array(found)
 
 
-def at_once(labels: tuple[NDArray[np.int64], ...]) -> dict[int, float]:
+def count_simultaneous(labels: tuple[NDArray[np.int64], ...]) -> dict[int, float]:
     """Share of time by the number of simultaneous events, frame by frame."""
     total: Counter[int] = Counter()
     for rows in labels:
@@ -165,7 +169,7 @@ def at_once(labels: tuple[NDArray[np.int64], ...]) -> dict[int, float]:
     return {number: total[number] / total.total() for number in sorted(total)}
 
 
-def classes_of(source: SceneSource) -> tuple[str, ...]:
+def classes_of(source: ScenePlan) -> tuple[str, ...]:
     """Names of the classes, by index."""
     if source.pieces is not None:
         return tuple(sorted({piece.genre for piece in source.pieces}))

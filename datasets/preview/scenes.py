@@ -11,9 +11,26 @@ from numpy.typing import NDArray
 
 from datasets.building.manifest import Manifest
 from datasets.preview import figures, sounds
-from datasets.preview.page import Markup, Section, audio, card, figure, grid, join, paragraph, table
-from datasets.preview.recordings import Scenes, Shown, at_once, classes_of, runs, speeds_deg_s
-from datasets.preview.statistics import span
+from datasets.preview.page import (
+    Markup,
+    Section,
+    make_audio,
+    make_card,
+    make_figure,
+    make_grid,
+    join_markup,
+    make_paragraph,
+    make_table,
+)
+from datasets.preview.recordings import (
+    SceneMaterial,
+    ShownRecording,
+    count_simultaneous,
+    classes_of,
+    find_runs,
+    speeds_deg_s,
+)
+from datasets.preview.statistics import format_span
 from datasets.scenes.provider import BYTES
 from datasets.scenes.spec import GROUPS, SceneSpec
 from datasets.tau2020 import layout
@@ -27,83 +44,83 @@ _WINDOW, _HOP = 1_024, 2_400
 _STILL_DEG_S: Final = 1.0
 
 
-def facts(scenes: Scenes, made_from: str) -> Markup:
+def build_facts(scenes: SceneMaterial, made_from: str) -> Markup:
     """The key figures: what the recordings are, where they lie and how they were made."""
     spec, source = scenes.source.spec, scenes.source
     count = sum(spec.folds.values())
     by_group = {group: sum(spec.folds.get(fold, 0) for fold in folds) for group, folds in GROUPS.items()}
     sound = "procedural events" if source.sound_files is None else f"{len(source.sound_files):,} files"
-    made = "in this process" if scenes.built is None else _versions(scenes.built)
-    return table(
+    made = "in this process" if scenes.built is None else _version_rows(scenes.built)
+    return make_table(
         [
             ("Kind", "scenes: simulated recordings in the layout of TAU-NIGENS 2020"),
             ("Recordings", f"{count:,}: " + ", ".join(f"{group} {many:,}" for group, many in by_group.items())),
             ("A recording", "60 s at 24 kHz, four channels, in FOA and MIC"),
-            ("Rooms", f"{spec.rooms}; RT60 {span(spec.rt60_s, 's')}"),
-            ("Events", f"{sound}; {span(spec.event_s, 's')} long, {spec.moving:.0%} of them move"),
-            ("Noise", f"{span(spec.snr_db, 'dB')} below the events"),
+            ("Rooms", f"{spec.rooms}; RT60 {format_span(spec.rt60_s, 's')}"),
+            ("Events", f"{sound}; {format_span(spec.event_s, 's')} long, {spec.moving:.0%} of them move"),
+            ("Noise", f"{format_span(spec.snr_db, 'dB')} below the events"),
             ("Seed", str(spec.seed)),
-            ("Fingerprint", source.folder.removeprefix("scenes-")),
+            ("Fingerprint", source.folder_name.removeprefix("scenes-")),
             (
                 "Lies in",
                 made_from if scenes.built is not None else "not built; the recordings below were made for this page",
             ),
             ("Made with", made),
-            ("Size", format_bytes(_bytes(scenes)) + ("" if scenes.built is not None else " when it is built")),
+            ("Size", format_bytes(_dataset_bytes(scenes)) + ("" if scenes.built is not None else " when it is built")),
         ]
     )
 
 
-def _versions(manifest: Manifest) -> str:
+def _version_rows(manifest: Manifest) -> str:
     return ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
 
 
-def _bytes(scenes: Scenes) -> int:
+def _dataset_bytes(scenes: SceneMaterial) -> int:
     if scenes.built is not None:
         return sum(entry.bytes for entry in scenes.built.shards)
     return sum(scenes.source.spec.folds.values()) * BYTES
 
 
-def sections(scenes: Scenes) -> list[Section]:
+def build_sections(scenes: SceneMaterial) -> list[Section]:
     """Everything below the key figures."""
     classes = classes_of(scenes.source)
     seconds = min(HEARD_S, MOST_HEARD_S / len(scenes.shown))
-    about = paragraph(
+    about = make_paragraph(
         f"The first {seconds:g} s of each recording can be heard, decoded from FOA to stereo by two virtual cardioids at "
         "+90° (left) and −90° (right), all brought to the same peak. Angles are labels: azimuth counter-clockwise from the "
         "front, elevation upwards from the horizon. The spectrogram is that of W (Hamming window of 43 ms).",
         "soft",
     )
-    cards = [_recording(recording, classes, seconds) for recording in scenes.shown]
+    cards = [_recording_card(recording, classes, seconds) for recording in scenes.shown]
     return [
-        Section("statistics", "Statistics", _statistics(scenes, classes)),
-        Section("recordings", "Recordings", join([about, *cards])),
+        Section("statistics", "Statistics", _statistics_section(scenes, classes)),
+        Section("recordings", "Recordings", join_markup([about, *cards])),
     ]
 
 
-def _statistics(scenes: Scenes, classes: tuple[str, ...]) -> Markup:
+def _statistics_section(scenes: SceneMaterial, classes: tuple[str, ...]) -> Markup:
     spec: SceneSpec = scenes.source.spec
-    found = [run for rows in scenes.labels for run in runs(rows)]
+    found = [run for rows in scenes.labels for run in find_runs(rows)]
     speeds = speeds_deg_s(found)
     moving = speeds[speeds >= _STILL_DEG_S]
-    several = at_once(scenes.labels)
+    several = count_simultaneous(scenes.labels)
     lengths = np.array([len(run) / 10 for run in found])
     of = f"{len(scenes.labels):,} recording" + "s" * (len(scenes.labels) != 1)
-    moved = f"{span((float(moving.min()), float(moving.max())), '°/s', 0)}" if len(moving) else "none moves"
+    moved = f"{format_span((float(moving.min()), float(moving.max())), '°/s', 0)}" if len(moving) else "none moves"
     values = [
         ("Statistics of", of + ("" if scenes.built is not None else ", made for this page")),
         ("Events", f"{len(found):,}, {len(found) / len(scenes.labels):.1f} a recording"),
         ("Length", f"median {np.median(lengths):.1f} s" if len(lengths) else "no events"),
         ("At once", ", ".join(f"{number}: {share:.1%} of the time" for number, share in several.items())),
         ("Moving", f"{len(moving):,} of the {len(speeds):,} events of 1 s or more; {moved}"),
-        ("Speed asked", span(spec.speed_deg_s, "°/s")),
-        ("Elevation asked", span(spec.elevation_deg, "°")),
-        ("Distance asked", span(spec.distance_m, "m")),
+        ("Speed asked", format_span(spec.speed_deg_s, "°/s")),
+        ("Elevation asked", format_span(spec.elevation_deg, "°")),
+        ("Distance asked", format_span(spec.distance_m, "m")),
     ]
-    return join([table(values), grid(_drawings(found, moving, several, classes, of))])
+    return join_markup([make_table(values), make_grid(_draw_recording(found, moving, several, classes, of))])
 
 
-def _drawings(
+def _draw_recording(
     found: list[NDArray[np.int64]],
     moving: NDArray[np.float64],
     several: dict[int, float],
@@ -114,39 +131,44 @@ def _drawings(
     for run in found:
         seconds[int(run[0, 1])] += len(run)
     by_class = {name: seconds[kind] / 10 for kind, name in enumerate(classes)}
-    yield figure(figures.bars(by_class, "", "time, s", "Time of each class"), f"How long each class sounds in {of}.")
+    yield make_figure(
+        figures.plot_bars(by_class, "", "time, s", "Time of each class"), f"How long each class sounds in {of}."
+    )
     shares = {str(number): 100 * share for number, share in several.items()}
-    yield figure(
-        figures.bars(shares, "events at once", "share of time, %", "Simultaneous events"), f"Events at once in {of}."
+    yield make_figure(
+        figures.plot_bars(shares, "events at once", "share of time, %", "Simultaneous events"),
+        f"Events at once in {of}.",
     )
     if len(moving):
-        yield figure(
-            figures.histogram(moving, "speed in azimuth, °/s", "events", "Speeds of moving events"),
+        yield make_figure(
+            figures.plot_histogram(moving, "speed in azimuth, °/s", "events", "Speeds of moving events"),
             "Speeds of the events that move, from their labels.",
         )
 
 
-def _recording(recording: Shown, classes: tuple[str, ...], seconds: float) -> Markup:
-    stem = recording.name.stem
-    found = runs(recording.rows)
-    heard, gain = sounds.playable(sounds.cardioids(recording.foa[:, : round(seconds * layout.SAMPLE_RATE_HZ)]))
+def _recording_card(recording: ShownRecording, classes: tuple[str, ...], seconds: float) -> Markup:
+    stem = recording.name.file_stem
+    found = find_runs(recording.rows)
+    heard, gain = sounds.make_playable(
+        sounds.cardioid_stereo(recording.foa[:, : round(seconds * layout.SAMPLE_RATE_HZ)])
+    )
     decibels = sounds.spectrogram_db(recording.foa[0], _WINDOW, _HOP)
     label = f"first {seconds:g} s, stereo, {gain:+.0f} dB".replace("-", "−")
-    return card(
+    return make_card(
         f"{stem}: room {recording.name.room}, {len(found)} events, at most {recording.name.overlap} at once",
         [
-            figure(
-                figures.timeline(recording.rows, found, classes, FRAMES, f"Events of {stem} over time"),
+            make_figure(
+                figures.plot_timeline(recording.rows, found, classes, FRAMES, f"Events of {stem} over time"),
                 "Azimuth and elevation of every event, and how many sound at once.",
                 wide=True,
             ),
-            figure(
-                figures.spectrogram(
+            make_figure(
+                figures.plot_spectrogram(
                     decibels, layout.SECONDS, layout.SAMPLE_RATE_HZ / 2, f"Spectrogram of {stem}", wide=True
                 ),
                 "W, the omnidirectional channel.",
                 wide=True,
             ),
-            audio(sounds.wav(heard, layout.SAMPLE_RATE_HZ), label),
+            make_audio(sounds.encode_wav(heard, layout.SAMPLE_RATE_HZ), label),
         ],
     )

@@ -23,7 +23,7 @@ _SILENT: Final = 1e-12
 _FIT_DB: Final = (-5.0, -25.0)
 
 
-def wav(channels: NDArray[np.float32], rate_hz: int) -> bytes:
+def encode_wav(channels: NDArray[np.float32], rate_hz: int) -> bytes:
     """Encode sound as a 16-bit WAV file.
 
     Args:
@@ -36,7 +36,7 @@ def wav(channels: NDArray[np.float32], rate_hz: int) -> bytes:
     return buffer.getvalue()
 
 
-def playable(channels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+def make_playable(channels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     """Bring sound to a comfortable level.
 
     Args:
@@ -50,7 +50,7 @@ def playable(channels: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]
     return (channels * np.float32(gain)).astype(np.float32), 20 * float(np.log10(gain))
 
 
-def looped(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+def loop_sound(channels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Repeat a short sound nine times, each time faded in and out over 10 ms.
 
     Args:
@@ -67,7 +67,7 @@ def looped(channels: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.tile(channels * envelope, REPEATS)
 
 
-def cardioids(foa: NDArray[np.float32]) -> NDArray[np.float32]:
+def cardioid_stereo(foa: NDArray[np.float32]) -> NDArray[np.float32]:
     """Decode first-order Ambisonics to stereo: two virtual cardioids, to the left (+90°) and to the right (-90°).
 
     With W = s and Y = s · sin(azimuth) · cos(elevation) (SN3D), (W ± Y) / 2 is a cardioid's signal.
@@ -116,7 +116,7 @@ def level_db(waves: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
-class Decay:
+class EnergyDecay:
     """How a room fades.
 
     Attributes:
@@ -130,7 +130,7 @@ class Decay:
     rt60_s: float | None
 
 
-def decay(response: NDArray[np.float32], rate_hz: int = SAMPLE_RATE_HZ) -> Decay:
+def energy_decay(response: NDArray[np.float32], rate_hz: int = SAMPLE_RATE_HZ) -> EnergyDecay:
     """Integrate an impulse response backwards.
 
     Args:
@@ -141,6 +141,6 @@ def decay(response: NDArray[np.float32], rate_hz: int = SAMPLE_RATE_HZ) -> Decay
     curve = 10 * np.log10(np.maximum(left, _SILENT * left[0] + 1e-300) / (left[0] + 1e-300))
     fitted = np.flatnonzero((curve <= _FIT_DB[0]) & (curve >= _FIT_DB[1]))
     if len(fitted) < 3 or curve.min() > _FIT_DB[1]:
-        return Decay(curve, None)
+        return EnergyDecay(curve, None)
     slope = float(np.polyfit(fitted / rate_hz, curve[fitted], 1)[0])
-    return Decay(curve, -60 / slope if slope < 0 else None)
+    return EnergyDecay(curve, -60 / slope if slope < 0 else None)

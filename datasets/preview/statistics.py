@@ -27,7 +27,7 @@ _INAUDIBLE_DB: Final = -100.0
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class SplitStatistics:
     """What the samples of a split show.
 
     Attributes:
@@ -43,29 +43,29 @@ class Measured:
     least_distance_m: float | None
 
 
-def measure(split: Split) -> Measured:
+def measure_split(split: Split) -> SplitStatistics:
     """Read a split: places and numbers of all samples, sound of some."""
     counts = split.counts.numpy()
     positions = split.positions_m.numpy().astype(np.float64)
-    rows = spread(len(split), HEARD)
-    levels = [sounds.level_db(split.read_batch(part).waves.numpy()) for part in _pieces(rows)]
+    rows = format_spread(len(split), HEARD)
+    levels = [sounds.level_db(split.read_batch(part).waves.numpy()) for part in _music_files(rows)]
     apart = np.linalg.norm(positions[:, :, None] - positions[:, None], axis=-1)
     apart[:, np.arange(positions.shape[1]), np.arange(positions.shape[1])] = np.nan
     pairs = apart[np.isfinite(apart)]
     present = positions[np.isfinite(positions).all(axis=-1)]
-    return Measured(counts, present, np.concatenate(levels), float(pairs.min()) if len(pairs) else None)
+    return SplitStatistics(counts, present, np.concatenate(levels), float(pairs.min()) if len(pairs) else None)
 
 
-def spread(length: int, many: int) -> NDArray[np.int64]:
+def format_spread(length: int, many: int) -> NDArray[np.int64]:
     """At most so many different rows, evenly spread over all, shape (rows,)."""
     return np.unique(np.linspace(0, length - 1, min(many, length)).round().astype(np.int64))
 
 
-def _pieces(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _music_files(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [rows[first : first + _AT_ONCE] for first in range(0, len(rows), _AT_ONCE)]
 
 
-def played(material: Material) -> dict[str, Counter[str]] | None:
+def music_played(material: Material) -> dict[str, Counter[str]] | None:
     """Audible excerpts of every split by genre; None where the music is not on this machine.
 
     Recordings count as clips, whether anything is to be heard in them or not.
@@ -73,7 +73,9 @@ def played(material: Material) -> dict[str, Counter[str]] | None:
     spec = material.made.spec
     if isinstance(spec, RecordingsSpec):
         clips = material.source.clips
-        return {name: Counter(c.genre or "no genre" for c in clips if name in c.splits) for name in spec.resolve_splits()}
+        return {
+            name: Counter(c.genre or "no genre" for c in clips if name in c.splits) for name in spec.resolve_splits()
+        }
     if not isinstance(spec, MusicSpec):
         return None
     part = next(part for part in material.made.list_parts() if part.kind == "music")
@@ -88,8 +90,8 @@ def played(material: Material) -> dict[str, Counter[str]] | None:
     return {name: Counter(audible[row].genre for row in rows) for name, rows in music.of_split.items()}
 
 
-def rows(
-    material: Material, name: str, found: Measured, genres: dict[str, Counter[str]] | None
+def statistics_rows(
+    material: Material, name: str, found: SplitStatistics, genres: dict[str, Counter[str]] | None
 ) -> list[tuple[str, str]]:
     """The table of a split: names and values.
 
@@ -102,20 +104,20 @@ def rows(
     spec = material.source.spec
     split = spec.resolve_splits()[name]
     return [
-        ("Samples", _samples(material, split, len(found.counts))),
-        ("Sources in a sample", f"{found.counts.mean():.2f} on average; asked: {span(split.sources, '', 0)}"),
-        ("By number of sources", _shares(found.counts.tolist())),
-        ("Distance of sources", _distance(spec, found)),
-        ("Level", _level(found.levels_db)),
-        ("Level asked", _asked_level(spec)),
-        ("SNR asked", span(split.snr_db, "dB") if split.snr_db is not None else "no sensor noise"),
-        ("Reverberation asked", reverberation(split) if isinstance(spec, RoomSpec) else "as recorded"),
-        *_music(material, name, genres),
-        ("On disk", _bytes(material, name)),
+        ("Samples", _sample_row(material, split, len(found.counts))),
+        ("Sources in a sample", f"{found.counts.mean():.2f} on average; asked: {format_span(split.sources, '', 0)}"),
+        ("By number of sources", _share_rows(found.counts.tolist())),
+        ("Distance of sources", _distance_row(spec, found)),
+        ("Level", _level_row(found.levels_db)),
+        ("Level asked", _requested_level(spec)),
+        ("SNR asked", format_span(split.snr_db, "dB") if split.snr_db is not None else "no sensor noise"),
+        ("Reverberation asked", reverberation_row(split) if isinstance(spec, RoomSpec) else "as recorded"),
+        *_music_rows(material, name, genres),
+        ("On disk", _part_bytes(material, name)),
     ]
 
 
-def span(value: tuple[float, float] | None, unit: str, digits: int = 2) -> str:
+def format_span(value: tuple[float, float] | None, unit: str, digits: int = 2) -> str:
     """A range in words, e.g. 5 to 20 dB."""
     if value is None:
         return "not said"
@@ -123,18 +125,18 @@ def span(value: tuple[float, float] | None, unit: str, digits: int = 2) -> str:
     return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")
 
 
-def reverberation(split: SplitSpec) -> str:
+def reverberation_row(split: SplitSpec) -> str:
     """What a split asks of its rooms."""
     acoustics = split.acoustics
     if acoustics is None or not acoustics.is_reverberant:
         return "none: a free field"
     rooms = f"{acoustics.rooms:,} rooms with {acoustics.positions:,} places each"
     if acoustics.rt60_s is not None:
-        return f"RT60 {span(acoustics.rt60_s, 's')} (Sabine), {rooms}"
-    return f"absorption {span(acoustics.absorption, '')}, {acoustics.max_order} reflections, {rooms}"
+        return f"RT60 {format_span(acoustics.rt60_s, 's')} (Sabine), {rooms}"
+    return f"absorption {format_span(acoustics.absorption, '')}, {acoustics.max_order} reflections, {rooms}"
 
 
-def _samples(material: Material, split: SplitSpec, read: int) -> str:
+def _sample_row(material: Material, split: SplitSpec, read: int) -> str:
     if material.state == "miniature":
         return f"{split.samples:,} asked; all that follows is from the miniature's {read:,}"
     if material.state == "beginning":
@@ -142,30 +144,30 @@ def _samples(material: Material, split: SplitSpec, read: int) -> str:
     return f"{read:,}"
 
 
-def _shares(counts: list[int]) -> str:
+def _share_rows(counts: list[int]) -> str:
     total = Counter(counts)
     return ", ".join(f"{number}: {many / len(counts):.1%} ({many:,})" for number, many in sorted(total.items()))
 
 
-def _distance(spec: LocalizerSpec, found: Measured) -> str:
+def _distance_row(spec: LocalizerSpec, found: SplitStatistics) -> str:
     least = "one source each" if found.least_distance_m is None else f"{found.least_distance_m:.2f} m or more"
     return f"{least}; asked: at least {spec.min_distance_m:g} m"
 
 
-def _level(levels: NDArray[np.float64]) -> str:
+def _level_row(levels: NDArray[np.float64]) -> str:
     low, middle, high = np.percentile(levels, (5, 50, 95))
     silent = int((levels < _INAUDIBLE_DB).sum())
     told = f"median {middle:.1f} dB, 90 % within {low:.1f} to {high:.1f} dB re 1; RMS of {len(levels):,} samples"
     return (told + (f"; {silent} of them are silent" if silent else "")).replace("-", "−")
 
 
-def _asked_level(spec: LocalizerSpec) -> str:
+def _requested_level(spec: LocalizerSpec) -> str:
     if isinstance(spec, RecordingsSpec):
-        return f"{span(spec.level_db, 'dB')} a superposition, {span(spec.gain_db, 'dB')} a source, over the recordings'"
-    return f"{span(spec.level_db, 'dB')} re a source with an RMS of {corpus.EXCERPT_RMS:g} at 1 m"
+        return f"{format_span(spec.level_db, 'dB')} a superposition, {format_span(spec.gain_db, 'dB')} a source, over the recordings'"
+    return f"{format_span(spec.level_db, 'dB')} re a source with an RMS of {corpus.EXCERPT_RMS:g} at 1 m"
 
 
-def _music(material: Material, name: str, genres: dict[str, Counter[str]] | None) -> Iterable[tuple[str, str]]:
+def _music_rows(material: Material, name: str, genres: dict[str, Counter[str]] | None) -> Iterable[tuple[str, str]]:
     if genres is None:
         return [("Excerpts", "not read: the music lies in the bucket")]
     own = genres[name]
@@ -177,8 +179,8 @@ def _music(material: Material, name: str, genres: dict[str, Counter[str]] | None
     return [("Audible excerpts", f"{own.total():,}: {by_genre}" + (of if material.state == "miniature" else ""))]
 
 
-def _bytes(material: Material, name: str) -> str:
-    folder = material.part(name).folder
+def _part_bytes(material: Material, name: str) -> str:
+    folder = material.find_part(name).folder
     if material.state == "miniature":
         return f"about {format_bytes(blueprint.part_bytes(material.source)[folder])} when it is built"
     whole = sum(shard.bytes for shard in material.data.manifests[name].shards)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.audio.files import SoundHeader
-from datasets.recordings.table import Row
+from datasets.recordings.table import TableRow
 
 
 @dataclass(frozen=True)
-class Track:
+class ChannelFile:
     """A sound file with the channels of one array, or of all.
 
     Attributes:
@@ -29,7 +29,7 @@ class Track:
     channels: tuple[int, ...]
     header: SoundHeader
 
-    def seconds(self) -> float:
+    def duration_s(self) -> float:
         """How long it is."""
         return self.header.frames / self.header.rate_hz
 
@@ -48,8 +48,8 @@ class Clip:
     """
 
     name: str
-    row: Row
+    row: TableRow
     splits: tuple[str, ...]
     genre: str
     positions_m: tuple[tuple[float, float], ...]
-    tracks: tuple[Track, ...]
+    tracks: tuple[ChannelFile, ...]

@@ -9,7 +9,7 @@ _ROUNDS = 1_000
 _ROUNDING_M = 1e-9
 
 
-def apart(positions_m: NDArray[np.float64], min_distance_m: float) -> NDArray[np.bool_]:
+def are_separated(positions_m: NDArray[np.float64], min_distance_m: float) -> NDArray[np.bool_]:
     """Which pairs of positions may sound together: different ones, at least a distance apart.
 
     Args:
@@ -24,12 +24,12 @@ def apart(positions_m: NDArray[np.float64], min_distance_m: float) -> NDArray[np
     return allowed
 
 
-def fits(allowed: NDArray[np.bool_], count: int) -> bool:
+def has_combination(allowed: NDArray[np.bool_], count: int) -> bool:
     """Whether there is any group of so many positions, each pair of them allowed."""
     if count == 1:
         return len(allowed) > 0
     later = np.triu(allowed)  # every group is looked at once, in the order of its members
-    return any(fits(allowed[np.ix_(row, row)], count - 1) for row in later if row.sum() >= count - 1)
+    return any(has_combination(allowed[np.ix_(row, row)], count - 1) for row in later if row.sum() >= count - 1)
 
 
 def draw_groups(

@@ -14,12 +14,12 @@ from datasets.rooms.spec import source_range
 from runtime.errors import InputError
 
 
-def superposed(clips: Iterable[Clip]) -> bool:
+def uses_superposition(clips: Iterable[Clip]) -> bool:
     """Whether the samples of a split with these clips are superpositions: it has no clip with several sources."""
     return all(len(clip.positions_m) == 1 for clip in clips)
 
 
-def of_split(clips: Iterable[Clip], split: str) -> tuple[Clip, ...]:
+def clips_of_split(clips: Iterable[Clip], split: str) -> tuple[Clip, ...]:
     """The clips that a split uses."""
     return tuple(clip for clip in clips if split in clip.splits)
 
@@ -37,9 +37,9 @@ def require_separate(spec: RecordingsSpec, clips: Iterable[Clip]) -> None:
             at.setdefault((round(x, 3), round(y, 3)), []).append(clip)
     for position, here in at.items():
         for one, other in combinations(here, 2):
-            if _leaks(spec, one, other):
+            if _shared_sounds(spec, one, other):
                 raise InputError(
-                    other.row.place("split"),
+                    other.row.location("split"),
                     f"a position must not be in two splits; row {one.row.line} has it in {' '.join(one.splits)}",
                     value=f"({position[0]:g}, {position[1]:g}) m in {' '.join(other.splits)}",
                     remedy="put both recordings into one split, or leave one out",
@@ -47,7 +47,7 @@ def require_separate(spec: RecordingsSpec, clips: Iterable[Clip]) -> None:
     _require_held_out(spec, tuple(clips))
 
 
-def _leaks(spec: RecordingsSpec, one: Clip, other: Clip) -> bool:
+def _shared_sounds(spec: RecordingsSpec, one: Clip, other: Clip) -> bool:
     """Whether two clips at one position belong to splits that must not share it."""
     if set(one.splits) & set(other.splits):
         return False
@@ -55,7 +55,7 @@ def _leaks(spec: RecordingsSpec, one: Clip, other: Clip) -> bool:
     if both & {"train", "validate"}:
         return True
     held_out = any(spec.tests[name].genres == "held_out" for name in both)
-    return not held_out and superposed((one, other))
+    return not held_out and uses_superposition((one, other))
 
 
 def _require_held_out(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
@@ -65,7 +65,7 @@ def _require_held_out(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
     for clip in clips:
         for name in clip.splits:
             if name in spec.tests and spec.tests[name].genres == "held_out" and clip.genre in heard:
-                raise clip.row.wrong(
+                raise clip.row.value_error(
                     "genre",
                     f"test set {name} must not play what training hears; row {heard[clip.genre]} plays it",
                     "move the clip to another test set, or correct its genre",
@@ -80,7 +80,7 @@ def require_splits(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
             number of sources than its split, or if there are no positions far enough apart to superpose.
     """
     for name in spec.resolve_splits():
-        own = of_split(clips, name)
+        own = clips_of_split(clips, name)
         if not own:
             raise InputError(
                 f"{spec.manifest}, column split",
@@ -88,7 +88,7 @@ def require_splits(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
                 value=sorted({split for clip in clips for split in clip.splits}),
                 remedy=f"add rows with the split {name}, or take it out of dataset.tests",
             )
-        if superposed(own):
+        if uses_superposition(own):
             require_room(spec, name, own)
         else:
             _require_counts(spec, name, own)
@@ -100,9 +100,9 @@ def require_room(spec: RecordingsSpec, split: str, clips: Sequence[Clip]) -> Non
     Raises:
         InputError: If there are none.
     """
-    allowed = groups.apart(np.array([clip.positions_m[0] for clip in clips]), spec.min_distance_m)
+    allowed = groups.are_separated(np.array([clip.positions_m[0] for clip in clips]), spec.min_distance_m)
     for count in range(1, source_range(spec.resolve_splits()[split])[1] + 1):
-        if not groups.fits(allowed, count):
+        if not groups.has_combination(allowed, count):
             raise InputError(
                 f"{spec.manifest}, columns x and y, split {split!r}",
                 f"samples with {count} sources need {count} positions at least {spec.min_distance_m:g} m apart",
@@ -116,13 +116,13 @@ def _require_counts(spec: RecordingsSpec, split: str, clips: Sequence[Clip]) -> 
     for clip in clips:
         several = len(clip.positions_m)
         if several > 1 and split in ("train", "validate"):
-            raise clip.row.wrong(
+            raise clip.row.value_error(
                 "x",
                 f"a recording of {several} sources must be in a test set, not in {split}",
                 "record the sources one at a time, or name a test set",
             )
         if not low <= several <= high:
-            raise clip.row.wrong(
+            raise clip.row.value_error(
                 "x",
                 f"test set {split} has {low} to {high} sources in a sample, and so must its recordings",
                 f"correct dataset.tests.{split}.sources, or move the clip",

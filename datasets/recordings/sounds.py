@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from datasets.acoustics.arrays import SAMPLES
 from datasets.audio import files
 from datasets.audio.corpus import EXCERPT_RMS
-from datasets.recordings.clips import Clip, Track
+from datasets.recordings.clips import Clip, ChannelFile
 from datasets.recordings.spec import RecordingsSpec
 from runtime.errors import InputError
 
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Sound:
+class ClipSound:
     """One decoded clip; 16 bits a sample, since the recordings of a whole room have to fit into memory.
 
     Attributes:
@@ -42,7 +42,7 @@ class Sound:
     starts: NDArray[np.int64]
 
 
-def gather(spec: RecordingsSpec, clips: Sequence[Clip], progress: Progress) -> tuple[Sound, ...]:
+def gather_sounds(spec: RecordingsSpec, clips: Sequence[Clip], progress: Progress) -> tuple[ClipSound, ...]:
     """Decode all clips.
 
     Args:
@@ -55,22 +55,22 @@ def gather(spec: RecordingsSpec, clips: Sequence[Clip], progress: Progress) -> t
     """
     sounds = []
     for clip in clips:
-        sounds.append(_decode(spec, clip))
+        sounds.append(_decode_clip(spec, clip))
         progress(len(sounds), len(clips))
     return tuple(sounds)
 
 
-def _decode(spec: RecordingsSpec, clip: Clip) -> Sound:
+def _decode_clip(spec: RecordingsSpec, clip: Clip) -> ClipSound:
     arrays, microphones, _ = spec.microphones_m().shape
-    tracks = [_read(track) for track in clip.tracks]
+    tracks = [_read_channel(track) for track in clip.tracks]
     frames = min(len(track) for track in tracks)  # arrays need not stop at the same time
     waves = np.concatenate([track[:frames] for track in tracks], axis=1).T
     scale = max(float(np.abs(waves).max()), 1e-12) / 32767
     quantised = np.round(waves / np.float32(scale)).astype(np.int16).reshape(arrays, microphones, frames)
-    return Sound(clip, quantised, scale, audible_starts(waves, spec.gate))
+    return ClipSound(clip, quantised, scale, audible_starts(waves, spec.gate))
 
 
-def _read(track: Track) -> NDArray[np.float32]:
+def _read_channel(track: ChannelFile) -> NDArray[np.float32]:
     """Shape (frames, microphones), 16 kHz."""
     try:
         sound = files.decode_sound(track.path, 0, track.header.frames)

@@ -41,7 +41,7 @@ class RecordingsSpec(LocalizerSpec):
     )
 
     @model_validator(mode="after")
-    def _consistent_gains(self) -> Self:
+    def _check_gains(self) -> Self:
         if self.gain_db[0] > self.gain_db[1]:
             raise ValueError(f"gain_db is reversed: {list(self.gain_db)}; write the lower gain first")
         return self

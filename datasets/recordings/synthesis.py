@@ -16,14 +16,14 @@ from datasets.acoustics.noise import add_noise
 from datasets.building.arrow import Batch, columns_of
 from datasets.building.parts import Shard
 from datasets.recordings import groups, rules
-from datasets.recordings.sounds import Sound
+from datasets.recordings.sounds import ClipSound
 from datasets.recordings.spec import RecordingsSpec
 from datasets.rooms.spec import source_range
 from runtime.errors import InputError
 
 
 @dataclass(frozen=True)
-class Takes:
+class DrawnClips:
     """Which segments of which clips make each sample; parts beyond a sample's number of clips are -1 with a gain of 0.
 
     Attributes:
@@ -37,7 +37,7 @@ class Takes:
     gains: NDArray[np.float64]
 
 
-class RecordingsMaker:
+class RecordingsSynthesizer:
     """Makes the shards of a split from recordings in memory.
 
     Args:
@@ -49,13 +49,13 @@ class RecordingsMaker:
         InputError: If nothing is audible in the split, or what is leaves no positions far enough apart.
     """
 
-    def __init__(self, spec: RecordingsSpec, split: str, sounds: Sequence[Sound]) -> None:
+    def __init__(self, spec: RecordingsSpec, split: str, sounds: Sequence[ClipSound]) -> None:
         own = tuple(sound for sound in sounds if split in sound.clip.splits)
         self._spec = spec
         self._name = split
         self._split = spec.resolve_splits()[split]
         self._counts = source_range(self._split)
-        self._superposes = rules.superposed(sound.clip for sound in own)
+        self._superposes = rules.uses_superposition(sound.clip for sound in own)
         self._sounds = tuple(sound for sound in own if len(sound.starts))
         if not self._sounds:
             raise InputError(
@@ -67,34 +67,34 @@ class RecordingsMaker:
         if self._superposes:
             rules.require_room(spec, split, [sound.clip for sound in self._sounds])
 
-    def columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
+    def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
         """Make one shard, ready to be stored."""
-        return columns_of([self.make(shard)], shard.samples)
+        return columns_of([self.make_batch(shard)], shard.samples)
 
-    def make(self, shard: Shard) -> Batch:
+    def make_batch(self, shard: Shard) -> Batch:
         """Make one shard; it depends on the spec, the split, its recordings and the shard's number alone."""
-        takes = self.draw(shard)
+        takes = self.draw_clips(shard)
         positions = np.full((shard.samples, self._counts[1], 2), np.nan, np.float32)
         counts = np.zeros(shard.samples, np.int64)
         for sample, parts in enumerate(takes.sounds):
             places = [place for part in parts if part >= 0 for place in self._sounds[part].clip.positions_m]
             positions[sample, : len(places)] = places
             counts[sample] = len(places)
-        waves = torch.from_numpy(self.render(takes))
+        waves = torch.from_numpy(self.render_clips(takes))
         if self._split.snr_db is not None:
             # The split counts here too: noise that training has heard must not come back in a test.
             generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), 5, shard.number])
             add_noise(waves, generator, self._split.snr_db)
         return Batch(waves, torch.from_numpy(positions), torch.from_numpy(counts))
 
-    def draw(self, shard: Shard) -> Takes:
+    def draw_clips(self, shard: Shard) -> DrawnClips:
         """Choose the segments of one shard.
 
         Every clip is equally likely, or every group of clips far enough apart, then every audible segment of a clip.
         Superpositions take each number of sources in equal shares, recordings as they are each number that was recorded.
         """
         generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
-        chosen = (self._superpose if self._superposes else self._as_recorded)(generator, shard.samples)
+        chosen = (self._superpose_clips if self._superposes else self._cut_as_recorded)(generator, shard.samples)
         gain_db = np.zeros(chosen.shape)
         if self._superposes:
             gain_db += generator.uniform(*self._spec.gain_db, chosen.shape)
@@ -106,9 +106,9 @@ class RecordingsMaker:
         present = chosen >= 0
         everything = np.concatenate([sound.starts for sound in self._sounds])
         starts = everything[np.where(present, offsets[chosen] + segment, 0)]
-        return Takes(chosen, np.where(present, starts, 0), np.where(present, 10 ** (gain_db / 20), 0.0))
+        return DrawnClips(chosen, np.where(present, starts, 0), np.where(present, 10 ** (gain_db / 20), 0.0))
 
-    def render(self, takes: Takes) -> NDArray[np.float32]:
+    def render_clips(self, takes: DrawnClips) -> NDArray[np.float32]:
         """Sum the segments of each sample.
 
         Returns:
@@ -122,11 +122,11 @@ class RecordingsMaker:
             waves[sample] += gain * sound.waves[..., start : start + SAMPLES]
         return waves
 
-    def _superpose(self, generator: np.random.Generator, samples: int) -> NDArray[np.int64]:
+    def _superpose_clips(self, generator: np.random.Generator, samples: int) -> NDArray[np.int64]:
         low, high = self._counts
         counts = generator.permutation(np.resize(np.arange(low, high + 1), samples))
         places = np.array([sound.clip.positions_m[0] for sound in self._sounds])
-        allowed = groups.apart(places, self._spec.min_distance_m)
+        allowed = groups.are_separated(places, self._spec.min_distance_m)
         chosen = np.full((samples, high), -1)
         for count in range(low, high + 1):
             rows = np.flatnonzero(counts == count)
@@ -141,7 +141,7 @@ class RecordingsMaker:
                 ) from error
         return chosen
 
-    def _as_recorded(self, generator: np.random.Generator, samples: int) -> NDArray[np.int64]:
+    def _cut_as_recorded(self, generator: np.random.Generator, samples: int) -> NDArray[np.int64]:
         sources = np.array([len(sound.clip.positions_m) for sound in self._sounds])
         counts = generator.permutation(np.resize(np.unique(sources), samples))
         chosen = np.empty((samples, 1), np.int64)

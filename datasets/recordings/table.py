@@ -16,7 +16,7 @@ OPTIONAL: Final = ("array", "channels", "genre")
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of the manifest.
 
     Attributes:
@@ -29,15 +29,17 @@ class Row:
     line: int
     cells: dict[str, str]
 
-    def place(self, column: str) -> str:
+    def location(self, column: str) -> str:
         """Where a cell stands, for errors."""
         return f"{self.path}, row {self.line}, column {column}"
 
-    def wrong(self, column: str, rule: str, remedy: str, *, value: object = None) -> InputError:
+    def value_error(self, column: str, rule: str, remedy: str, *, value: object = None) -> InputError:
         """What is wrong with a cell; its text is shown unless `value` is given."""
-        return InputError(self.place(column), rule, value=self.cells[column] if value is None else value, remedy=remedy)
+        return InputError(
+            self.location(column), rule, value=self.cells[column] if value is None else value, remedy=remedy
+        )
 
-    def numbers(self, column: str) -> tuple[float, ...]:
+    def parse_numbers(self, column: str) -> tuple[float, ...]:
         """Finite numbers separated by spaces."""
         found = []
         for text in self.cells[column].split():
@@ -46,20 +48,20 @@ class Row:
             except ValueError:
                 found.append(math.nan)
         if not all(math.isfinite(number) for number in found):
-            raise self.wrong(
+            raise self.value_error(
                 column, "a coordinate must be a number", "write metres, e.g. 2.35; several with spaces between"
             )
         return tuple(found)
 
-    def whole_numbers(self, column: str) -> tuple[int, ...]:
+    def parse_integers(self, column: str) -> tuple[int, ...]:
         """Numbers of at least 0 separated by spaces."""
         texts = self.cells[column].split()
         if not all(text.isascii() and text.isdigit() for text in texts):
-            raise self.wrong(column, "these must be whole numbers, counted from 0", "write e.g. 0 1 2 3")
+            raise self.value_error(column, "these must be whole numbers, counted from 0", "write e.g. 0 1 2 3")
         return tuple(int(text) for text in texts)
 
 
-def read_rows(path: Path, place: str) -> tuple[Row, ...]:
+def read_rows(path: Path, place: str) -> tuple[TableRow, ...]:
     """Read all rows of a manifest.
 
     Args:
@@ -79,20 +81,20 @@ def read_rows(path: Path, place: str) -> tuple[Row, ...]:
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(_lines(file))
+            lines = list(_read_lines(file))
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise InputError(
             str(path), "the manifest must be CSV text in UTF-8", value=str(error), remedy="save it again as CSV, UTF-8"
         ) from error
     header = [name.strip() for name in lines[0][1]] if lines else []
     _require_columns(path, header)
-    rows = tuple(_row(path, header, line, cells) for line, cells in lines[1:])
+    rows = tuple(_make_row(path, header, line, cells) for line, cells in lines[1:])
     if not rows:
         raise InputError(str(path), "the manifest must list recordings", remedy="add a row for each sound file")
     return rows
 
 
-def _lines(file: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+def _read_lines(file: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, with the number of the line they end in."""
     reader = csv.reader(file, strict=True)
     for cells in reader:
@@ -122,7 +124,7 @@ def _require_columns(path: Path, header: list[str]) -> None:
             raise InputError(f"{path}, column {name}", "a column must be there once", remedy="remove one of the two")
 
 
-def _row(path: Path, header: list[str], line: int, cells: list[str]) -> Row:
+def _make_row(path: Path, header: list[str], line: int, cells: list[str]) -> TableRow:
     if len(cells) != len(header):
         raise InputError(
             f"{path}, row {line}",
@@ -130,8 +132,8 @@ def _row(path: Path, header: list[str], line: int, cells: list[str]) -> Row:
             value=cells,
             remedy="add what is missing; put text that holds a comma between double quotes",
         )
-    row = Row(path, line, dict.fromkeys(OPTIONAL, "") | dict(zip(header, (c.strip() for c in cells), strict=True)))
+    row = TableRow(path, line, dict.fromkeys(OPTIONAL, "") | dict(zip(header, (c.strip() for c in cells), strict=True)))
     for name in REQUIRED:
         if not row.cells[name]:
-            raise row.wrong(name, "this cell must not be empty", "fill it in")
+            raise row.value_error(name, "this cell must not be empty", "fill it in")
     return row

@@ -42,7 +42,9 @@ DrawPositions = Callable[[np.random.Generator, int, int], tuple[NDArray[np.float
 rows of the impulse responses, shape (samples, sources)."""
 
 
-def audible_starts(music: MusicExcerpts, rows: NDArray[np.int64], *, heard: int, lead: int, gate: float) -> NDArray[np.int64]:
+def audible_starts(
+    music: MusicExcerpts, rows: NDArray[np.int64], *, heard: int, lead: int, gate: float
+) -> NDArray[np.int64]:
     """Where a source may start, so that the 160 ms that will be heard pass the gate (section III-A).
 
     Args:

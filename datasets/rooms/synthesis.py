@@ -46,7 +46,15 @@ class MixtureSynthesizer:
         enter: Says for a shard's number where sources may stand in it, and how they sound from there.
     """
 
-    def __init__(self, spec: LocalizerSpec, part: DatasetPart, music: MusicExcerpts, *, window: PropagationWindow, enter: RoomOfShard) -> None:
+    def __init__(
+        self,
+        spec: LocalizerSpec,
+        part: DatasetPart,
+        music: MusicExcerpts,
+        *,
+        window: PropagationWindow,
+        enter: RoomOfShard,
+    ) -> None:
         self._spec = spec
         self._name = str(part.split)
         self._split = spec.resolve_splits()[self._name]
@@ -109,12 +117,16 @@ def free_field_synthesizer(spec: RoomSpec, part: DatasetPart, music: MusicExcerp
         return drawn, np.zeros(drawn.shape[:2], np.int64)
 
     def hear(sources: Tensor, drawn: Mixtures, rows: slice) -> Tensor:
-        return field.propagate(sources, torch.from_numpy(np.nan_to_num(drawn.positions_m[rows], nan=spec.size_m[0] / 2)))
+        return field.propagate(
+            sources, torch.from_numpy(np.nan_to_num(drawn.positions_m[rows], nan=spec.size_m[0] / 2))
+        )
 
     return MixtureSynthesizer(spec, part, music, window=field.window, enter=lambda _: (place, hear))
 
 
-def rir_synthesizer(spec: LocalizerSpec, part: DatasetPart, music: MusicExcerpts, taps: int, rooms: Rooms) -> MixtureSynthesizer:
+def rir_synthesizer(
+    spec: LocalizerSpec, part: DatasetPart, music: MusicExcerpts, taps: int, rooms: Rooms
+) -> MixtureSynthesizer:
     """Rooms given by impulse responses, simulated or measured.
 
     Args:

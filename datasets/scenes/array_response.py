@@ -45,7 +45,7 @@ def unit_vectors(azimuth_deg: NDArray[np.float64], elevation_deg: NDArray[np.flo
     return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], axis=-1)
 
 
-def capsules() -> NDArray[np.float64]:
+def capsule_positions() -> NDArray[np.float64]:
     """Directions of the capsules from the centre of the sphere, shape (4, 3)."""
     azimuth, elevation = np.array(CAPSULES_DEG).T
     return unit_vectors(azimuth, elevation)
@@ -86,7 +86,7 @@ def sphere_modes(frequency_hz: NDArray[np.float64]) -> NDArray[np.complex128]:
     return modes
 
 
-def filters(directions: NDArray[np.float64]) -> NDArray[np.float32]:
+def response_filters(directions: NDArray[np.float64]) -> NDArray[np.float32]:
     """Impulse responses of all eight channels to plane waves.
 
     Args:
@@ -98,7 +98,7 @@ def filters(directions: NDArray[np.float64]) -> NDArray[np.float32]:
     result = np.zeros((*directions.shape[:-1], 2 * CHANNELS, TAPS), np.float32)
     result[..., :CHANNELS, LEAD] = foa_gains(directions)
     # A sum of products, not a matrix product, whose last bit could depend on the number of threads.
-    cosine = (directions[..., None, :] * capsules()).sum(axis=-1)
+    cosine = (directions[..., None, :] * capsule_positions()).sum(axis=-1)
     angle = np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))
     below = np.minimum(angle.astype(np.int64), _GRID - 2)
     part = (angle - below).astype(np.float32)[..., None]
@@ -107,7 +107,7 @@ def filters(directions: NDArray[np.float64]) -> NDArray[np.float32]:
     return result
 
 
-def causal(spectra: NDArray[np.complex128], taps: int, lead: int) -> NDArray[np.float64]:
+def make_causal(spectra: NDArray[np.complex128], taps: int, lead: int) -> NDArray[np.float64]:
     """Impulse responses of spectra, delayed by `lead` samples and cut to `taps`, both ends faded.
 
     Args:
@@ -131,4 +131,4 @@ def _capsule_filters() -> NDArray[np.float32]:
     frequency = np.arange(_TRANSFORM // 2 + 1) * SAMPLE_RATE_HZ / _TRANSFORM
     legendre = special.eval_legendre(np.arange(_ORDER + 1), np.cos(np.deg2rad(np.arange(_GRID)))[:, None])
     spectra = (legendre[:, None] * sphere_modes(frequency)).sum(axis=-1)
-    return causal(spectra, TAPS, LEAD).astype(np.float32)
+    return make_causal(spectra, TAPS, LEAD).astype(np.float32)

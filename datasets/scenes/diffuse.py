@@ -29,7 +29,7 @@ _LEAST_POWER: Final = 1e-9
 """Below some 100 Hz the capsules hear what the ambisonics channels hear, and the covariance is all but singular."""
 
 
-def covariance(frequency_hz: NDArray[np.float64]) -> NDArray[np.complex128]:
+def diffuse_covariance(frequency_hz: NDArray[np.float64]) -> NDArray[np.complex128]:
     """Covariance of W, Y, Z, X and the four capsules in an isotropic field that has power 1 in W.
 
     Args:
@@ -38,7 +38,7 @@ def covariance(frequency_hz: NDArray[np.float64]) -> NDArray[np.complex128]:
     Returns:
         Shape (bins, 8, 8); entry (i, j) is the mean of channel i times the conjugate of channel j.
     """
-    modes, capsules = array_response.sphere_modes(frequency_hz), array_response.capsules()
+    modes, capsules = array_response.sphere_modes(frequency_hz), array_response.capsule_positions()
     order = np.arange(modes.shape[1])
     legendre = special.eval_legendre(order, np.clip((capsules[:, None] * capsules).sum(-1), -1, 1)[..., None])
     result = np.zeros((len(frequency_hz), EIGHT, EIGHT), np.complex128)
@@ -52,25 +52,25 @@ def covariance(frequency_hz: NDArray[np.float64]) -> NDArray[np.complex128]:
     return result
 
 
-def white(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
+def white_noise(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
     """Isotropic white noise of power 1 in W.
 
     Returns:
         Shape (8, samples): W, Y, Z, X, M1, M2, M3, M4.
     """
-    return _mixed(generator, _kernels(), samples)
+    return _mix_channels(generator, _noise_kernels(), samples)
 
 
-def ambient(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
+def ambient_noise(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
     """Isotropic noise whose power falls as 1/f above 100 Hz; the power of W is not set.
 
     Returns:
         Shape (8, samples): W, Y, Z, X, M1, M2, M3, M4.
     """
-    return _mixed(generator, _pink_kernels(), samples)
+    return _mix_channels(generator, _pink_kernels(), samples)
 
 
-def _mixed(generator: np.random.Generator, kernels: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+def _mix_channels(generator: np.random.Generator, kernels: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
     """Filter eight noises into eight channels, block by block (overlap-save)."""
     taps = kernels.shape[-1]
     length = min(_BLOCK, fft.next_fast_len(samples + taps - 1, real=True))
@@ -88,9 +88,9 @@ def _mixed(generator: np.random.Generator, kernels: NDArray[np.float32], samples
 
 
 @lru_cache(maxsize=1)
-def _kernels() -> NDArray[np.float32]:
+def _noise_kernels() -> NDArray[np.float32]:
     """Mixing filters of white noise, shape (8, 8, 128)."""
-    return array_response.causal(np.moveaxis(_factors(), 0, -1), _TAPS, _LEAD).astype(np.float32)
+    return array_response.make_causal(np.moveaxis(_covariance_factors(), 0, -1), _TAPS, _LEAD).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -98,10 +98,12 @@ def _pink_kernels() -> NDArray[np.float32]:
     """Mixing filters of noise with a spectrum of 1/f, shape (8, 8, 1024)."""
     frequency = fft.rfftfreq(_TRANSFORM, 1 / SAMPLE_RATE_HZ)
     shape = np.sqrt(_CORNER_HZ / np.maximum(frequency, _CORNER_HZ)) * (frequency > 0)
-    return array_response.causal(np.moveaxis(_factors(), 0, -1) * shape, _PINK_TAPS, _PINK_TAPS // 2).astype(np.float32)
+    return array_response.make_causal(
+        np.moveaxis(_covariance_factors(), 0, -1) * shape, _PINK_TAPS, _PINK_TAPS // 2
+    ).astype(np.float32)
 
 
-def _factors() -> NDArray[np.complex128]:
+def _covariance_factors() -> NDArray[np.complex128]:
     """Lower triangles L with L L^H = covariance, shape (1025, 8, 8)."""
     frequency = fft.rfftfreq(_TRANSFORM, 1 / SAMPLE_RATE_HZ)
-    return np.asarray(np.linalg.cholesky(covariance(frequency) + _LEAST_POWER * np.eye(EIGHT)))
+    return np.asarray(np.linalg.cholesky(diffuse_covariance(frequency) + _LEAST_POWER * np.eye(EIGHT)))

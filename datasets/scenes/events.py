@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Sounds:
+class EventSounds:
     """All clips in memory.
 
     Attributes:
@@ -52,12 +52,12 @@ class Sounds:
     classes: tuple[str, ...]
     clips: dict[str, tuple[tuple[Clip, ...], ...]]
 
-    def lengths(self, group: str) -> tuple[tuple[int, ...], ...]:
+    def clip_lengths(self, group: str) -> tuple[tuple[int, ...], ...]:
         """Samples of every clip of a group, by class."""
         return tuple(tuple(len(clip) for clip in clips) for clips in self.clips[group])
 
 
-def scan(folder: Path, place: str) -> tuple[MusicFile, ...]:
+def scan_events(folder: Path, place: str) -> tuple[MusicFile, ...]:
     """Read the headers of all event sounds.
 
     Args:
@@ -95,7 +95,7 @@ def scan(folder: Path, place: str) -> tuple[MusicFile, ...]:
     return tuple(pieces)
 
 
-def gather(spec: SceneSpec, pieces: tuple[MusicFile, ...] | None, progress: Progress) -> Sounds:
+def gather_events(spec: SceneSpec, pieces: tuple[MusicFile, ...] | None, progress: Progress) -> EventSounds:
     """Bring all event sounds into memory and hand each to one group of folds.
 
     Args:
@@ -107,20 +107,20 @@ def gather(spec: SceneSpec, pieces: tuple[MusicFile, ...] | None, progress: Prog
         InputError: If a file cannot be decoded, holds NaN, is silent, or is too short to be cut where it must be.
     """
     if pieces is None:
-        return _procedural(spec, progress)
+        return _procedural_events(spec, progress)
     classes = tuple(sorted({piece.genre for piece in pieces}))
     decoded: dict[str, list[tuple[MusicFile, Clip]]] = {name: [] for name in classes}
     for done, piece in enumerate(pieces, start=1):
-        decoded[piece.genre].append((piece, _decode(piece)))
+        decoded[piece.genre].append((piece, _decode_event(piece)))
         progress(done, len(pieces))
     shared = [
-        _share(decoded[name], np.random.default_rng([spec.seed, _EVENTS, number]))
+        _share_of_fold(decoded[name], np.random.default_rng([spec.seed, _EVENTS, number]))
         for number, name in enumerate(classes)
     ]
-    return Sounds(classes, {group: tuple(of_class[group] for of_class in shared) for group in GROUPS})
+    return EventSounds(classes, {group: tuple(of_class[group] for of_class in shared) for group in GROUPS})
 
 
-def audible(wave: NDArray[np.float32]) -> NDArray[np.float32]:
+def trim_silence(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     """Cut silence off both ends, and pauses down to 0.3 s, so that a label means sound.
 
     Args:
@@ -140,10 +140,10 @@ def audible(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     # Where a pause is too long, half of what may stay is kept on either side of the cut.
     starts = np.concatenate([loud[:1], loud[breaks + 1] - longest // 2]) * _HOP
     ends = np.concatenate([loud[breaks] + 1 + longest // 2, loud[-1:] + 1]) * _HOP
-    return np.concatenate([faded(wave[start:end]) for start, end in zip(starts, ends, strict=True)])
+    return np.concatenate([apply_fades(wave[start:end]) for start, end in zip(starts, ends, strict=True)])
 
 
-def faded(wave: NDArray[np.float32]) -> NDArray[np.float32]:
+def apply_fades(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     """A copy of a sound, shape (samples,), whose first 5 ms rise from zero and whose last 5 ms fall to it."""
     result = wave.copy()
     length = min(_FADE, len(wave) // 2)
@@ -153,9 +153,9 @@ def faded(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     return result
 
 
-def _decode(piece: MusicFile) -> Clip:
+def _decode_event(piece: MusicFile) -> Clip:
     mono = files.decode_sound(piece.path, 0, min(piece.frames, _LONGEST_READ_S * piece.rate_hz)).mean(axis=1)
-    clip = audible(files.resample_sound(mono, piece.rate_hz, SAMPLE_RATE_HZ))
+    clip = trim_silence(files.resample_sound(mono, piece.rate_hz, SAMPLE_RATE_HZ))
     if len(clip) < LEAST_CLIP_S * SAMPLE_RATE_HZ:
         raise InputError(
             str(piece.path),
@@ -163,13 +163,13 @@ def _decode(piece: MusicFile) -> Clip:
             value=f"{len(clip) / SAMPLE_RATE_HZ:.2f} s",
             remedy="remove or replace the file",
         )
-    return _normalised(clip)
+    return _normalise_level(clip)
 
 
-def _share(sounds: list[tuple[MusicFile, Clip]], generator: np.random.Generator) -> dict[str, tuple[Clip, ...]]:
+def _share_of_fold(sounds: list[tuple[MusicFile, Clip]], generator: np.random.Generator) -> dict[str, tuple[Clip, ...]]:
     """Give whole files to the groups where there are three or more, else a part of every file to each."""
     if len(sounds) < len(GROUPS):
-        parts = [_cut(piece, clip) for piece, clip in sounds]
+        parts = [_cut_clip(piece, clip) for piece, clip in sounds]
         return {group: tuple(part[group] for part in parts) for group in GROUPS}
     order = generator.permutation(len(sounds))
     result, begin = {}, 0
@@ -180,9 +180,9 @@ def _share(sounds: list[tuple[MusicFile, Clip]], generator: np.random.Generator)
     return result | {"train": tuple(sounds[index][1] for index in sorted(order[begin:]))}
 
 
-def _cut(piece: MusicFile, clip: Clip) -> dict[str, Clip]:
+def _cut_clip(piece: MusicFile, clip: Clip) -> dict[str, Clip]:
     ends = np.round(np.cumsum([_SHARES[group] for group in GROUPS]) * len(clip)).astype(int)
-    parts = [audible(part) for part in np.split(clip, ends[:-1])]
+    parts = [trim_silence(part) for part in np.split(clip, ends[:-1])]
     if min(len(part) for part in parts) < LEAST_CLIP_S * SAMPLE_RATE_HZ:
         raise InputError(
             str(piece.path),
@@ -190,10 +190,10 @@ def _cut(piece: MusicFile, clip: Clip) -> dict[str, Clip]:
             value=f"{len(clip) / SAMPLE_RATE_HZ:.2f} s of sound",
             remedy="add files to the class until it has 3, or longer ones",
         )
-    return dict(zip(GROUPS, map(_normalised, parts), strict=True))
+    return dict(zip(GROUPS, map(_normalise_level, parts), strict=True))
 
 
-def _procedural(spec: SceneSpec, progress: Progress) -> Sounds:
+def _procedural_events(spec: SceneSpec, progress: Progress) -> EventSounds:
     # Imported here: its filters take a second to load, which a folder of sounds should not wait for.
     from datasets.scenes import synth
 
@@ -204,14 +204,14 @@ def _procedural(spec: SceneSpec, progress: Progress) -> Sounds:
         of_group = []
         for kind in synth.CLASSES:
             seeds = [(spec.seed, _EVENTS, mark, number) for number in range(count)]
-            of_group.append(tuple(_normalised(synth.play(kind, seed, seconds)) for seed in seeds))
+            of_group.append(tuple(_normalise_level(synth.synthesize_event(kind, seed, seconds)) for seed in seeds))
             done += count
             progress(done, total)
         clips[group] = tuple(of_group)
-    return Sounds(synth.CLASSES, clips)
+    return EventSounds(synth.CLASSES, clips)
 
 
-def _normalised(clip: Clip) -> Clip:
+def _normalise_level(clip: Clip) -> Clip:
     power = float(np.mean(np.square(clip, dtype=np.float64)))
     gain = min(CLIP_RMS / power**0.5, CLIP_PEAK / float(np.abs(clip).max()))
     return (clip * np.float32(gain)).astype(np.float32)

@@ -33,7 +33,7 @@ _ROOMS: Final = 1
 
 
 @dataclass(frozen=True)
-class Room:
+class SceneRoom:
     """A box with an array in it that looks along x.
 
     Attributes:
@@ -52,7 +52,7 @@ class Room:
         return math.prod(self.size_m)
 
     @property
-    def absorption(self) -> float:
+    def mean_absorption(self) -> float:
         """Share of the energy that the walls take at a reflection, for the reverberation time (Eyring, 1930)."""
         if self.rt60_s == 0:
             return 1.0
@@ -86,7 +86,7 @@ class Room:
         )
 
 
-def draw_room(spec: SceneSpec, number: int) -> Room:
+def draw_room(spec: SceneSpec, number: int) -> SceneRoom:
     """Draw a room; it depends on the spec's seed and the room's number alone.
 
     Args:
@@ -96,10 +96,10 @@ def draw_room(spec: SceneSpec, number: int) -> Room:
     generator = np.random.default_rng([spec.seed, _ROOMS, number])
     x, y, z = (float(generator.uniform(*side)) for side in (spec.length_m, spec.width_m, spec.height_m))
     array = [side * (0.5 + float(generator.uniform(-ARRAY_OFFSET, ARRAY_OFFSET))) for side in (x, y, z)]
-    return Room((x, y, z), (array[0], array[1], array[2]), float(generator.uniform(*spec.rt60_s)))
+    return SceneRoom((x, y, z), (array[0], array[1], array[2]), float(generator.uniform(*spec.rt60_s)))
 
 
-def early(room: Room, sources_m: NDArray[np.float64]) -> NDArray[np.float32]:
+def early_response(room: SceneRoom, sources_m: NDArray[np.float64]) -> NDArray[np.float32]:
     """Direct sound and first reflections, each from its own direction.
 
     Args:
@@ -117,7 +117,7 @@ def early(room: Room, sources_m: NDArray[np.float64]) -> NDArray[np.float32]:
         room.size_m,
         array,
         array + sources_m,
-        absorption=room.absorption,
+        absorption=room.mean_absorption,
         max_order=math.ceil(orders) + 3 if room.rt60_s > 0 else 0,
     )
     distance = np.linalg.norm(images.offsets_m, axis=-1)
@@ -125,7 +125,7 @@ def early(room: Room, sources_m: NDArray[np.float64]) -> NDArray[np.float32]:
     row, _ = np.nonzero(audible)
     offsets, distance = images.offsets_m[audible], distance[audible]
     gains = (images.damping[audible] / distance).astype(np.float32)
-    heard = array_response.filters(offsets / distance[:, None]) * gains[:, None, None]
+    heard = array_response.response_filters(offsets / distance[:, None]) * gains[:, None, None]
     first = np.round(images.delays_s[audible] * SAMPLE_RATE_HZ).astype(np.int64) - LEAD
     result = np.zeros((len(sources_m), EIGHT, _early_samples(room) + TAPS), np.float32)
     for index, start, response in zip(row, first, heard, strict=True):
@@ -133,7 +133,7 @@ def early(room: Room, sources_m: NDArray[np.float64]) -> NDArray[np.float32]:
     return result
 
 
-def tail(generator: np.random.Generator, room: Room) -> NDArray[np.float32]:
+def late_response(generator: np.random.Generator, room: SceneRoom) -> NDArray[np.float32]:
     """The late reverberation of one source.
 
     Args:
@@ -150,11 +150,11 @@ def tail(generator: np.random.Generator, room: Room) -> NDArray[np.float32]:
     if end > begin:
         time_s = np.arange(begin, end) / SAMPLE_RATE_HZ
         power = 4 * np.pi * SPEED_OF_SOUND_M_S / room.volume_m3 / SAMPLE_RATE_HZ * 10 ** (-6 * time_s / room.rt60_s)
-        result[:, begin:] = diffuse.white(generator, end - begin) * np.sqrt(power).astype(np.float32)
+        result[:, begin:] = diffuse.white_noise(generator, end - begin) * np.sqrt(power).astype(np.float32)
     return result
 
 
-def play(
+def render_source(
     wave: NDArray[np.float32], responses: NDArray[np.float32], reverberation: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Play a sound in a room.
@@ -169,17 +169,17 @@ def play(
         Shape (8, samples), longer than the wave by the responses.
     """
     if len(responses) == 1:
-        return _convolved(wave, _sum(responses[0], reverberation))
-    moving = _crossfaded(wave, responses)
-    return _sum(moving, _convolved(wave, reverberation)) if reverberation.shape[1] else moving
+        return _convolve(wave, _sum_images(responses[0], reverberation))
+    moving = _crossfade(wave, responses)
+    return _sum_images(moving, _convolve(wave, reverberation)) if reverberation.shape[1] else moving
 
 
-def points(samples: int) -> int:
+def trajectory_points(samples: int) -> int:
     """How many responses a moving sound of this length needs."""
     return -(-samples // POINT_SAMPLES) + 1
 
 
-def _crossfaded(wave: NDArray[np.float32], responses: NDArray[np.float32]) -> NDArray[np.float32]:
+def _crossfade(wave: NDArray[np.float32], responses: NDArray[np.float32]) -> NDArray[np.float32]:
     """Convolve triangles of 200 ms, 100 ms apart, with a response each, and add them up."""
     count, channels, taps = responses.shape
     padded = np.zeros((count + 1) * POINT_SAMPLES, np.float32)
@@ -189,24 +189,24 @@ def _crossfaded(wave: NDArray[np.float32], responses: NDArray[np.float32]) -> ND
     result = np.zeros((channels, len(padded) + taps), np.float32)
     for point, response in enumerate(responses):
         start = point * POINT_SAMPLES
-        part = _convolved(padded[start : start + len(triangle)] * triangle, response)
+        part = _convolve(padded[start : start + len(triangle)] * triangle, response)
         result[:, start : start + part.shape[1]] += part
     return result[:, POINT_SAMPLES : POINT_SAMPLES + len(wave) + taps - 1]
 
 
-def _convolved(wave: NDArray[np.float32], response: NDArray[np.float32]) -> NDArray[np.float32]:
+def _convolve(wave: NDArray[np.float32], response: NDArray[np.float32]) -> NDArray[np.float32]:
     samples = len(wave) + response.shape[1] - 1
     length = fft.next_fast_len(samples, real=True)
     return np.asarray(fft.irfft(fft.rfft(wave, length) * fft.rfft(response, length), length)[:, :samples])
 
 
-def _sum(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+def _sum_images(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
     result = np.zeros((len(first), max(first.shape[1], second.shape[1])), np.float32)
     result[:, : first.shape[1]] += first
     result[:, : second.shape[1]] += second
     return result
 
 
-def _early_samples(room: Room) -> int:
+def _early_samples(room: SceneRoom) -> int:
     """Samples from emission to the end of the longest path that is an image of its own."""
     return math.ceil(room.early_m / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ)

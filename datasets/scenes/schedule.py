@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.scenes.events import LEAST_CLIP_S
-from datasets.scenes.reverberation import Room
+from datasets.scenes.reverberation import SceneRoom
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.layout import SAMPLE_RATE_HZ, SAMPLES
 
@@ -48,7 +48,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
-class Event:
+class SoundEvent:
     """One sound event.
 
     Attributes:
@@ -70,14 +70,14 @@ class Event:
     trajectory: Trajectory
 
     @property
-    def frames(self) -> range:
+    def label_frames(self) -> range:
         """Label frames whose middle lies in the event."""
         return range(_frames_before(self.onset), _frames_before(self.onset + self.length))
 
 
-def schedule(
-    generator: np.random.Generator, spec: SceneSpec, room: Room, lengths: Lengths, overlap: int
-) -> tuple[Event, ...]:
+def schedule_events(
+    generator: np.random.Generator, spec: SceneSpec, room: SceneRoom, lengths: Lengths, overlap: int
+) -> tuple[SoundEvent, ...]:
     """Draw the events of a recording.
 
     Every track plays one event after another, so that there are never more at once than tracks. All tracks rest in the
@@ -94,11 +94,13 @@ def schedule(
         Events by onset, at least one.
     """
     silence = round(float(generator.uniform(0, SAMPLES / SAMPLE_RATE_HZ - _SILENCE_S)) * SAMPLE_RATE_HZ)
-    events = [event for track in range(overlap) for event in _track(generator, spec, room, lengths, (track, silence))]
+    events = [
+        event for track in range(overlap) for event in _free_track(generator, spec, room, lengths, (track, silence))
+    ]
     return tuple(sorted(events, key=lambda event: (event.onset, event.track)))
 
 
-def label_rows(events: tuple[Event, ...]) -> NDArray[np.int64]:
+def label_rows(events: tuple[SoundEvent, ...]) -> NDArray[np.int64]:
     """Labels of a recording.
 
     Args:
@@ -110,22 +112,22 @@ def label_rows(events: tuple[Event, ...]) -> NDArray[np.int64]:
     """
     rows = []
     for event in events:
-        seconds = ((np.array(event.frames) + 0.5) * FRAME - event.onset) / SAMPLE_RATE_HZ
+        seconds = ((np.array(event.label_frames) + 0.5) * FRAME - event.onset) / SAMPLE_RATE_HZ
         azimuths = np.rint(event.trajectory.azimuth_at(seconds)).astype(int)
         elevation = round(event.trajectory.elevation_deg)
         rows += [
             (frame, event.kind, event.track, azimuth, elevation)
-            for frame, azimuth in zip(event.frames, azimuths.tolist(), strict=True)
+            for frame, azimuth in zip(event.label_frames, azimuths.tolist(), strict=True)
         ]
     return np.array(sorted(rows, key=lambda row: (row[0], row[2])), np.int64).reshape(-1, 5)
 
 
-def _track(
-    generator: np.random.Generator, spec: SceneSpec, room: Room, lengths: Lengths, place: tuple[int, int]
-) -> list[Event]:
+def _free_track(
+    generator: np.random.Generator, spec: SceneSpec, room: SceneRoom, lengths: Lengths, place: tuple[int, int]
+) -> list[SoundEvent]:
     track, silence = place
     least = round(LEAST_CLIP_S * SAMPLE_RATE_HZ)
-    events: list[Event] = []
+    events: list[SoundEvent] = []
     onset = round(float(generator.uniform(0, _FIRST_S)) * SAMPLE_RATE_HZ)
     while True:
         kind = int(generator.integers(len(lengths)))
@@ -140,11 +142,11 @@ def _track(
         length = min(length, SAMPLES - onset)
         if length < least:
             return events
-        events.append(Event(kind, clip, start, onset, length, track, trajectory))
+        events.append(SoundEvent(kind, clip, start, onset, length, track, trajectory))
         onset += length + round(float(generator.uniform(*_REST_S)) * SAMPLE_RATE_HZ)
 
 
-def draw_trajectory(generator: np.random.Generator, spec: SceneSpec, room: Room) -> Trajectory:
+def draw_trajectory(generator: np.random.Generator, spec: SceneSpec, room: SceneRoom) -> Trajectory:
     """Draw where an event is and whether it moves.
 
     Args:

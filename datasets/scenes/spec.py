@@ -81,7 +81,7 @@ class SceneSpec(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _check_bounds(self) -> Self:
         if self.rt60_s[1] > 3:
             raise ValueError(f"rt60_s goes up to {self.rt60_s[1]:g} s; no more than 3 s is simulated")
         if 0 < self.rt60_s[0] < 0.05 or (self.rt60_s[0] == 0 and 0 < self.rt60_s[1] < 0.05):
@@ -93,7 +93,7 @@ class SceneSpec(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _check_completeness(self) -> Self:
         if sum(self.folds.values()) == 0:
             raise ValueError("folds are empty: at least one fold needs a recording")
         if self.overlap_shares is not None:
@@ -112,21 +112,21 @@ class SceneSpec(Frozen):
         steepest = math.sin(math.radians(max(abs(angle) for angle in self.elevation_deg)))
         for name, needed in {"length_m": nearest, "width_m": nearest, "height_m": nearest * steepest}.items():
             smallest = getattr(self, name)[0]
-            if reach_m(smallest) < needed:
+            if source_reach_m(smallest) < needed:
                 raise ValueError(
                     f"{name} starts at {smallest:g} m, too small for sources {nearest:g} m from the array; "
                     f"make it at least {math.ceil(10 * least_side_m(needed)) / 10:g} m, or distance_m smaller"
                 )
         return self
 
-    def shares(self) -> tuple[float, ...]:
+    def event_shares(self) -> tuple[float, ...]:
         """Shares of recordings by their largest number of simultaneous events, from 1 on; their sum is 1."""
         given = self.overlap_shares or (1.0,) * self.max_overlap
         return tuple(share / sum(given) for share in given)
 
-    def most_at_once(self) -> int:
+    def max_simultaneous(self) -> int:
         """The largest number of simultaneous events that any recording may have."""
-        return max(number for number, share in enumerate(self.shares(), 1) if share)
+        return max(number for number, share in enumerate(self.event_shares(), 1) if share)
 
     def test_names(self) -> tuple[str, ...]:
         """Splits that are tests."""
@@ -148,7 +148,7 @@ class SceneSpec(Frozen):
         return hashing.hash_values(["scenes", SCENES_VERSION, described])
 
 
-def reach_m(side_m: float) -> float:
+def source_reach_m(side_m: float) -> float:
     """How far from the array a source can stand along one side of a room, wherever the array stands."""
     return (0.5 - ARRAY_OFFSET) * side_m - CLEARANCE_M
 

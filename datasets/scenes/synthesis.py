@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.scenes import array_response, diffuse, reverberation
-from datasets.scenes.events import Sounds, faded
-from datasets.scenes.reverberation import Room
-from datasets.scenes.schedule import Event, label_rows, schedule
+from datasets.scenes.events import EventSounds, apply_fades
+from datasets.scenes.reverberation import SceneRoom
+from datasets.scenes.schedule import SoundEvent, label_rows, schedule_events
 from datasets.scenes.spec import GROUPS, SceneSpec, group_of
 from datasets.tau2020.layout import CHANNELS, SAMPLE_RATE_HZ, SAMPLES, RecordingName
 
@@ -30,7 +30,7 @@ def recordings_of(spec: SceneSpec) -> tuple[tuple[int, RecordingName], ...]:
 
     Overlaps come in the shares of the spec, and each overlap is spread over all rooms of the fold's group.
     """
-    return tuple(enumerate(name for fold in sorted(spec.folds) for name in _names(spec, fold)))
+    return tuple(enumerate(name for fold in sorted(spec.folds) for name in _recording_names(spec, fold)))
 
 
 def rooms_of(spec: SceneSpec) -> dict[str, tuple[int, ...]]:
@@ -51,7 +51,7 @@ def rooms_of(spec: SceneSpec) -> dict[str, tuple[int, ...]]:
     return {group: everything[end - counts[group] : end] for group, end in zip(counts, ends, strict=True)}
 
 
-def make_recording(spec: SceneSpec, sounds: Sounds, number: int) -> Made:
+def make_recording(spec: SceneSpec, sounds: EventSounds, number: int) -> Made:
     """Render one recording in both formats.
 
     A source at 1 m has a gain of 1 in W, and its level falls with the distance. The ambient noise lies the drawn
@@ -67,18 +67,20 @@ def make_recording(spec: SceneSpec, sounds: Sounds, number: int) -> Made:
     room, group = reverberation.draw_room(spec, name.room), group_of(name.fold)
     plan, playing, surroundings = np.random.default_rng([spec.seed, _SCENES, number]).spawn(3)
     snr_db = float(plan.uniform(*spec.snr_db))
-    events = schedule(plan, spec, room, sounds.lengths(group), name.overlap)
+    events = schedule_events(plan, spec, room, sounds.clip_lengths(group), name.overlap)
     mix = np.zeros((2 * CHANNELS, SAMPLES), np.float32)
     for event, generator in zip(events, playing.spawn(len(events)), strict=True):
         clip = sounds.clips[group][event.kind][event.clip][event.start : event.start + event.length]
-        heard = render(generator, room, event, clip)[:, : SAMPLES - event.onset]
+        heard = render_recording(generator, room, event, clip)[:, : SAMPLES - event.onset]
         mix[:, event.onset : event.onset + heard.shape[1]] += heard
-    mix += ambience(surroundings, mix[0], events, snr_db)
+    mix += render_ambience(surroundings, mix[0], events, snr_db)
     mix *= np.float32(PEAK / float(np.abs(mix).max()))
     return name, mix[:CHANNELS], mix[CHANNELS:], label_rows(events)
 
 
-def render(generator: np.random.Generator, room: Room, event: Event, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+def render_recording(
+    generator: np.random.Generator, room: SceneRoom, event: SoundEvent, clip: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Play one event in a room.
 
     Args:
@@ -91,15 +93,17 @@ def render(generator: np.random.Generator, room: Room, event: Event, clip: NDArr
         W, Y, Z, X, M1, M2, M3, M4 from the onset to the end of the reverberation, shape (8, more samples).
     """
     path = event.trajectory
-    count = reverberation.points(len(clip)) if path.speed_deg_s != 0 else 1
+    count = reverberation.trajectory_points(len(clip)) if path.speed_deg_s != 0 else 1
     azimuth = path.azimuth_at(np.arange(count, dtype=np.float64) * (reverberation.POINT_SAMPLES / SAMPLE_RATE_HZ))
     places = path.distance_m * array_response.unit_vectors(azimuth, np.full(count, path.elevation_deg, np.float64))
     # An event may be any part of a clip, so its ends are softened.
-    return reverberation.play(faded(clip), reverberation.early(room, places), reverberation.tail(generator, room))
+    return reverberation.render_source(
+        apply_fades(clip), reverberation.early_response(room, places), reverberation.late_response(generator, room)
+    )
 
 
-def ambience(
-    generator: np.random.Generator, heard: NDArray[np.float32], events: tuple[Event, ...], snr_db: float
+def render_ambience(
+    generator: np.random.Generator, heard: NDArray[np.float32], events: tuple[SoundEvent, ...], snr_db: float
 ) -> NDArray[np.float32]:
     """Diffuse noise of a room at rest, at a level relative to the events'.
 
@@ -115,18 +119,18 @@ def ambience(
     sounding = np.zeros(len(heard), np.bool_)
     for event in events:
         sounding[event.onset : event.onset + event.length] = True
-    noise = diffuse.ambient(generator, len(heard))
+    noise = diffuse.ambient_noise(generator, len(heard))
     ratio = np.mean(np.square(heard[sounding], dtype=np.float64)) / np.mean(np.square(noise[0], dtype=np.float64))
     noise *= np.float32(np.sqrt(ratio * 10 ** (-snr_db / 10)))
     return noise
 
 
-def _names(spec: SceneSpec, fold: int) -> Iterator[RecordingName]:
+def _recording_names(spec: SceneSpec, fold: int) -> Iterator[RecordingName]:
     count, mixes = spec.folds[fold], dict[int, int]()
     if count == 0:
         return
     own = rooms_of(spec)[group_of(fold)]
-    overlaps = np.searchsorted(np.cumsum(spec.shares()), (np.arange(count) + 0.5) / count) + 1
+    overlaps = np.searchsorted(np.cumsum(spec.event_shares()), (np.arange(count) + 0.5) / count) + 1
     for index, overlap in enumerate(overlaps.tolist()):
         room = own[index % len(own)]
         mixes[room] = mixes.get(room, 0) + 1

@@ -44,9 +44,11 @@ def read_labels(path: Path) -> NDArray[np.int64]:
         raise InputError(
             str(path), "labels must be a readable text file", value=str(error), remedy="replace or remove the file"
         ) from error
-    rows = _integers(lines)
+    rows = _parse_integers(lines)
     if rows is None:
-        parsed = [_line(line.split(","), f"{path}, row {row}") for row, line in enumerate(lines, 1) if line.strip()]
+        parsed = [
+            _parse_line(line.split(","), f"{path}, row {row}") for row, line in enumerate(lines, 1) if line.strip()
+        ]
         rows = np.array(parsed, np.int64).reshape(-1, len(COLUMNS))
     return _by_frame(rows)
 
@@ -63,11 +65,11 @@ def write_labels(path: Path, rows: NDArray[np.int64]) -> None:
     """
     lines = [",".join(map(str, row)) for row in _by_frame(rows).tolist()]
     for number, line in enumerate(lines, 1):
-        _line(line.split(","), f"{path}, row {number}")
+        _parse_line(line.split(","), f"{path}, row {number}")
     files.write_text_atomic(path, "".join(f"{line}\n" for line in lines))
 
 
-def slots(
+def track_slots(
     rows: NDArray[np.int64], sources: int = 2, place: str = "labels"
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Directions frame by frame, as the network has its outputs.
@@ -89,7 +91,7 @@ def slots(
     Raises:
         InputError: If a frame has more lines than there are slots.
     """
-    require_slots(*busiest(rows), sources, place)
+    require_slots(*max_simultaneous(rows), sources, place)
     rows = _by_frame(rows)
     frame = rows[:, 0]
     slot = np.arange(len(rows)) - np.searchsorted(frame, frame)
@@ -100,7 +102,7 @@ def slots(
     return directions, active
 
 
-def busiest(rows: NDArray[np.int64]) -> tuple[int, int]:
+def max_simultaneous(rows: NDArray[np.int64]) -> tuple[int, int]:
     """The first frame in which most events sound, and how many these are; (0, 0) without events."""
     counts = np.bincount(rows[:, 0], minlength=1)
     return int(counts.argmax()), int(counts.max())
@@ -146,7 +148,7 @@ def _by_frame(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
-def _integers(lines: list[str]) -> NDArray[np.int64] | None:
+def _parse_integers(lines: list[str]) -> NDArray[np.int64] | None:
     """All lines at once, if they are five integers each and in range; None where a closer look is needed."""
     if not any(lines):
         return None
@@ -158,38 +160,40 @@ def _integers(lines: list[str]) -> NDArray[np.int64] | None:
     return rows if rows.shape[1] == len(COLUMNS) and (rows >= low).all() and (rows <= high).all() else None
 
 
-def _line(cells: list[str], place: str) -> list[int]:
+def _parse_line(cells: list[str], place: str) -> list[int]:
     if len(cells) not in (len(COLUMNS), _CARTESIAN):
-        raise _wrong(place, f"a line has the columns {', '.join(COLUMNS)}", ",".join(cells))
-    start = [_integer(cell, f"{place}, column {name}") for name, cell in zip(COLUMNS[:3], cells[:3], strict=True)]
+        raise _label_error(place, f"a line has the columns {', '.join(COLUMNS)}", ",".join(cells))
+    start = [_parse_integer(cell, f"{place}, column {name}") for name, cell in zip(COLUMNS[:3], cells[:3], strict=True)]
     if len(cells) == _CARTESIAN:
-        angles = _angles(cells[3:], f"{place}, columns 4 to 6")
+        angles = _parse_angles(cells[3:], f"{place}, columns 4 to 6")
     else:
-        angles = [_integer(cell, f"{place}, column {name}") for name, cell in zip(COLUMNS[3:], cells[3:], strict=True)]
+        angles = [
+            _parse_integer(cell, f"{place}, column {name}") for name, cell in zip(COLUMNS[3:], cells[3:], strict=True)
+        ]
     values = start + angles
     for name, value, (low, high) in zip(COLUMNS, values, _LIMITS, strict=True):
         if not low <= value <= high:
-            raise _wrong(f"{place}, column {name}", f"{name} lies in {low} … {high}", value)
+            raise _label_error(f"{place}, column {name}", f"{name} lies in {low} … {high}", value)
     return values
 
 
-def _integer(cell: str, place: str) -> int:
+def _parse_integer(cell: str, place: str) -> int:
     try:
         return int(cell)
     except ValueError:
-        raise _wrong(place, "labels are integers", cell) from None
+        raise _label_error(place, "labels are integers", cell) from None
 
 
-def _angles(cells: list[str], place: str) -> list[int]:
+def _parse_angles(cells: list[str], place: str) -> list[int]:
     """Azimuth and elevation of a unit vector, rounded to degrees."""
     try:
         x, y, z = (float(cell) for cell in cells)
     except ValueError:
-        raise _wrong(place, "x, y and z are numbers", ",".join(cells)) from None
+        raise _label_error(place, "x, y and z are numbers", ",".join(cells)) from None
     if not abs(math.hypot(x, y, z) - 1) <= _UNIT_WITHIN:  # written so that NaN does not pass
-        raise _wrong(place, "x, y and z are a vector of length 1", ",".join(cells))
+        raise _label_error(place, "x, y and z are a vector of length 1", ",".join(cells))
     return [round(math.degrees(math.atan2(y, x))), round(math.degrees(math.atan2(z, math.hypot(x, y))))]
 
 
-def _wrong(place: str, rule: str, value: object) -> InputError:
+def _label_error(place: str, rule: str, value: object) -> InputError:
     return InputError(place, rule, value=value, remedy="correct the line, or leave the recording out")

@@ -20,7 +20,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from datasets.audio.files import require_complete
-from datasets.tau2020.labels import COLUMNS, FRAMES, read_labels, slots, write_labels
+from datasets.tau2020.labels import COLUMNS, FRAMES, read_labels, track_slots, write_labels
 from runtime.errors import InputError
 from runtime.files import atomic_write
 
@@ -36,11 +36,11 @@ __all__ = [
     "Part",
     "Recording",
     "RecordingName",
-    "Recordings",
+    "RecordingFolder",
     "label_folder",
     "label_path",
     "read_labels",
-    "slots",
+    "track_slots",
     "sound_folder",
     "sound_path",
     "write_labels",
@@ -84,7 +84,7 @@ class RecordingName:
     augmented: bool = False
 
     @classmethod
-    def parse(cls, stem: str, place: str | None = None) -> Self:
+    def from_stem(cls, stem: str, place: str | None = None) -> Self:
         """Read a name without its suffix.
 
         Args:
@@ -107,7 +107,7 @@ class RecordingName:
         )
 
     @property
-    def stem(self) -> str:
+    def file_stem(self) -> str:
         """The name without a suffix; `parse` reads it back."""
         if not self.fold:
             return f"mix{self.mix}"
@@ -142,12 +142,12 @@ def label_folder(root: Path, part: Part) -> Path:
 
 def label_path(root: Path, part: Part, name: RecordingName) -> Path:
     """The csv of a recording. It is written last: where it lies, the recording is whole."""
-    return label_folder(root, part) / f"{name.stem}.csv"
+    return label_folder(root, part) / f"{name.file_stem}.csv"
 
 
 def sound_path(root: Path, fmt: Format, part: Part, name: RecordingName) -> Path:
     """The sound file of a recording."""
-    return sound_folder(root, fmt, part) / f"{name.stem}.wav"
+    return sound_folder(root, fmt, part) / f"{name.file_stem}.wav"
 
 
 def write_recording(
@@ -180,11 +180,11 @@ def write_recording(
 
 
 def _write_sound(path: Path, audio: NDArray[np.float32]) -> None:
-    _require(
+    _require_folder(
         audio.ndim == 2 and len(audio) == CHANNELS, path, f"sound has the shape ({CHANNELS}, samples)", audio.shape
     )
     peak = float(np.abs(audio).max(initial=0))  # NaN if any sample is
-    _require(peak <= 1, path, "samples to be written lie within -1 and 1, or they would be clipped", peak)
+    _require_folder(peak <= 1, path, "samples to be written lie within -1 and 1, or they would be clipped", peak)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Rounded here: libsndfile would round floats downwards, which adds an offset of half a step.
     steps = np.rint(audio.T.astype(np.float64) * _FULL_SCALE).clip(-_FULL_SCALE, _FULL_SCALE - 1)
@@ -192,12 +192,12 @@ def _write_sound(path: Path, audio: NDArray[np.float32]) -> None:
         soundfile.write(temporary, steps.astype(np.int16), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
 
 
-def _require(holds: bool, path: Path, rule: str, value: object) -> None:
+def _require_folder(holds: bool, path: Path, rule: str, value: object) -> None:
     if not holds:
         raise InputError(str(path), rule, value=value, remedy="replace or remove the recording")
 
 
-class Recordings:
+class RecordingFolder:
     """The recordings of one part in one format, their completeness and sound headers checked.
 
     Args:
@@ -228,14 +228,14 @@ class Recordings:
         for name in self._names:
             _check_header(sound_path(root, fmt, part, name))
 
-    def names(self, folds: Iterable[int] | None = None) -> tuple[RecordingName, ...]:
+    def list_names(self, folds: Iterable[int] | None = None) -> tuple[RecordingName, ...]:
         """Names in order, of some folds or of all."""
         if folds is None:
             return self._names
         wanted = set(folds)
         return tuple(name for name in self._names if name.fold in wanted)
 
-    def audio(self, name: RecordingName) -> NDArray[np.float32]:
+    def read_audio(self, name: RecordingName) -> NDArray[np.float32]:
         """Samples of a recording: its first 60 s, followed by zeros where it is shorter.
 
         Returns:
@@ -249,17 +249,17 @@ class Recordings:
         try:
             sound = soundfile.read(path, frames=SAMPLES, dtype="float32", always_2d=True)[0].T
         except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise _unreadable(path, error) from error
-        _require(bool(np.isfinite(sound).all()), path, "samples must be finite numbers", "NaN or infinity")
+            raise _unreadable_error(path, error) from error
+        _require_folder(bool(np.isfinite(sound).all()), path, "samples must be finite numbers", "NaN or infinity")
         return np.pad(sound, ((0, 0), (0, SAMPLES - sound.shape[1])))
 
-    def labels(self, name: RecordingName) -> NDArray[np.int64]:
+    def read_labels(self, name: RecordingName) -> NDArray[np.int64]:
         """Label rows of a recording, shape (lines, 5); see `labels.read_labels`."""
         return read_labels(label_path(self.root, self.part, name))
 
-    def recording(self, name: RecordingName) -> Recording:
+    def read_recording(self, name: RecordingName) -> Recording:
         """Samples and labels together."""
-        return Recording(name, self.audio(name), self.labels(name))
+        return Recording(name, self.read_audio(name), self.read_labels(name))
 
 
 def _names_in(folder: Path, suffix: str, *, augmented: bool) -> set[RecordingName]:
@@ -270,7 +270,7 @@ def _names_in(folder: Path, suffix: str, *, augmented: bool) -> set[RecordingNam
             f"the folder must exist and hold {suffix} files",
             remedy="name the folder above it, where foa_dev, mic_dev and metadata_dev lie, or fetch the data set there",
         )
-    names = {RecordingName.parse(path.stem, str(path)) for path in paths}
+    names = {RecordingName.from_stem(path.stem, str(path)) for path in paths}
     return {name for name in names if augmented or not name.augmented}
 
 
@@ -279,9 +279,9 @@ def _check_header(path: Path) -> None:
         require_complete(path)
         header = soundfile.info(path)
     except (OSError, soundfile.LibsndfileError, RuntimeError) as error:
-        raise _unreadable(path, error) from error
-    _require(header.channels == CHANNELS, path, f"a recording has {CHANNELS} channels", header.channels)
-    _require(
+        raise _unreadable_error(path, error) from error
+    _require_folder(header.channels == CHANNELS, path, f"a recording has {CHANNELS} channels", header.channels)
+    _require_folder(
         header.samplerate == SAMPLE_RATE_HZ,
         path,
         f"a recording has {SAMPLE_RATE_HZ} samples a second",
@@ -289,6 +289,6 @@ def _check_header(path: Path) -> None:
     )
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _unreadable_error(path: Path, error: Exception) -> InputError:
     reason = (getattr(error, "strerror", None) or str(error)).rsplit(":", 1)[-1].strip()
     return InputError(str(path), "a sound file must be readable", value=reason, remedy="replace or remove the file")

@@ -25,7 +25,7 @@ from datasets.tau2020.layout import (
     Part,
     Recording,
     RecordingName,
-    Recordings,
+    RecordingFolder,
     label_path,
     sound_folder,
     sound_path,
@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 """Called with what is done and the total."""
 
 
-def plan(names: Iterable[RecordingName], each: int = PAIRS_PER_RECORDING) -> list[Pair]:
+def plan_mixtures(names: Iterable[RecordingName], each: int = PAIRS_PER_RECORDING) -> list[Pair]:
     """Which recordings are mixed: within a fold and room, the first 4 n pairs of the n recordings without overlap.
 
     Pairs are counted as `itertools.combinations` does, over the recordings in order of their names. With many recordings
@@ -62,7 +62,7 @@ def plan(names: Iterable[RecordingName], each: int = PAIRS_PER_RECORDING) -> lis
     return pairs
 
 
-def name_of(pair: Pair) -> RecordingName:
+def mixture_name(pair: Pair) -> RecordingName:
     """What a mixture is called: mix001 and mix002 become aug001002.
 
     The name keeps `_ov1`, as the authors' does, although two events may sound at once.
@@ -71,7 +71,7 @@ def name_of(pair: Pair) -> RecordingName:
     return RecordingName(first.fold, first.room, first.mix + second.mix, first.overlap, augmented=True)
 
 
-def mix(first: Recording, second: Recording, name: RecordingName) -> Recording:
+def mix_audio(first: Recording, second: Recording, name: RecordingName) -> Recording:
     """Mix two recordings of the same format.
 
     Args:
@@ -85,10 +85,10 @@ def mix(first: Recording, second: Recording, name: RecordingName) -> Recording:
     audio = np.zeros((CHANNELS, max(first.audio.shape[1], second.audio.shape[1])), np.float32)
     for part in (first, second):
         audio[:, : part.audio.shape[1]] += 0.5 * part.audio
-    return Recording(name, audio, join(first.rows, second.rows))
+    return Recording(name, audio, join_labels(first.rows, second.rows))
 
 
-def join(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+def join_labels(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
     """The labels of a mixture.
 
     Args:
@@ -104,7 +104,7 @@ def join(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int6
     return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
-def augment(root: Path, part: Part = "dev", progress: Progress = lambda *_: None) -> int:
+def augment_folder(root: Path, part: Part = "dev", progress: Progress = lambda *_: None) -> int:
     """Mix all planned pairs in every format whose folder exists. What is whole already is left as it is.
 
     Args:
@@ -125,9 +125,9 @@ def augment(root: Path, part: Part = "dev", progress: Progress = lambda *_: None
             f"the folder must hold {' or '.join(f'{fmt}_{part}' for fmt in FORMATS)}",
             remedy="name the folder that the data set was unpacked to",
         )
-    sources = {fmt: Recordings(root, fmt, part, augmented=False) for fmt in formats}
-    pairs = plan(sources[formats[0]].names())
-    missing = {pair: _missing(root, part, formats, name_of(pair)) for pair in pairs}
+    sources = {fmt: RecordingFolder(root, fmt, part, augmented=False) for fmt in formats}
+    pairs = plan_mixtures(sources[formats[0]].list_names())
+    missing = {pair: _missing_mixtures(root, part, formats, mixture_name(pair)) for pair in pairs}
     require_free_disk(root, _BYTES_PER_SOUND * sum(map(len, missing.values())))
     for done, pair in enumerate(pairs, 1):
         if missing[pair]:
@@ -136,21 +136,24 @@ def augment(root: Path, part: Part = "dev", progress: Progress = lambda *_: None
     return len(pairs)
 
 
-def _missing(root: Path, part: Part, formats: Sequence[Format], name: RecordingName) -> list[Format]:
+def _missing_mixtures(root: Path, part: Part, formats: Sequence[Format], name: RecordingName) -> list[Format]:
     """Formats that a mixture lacks; all of them until its labels, written last, are there."""
     whole = label_path(root, part, name).is_file()
     return [fmt for fmt in formats if not (whole and sound_path(root, fmt, part, name).is_file())]
 
 
-def _mix_pair(root: Path, part: Part, pair: Pair, sources: dict[Format, Recordings]) -> None:
-    name = name_of(pair)
-    mixed = {fmt: mix(source.recording(pair[0]), source.recording(pair[1]), name) for fmt, source in sources.items()}
+def _mix_pair(root: Path, part: Part, pair: Pair, sources: dict[Format, RecordingFolder]) -> None:
+    name = mixture_name(pair)
+    mixed = {
+        fmt: mix_audio(source.read_recording(pair[0]), source.read_recording(pair[1]), name)
+        for fmt, source in sources.items()
+    }
     sounds = {fmt: mixture.audio for fmt, mixture in mixed.items()}
     rows = next(iter(mixed.values())).rows
     write_recording(root, name, rows=rows, foa=sounds.get("foa"), mic=sounds.get("mic"), part=part)
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     result = Parser(
         prog="python -m datasets.tau2020.mixing",
@@ -164,17 +167,17 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    return run_command(lambda: _run(arguments))
+    return run_command(lambda: _run_mixing(arguments))
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    options = parser().parse_args(arguments)
+def _run_mixing(arguments: Sequence[str] | None) -> int:
+    options = build_parser().parse_args(arguments)
     line = Console(sys.stdout)
 
     def progress(done: int, total: int) -> None:
         line.update_progress(f"mixtures {done:,} of {total:,}", final=done == total)
 
-    count = augment(options.root, options.part, progress)
+    count = augment_folder(options.root, options.part, progress)
     line.print_line(f"mixtures in {options.root}: {count:,}")
     return 0
 

@@ -20,7 +20,7 @@ from runtime.storage import Store
 
 if TYPE_CHECKING:
     from datasets.building.builder import Builder
-    from datasets.tau2020.layout import Format, RecordingName, Recordings
+    from datasets.tau2020.layout import Format, RecordingName, RecordingFolder
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class RecordingSet:
     fingerprint: str
     cache: Path
 
-    def recordings(self, fmt: Format) -> Recordings:
+    def open_recordings(self, fmt: Format) -> RecordingFolder:
         """All of them in one format, without mixtures that were added later.
 
         Raises:
             InputError: If a file is missing, or is not what it should be.
         """
-        from datasets.tau2020.layout import Recordings
+        from datasets.tau2020.layout import RecordingFolder
 
-        return Recordings(self.root, fmt, augmented=False)
+        return RecordingFolder(self.root, fmt, augmented=False)
 
-    def names(self, recordings: Recordings, split: str) -> tuple[RecordingName, ...]:
+    def recording_names(self, recordings: RecordingFolder, split: str) -> tuple[RecordingName, ...]:
         """Names of a split's recordings.
 
         Raises:
@@ -57,16 +57,16 @@ class RecordingSet:
         """
         if split not in self.folds:
             raise KeyError(f"no split {split!r}; there are {sorted(self.folds)}")
-        return recordings.names(self.folds[split])
+        return recordings.list_names(self.folds[split])
 
 
-class RecordingSource(DatasetProvider):
+class RecordingProvider(DatasetProvider):
     """Recordings in this layout, lying there already or to be made."""
 
     unit: ClassVar[str] = "recordings of 60 s"
 
     @abstractmethod
-    def require(self, fmt: Format, sources: int) -> None:
+    def require_split(self, fmt: Format, sources: int) -> None:
         """Refuse what cannot be trained on.
 
         Args:
@@ -90,7 +90,7 @@ class FolderSpec(Frozen):
 
 
 @dataclass(frozen=True)
-class FolderRecordings(RecordingSource):
+class FolderProvider(RecordingProvider):
     """A folder of recordings; nothing is made.
 
     Attributes:
@@ -110,14 +110,14 @@ class FolderRecordings(RecordingSource):
     digest: str
 
     @classmethod
-    def prepare(cls, spec: FolderSpec, place: str) -> FolderRecordings:
+    def from_spec(cls, spec: FolderSpec, place: str) -> FolderProvider:
         """Look at the folder: all three splits need recordings, and every recording its labels.
 
         Raises:
             InputError: If anything is missing or spoilt.
         """
-        from datasets.tau2020.labels import busiest
-        from datasets.tau2020.layout import Recordings, label_path
+        from datasets.tau2020.labels import max_simultaneous
+        from datasets.tau2020.layout import RecordingFolder, label_path
 
         root = Path(spec.folder)
         if not root.is_dir():
@@ -132,8 +132,8 @@ class FolderRecordings(RecordingSource):
             raise InputError(
                 str(root), "the folder needs foa_dev or mic_dev", remedy="unpack the archives into this folder"
             )
-        found, *_ = [Recordings(root, fmt, augmented=False) for fmt in formats]  # each holds the same recordings
-        names = {split: found.names(folds) for split, folds in GROUPS.items()}
+        found, *_ = [RecordingFolder(root, fmt, augmented=False) for fmt in formats]  # each holds the same recordings
+        names = {split: found.list_names(folds) for split, folds in GROUPS.items()}
         for split, folds in GROUPS.items():
             if not names[split]:
                 raise InputError(
@@ -144,11 +144,13 @@ class FolderRecordings(RecordingSource):
                 )
         everything = [name for split in GROUPS for name in names[split]]
         # Every line is read once, so that no training meets a wrong one.
-        peaks = tuple((str(label_path(root, "dev", name)), *busiest(found.labels(name))) for name in everything)
+        peaks = tuple(
+            (str(label_path(root, "dev", name)), *max_simultaneous(found.read_labels(name))) for name in everything
+        )
         digest = hashlib.sha256()
         for fmt in formats:
             for name in everything:
-                digest.update(f"{fmt} {name.stem} {_size(root, fmt, name)}".encode())
+                digest.update(f"{fmt} {name.file_stem} {_folder_bytes(root, fmt, name)}".encode())
         return cls(spec, formats, {split: len(names[split]) for split in GROUPS}, peaks, digest.hexdigest()[:16])
 
     def require(self, fmt: Format, sources: int) -> None:
@@ -197,7 +199,7 @@ class FolderRecordings(RecordingSource):
         return RecordingSet(Path(self.spec.folder), dict(GROUPS), self.digest, cache)
 
 
-def _size(root: Path, fmt: Format, name: RecordingName) -> int:
+def _folder_bytes(root: Path, fmt: Format, name: RecordingName) -> int:
     from datasets.tau2020.layout import sound_path
 
     return sound_path(root, fmt, "dev", name).stat().st_size

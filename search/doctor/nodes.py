@@ -108,7 +108,9 @@ def _check_node(node: Node, condition: NodeCondition, here: Mapping[str, str]) -
         remedy = "install the same there, and `ray up cluster.yaml` copies the project"
         yield CheckResult("bad", f"{node.name}: {', '.join(differing)}", remedy)
     else:
-        yield CheckResult("ok", f"{node.name}: Python, packages and project as here; {_describe_hardware(node, condition)}")
+        yield CheckResult(
+            "ok", f"{node.name}: Python, packages and project as here; {_describe_hardware(node, condition)}"
+        )
     if condition.usable < len(condition.gpus):
         what = f"{node.name}: torch can use {condition.usable} of {len(condition.gpus)} GPUs"
         yield CheckResult("bad", what, "install a CUDA build of the pinned torch that fits the driver")
@@ -139,5 +141,7 @@ def check_clocks(offsets: Mapping[Node, float]) -> CheckResult:
     """Whether all clocks agree with the driver's, in seconds."""
     late = [f"{node.name} by {offset:+.1f} s" for node, offset in offsets.items() if abs(offset) > _SKEW_S]
     if late:
-        return CheckResult("bad", f"clocks differ from this node's: {', '.join(late)}", "run chrony or ntpd on every node")
+        return CheckResult(
+            "bad", f"clocks differ from this node's: {', '.join(late)}", "run chrony or ntpd on every node"
+        )
     return CheckResult("ok", f"clocks agree within {_SKEW_S:g} s")

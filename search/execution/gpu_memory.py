@@ -25,7 +25,9 @@ def measure_baseline(job: Job) -> int:
         job: The search; its data is there.
     """
     space = job.space
-    trainable = build_trainable(job, nest_names(space.config_values(space.baseline)), "cuda", job.dataset_for(space.baseline))
+    trainable = build_trainable(
+        job, nest_names(space.config_values(space.baseline)), "cuda", job.dataset_for(space.baseline)
+    )
     return measure_training(trainable, inference_grid(space)[:1], used_gpu_bytes)
 
 

@@ -68,7 +68,9 @@ def inference_grid(space: Space) -> list[dict[str, float]]:
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*space.inner.values())]
 
 
-def build_trainable(job: Job, config_values: Mapping[str, Any], device: str, source: DatasetProvider | None = None) -> Trainable:
+def build_trainable(
+    job: Job, config_values: Mapping[str, Any], device: str, source: DatasetProvider | None = None
+) -> Trainable:
     """Build the job's trainable, untrained.
 
     Args:

@@ -108,7 +108,12 @@ def resolve_resources(job: Job, *, alone: bool) -> Resources:
 
 
 def run_trials(
-    job: Job, study: Study, listener: TrialCallback, decide: StoppingPolicy, supply: DatasetReadiness, at_once: Callable[[], int]
+    job: Job,
+    study: Study,
+    listener: TrialCallback,
+    decide: StoppingPolicy,
+    supply: DatasetReadiness,
+    at_once: Callable[[], int],
 ) -> None:
     """Run trials until the study has none left, or time is up.
 
@@ -174,7 +179,12 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
     """Hands the study's trials to Tune."""
 
     def __init__(
-        self, study: Study, listener: TrialCallback, decide: StoppingPolicy, supply: DatasetReadiness, at_once: Callable[[], int]
+        self,
+        study: Study,
+        listener: TrialCallback,
+        decide: StoppingPolicy,
+        supply: DatasetReadiness,
+        at_once: Callable[[], int],
     ) -> None:
         super().__init__(metric="epoch", mode="max")
         self._at_once = at_once
@@ -207,7 +217,9 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         number = self.numbers[trial_id]
         if self._study.get_trial(number).outcome == "running" and error:
             self._study.end_trial(
-                number, "failed", f"its process was lost again and again, without an epoch between, see {ray_log_folder()}"
+                number,
+                "failed",
+                f"its process was lost again and again, without an epoch between, see {ray_log_folder()}",
             )
             self._listener.on_trial_end(self._study.get_trial(number))
 

@@ -59,7 +59,9 @@ class SearchCallback:
         if run_id is not None:
             if trial.run_id != run_id:
                 self._tracker.log_data(run_id, self._job.store, source)
-            self._supply.report_seconds(source, lambda seconds: self._tracker.log_values(run_id, {"data_seconds": seconds}))
+            self._supply.report_seconds(
+                source, lambda seconds: self._tracker.log_values(run_id, {"data_seconds": seconds})
+            )
         return run_id
 
     def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:

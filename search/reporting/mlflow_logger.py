@@ -118,7 +118,9 @@ class MlflowLogger:
             Its id, or None if the store is away; `reconcile` makes up for it.
         """
         nested = {} if parent is None else {_PARENT: parent}
-        return self._attempt_request(lambda: self._reopen_run(run_id) or self._create_run(name, parameters, {**tags, **nested}))
+        return self._attempt_request(
+            lambda: self._reopen_run(run_id) or self._create_run(name, parameters, {**tags, **nested})
+        )
 
     def _reopen_run(self, run_id: str | None) -> str | None:
         if run_id is None or not self._run_exists(run_id):

@@ -16,9 +16,13 @@ def print_next_steps(line: Console, plan: Plan, command: Sequence[str]) -> None:
     storage = _find_option(command, "--storage")
     line.print_line("\nNext")
     if plan.tracking.startswith("http"):
-        line.print_line(f"  {uris.redact_uri(plan.tracking)}    # MLflow; the trials are runs of the experiment {plan.space.name}")
+        line.print_line(
+            f"  {uris.redact_uri(plan.tracking)}    # MLflow; the trials are runs of the experiment {plan.space.name}"
+        )
     else:
-        line.print_line(f"  {machine.python_command()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side")
+        line.print_line(
+            f"  {machine.python_command()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side"
+        )
     line.print_line(f"  {machine.python_command()} -m search.launch {shlex.join(more)}    # go on with 12 more")
 
 

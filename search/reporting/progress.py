@@ -41,7 +41,11 @@ class SearchProgress:
     def on_trial_start(self, trial: Trial) -> None:
         """A trial begins or goes on."""
         self.trials[trial.number] = trial
-        what = "baseline" if trial.is_baseline else ", ".join(f"{n}={format_value(v)}" for n, v in trial.parameters.items())
+        what = (
+            "baseline"
+            if trial.is_baseline
+            else ", ".join(f"{n}={format_value(v)}" for n, v in trial.parameters.items())
+        )
         again = f", goes on after epoch {len(trial.epochs)}" if trial.epochs else ""
         self._line.print_line(f"{self._elapsed()}  trial {trial.number:<3} starts    {what}{again}")
 
@@ -57,7 +61,9 @@ class SearchProgress:
     def on_trial_lost(self, trial: Trial, reason: str) -> None:
         """A trial's process is gone."""
         after = f"goes on after epoch {len(trial.epochs)}" if trial.epochs else "begins again"
-        self._line.print_line(f"{self._elapsed()}  trial {trial.number:<3} lost its process, {after} ({reason[:_LONGEST]})")
+        self._line.print_line(
+            f"{self._elapsed()}  trial {trial.number:<3} lost its process, {after} ({reason[:_LONGEST]})"
+        )
 
     def on_trial_end(self, trial: Trial) -> None:
         """A trial ended."""
@@ -65,7 +71,9 @@ class SearchProgress:
         kept = trial.best_epoch(self._space.objectives)
         values = "no result" if kept is None else self._format_objectives(kept)
         reason = f" ({trial.reason})" if trial.reason else ""
-        self._line.print_line(f"{self._elapsed()}  trial {trial.number:<3} {trial.outcome:<9} {values}{reason}  {self._describe_best()}")
+        self._line.print_line(
+            f"{self._elapsed()}  trial {trial.number:<3} {trial.outcome:<9} {values}{reason}  {self._describe_best()}"
+        )
 
     def remaining_s(self) -> float:
         """Estimate from the pace so far, and the epochs that running and waiting trials will need on average."""
@@ -129,7 +137,9 @@ def format_best_trials(trials: Sequence[Trial], space: Space, headlines: Sequenc
     ranked = rank_trials(trials, space.objectives)
     shown = ranked[:most] + [trial for trial in ranked[most:] if trial.is_baseline]
     names = [name for name, _ in space.objectives]
-    metrics = names + [name for name in headlines if name not in names and any(_has_value(t, name, space) for t in shown)]
+    metrics = names + [
+        name for name in headlines if name not in names and any(_has_value(t, name, space) for t in shown)
+    ]
     dimensions = [dimension.name for dimension in space.search]
     rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in dimensions]]]
     for trial in shown:

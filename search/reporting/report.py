@@ -33,7 +33,9 @@ def write_final_report(study: Study, job: Job, tracker: MlflowLogger, line: Cons
         trial.number for trial in {winner.number: winner, **({baseline.number: baseline} if baseline else {})}.values()
     ]
     missing = [
-        number for number in finalists if not study.get_trial(number).tests and job.folder.has_file(job.folder.model_path(number))
+        number
+        for number in finalists
+        if not study.get_trial(number).tests and job.folder.has_file(job.folder.model_path(number))
     ]
     if missing:
         line.update_progress(
@@ -44,7 +46,9 @@ def write_final_report(study: Study, job: Job, tracker: MlflowLogger, line: Cons
     for number in finalists:
         _log_test_scores(study.get_trial(number), tracker)
     _log_winner(study, job, tracker, study.get_trial(winner.number))
-    _print_summary(study, job, line, study.get_trial(winner.number), study.get_trial(baseline.number) if baseline else None)
+    _print_summary(
+        study, job, line, study.get_trial(winner.number), study.get_trial(baseline.number) if baseline else None
+    )
 
 
 def _log_test_scores(trial: Trial, tracker: MlflowLogger) -> None:
@@ -88,7 +92,9 @@ def _print_summary(study: Study, job: Job, line: Console, winner: Trial, baselin
     if baseline is not None and winner.number == baseline.number:
         line.print_line("\nNo trial beat the baseline.")
     elif baseline is not None and winner.tests and baseline.tests:
-        line.print_line(f"\nTrial {winner.number} against the baseline, on the test sets (settings chosen on validation)\n")
+        line.print_line(
+            f"\nTrial {winner.number} against the baseline, on the test sets (settings chosen on validation)\n"
+        )
         line.print_line(terminal.format_test_scores(winner, baseline, [*objectives, *headlines]))
     mattered = parameter_importances(trials, job.space)
     if mattered:

@@ -221,7 +221,9 @@ def _host_and_port(uri: str) -> tuple[str, int]:
     except ValueError:
         host, port = None, None
     if not host or not port:
-        raise InputError("--study", "a proxy has a host and a port", value=uris.redact_argument(uri), remedy="grpc://host:port")
+        raise InputError(
+            "--study", "a proxy has a host and a port", value=uris.redact_argument(uri), remedy="grpc://host:port"
+        )
     return host, port
 
 

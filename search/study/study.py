@@ -80,7 +80,9 @@ class Study:
             return None
         parameters: dict[str, Value] = {}
         for dimension in self._space.search:
-            if dimension.is_active(parameters):  # the trial answers what was enqueued, or what it was given before a crash
+            if dimension.is_active(
+                parameters
+            ):  # the trial answers what was enqueued, or what it was given before a crash
                 parameters[dimension.name] = sampler.suggest_value(trial, dimension)
         return self.get_trial(trial.number)
 

@@ -59,5 +59,9 @@ class Trial:
 def rank_trials(trials: Sequence[Trial], objectives: pareto.Objectives) -> list[Trial]:
     """Trials that have a result, best first."""
     usable = [trial for trial in trials if trial.epochs and trial.outcome != "failed"]
-    points = [pareto.objective_values(kept.metrics, objectives) for t in usable if (kept := t.best_epoch(objectives)) is not None]
+    points = [
+        pareto.objective_values(kept.metrics, objectives)
+        for t in usable
+        if (kept := t.best_epoch(objectives)) is not None
+    ]
     return [usable[index] for index in pareto.rank_order(points)]

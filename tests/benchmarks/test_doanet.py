@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import doanet
 from trainables.doanet.config import DoanetConfig, Format
-from trainables.doanet.features import extract
+from trainables.doanet.features import extract_features
 
 
 @pytest.mark.parametrize("fmt", ["foa", "mic"])
@@ -17,8 +17,8 @@ def test_the_plain_features_are_the_same(fmt: Format) -> None:
     recording[:, 480 * 90 :] *= 1e-6
     found = doanet.plain_extract(recording, fmt)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found[:4], extract(torch.from_numpy(recording)[None], fmt)[0, :4], atol=2e-4)
-    np.testing.assert_allclose(found[4:], extract(torch.from_numpy(recording)[None], fmt)[0, 4:], atol=2e-6)
+    np.testing.assert_allclose(found[:4], extract_features(torch.from_numpy(recording)[None], fmt)[0, :4], atol=2e-4)
+    np.testing.assert_allclose(found[4:], extract_features(torch.from_numpy(recording)[None], fmt)[0, 4:], atol=2e-6)
 
 
 def test_the_plain_step_has_the_same_loss_and_gradients() -> None:
@@ -26,7 +26,7 @@ def test_the_plain_step_has_the_same_loss_and_gradients() -> None:
         {"sequence_frames": 4, "network": {"channels": 4, "gru": 8, "branch": 4}, "loss": {"gate": 0.45}}
     )
     found = []
-    for network, loss in doanet.losses(config, 3):
+    for network, loss in doanet.loss_functions(config, 3):
         value = loss()
         value.backward()
         # A bias before a normalisation has no gradient: ours is not asked for it.

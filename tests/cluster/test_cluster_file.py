@@ -106,7 +106,7 @@ def test_a_silent_node_is_given_up_within_twenty_seconds() -> None:
 def test_dashboard_and_mlflow_listen_on_loopback_alone() -> None:
     start = " ".join(cluster_yaml()["head_start_ray_commands"])
     assert "--dashboard-host=127.0.0.1" in start
-    for command in services.commands("s3://bucket", Path("/state"), ""):
+    for command in services.service_commands("s3://bucket", Path("/state"), ""):
         assert "127.0.0.1" in " ".join(command)
 
 

@@ -37,10 +37,10 @@ def folders(tmp_path: Path) -> tuple[Path, Path, str]:
 def test_a_new_head_goes_on_from_the_old_ones_databases(folders: tuple[Path, Path, str]) -> None:
     old, new, bucket = folders
     database(old / "study.db", "trial 0")
-    assert services.keep(bucket, old) == ["study"]
+    assert services.keep_databases(bucket, old) == ["study"]
     database(old / "study.db", "trial 1")
-    assert services.keep(bucket, old) == ["study"]
-    assert services.fetch(bucket, new) == ["study"]
+    assert services.keep_databases(bucket, old) == ["study"]
+    assert services.fetch_databases(bucket, new) == ["study"]
     assert rows(new / "study.db") == ["trial 0", "trial 1"]
 
 
@@ -50,28 +50,28 @@ def test_a_database_that_is_written_to_is_kept_as_it_was_at_one_moment(folders: 
     with sqlite3.connect(old / "mlflow.db", isolation_level=None) as writer:
         writer.execute("begin")
         writer.execute("insert into t values ('half done')")
-        services.keep(bucket, old)
+        services.keep_databases(bucket, old)
         writer.execute("rollback")
     writer.close()
-    services.fetch(bucket, new)
+    services.fetch_databases(bucket, new)
     assert rows(new / "mlflow.db") == ["told"]
 
 
 def test_what_is_here_is_not_overwritten_by_an_older_copy(folders: tuple[Path, Path, str]) -> None:
     old, new, bucket = folders
     database(old / "study.db", "old")
-    services.keep(bucket, old)
+    services.keep_databases(bucket, old)
     database(new / "study.db", "newer")
-    assert services.fetch(bucket, new) == []
+    assert services.fetch_databases(bucket, new) == []
     assert rows(new / "study.db") == ["newer"]
 
 
 def test_an_empty_bucket_is_a_first_start(folders: tuple[Path, Path, str]) -> None:
-    assert services.fetch(folders[2], folders[1]) == []
+    assert services.fetch_databases(folders[2], folders[1]) == []
 
 
 def test_with_a_database_server_both_are_there() -> None:
-    mlflow, study = services.commands("s3://bucket", Path("/state"), "postgresql://me@host/soundsweep")
+    mlflow, study = services.service_commands("s3://bucket", Path("/state"), "postgresql://me@host/soundsweep")
     assert "postgresql+psycopg://me@host/soundsweep" in mlflow
     (uri,) = (make_url(word) for word in study if word.startswith("postgresql"))
     assert (uri.drivername, uri.host, uri.database) == ("postgresql+psycopg", "host", "soundsweep")

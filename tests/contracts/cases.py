@@ -16,7 +16,7 @@ from torch import Tensor
 from datasets.building.arrow import Dataset
 from datasets.building.builder import Builder
 from datasets.matrices import MatricesSpec
-from datasets.scenes.provider import SceneRecordings
+from datasets.scenes.provider import SceneProvider
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.provider import RecordingSet
 from runtime.storage import Store
@@ -62,7 +62,7 @@ SCENES = SceneSpec.model_validate({"folds": {1: 1, 2: 1, 3: 4}, "rooms": 3})
 @cache
 def scenes(folder: Path) -> RecordingSet:
     """Six recordings of 60 s, four of them to train on."""
-    source = SceneRecordings.prepare(SCENES, "tests")
+    source = SceneProvider.from_spec(SCENES, "tests")
     store = Store(str(folder / "scenes"))
     source.build(Builder(store))
     return source.opened(store, folder / "cache")

@@ -14,10 +14,10 @@ import soundfile
 from numpy.typing import NDArray
 from scipy import signal
 
-from datasets.recordings.clip_list import read_manifest
-from datasets.recordings.sounds import gather
+from datasets.recordings.clip_list import read_clip_list
+from datasets.recordings.sounds import gather_sounds
 from datasets.recordings.spec import RecordingsSpec
-from datasets.recordings.synthesis import RecordingsMaker
+from datasets.recordings.synthesis import RecordingsSynthesizer
 from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError
 from tests.datasets.acoustics.test_rirs import free_field
@@ -102,6 +102,6 @@ def complaint_about(manifest: Path, **changes: Any) -> InputError:
 
 def set_up(spec: RecordingsSpec) -> None:
     """Everything that happens before samples can be made."""
-    sounds = gather(spec, read_manifest(spec, PLACE), lambda *_: None)
+    sounds = gather_sounds(spec, read_clip_list(spec, PLACE), lambda *_: None)
     for split in spec.resolve_splits():
-        RecordingsMaker(spec, split, sounds)
+        RecordingsSynthesizer(spec, split, sounds)

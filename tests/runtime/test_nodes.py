@@ -24,7 +24,9 @@ def test_nodes_that_agree_are_taken_and_a_cuda_build_is_the_same_torch() -> None
 
 def test_every_node_that_differs_is_named_with_what_differs() -> None:
     with pytest.raises(InputError, match="same Python, packages and project") as caught:
-        nodes.require_same_versions(report(), {A: "ModuleNotFoundError: No module named 'datasets'", B: report(ray="2.9.0")})
+        nodes.require_same_versions(
+            report(), {A: "ModuleNotFoundError: No module named 'datasets'", B: report(ray="2.9.0")}
+        )
     assert caught.value.value == (
         "10.0.0.2: ModuleNotFoundError: No module named 'datasets'; 10.0.0.3: ray 2.9.0 instead of 2.60.0"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets import sources
 from datasets.building.arrow import Dataset
-from datasets.scenes.provider import SceneRecordings
+from datasets.scenes.provider import SceneProvider
 from runtime.storage import Store
 from search.execution.trial import Job, TrialRun
 from search.results import SearchFolder
@@ -39,7 +39,7 @@ def train(tiny: Dataset, storage: Path) -> Kept:
     scenes(Path(tiny.store.uri))  # made once for all tests
     tracked = _space("doanet", dataset=SCENES, inner={"threshold": (0.45, 0.5)}, objectives=(("lr", "maximize"),))
     store = Store(str(Path(tiny.store.uri) / "scenes"))
-    doanet = Job(tracked, SearchFolder(storage, "scenes"), SceneRecordings.prepare(SCENES, "tests"), store)
+    doanet = Job(tracked, SearchFolder(storage, "scenes"), SceneProvider.from_spec(SCENES, "tests"), store)
     drawn = CASES["hnet"].data
     assert drawn is not None
     matrices = drawn(storage)

@@ -50,7 +50,9 @@ class Line(NetworkTrainable):
             loss = (self._ddp_network()(inputs) - wanted).square().mean()
             self._optimizer_step(loss)
             total += loss.detach()
-        return self._end_epoch(float("nan") if self._trouble == "diverges" else float(distributed.all_reduce_mean(total)) / STEPS)
+        return self._end_epoch(
+            float("nan") if self._trouble == "diverges" else float(distributed.all_reduce_mean(total)) / STEPS
+        )
 
     def evaluate(self, split: str, settings: Any) -> list[Metrics]:
         raise NotImplementedError

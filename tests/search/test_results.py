@@ -90,7 +90,9 @@ def test_the_same_bucket_on_two_servers_has_two_folders_for_copies(tmp_path: Pat
 
 def test_a_file_is_shown_where_a_person_finds_it(tmp_path: Path) -> None:
     local = SearchFolder.from_storage(str(tmp_path), "toy")
-    assert local.display_path(local.model_path(3)) == str(tmp_path / "searches" / "toy" / "trials" / "0003" / "model.pt")
+    assert local.display_path(local.model_path(3)) == str(
+        tmp_path / "searches" / "toy" / "trials" / "0003" / "model.pt"
+    )
     far = SearchFolder.from_storage("s3://key:secret@b/p?region=x", "toy", str(tmp_path))
     assert far.display_path(far.model_path(3)) == "s3://b/p/searches/toy/trials/0003/model.pt"
 

@@ -24,7 +24,9 @@ def study_at_a_rung(folder: Path, searched: Space, values: list[float]) -> tuple
     for number, value in enumerate(values):
         study.next_trial()
         study.record_epoch(number, epoch(1, value))
-    job = Job(searched, SearchFolder(folder, "toy"), sources.prepare_dataset(searched.dataset, "tests"), Store(str(folder)))
+    job = Job(
+        searched, SearchFolder(folder, "toy"), sources.prepare_dataset(searched.dataset, "tests"), Store(str(folder))
+    )
     return study, run.TrialStopper(study, job, run.TimeBudget(searched.budget.hours))
 
 

@@ -61,7 +61,9 @@ SMALL_DATA = [
 
 @pytest.mark.slow
 def test_a_space_that_searches_its_training_data_trains_on_what_each_trial_asks_for(tmp_path: Path) -> None:
-    searched = load_space(ROOT / "spaces" / "rooms.yaml", has_gpu=False, overrides=[*SMALL[:-2], "start=[]", *SMALL_DATA])
+    searched = load_space(
+        ROOT / "spaces" / "rooms.yaml", has_gpu=False, overrides=[*SMALL[:-2], "start=[]", *SMALL_DATA]
+    )
     source, store = sources.prepare_dataset(searched.dataset, "tests"), Store(str(tmp_path / "data"))
     job = Job(searched, SearchFolder(tmp_path, "rooms"), source, store)
     points = [

@@ -24,7 +24,7 @@ def recordings(spoil: Callable[[Path], object] | None = None) -> Callable[[Path]
     def prepare(folder: Path) -> None:
         sound = np.random.default_rng(0).uniform(-0.1, 0.1, (4, 480)).astype(np.float32)
         for stem in STEMS:
-            name = RecordingName.parse(stem)
+            name = RecordingName.from_stem(stem)
             write_recording(folder / "tau", name, foa=sound, mic=sound, rows=ROWS[: name.overlap + 1])
         if spoil is not None:
             spoil(folder / "tau")

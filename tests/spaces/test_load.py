@@ -154,7 +154,9 @@ def test_an_objective_has_its_metrics_direction_unless_told(tmp_path: Path) -> N
 
 def test_what_a_resume_may_change_is_not_part_of_the_identity(tmp_path: Path) -> None:
     before = load_space(write(tmp_path), has_gpu=False).identity()
-    more = load_space(write(tmp_path), has_gpu=False, overrides=["budget.trials=50", "budget.hours=1", "resources.cpu=2"])
+    more = load_space(
+        write(tmp_path), has_gpu=False, overrides=["budget.trials=50", "budget.hours=1", "resources.cpu=2"]
+    )
     assert more.identity() == before
     longer = load_space(write(tmp_path), has_gpu=False, overrides=["budget.epochs=50"])
     assert longer.identity() != before
@@ -163,7 +165,9 @@ def test_what_a_resume_may_change_is_not_part_of_the_identity(tmp_path: Path) ->
 def test_names_of_fields_and_nesting_are_inverse() -> None:
     values = flatten_names(LocalizerConfig.model_validate({"representation": "rg"}).model_dump())
     assert set(values) == set(field_names(LocalizerConfig))
-    assert LocalizerConfig.model_validate(nest_names(values)) == LocalizerConfig.model_validate({"representation": "rg"})
+    assert LocalizerConfig.model_validate(nest_names(values)) == LocalizerConfig.model_validate(
+        {"representation": "rg"}
+    )
 
 
 def test_corners_are_the_named_points_and_every_end_beside_the_baseline(tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ class _PooledNorm(torch.autograd.Function):
         variance = _mean_square(raw) - mean.square()
         scale = (variance + eps).rsqrt()
         peaks, places = functional.max_pool2d(raw, window, return_indices=True)
-        normal = (peaks - _each(mean)) * _each(scale)
+        normal = (peaks - _per_channel(mean)) * _per_channel(scale)
         ctx.save_for_backward(raw, places, normal, gain, mean, scale)
         ctx.mark_non_differentiable(mean, variance)
-        return normal * _each(gain) + _each(shift), mean, variance
+        return normal * _per_channel(gain) + _per_channel(shift), mean, variance
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
@@ -39,8 +39,8 @@ class _PooledNorm(torch.autograd.Function):
         of_shift, of_gain = grad.sum((0, 2, 3)), (grad * normal).sum((0, 2, 3))
         factor = gain * scale
         slope = -factor * scale * of_gain / count
-        rows = torch.addcmul(-factor * of_shift / count - slope * mean, _rows(raw), slope)
-        rows.scatter_add_(1, _rows(places), _rows(grad) * factor)
+        rows = torch.addcmul(-factor * of_shift / count - slope * mean, _channel_rows(raw), slope)
+        rows.scatter_add_(1, _channel_rows(places), _channel_rows(grad) * factor)
         return rows.unflatten(1, raw.shape[2:]).permute(0, 3, 1, 2), of_gain, of_shift, None, None
 
 
@@ -78,7 +78,9 @@ class ConvolutionBlock(nn.Module):
         else:
             mean = (norm.running_mean - bias) * sign
             scale = (norm.running_var + norm.eps).rsqrt()
-            pooled = (functional.max_pool2d(raw, self.window) - _each(mean)) * _each(scale * gain) + _each(norm.bias)
+            pooled = (functional.max_pool2d(raw, self.window) - _per_channel(mean)) * _per_channel(
+                scale * gain
+            ) + _per_channel(norm.bias)
         found: Tensor = self.dropout(pooled.relu())
         return found
 
@@ -92,18 +94,18 @@ class ConvolutionBlock(nn.Module):
         norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
 
 
-def _each(values: Tensor) -> Tensor:
+def _per_channel(values: Tensor) -> Tensor:
     """One value a channel, to go with (batch, channels, frames, bands)."""
     return values[:, None, None]
 
 
-def _rows(values: Tensor) -> Tensor:
+def _channel_rows(values: Tensor) -> Tensor:
     """Shape (batch, places, channels), without a copy where channels lie last."""
     return values.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def _mean_square(raw: Tensor) -> Tensor:
-    rows = _rows(raw).flatten(0, 1)
+    rows = _channel_rows(raw).flatten(0, 1)
     squares = torch.zeros_like(rows[0])
     for part in rows.split(len(rows) if raw.is_cuda else _ROWS):
         squares += part.square().sum(0)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.doanet.tracks import NONE, Tracks, angles_deg, cheapest
+from trainables.doanet.tracks import NONE, TrackingOutputs, angles_deg, cheapest_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class ClearCounts:
     switches: NDArray[np.int64]
     fragmentations: NDArray[np.int64]
 
-    def summarise(self) -> list[dict[str, float]]:
+    def summarise_counts(self) -> list[dict[str, float]]:
         """MOTA in percent, MOTP in degrees (NaN without a match), and the errors, one mapping a setting.
 
         Without events MOTA divides by 1, so that false positives still count.
@@ -60,7 +60,7 @@ class ClearCounts:
         return result
 
 
-class _Memory:
+class _AssociationMemory:
     """Who followed each event last, and whether it has been missed since; a recording in each row of a setting."""
 
     def __init__(self, settings: int, ids: NDArray[np.int64]) -> None:
@@ -69,17 +69,17 @@ class _Memory:
         self.output = np.full(shape, NONE, np.int64)
         self.lost = np.zeros(shape, np.bool_)
 
-    def recall(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def recall_matches(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The last output of the events of a frame, -1 if none yet, and whether they were missed since."""
         return np.take_along_axis(self.output, ids, 2), np.take_along_axis(self.lost, ids, 2)
 
-    def store(self, ids: NDArray[np.int64], output: NDArray[np.int64], lost: NDArray[np.bool_]) -> None:
+    def store_matches(self, ids: NDArray[np.int64], output: NDArray[np.int64], lost: NDArray[np.bool_]) -> None:
         """Remember a frame."""
         np.put_along_axis(self.output, ids, output, 2)
         np.put_along_axis(self.lost, ids, lost, 2)
 
 
-def clear_counts(tracks: Tracks, sounding: NDArray[np.bool_], gates_deg: NDArray[np.float64]) -> ClearCounts:
+def clear_counts(tracks: TrackingOutputs, sounding: NDArray[np.bool_], gates_deg: NDArray[np.float64]) -> ClearCounts:
     """Follow every event through its recording.
 
     In each frame an event keeps the output that followed it last, if that sounds and is within the gate; where two events
@@ -92,7 +92,7 @@ def clear_counts(tracks: Tracks, sounding: NDArray[np.bool_], gates_deg: NDArray
         gates_deg: The largest angle of a pair, shape (settings,), degrees.
     """
     settings, recordings, frames, sources = sounding.shape
-    memory = _Memory(settings, tracks.ids)
+    memory = _AssociationMemory(settings, tracks.ids)
     angle = angles_deg(tracks.predicted, tracks.reference)
     sums: dict[str, NDArray[Any]] = {
         name: np.zeros(settings, np.int64) for name in ("matches", "misses", "switches", "fragmentations")
@@ -103,12 +103,12 @@ def clear_counts(tracks: Tracks, sounding: NDArray[np.bool_], gates_deg: NDArray
         ids = np.broadcast_to(tracks.ids[:, frame], (settings, recordings, sources))
         pairs = sounding[:, :, frame, :, None] & there[:, None, :]
         allowed = pairs & (here_deg <= gates_deg[:, None, None, None])
-        previous, lost = memory.recall(ids)
-        output = _continue(previous, allowed)
-        output = _fill(output, here_deg, allowed)
+        previous, lost = memory.recall_matches(ids)
+        output = _continue_tracks(previous, allowed)
+        output = _fill_matches(output, here_deg, allowed)
         found = output != NONE
         known = previous != NONE
-        memory.store(ids, np.where(found, output, previous), ~found & (lost | (there & known)))
+        memory.store_matches(ids, np.where(found, output, previous), ~found & (lost | (there & known)))
         sums["matches"] += found.sum((1, 2))
         sums["misses"] += (there & ~found).sum((1, 2))
         sums["switches"] += (found & known & (output != previous)).sum((1, 2))
@@ -120,7 +120,7 @@ def clear_counts(tracks: Tracks, sounding: NDArray[np.bool_], gates_deg: NDArray
     return ClearCounts(references=references, angle_deg=angle_deg, false_positives=extra, **sums)
 
 
-def _continue(previous: NDArray[np.int64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _continue_tracks(previous: NDArray[np.int64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Give each event its last output where it may have it and no event before it has."""
     outputs = np.arange(allowed.shape[-1])
     taken = np.zeros(allowed.shape[:-1], np.bool_)
@@ -132,7 +132,9 @@ def _continue(previous: NDArray[np.int64], allowed: NDArray[np.bool_]) -> NDArra
     return kept
 
 
-def _fill(output: NDArray[np.int64], angle_deg: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _fill_matches(
+    output: NDArray[np.int64], angle_deg: NDArray[np.float64], allowed: NDArray[np.bool_]
+) -> NDArray[np.int64]:
     """Pair the events and outputs that are left."""
     outputs = np.arange(allowed.shape[-1])
     taken = (output[..., None, :] == outputs[:, None]).any(-1)
@@ -142,6 +144,6 @@ def _fill(output: NDArray[np.int64], angle_deg: NDArray[np.float64], allowed: ND
     # Few frames have anything left, and these are all that the search over orders needs to see.
     rows = free.any((-2, -1))
     filled = output.copy()
-    fresh = cheapest(np.broadcast_to(angle_deg, allowed.shape)[rows], free[rows])
+    fresh = cheapest_order(np.broadcast_to(angle_deg, allowed.shape)[rows], free[rows])
     filled[rows] = np.where(fresh == NONE, output[rows], fresh)
     return filled

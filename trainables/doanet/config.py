@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from datasets.building.provider import DatasetProvider, require_kind
 from datasets.rooms.spec import Frozen
-from datasets.tau2020.provider import RecordingSource
+from datasets.tau2020.provider import RecordingProvider
 from trainables.contract import InnerParameter, Metric
 
 Format = Literal["foa", "mic"]
@@ -71,7 +71,7 @@ class Network(Frozen):
     heads: int = Field(0, ge=0, le=16, description="heads of the self-attention after the GRU; 0 is none")
 
     @model_validator(mode="after")
-    def _consistent(self) -> Network:
+    def _check_consistency(self) -> Network:
         if self.heads and self.gru % self.heads:
             raise ValueError(f"gru is a multiple of heads, got gru {self.gru} and heads {self.heads}")
         return self
@@ -106,7 +106,7 @@ class Loss(Frozen):
     temperature: float = Field(100.0, gt=0, le=1000, description="DeepMOT: factor within the softmax")
 
     @property
-    def tracks(self) -> bool:
+    def uses_tracking(self) -> bool:
         """Whether associations are needed."""
         return self.kind not in ("mse", "pit_mse")
 
@@ -186,12 +186,12 @@ class DoanetConfig(Frozen):
 
     @model_validator(mode="after")
     def _one_source_needs_no_network(self) -> DoanetConfig:
-        if self.max_sources == 1 and self.hnet != "exact" and self.loss.tracks:
+        if self.max_sources == 1 and self.hnet != "exact" and self.loss.uses_tracking:
             raise ValueError("with max_sources 1 there is nothing to associate: write  hnet: exact")
         return self
 
     def check_data(self, source: DatasetProvider) -> None:
         """See `trainables.contract.Trainable.Config`."""
         require_kind(source, "scenes", "tau2020")
-        if isinstance(source, RecordingSource):
-            source.require(self.format, self.max_sources)
+        if isinstance(source, RecordingProvider):
+            source.require_split(self.format, self.max_sources)

@@ -12,13 +12,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trainables.doanet.config import Loss
-from trainables.doanet.targets import EMPTY, Reference
+from trainables.doanet.targets import EMPTY, ReferenceTracks
 
 
-def losses(
+def tracking_losses(
     found: Float[Tensor, "batch labels sources sources"],
     association: Float[Tensor, "batch labels sources sources"],
-    reference: Reference,
+    reference: ReferenceTracks,
     loss: Loss,
 ) -> dict[str, Tensor]:
     """The tracking losses, means over frames.
@@ -33,8 +33,8 @@ def losses(
         `dmotp`, the mean distance of a frame's matches, with the old output where an event switched, 0 without matches;
         `dmota`, false positives, misses and weighted switches over the number of events, at least 1.
     """
-    columns, rows = _softmax(association, reference.active, loss)
-    matched = _matches(columns, rows, reference.active)
+    columns, rows = _softmax_matrix(association, reference.active, loss)
+    matched = _soft_matches(columns, rows, reference.active)
     previous = previous_match(matched, reference.ids)
     remembered = reference.active & (previous != EMPTY)
     missed = columns[..., -1, :]
@@ -44,10 +44,10 @@ def losses(
     false_positives = rows[..., -1].sum(-1)
     events = reference.active.sum(-1).clamp(min=1)
     dmota = (false_positives + misses + loss.ids_weight * switches) / events
-    return {"dmotp": _dmotp(found, matched, previous).mean(), "dmota": dmota.mean()}
+    return {"dmotp": _dmotp_loss(found, matched, previous).mean(), "dmota": dmota.mean()}
 
 
-def _softmax(association: Tensor, active: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+def _softmax_matrix(association: Tensor, active: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
     """Column-wise with a row of δ below, row-wise with a column of δ to the right; empty slots take no part."""
     scaled = association * loss.temperature
     delta = torch.full_like(scaled[..., :1], loss.delta * loss.temperature)
@@ -56,7 +56,7 @@ def _softmax(association: Tensor, active: Tensor, loss: Loss) -> tuple[Tensor, T
     return columns, rows
 
 
-def _matches(
+def _soft_matches(
     columns: Float[Tensor, "batch labels rows sources"],
     rows: Float[Tensor, "batch labels sources columns"],
     active: Bool[Tensor, "batch labels sources"],
@@ -84,7 +84,7 @@ def previous_match(
     return torch.where(before == EMPTY, EMPTY, before % sources)
 
 
-def _dmotp(
+def _dmotp_loss(
     found: Float[Tensor, "batch labels sources sources"],
     matched: Int[Tensor, "batch labels sources"],
     previous: Int[Tensor, "batch labels sources"],

@@ -85,12 +85,12 @@ def _mel_parts(like: Tensor) -> list[tuple[slice, Tensor]]:
     return parts
 
 
-def _in_bands(values: Float[Tensor, "*batch 513"], mel: list[tuple[slice, Tensor]]) -> Float[Tensor, "*batch 64"]:
+def _to_mel_bands(values: Float[Tensor, "*batch 513"], mel: list[tuple[slice, Tensor]]) -> Float[Tensor, "*batch 64"]:
     """The product with the mel matrix."""
     return torch.cat([values[..., bins] @ part for bins, part in mel], dim=-1)
 
 
-def stft(
+def compute_stft(
     waves: Float[Tensor, "batch channels samples"], at_once: int
 ) -> Iterator[tuple[slice, Complex[Tensor, "batch channels frames 513"]]]:
     """Spectra every 20 ms through a periodic Hann window of 40 ms, which stands in the middle of 1024 samples.
@@ -118,13 +118,13 @@ def stft(
         yield slice(first, last), torch.fft.rfft(heard.unfold(-1, FFT, HOP) * window)
 
 
-def power(spectra: Complex[Tensor, "*batch 513"]) -> Float[Tensor, "*batch 513"]:
+def band_power(spectra: Complex[Tensor, "*batch 513"]) -> Float[Tensor, "*batch 513"]:
     """Squared magnitudes; without a square root on the way, as `abs` would take it."""
     parts = torch.view_as_real(spectra)
-    return _added(parts * parts)
+    return _sum_spectra(parts * parts)
 
 
-def intensity(
+def intensity_vectors(
     spectra: Complex[Tensor, "batch 4 frames 513"], powers: Float[Tensor, "batch 4 frames 513"]
 ) -> Float[Tensor, "batch 3 frames 513"]:
     """Active intensity over the energy density.
@@ -139,11 +139,11 @@ def intensity(
         Channels Y, Z, X: the order of the recording, as in the authors' implementation; the paper says x, y, z.
     """
     parts = torch.view_as_real(spectra)
-    active = _added(parts[:, :1] * parts[:, 1:])
+    active = _sum_spectra(parts[:, :1] * parts[:, 1:])
     return active.div_(powers[:, :1] + powers[:, 1:].mean(1, keepdim=True) + _LEAST_ENERGY)
 
 
-def _added(products: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
+def _sum_spectra(products: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
     return products[..., 0] + products[..., 1]
 
 
@@ -174,7 +174,7 @@ def gcc_phat(
     return torch.cat(found, dim=1)
 
 
-def extract(
+def extract_features(
     waves: Float[Tensor, "batch 4 samples"], fmt: Format, *, top_db: float | None = 80.0
 ) -> Float[Tensor, "batch features frames 64"]:
     """Features of recordings at 24 kHz, full scale 1.
@@ -190,10 +190,10 @@ def extract(
     mel = _mel_parts(waves)
     found = waves.new_empty(len(waves), FEATURE_CHANNELS[fmt], waves.shape[-1] // HOP, BANDS)
     at_once = max(1, (_CACHED_FRAMES if waves.device.type == "cpu" else _FRAMES_AT_ONCE) // len(waves))
-    for frames, spectra in stft(waves, at_once):
-        powers = power(spectra)
-        found[:, :4, frames] = _in_bands(powers, mel)
-        spatial = _in_bands(intensity(spectra, powers), mel) if fmt == "foa" else gcc_phat(spectra, powers)
+    for frames, spectra in compute_stft(waves, at_once):
+        powers = band_power(spectra)
+        found[:, :4, frames] = _to_mel_bands(powers, mel)
+        spatial = _to_mel_bands(intensity_vectors(spectra, powers), mel) if fmt == "foa" else gcc_phat(spectra, powers)
         found[:, 4:, frames] = spatial
     level = found[:, :4].clamp_(min=_LEAST_POWER).log10_().mul_(10)
     if top_db is not None:
@@ -202,7 +202,7 @@ def extract(
 
 
 @dataclass(frozen=True, eq=False)
-class Scaler:
+class FeatureScaler:
     """Zero mean and unit variance for every channel and band.
 
     Attributes:
@@ -213,7 +213,7 @@ class Scaler:
     mean: Tensor
     std: Tensor
 
-    def scale(
+    def scale_features(
         self, features: Float[Tensor, "batch channels frames bands"]
     ) -> Float[Tensor, "batch channels frames bands"]:
         """Subtract the mean, divide by the standard deviation."""
@@ -221,7 +221,7 @@ class Scaler:
         return (features - mean) / std
 
 
-def fit_scaler(recordings: Iterable[Float[Tensor, "channels frames bands"]]) -> Scaler:
+def fit_scaler(recordings: Iterable[Float[Tensor, "channels frames bands"]]) -> FeatureScaler:
     """Fit to the recordings given; they should be those of training alone.
 
     Means and variances of recordings are pooled (Chan, Golub and LeVeque 1979), so one recording at a time is in memory.
@@ -241,4 +241,4 @@ def fit_scaler(recordings: Iterable[Float[Tensor, "channels frames bands"]]) -> 
     if not count:
         raise ValueError("a scaler is fitted to at least one recording")
     std = (squares / count).sqrt()
-    return Scaler(mean.float(), torch.where(std > 0, std, 1.0).float())
+    return FeatureScaler(mean.float(), torch.where(std > 0, std, 1.0).float())

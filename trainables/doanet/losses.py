@@ -15,17 +15,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.doanet import deepmot
-from trainables.doanet.association import Assign, distances, gated, orders, unit
+from trainables.doanet.association import Assign, pairwise_distances, gate_association, slot_orders, unit_vectors
 from trainables.doanet.config import Loss
 from trainables.doanet.network import Output
-from trainables.doanet.targets import Reference
+from trainables.doanet.targets import ReferenceTracks
 
 _UP: Final = (0.0, 0.0, 1.0)
 """What an output without event should say to the squared errors, which know no silence."""
 _SMALLEST: Final = torch.finfo(torch.float32).eps
 
 
-def objective(output: Output, reference: Reference, loss: Loss, assign: Assign) -> dict[str, Tensor]:
+def compute_objective(output: Output, reference: ReferenceTracks, loss: Loss, assign: Assign) -> dict[str, Tensor]:
     """The loss of a batch, and the parts it is made of.
 
     Args:
@@ -40,16 +40,16 @@ def objective(output: Output, reference: Reference, loss: Loss, assign: Assign) 
     Raises:
         ValueError: If the loss includes activity, and the network has none.
     """
-    if not loss.tracks:
+    if not loss.uses_tracking:
         error = (permuted_error if loss.kind == "pit_mse" else slot_error)(output.directions, reference)
         return {"loss": error, "mse": error}
-    found = distances(output.directions, reference)
+    found = pairwise_distances(output.directions, reference)
     association = assign(found.flatten(0, 1)).unflatten(0, found.shape[:2])
-    kept = gated(association, loss.gate)
+    kept = gate_association(association, loss.gate)
     if loss.form == "deepmot":
-        parts = deepmot.losses(found, association, reference, loss)
+        parts = deepmot.tracking_losses(found, association, reference, loss)
     else:
-        parts = {"dmotp": dmotp(found, kept), "dmota": dmota(kept, reference.active, loss)}
+        parts = {"dmotp": dmotp_loss(found, kept), "dmota": dmota_loss(kept, reference.active, loss)}
     if not loss.has_dmota:
         del parts["dmota"]
     if loss.has_activity:
@@ -59,20 +59,26 @@ def objective(output: Output, reference: Reference, loss: Loss, assign: Assign) 
     return {"loss": total} | parts
 
 
-def slot_error(directions: Float[Tensor, "batch labels sources 3"], reference: Reference) -> Float[Tensor, ""]:
+def slot_error(directions: Float[Tensor, "batch labels sources 3"], reference: ReferenceTracks) -> Float[Tensor, ""]:
     """Mean squared error of the unit vectors, slot by slot; empty slots should say (0, 0, 1)."""
-    return functional.mse_loss(unit(directions.float()), _filled(reference))
+    return functional.mse_loss(unit_vectors(directions.float()), _fill_missing(reference))
 
 
-def permuted_error(directions: Float[Tensor, "batch labels sources 3"], reference: Reference) -> Float[Tensor, ""]:
+def permuted_error(
+    directions: Float[Tensor, "batch labels sources 3"], reference: ReferenceTracks
+) -> Float[Tensor, ""]:
     """Permutation-invariant mean squared error (Yu et al. 2017): in every frame the order of outputs that fits best."""
-    error = (unit(directions.float())[..., :, None, :] - _filled(reference)[..., None, :, :]).square().mean(-1)
-    ways = orders(error.shape[-1], error.device)
+    error = (
+        (unit_vectors(directions.float())[..., :, None, :] - _fill_missing(reference)[..., None, :, :])
+        .square()
+        .mean(-1)
+    )
+    ways = slot_orders(error.shape[-1], error.device)
     columns = torch.arange(error.shape[-1], device=error.device)
     return error[..., ways, columns].mean(-1).amin(-1).mean()
 
 
-def dmotp(
+def dmotp_loss(
     found: Float[Tensor, "batch labels sources sources"], kept: Float[Tensor, "batch labels sources sources"]
 ) -> Float[Tensor, ""]:
     """Distance of the associated pairs: a mean over frames that are weighted by their associations.
@@ -88,7 +94,7 @@ def dmotp(
     return ((found * kept).sum((-2, -1)) * strength).sum() / strength.sum().clamp(min=_SMALLEST)
 
 
-def dmota(
+def dmota_loss(
     kept: Float[Tensor, "batch labels sources sources"], active: Bool[Tensor, "batch labels sources"], loss: Loss
 ) -> Float[Tensor, ""]:
     """Misses, false positives and newly set associations per association.
@@ -131,6 +137,6 @@ def activity_loss(
     return functional.binary_cross_entropy_with_logits(logits.float(), target)
 
 
-def _filled(reference: Reference) -> Tensor:
+def _fill_missing(reference: ReferenceTracks) -> Tensor:
     up = torch.tensor(_UP, device=reference.directions.device)
     return torch.where(reference.active[..., None], reference.directions, up)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainables.doanet.clearmot import ClearCounts, clear_counts
 from trainables.doanet.config import GATES_DEG
-from trainables.doanet.tracks import NONE, Choice, Tracks, cheapest, sounding
+from trainables.doanet.tracks import NONE, OutputChoice, TrackingOutputs, cheapest_order, is_sounding
 
 _TINY: Final = 1e-7
 """What the authors' totals start from."""
@@ -46,7 +46,7 @@ class AuthorsCounts:
     false_positives: NDArray[np.int64]
     onsets: NDArray[np.int64]
 
-    def summarise(self) -> list[dict[str, float]]:
+    def summarise_counts(self) -> list[dict[str, float]]:
         """LE in degrees (NaN without a match), LR, LP, LF and MOTa in percent, onsets; one mapping a choice."""
         result = []
         for row in range(len(self.references)):
@@ -66,7 +66,7 @@ class AuthorsCounts:
         return result
 
 
-def authors_counts(tracks: Tracks, active: NDArray[np.bool_]) -> AuthorsCounts:
+def authors_counts(tracks: TrackingOutputs, active: NDArray[np.bool_]) -> AuthorsCounts:
     """Count as the authors do, without any largest angle.
 
     Where activity is not predicted, all outputs sound all the time: localization error and recall are then the authors',
@@ -80,7 +80,7 @@ def authors_counts(tracks: Tracks, active: NDArray[np.bool_]) -> AuthorsCounts:
     outputs, events = active.sum(-1), tracks.active.sum(-1)
     angle_sums = []
     for of_choice in active:
-        output = cheapest(angle, of_choice[..., :, None] & tracks.active[..., None, :])
+        output = cheapest_order(angle, of_choice[..., :, None] & tracks.active[..., None, :])
         paired = np.take_along_axis(angle, np.maximum(output, 0)[..., None, :], -2)[..., 0, :]
         angle_sums.append(float(np.where(output != NONE, paired, 0.0).sum()))
     return AuthorsCounts(
@@ -94,7 +94,7 @@ def authors_counts(tracks: Tracks, active: NDArray[np.bool_]) -> AuthorsCounts:
     )
 
 
-def _authors_angles_deg(tracks: Tracks) -> NDArray[np.float64]:
+def _authors_angles_deg(tracks: TrackingOutputs) -> NDArray[np.float64]:
     """Angles of unit vectors in single precision, which cannot go below 0.03°."""
     found = tracks.predicted.astype(np.float32)
     found /= np.maximum(np.linalg.norm(found, axis=-1, keepdims=True), 1e-5)
@@ -118,14 +118,14 @@ class Counts:
     clear: ClearCounts
     gates_deg: tuple[float, ...]
 
-    def summarise(self) -> list[dict[str, float]]:
+    def summarise_counts(self) -> list[dict[str, float]]:
         """The metrics of each choice, by their names in `config.METRICS`; without a match LE is the largest angle there is.
 
         A search compares choices by LE: one that stays silent is to be the worst, not without a result.
         """
-        clear = self.clear.summarise()
+        clear = self.clear.summarise_counts()
         result = []
-        for row, authors in enumerate(self.authors.summarise()):
+        for row, authors in enumerate(self.authors.summarise_counts()):
             of_choice = clear[row * len(self.gates_deg) : (row + 1) * len(self.gates_deg)]
             named = {
                 f"{name}_{gate:g}deg": value
@@ -136,7 +136,9 @@ class Counts:
         return result
 
 
-def count(tracks: Tracks, choices: Sequence[Choice], gates_deg: tuple[float, ...] = GATES_DEG) -> Counts:
+def count_errors(
+    tracks: TrackingOutputs, choices: Sequence[OutputChoice], gates_deg: tuple[float, ...] = GATES_DEG
+) -> Counts:
     """Compare outputs with events for every choice of inference parameters.
 
     Args:
@@ -144,7 +146,7 @@ def count(tracks: Tracks, choices: Sequence[Choice], gates_deg: tuple[float, ...
         choices: Thresholds and smoothings of the activity.
         gates_deg: Largest angles of a pair in CLEAR-MOT, degrees.
     """
-    active = np.stack([sounding(tracks, choice) for choice in choices])
+    active = np.stack([is_sounding(tracks, choice) for choice in choices])
     every_gate = np.tile(np.array(gates_deg, np.float64), len(choices))
     clear = clear_counts(tracks, active.repeat(len(gates_deg), axis=0), every_gate)
     return Counts(authors_counts(tracks, active), clear, gates_deg)

@@ -65,7 +65,7 @@ class SelfAttention(nn.Module):
         return attended.tanh()
 
 
-def _branch(network: Network, outputs: int, *, tanh: bool) -> nn.Sequential:
+def _output_branch(network: Network, outputs: int, *, tanh: bool) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(network.gru, network.branch),
         nn.ReLU(),
@@ -102,9 +102,9 @@ class DoaNetwork(nn.Module):
         self.recurrent = RecurrentProduct(network.channels * bands, network)
         attends = network.heads > 0
         self.attention = SelfAttention(network.gru, network.heads, network.dropout) if attends else nn.Identity()
-        self.directions = _branch(network, 3 * config.max_sources, tanh=True)
+        self.directions = _output_branch(network, 3 * config.max_sources, tanh=True)
         has_activity = config.loss.has_activity
-        self.activity = _branch(network, config.max_sources, tanh=config.activity_tanh) if has_activity else None
+        self.activity = _output_branch(network, config.max_sources, tanh=config.activity_tanh) if has_activity else None
 
     def forward(self, features: Float[Tensor, "batch channels frames 64"]) -> Output:
         """Say where each output points, and whether it sounds."""

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from trainables.doanet.tracks import Choice, Tracks, azimuth_deg, elevation_deg, sounding
+from trainables.doanet.tracks import OutputChoice, TrackingOutputs, azimuth_deg, elevation_deg, is_sounding
 
 _FRAME_S = 0.1
 
 
-def timelines(shown: Mapping[str, Tracks], choice: Choice, title: str | None = None) -> Figure:
+def plot_timelines(shown: Mapping[str, TrackingOutputs], choice: OutputChoice, title: str | None = None) -> Figure:
     """Draw recordings, a row each: events as wide grey lines, outputs as coloured points where they sound.
 
     Args:
@@ -28,9 +28,9 @@ def timelines(shown: Mapping[str, Tracks], choice: Choice, title: str | None = N
     figure.suptitle(title or "")
     axes = figure.subplots(len(rows), 2, squeeze=False, sharex=True)
     for (label, tracks, number), (across, up) in zip(rows, axes, strict=True):
-        loud = sounding(tracks, choice)[number]
-        _angles(across, azimuth_deg, tracks, number, loud)
-        _angles(up, elevation_deg, tracks, number, loud)
+        loud = is_sounding(tracks, choice)[number]
+        _draw_angles(across, azimuth_deg, tracks, number, loud)
+        _draw_angles(up, elevation_deg, tracks, number, loud)
         beside = f"{label}\n" if title is None else ""
         across.set(ylabel=f"{beside}azimuth, °", ylim=(-185, 185), yticks=(-180, -90, 0, 90, 180))
         up.set(ylabel="elevation, °", ylim=(-95, 95), yticks=(-90, -45, 0, 45, 90), xlim=(0, len(loud) * _FRAME_S))
@@ -41,7 +41,7 @@ def timelines(shown: Mapping[str, Tracks], choice: Choice, title: str | None = N
     return figure
 
 
-def _angles(plot: Axes, angle: Any, tracks: Tracks, number: int, loud: NDArray[np.bool_]) -> None:
+def _draw_angles(plot: Axes, angle: Any, tracks: TrackingOutputs, number: int, loud: NDArray[np.bool_]) -> None:
     time = np.arange(len(loud)) * _FRAME_S
     for slot in range(loud.shape[1]):
         there = tracks.active[number, :, slot]

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from datasets.tau2020.labels import COLUMNS, FRAMES
 from trainables.contract import Settings
 from trainables.doanet.config import DoanetConfig
-from trainables.doanet.features import FRAMES_PER_LABEL, HOP, SAMPLE_RATE_HZ, Scaler, extract
+from trainables.doanet.features import FRAMES_PER_LABEL, HOP, SAMPLE_RATE_HZ, FeatureScaler, extract_features
 from trainables.doanet.network import DoaNetwork
-from trainables.doanet.tracks import Choice, Tracks, azimuth_deg, elevation_deg, sounding
+from trainables.doanet.tracks import OutputChoice, TrackingOutputs, azimuth_deg, elevation_deg, is_sounding
 from trainables.prediction import Prediction, Predictor, Recording, SoundFormat, cover_segments
 
 _FRAME: Final = FRAMES_PER_LABEL * HOP
@@ -30,7 +30,7 @@ _DEVIATION: Final = "scaler.std"
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectories:
+class PredictedTrajectories:
     """What the outputs say of recordings.
 
     Attributes:
@@ -48,7 +48,7 @@ class DoanetPredictor(Predictor):
     As in training, the network hears `sequence_frames` at a time, and levels refer to the loudest moment of at most 60 s.
     """
 
-    def __init__(self, config: DoanetConfig, network: nn.Module, scaler: Scaler, device: torch.device) -> None:
+    def __init__(self, config: DoanetConfig, network: nn.Module, scaler: FeatureScaler, device: torch.device) -> None:
         self.sound = SoundFormat(SAMPLE_RATE_HZ, 4, _MEANING[config.format], _FRAME)
         self._config = config
         self._network = network
@@ -62,43 +62,43 @@ class DoanetPredictor(Predictor):
         Raises:
             KeyError, RuntimeError: If these are no weights of this Config.
         """
-        of_network, scaler = separate(weights)
+        of_network, scaler = separate_slots(weights)
         network = DoaNetwork(config)
         network.load_state_dict(of_network)
         return cls(config, network.to(device), scaler, device)
 
-    def choice(self, settings: Settings) -> Choice:
+    def inference_choice(self, settings: Settings) -> OutputChoice:
         """Settings, with the Config's values for what they leave out."""
         own = self._config.inference
-        return Choice(
+        return OutputChoice(
             float(settings.get("threshold", own.threshold)),
             round(settings.get("smoothing_frames", own.smoothing_frames)),
         )
 
-    def follow(self, audio: Float[Tensor, "batch 4 samples"], settings: Settings) -> Trajectories:
+    def follow_sources(self, audio: Float[Tensor, "batch 4 samples"], settings: Settings) -> PredictedTrajectories:
         """Follow the events in recordings of at most 60 s."""
-        tracks = self._tracks(audio)
-        return Trajectories(tracks.predicted, sounding(tracks, self.choice(settings)))
+        tracks = self._tracking_outputs(audio)
+        return PredictedTrajectories(tracks.predicted, is_sounding(tracks, self.inference_choice(settings)))
 
     def predict(self, recording: Recording, settings: Settings) -> Prediction:
         """Trajectories as the data set writes labels, the output as the track; and azimuth and elevation over time."""
-        from trainables.doanet.plots import timelines
+        from trainables.doanet.plots import plot_timelines
 
         frames = recording.samples // _FRAME
         directions, activity = [], []
         for first, known in cover_segments(frames, FRAMES):
             sound = recording.read(first * _FRAME, min(FRAMES, frames) * _FRAME)
-            part = self._tracks(torch.from_numpy(np.ascontiguousarray(sound.T))[None])
+            part = self._tracking_outputs(torch.from_numpy(np.ascontiguousarray(sound.T))[None])
             directions.append(part.predicted[:, known:])
             activity += [] if part.activity is None else [part.activity[:, known:]]
-        tracks, choice = _joined(directions, activity), self.choice(settings)
-        rows = _rows(tracks.predicted[0], sounding(tracks, choice)[0])
-        return Prediction(COLUMNS, rows, header=False, figure=timelines({"": tracks}, choice, recording.name))
+        tracks, choice = _joined(directions, activity), self.inference_choice(settings)
+        rows = _prediction_rows(tracks.predicted[0], is_sounding(tracks, choice)[0])
+        return Prediction(COLUMNS, rows, header=False, figure=plot_timelines({"": tracks}, choice, recording.name))
 
     @torch.inference_mode()
-    def _tracks(self, audio: Float[Tensor, "batch 4 samples"]) -> Tracks:
+    def _tracking_outputs(self, audio: Float[Tensor, "batch 4 samples"]) -> TrackingOutputs:
         self._network.eval()
-        features = self._scaler.scale(extract(audio, self._config.format))
+        features = self._scaler.scale_features(extract_features(audio, self._config.format))
         frames, length = features.shape[2] // FRAMES_PER_LABEL, self._config.sequence_frames
         directions, activity = [], []
         for first, known in cover_segments(frames, length):
@@ -109,28 +109,28 @@ class DoanetPredictor(Predictor):
         return _joined(directions, activity)
 
 
-def _joined(directions: list[NDArray[np.floating[Any]]], activity: list[NDArray[np.floating[Any]]]) -> Tracks:
+def _joined(directions: list[NDArray[np.floating[Any]]], activity: list[NDArray[np.floating[Any]]]) -> TrackingOutputs:
     """Stretches of the same recordings, one after the other."""
     heard = np.concatenate(activity, axis=1) if activity else None
-    return Tracks.without_events(np.concatenate(directions, axis=1), heard)
+    return TrackingOutputs.without_events(np.concatenate(directions, axis=1), heard)
 
 
-def join(network: Mapping[str, Any], scaler: Scaler) -> dict[str, Any]:
+def join_outputs(network: Mapping[str, Any], scaler: FeatureScaler) -> dict[str, Any]:
     """A network's weights and the scaling of the features it was trained with, as one mapping."""
     return {**network, _MEAN: scaler.mean.clone(), _DEVIATION: scaler.std.clone()}
 
 
-def separate(weights: Mapping[str, Any]) -> tuple[dict[str, Any], Scaler]:
+def separate_slots(weights: Mapping[str, Any]) -> tuple[dict[str, Any], FeatureScaler]:
     """The two that `join` has joined.
 
     Raises:
         KeyError: If there is no scaling.
     """
     network = dict(weights)
-    return network, Scaler(network.pop(_MEAN), network.pop(_DEVIATION))
+    return network, FeatureScaler(network.pop(_MEAN), network.pop(_DEVIATION))
 
 
-def _rows(directions: NDArray[np.floating[Any]], loud: NDArray[np.bool_]) -> list[list[int]]:
+def _prediction_rows(directions: NDArray[np.floating[Any]], loud: NDArray[np.bool_]) -> list[list[int]]:
     """Lines of the data set's csv, frame by frame."""
     frame, output = np.nonzero(loud)
     there = directions[frame, output]

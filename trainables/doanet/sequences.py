@@ -12,15 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.tau2020.labels import FRAMES, busiest, slots
-from datasets.tau2020.layout import RecordingName, Recordings, label_path
-from datasets.tau2020.mixing import Pair, join, mix, name_of, plan
+from datasets.tau2020.labels import FRAMES, max_simultaneous, track_slots
+from datasets.tau2020.layout import RecordingName, RecordingFolder, label_path
+from datasets.tau2020.mixing import Pair, join_labels, mix_audio, mixture_name, plan_mixtures
 from datasets.tau2020.provider import RecordingSet
 from runtime.cli import require_free_disk
 from runtime.files import atomic_write
 from trainables.doanet.config import Format
-from trainables.doanet.features import BANDS, FEATURE_CHANNELS, FRAMES_PER_LABEL, Scaler, extract, fit_scaler
-from trainables.doanet.targets import Reference, identities
+from trainables.doanet.features import (
+    BANDS,
+    FEATURE_CHANNELS,
+    FRAMES_PER_LABEL,
+    FeatureScaler,
+    extract_features,
+    fit_scaler,
+)
+from trainables.doanet.targets import ReferenceTracks, track_identities
 
 _VERSION: Final = 1
 """Raised whenever the same recording would give other features."""
@@ -30,7 +37,7 @@ _Heard = tuple[RecordingName] | Pair
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabelledSequences:
     """The recordings of a split.
 
     Attributes:
@@ -46,7 +53,9 @@ class Labelled:
     active: NDArray[np.bool_]
     ids: NDArray[np.int64]
 
-    def batch(self, chosen: Sequence[tuple[int, int]], frames: int, scaler: Scaler) -> tuple[Tensor, Reference]:
+    def read_batch(
+        self, chosen: Sequence[tuple[int, int]], frames: int, scaler: FeatureScaler
+    ) -> tuple[Tensor, ReferenceTracks]:
         """Sequences by recording and first label frame.
 
         Args:
@@ -61,15 +70,15 @@ class Labelled:
         opened = {r: np.load(self.features[r], mmap_mode="r") for r in {r for r, _ in chosen}}
         heard = np.stack([opened[r][:, start * ratio : (start + frames) * ratio] for r, start in chosen])
         cut = [(r, slice(start, start + frames)) for r, start in chosen]
-        reference = Reference(
+        reference = ReferenceTracks(
             torch.from_numpy(np.stack([self.directions[r, span] for r, span in cut])),
             torch.from_numpy(np.stack([self.active[r, span] for r, span in cut])),
             torch.from_numpy(np.stack([self.ids[r, span] for r, span in cut])),
         )
-        return scaler.scale(torch.from_numpy(heard)), reference
+        return scaler.scale_features(torch.from_numpy(heard)), reference
 
 
-def load_split(data: RecordingSet, split: str, fmt: Format, sources: int, mixing: int = 0) -> Labelled:
+def load_split(data: RecordingSet, split: str, fmt: Format, sources: int, mixing: int = 0) -> LabelledSequences:
     """Features and labels of a split; features are computed once for all trials, and kept.
 
     Args:
@@ -83,48 +92,50 @@ def load_split(data: RecordingSet, split: str, fmt: Format, sources: int, mixing
     Raises:
         InputError: If a recording is spoilt, more events sound at once than there are sources, or the disk is full.
     """
-    recordings = data.recordings(fmt)
-    names = data.names(recordings, split)
-    rows: dict[_Heard, NDArray[np.int64]] = {(name,): recordings.labels(name) for name in names}
-    placed = [slots(rows[name,], sources, str(label_path(data.root, "dev", name))) for name in names]
-    for pair in plan(names, mixing):
-        joined = join(*(rows[name,] for name in pair))
-        if busiest(joined)[1] <= sources:
+    recordings = data.open_recordings(fmt)
+    names = data.recording_names(recordings, split)
+    rows: dict[_Heard, NDArray[np.int64]] = {(name,): recordings.read_labels(name) for name in names}
+    placed = [track_slots(rows[name,], sources, str(label_path(data.root, "dev", name))) for name in names]
+    for pair in plan_mixtures(names, mixing):
+        joined = join_labels(*(rows[name,] for name in pair))
+        if max_simultaneous(joined)[1] <= sources:
             rows[pair] = joined
-            placed.append(slots(joined, sources))
-    return Labelled(
-        _features(recordings, rows, data.cache / f"features-{data.fingerprint}-{fmt}-{_VERSION}"),
+            placed.append(track_slots(joined, sources))
+    return LabelledSequences(
+        _load_features(recordings, rows, data.cache / f"features-{data.fingerprint}-{fmt}-{_VERSION}"),
         np.stack([directions for directions, _ in placed]).astype(np.float32),
         np.stack([active for _, active in placed]),
-        np.stack([identities(found, sources) for found in rows.values()]),
+        np.stack([track_identities(found, sources) for found in rows.values()]),
     )
 
 
-def _features(recordings: Recordings, wanted: Iterable[_Heard], folder: Path) -> tuple[Path, ...]:
+def _load_features(recordings: RecordingFolder, wanted: Iterable[_Heard], folder: Path) -> tuple[Path, ...]:
     """Files with the features of recordings and of pairs that are heard together, each named after what it is of."""
-    paths = {heard: folder / f"{(heard[0] if len(heard) == 1 else name_of(heard)).stem}.npy" for heard in wanted}
+    paths = {
+        heard: folder / f"{(heard[0] if len(heard) == 1 else mixture_name(heard)).file_stem}.npy" for heard in wanted
+    }
     missing = {heard: path for heard, path in paths.items() if not path.is_file()}
     require_free_disk(folder, len(missing) * FEATURE_CHANNELS[recordings.fmt] * FRAMES * FRAMES_PER_LABEL * BANDS * 4)
     folder.mkdir(parents=True, exist_ok=True)
     for heard, path in missing.items():
-        found = extract(torch.from_numpy(_audio(recordings, heard))[None], recordings.fmt)[0].numpy()
+        found = extract_features(torch.from_numpy(_load_audio(recordings, heard))[None], recordings.fmt)[0].numpy()
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, found)
     return tuple(paths.values())
 
 
-def _audio(recordings: Recordings, heard: _Heard) -> NDArray[np.float32]:
+def _load_audio(recordings: RecordingFolder, heard: _Heard) -> NDArray[np.float32]:
     if len(heard) == 1:
-        return recordings.audio(heard[0])
-    first, second = (recordings.recording(name) for name in heard)
-    return mix(first, second, name_of(heard)).audio
+        return recordings.read_audio(heard[0])
+    first, second = (recordings.read_recording(name) for name in heard)
+    return mix_audio(first, second, mixture_name(heard)).audio
 
 
-def scaler_of(train: Labelled) -> Scaler:
+def fit_split_scaler(train: LabelledSequences) -> FeatureScaler:
     """Mean and deviation of the training recordings alone."""
     return fit_scaler(torch.from_numpy(np.load(path)) for path in train.features)
 
 
-def cut(recordings: Sequence[int], frames: int) -> list[tuple[int, int]]:
+def cut_sequences(recordings: Sequence[int], frames: int) -> list[tuple[int, int]]:
     """All sequences of some recordings, in order: recording and first label frame."""
     return [(r, start) for r in recordings for start in range(0, FRAMES - frames + 1, frames)]

@@ -16,7 +16,7 @@ EMPTY: Final = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class ReferenceTracks:
     """Labels of a batch of sequences.
 
     Attributes:
@@ -30,7 +30,7 @@ class Reference:
     ids: Int[Tensor, "batch labels sources"]
 
 
-def identities(rows: NDArray[np.int64], sources: int = 2) -> NDArray[np.int64]:
+def track_identities(rows: NDArray[np.int64], sources: int = 2) -> NDArray[np.int64]:
     """Number the events of a recording, in the slots of `datasets.tau2020.labels.slots`.
 
     A slot is no identity, since an event moves to slot 0 when the one before it ends. An event is an unbroken run of

@@ -17,7 +17,7 @@ _BEYOND_DEG: Final = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
-class Tracks:
+class TrackingOutputs:
     """Recordings of one length, or the chunks that metrics should not look beyond.
 
     Attributes:
@@ -35,20 +35,22 @@ class Tracks:
     ids: NDArray[np.int64]
 
     @classmethod
-    def without_events(cls, predicted: NDArray[np.floating[Any]], activity: NDArray[np.floating[Any]] | None) -> Tracks:
+    def without_events(
+        cls, predicted: NDArray[np.floating[Any]], activity: NDArray[np.floating[Any]] | None
+    ) -> TrackingOutputs:
         """Recordings whose events nobody knows."""
         shape = predicted.shape[:3]
         return cls(predicted, activity, np.full_like(predicted, np.nan), np.zeros(shape, bool), np.full(shape, NONE))
 
 
-def joined(parts: Sequence[Tracks]) -> Tracks:
+def concatenate_outputs(parts: Sequence[TrackingOutputs]) -> TrackingOutputs:
     """Recordings of several sets as one.
 
     Args:
         parts: At least one; all with activity, or all without.
     """
     activity = [part.activity for part in parts if part.activity is not None]
-    return Tracks(
+    return TrackingOutputs(
         np.concatenate([part.predicted for part in parts]),
         np.concatenate(activity) if activity else None,
         np.concatenate([part.reference for part in parts]),
@@ -58,7 +60,7 @@ def joined(parts: Sequence[Tracks]) -> Tracks:
 
 
 @dataclass(frozen=True)
-class Choice:
+class OutputChoice:
     """Parameters of inference.
 
     Attributes:
@@ -70,7 +72,7 @@ class Choice:
     smoothing_frames: int = 1
 
 
-def sounding(tracks: Tracks, choice: Choice) -> NDArray[np.bool_]:
+def is_sounding(tracks: TrackingOutputs, choice: OutputChoice) -> NDArray[np.bool_]:
     """Which outputs sound, shape (recordings, frames, sources): all of them if activity is not predicted.
 
     The median of a recording's first and last frames takes its edge to go on for ever.
@@ -115,7 +117,7 @@ def angles_deg(predicted: NDArray[np.floating[Any]], reference: NDArray[np.float
     return angle
 
 
-def cheapest(angle_deg: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+def cheapest_order(angle_deg: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
     """One-to-one pairs: as many as possible, and of these the least sum of angles, by trial of all orders.
 
     Args:

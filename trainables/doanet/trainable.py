@@ -17,15 +17,15 @@ from datasets.tau2020.provider import RecordingSet
 from runtime.errors import InputError
 from trainables import distributed
 from trainables.contract import Metrics, Settings
-from trainables.doanet.association import Assign, exact
+from trainables.doanet.association import Assign, exact_association
 from trainables.doanet.config import INNER, METRICS, DoanetConfig
-from trainables.doanet.losses import objective
-from trainables.doanet.metrics import count
+from trainables.doanet.losses import compute_objective
+from trainables.doanet.metrics import count_errors
 from trainables.doanet.network import DoaNetwork, Output
-from trainables.doanet.predictor import DoanetPredictor, Trajectories, join, separate
-from trainables.doanet.sequences import Labelled, cut, load_split, scaler_of
-from trainables.doanet.targets import Reference
-from trainables.doanet.tracks import Tracks, joined
+from trainables.doanet.predictor import DoanetPredictor, PredictedTrajectories, join_outputs, separate_slots
+from trainables.doanet.sequences import LabelledSequences, cut_sequences, load_split, fit_split_scaler
+from trainables.doanet.targets import ReferenceTracks
+from trainables.doanet.tracks import TrackingOutputs, concatenate_outputs
 from trainables.hnet import pretrained
 from trainables.network_trainable import NetworkTrainable, epoch_indices
 
@@ -43,11 +43,13 @@ class Doanet(NetworkTrainable):
 
     def __init__(self, config: DoanetConfig, data: RecordingSet, *, device: str, seed: int, epochs: int) -> None:
         super().__init__(config, device=device, seed=seed, epochs=epochs)
-        self._load: Callable[[str], Labelled] = lambda split: load_split(data, split, config.format, config.max_sources)
+        self._load: Callable[[str], LabelledSequences] = lambda split: load_split(
+            data, split, config.format, config.max_sources
+        )
         train = load_split(data, "train", config.format, config.max_sources, config.augment.mixing)
-        self._splits: dict[str, Labelled] = {"train": train}
-        self._scaler = scaler_of(self._splits["train"])
-        self._assign = association(config, data.cache, device)
+        self._splits: dict[str, LabelledSequences] = {"train": train}
+        self._scaler = fit_split_scaler(self._splits["train"])
+        self._assign = build_association(config, data.cache, device)
         self.network = self._build_seeded(lambda: DoaNetwork(config))
         kind = torch.optim.Adam if config.optimizer.name == "adam" else torch.optim.AdamW
         self.optimizer = kind(
@@ -58,25 +60,29 @@ class Doanet(NetworkTrainable):
         """Train on sequences of files in an order that seed and epoch decide; within a file they follow each other."""
         self.network.train()
         train, size = self._splits["train"], self.config.optimizer.batch_size
-        order = self._order()
+        order = self._epoch_order()
         batches = [order[first : first + size] for first in range(0, len(order), size)]
         if len(batches[-1]) < distributed.world_size() and len(batches) > 1:
             batches.pop()  # not one sequence for each process
         sums: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(distributed.rank_seed(self.seed * 100_003 + self.epoch))  # dropout has no generator of its own
+            torch.manual_seed(
+                distributed.rank_seed(self.seed * 100_003 + self.epoch)
+            )  # dropout has no generator of its own
             for step, chosen in enumerate(batches):
                 self._set_lr(step / len(batches))
                 own = chosen[distributed.shard_batch(len(chosen))]
-                for name, part in self._step(*train.batch(own, self.config.sequence_frames, self._scaler)).items():
+                for name, part in self._train_step(
+                    *train.read_batch(own, self.config.sequence_frames, self._scaler)
+                ).items():
                     sums[name] = sums.get(name, torch.zeros((), device=self.device)) + part * len(chosen) / len(order)
         found = {f"train_{name}": float(distributed.all_reduce_mean(value)) for name, value in sums.items()}
         return found | self._end_epoch(found["train_loss"])
 
-    def _order(self) -> list[tuple[int, int]]:
+    def _epoch_order(self) -> list[tuple[int, int]]:
         """This epoch's sequences: files in endlessly reshuffled order, of which an epoch takes a stretch."""
         files = len(self._splits["train"].features)
-        whole = cut(range(files), self.config.sequence_frames)
+        whole = cut_sequences(range(files), self.config.sequence_frames)
         places = np.arange(len(whole)).reshape(files, -1)
 
         def shuffled(number: int) -> NDArray[np.int64]:
@@ -85,15 +91,15 @@ class Doanet(NetworkTrainable):
         length = self.config.optimizer.epoch_sequences or len(whole)
         return [whole[place] for place in epoch_indices(self.epoch, length, len(whole), shuffled)]
 
-    def _step(self, features: Tensor, reference: Reference) -> dict[str, Tensor]:
-        parts = objective(
-            self._ddp_network()(features.to(self.device)), self._there(reference), self.config.loss, self._assign
+    def _train_step(self, features: Tensor, reference: ReferenceTracks) -> dict[str, Tensor]:
+        parts = compute_objective(
+            self._ddp_network()(features.to(self.device)), self._loaded_data(reference), self.config.loss, self._assign
         )
         self._optimizer_step(parts["loss"])
         return {name: part.detach() for name, part in parts.items()}
 
-    def _there(self, reference: Reference) -> Reference:
-        return Reference(
+    def _loaded_data(self, reference: ReferenceTracks) -> ReferenceTracks:
+        return ReferenceTracks(
             reference.directions.to(self.device), reference.active.to(self.device), reference.ids.to(self.device)
         )
 
@@ -101,36 +107,40 @@ class Doanet(NetworkTrainable):
     def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
         """Track whole recordings with all settings from one pass of the network, and measure each; adds the mean loss."""
         self.network.eval()
-        whole = self._split(split)
+        whole = self._load_split(split)
         loss, found = 0.0, []
         files = len(whole.features)
         if not files:
             raise ValueError(f"split {split!r} is empty")
         for first in range(0, files, _RECORDINGS_AT_ONCE):
             rows = range(first, min(first + _RECORDINGS_AT_ONCE, files))
-            output, reference = self._run(whole, rows)
-            loss += float(objective(output, reference, self.config.loss, self._assign)["loss"]) * len(rows) / files
-            found.append(_tracks(output, whole, rows, self.config.sequence_frames))
-        total = count(joined(found), [self._in_use().choice(setting) for setting in settings])
-        return [summary | {"loss": loss} for summary in total.summarise()]
+            output, reference = self._run_network(whole, rows)
+            loss += (
+                float(compute_objective(output, reference, self.config.loss, self._assign)["loss"]) * len(rows) / files
+            )
+            found.append(_tracking_outputs(output, whole, rows, self.config.sequence_frames))
+        total = count_errors(
+            concatenate_outputs(found), [self._predictor().inference_choice(setting) for setting in settings]
+        )
+        return [summary | {"loss": loss} for summary in total.summarise_counts()]
 
-    def _split(self, name: str) -> Labelled:
+    def _load_split(self, name: str) -> LabelledSequences:
         if name not in self._splits:
             self._splits[name] = self._load(name)
         return self._splits[name]
 
-    def _run(self, whole: Labelled, rows: Sequence[int]) -> tuple[Output, Reference]:
-        features, reference = whole.batch(
-            cut(rows, self.config.sequence_frames), self.config.sequence_frames, self._scaler
+    def _run_network(self, whole: LabelledSequences, rows: Sequence[int]) -> tuple[Output, ReferenceTracks]:
+        features, reference = whole.read_batch(
+            cut_sequences(rows, self.config.sequence_frames), self.config.sequence_frames, self._scaler
         )
-        return self.network(features.to(self.device)), self._there(reference)
+        return self.network(features.to(self.device)), self._loaded_data(reference)
 
-    def _in_use(self) -> DoanetPredictor:
+    def _predictor(self) -> DoanetPredictor:
         return DoanetPredictor(self.config, self.network, self._scaler, self.device)
 
-    def predict(self, audio: Float[Tensor, "batch 4 samples"], settings: Settings) -> Trajectories:
+    def predict(self, audio: Float[Tensor, "batch 4 samples"], settings: Settings) -> PredictedTrajectories:
         """Follow the events in recordings at 24 kHz, of at most 60 s."""
-        return self._in_use().follow(audio, settings)
+        return self._predictor().follow_sources(audio, settings)
 
     @classmethod
     def predictor(cls, config: DoanetConfig, weights: Mapping[str, Any], *, device: str) -> DoanetPredictor:
@@ -139,29 +149,29 @@ class Doanet(NetworkTrainable):
 
     def picture(self, splits: Sequence[str], settings: Settings) -> Any:
         """Azimuth and elevation over time, events and outputs, a row a recording."""
-        from trainables.doanet.plots import timelines
+        from trainables.doanet.plots import plot_timelines
 
         self.network.eval()
         shown = {}
         with torch.inference_mode():
             for name in splits:
-                whole = self._split(name)
+                whole = self._load_split(name)
                 rows = range(min(_SHOWN, len(whole.features)))
-                output, _ = self._run(whole, rows)
-                shown[name] = _tracks(output, whole, rows, self.config.sequence_frames)
-        return timelines(shown, self._in_use().choice(settings))
+                output, _ = self._run_network(whole, rows)
+                shown[name] = _tracking_outputs(output, whole, rows, self.config.sequence_frames)
+        return plot_timelines(shown, self._predictor().inference_choice(settings))
 
     def weights(self) -> dict[str, Any]:
         """The network's weights, and the scaling of the features it was trained with."""
-        return join(super().weights(), self._scaler)
+        return join_outputs(super().weights(), self._scaler)
 
     def load_weights(self, weights: Mapping[str, Any]) -> None:
         """Take over a network's weights and scaling."""
-        network, self._scaler = separate(weights)
+        network, self._scaler = separate_slots(weights)
         super().load_weights(network)
 
 
-def association(config: DoanetConfig, folder: Path, device: str) -> Assign:
+def build_association(config: DoanetConfig, folder: Path, device: str) -> Assign:
     """How the tracking losses see which output stands for which event.
 
     Args:
@@ -172,8 +182,8 @@ def association(config: DoanetConfig, folder: Path, device: str) -> Assign:
     Raises:
         InputError: If the network is for another number of sources, or no network.
     """
-    if config.hnet == "exact" or not config.loss.tracks:
-        return exact
+    if config.hnet == "exact" or not config.loss.uses_tracking:
+        return exact_association
     path = Path(config.hnet)
     if config.hnet == "trained":
         path = pretrained.train_or_load(pretrained.default_config(config.max_sources), folder, device=device)
@@ -189,7 +199,7 @@ def association(config: DoanetConfig, folder: Path, device: str) -> Assign:
     return lambda found: network(found).entries.sigmoid()
 
 
-def _tracks(output: Output, whole: Labelled, rows: Sequence[int], frames: int) -> Tracks:
+def _tracking_outputs(output: Output, whole: LabelledSequences, rows: Sequence[int], frames: int) -> TrackingOutputs:
     """Sequences joined to recordings again, as far as whole sequences go."""
     files, length = len(rows), FRAMES // frames * frames
     directions = output.directions.cpu().unflatten(0, (files, -1)).flatten(1, 2).numpy()
@@ -197,7 +207,7 @@ def _tracks(output: Output, whole: Labelled, rows: Sequence[int], frames: int) -
     if output.activity is not None:
         activity = output.activity.sigmoid().cpu().unflatten(0, (files, -1)).flatten(1, 2).numpy()
     chosen = list(rows)
-    return Tracks(
+    return TrackingOutputs(
         directions,
         activity,
         whole.directions[chosen, :length],

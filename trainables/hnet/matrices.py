@@ -70,7 +70,9 @@ def count_pairs(max_sources: int, largest: int) -> dict[tuple[int, int], int]:
     return {(r, p): round(largest / (2 * (max_sources - min(r, p)) + 1)) for r in numbers for p in numbers}
 
 
-def draw_matrices(max_sources: int, largest: int, generator: np.random.Generator, *, padding: Padding = "mixed") -> Matrices:
+def draw_matrices(
+    max_sources: int, largest: int, generator: np.random.Generator, *, padding: Padding = "mixed"
+) -> Matrices:
     """Draw a whole set, resolution by resolution and combination by combination; shuffle it before training.
 
     Args:
@@ -105,7 +107,9 @@ def _draw_resolution(
     x, y, z = (np.square(mine[:, :, None] - theirs[:, None]) for mine, theirs in zip(*sides, strict=True))
     exact = np.sqrt(x + y + z)
     # Associated before rounding to single precision, which makes ties of what differs.
-    return permute_rows(exact.astype(np.float32), hungarian_association(exact, pairs[:, 0], pairs[:, 1]), generator, "either")
+    return permute_rows(
+        exact.astype(np.float32), hungarian_association(exact, pairs[:, 0], pairs[:, 1]), generator, "either"
+    )
 
 
 def unit_vectors(
@@ -128,7 +132,9 @@ def unit_vectors(
     return np.stack([across * np.cos(azimuth), across * np.sin(azimuth), np.sin(elevation)])
 
 
-def _distinct_directions(pool: int, samples: int, slots: int, generator: np.random.Generator) -> Int[np.ndarray, "samples slots"]:
+def _distinct_directions(
+    pool: int, samples: int, slots: int, generator: np.random.Generator
+) -> Int[np.ndarray, "samples slots"]:
     """Numbers below `pool`, without replacement within a sample, every order as likely as any other."""
     drawn = np.empty((slots, samples), np.int64)
     for slot in range(slots):

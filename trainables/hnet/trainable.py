@@ -53,7 +53,9 @@ class Hnet(NetworkTrainable):
         order = generator.permutation(len(whole.distances))
         distances, associations = whole.distances[order], whole.associations[order]
         if self.config.augment.permute != "none":
-            distances, associations = matrices.permute_rows(distances, associations, generator, self.config.augment.permute)
+            distances, associations = matrices.permute_rows(
+                distances, associations, generator, self.config.augment.permute
+            )
         size = min(self.config.optimizer.batch_size, len(order))
         steps = len(order) // size
         total = torch.zeros((), device=self.device)

@@ -50,7 +50,9 @@ class CellGrid:
         return index.long(), (relative - index).to(positions_m.dtype)
 
 
-def tight_grid_target(grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]) -> Float[Tensor, "batch cells cells"]:
+def tight_grid_target(
+    grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]
+) -> Float[Tensor, "batch cells cells"]:
     """TG: 1 in every cell that holds a source. NaN positions are empty slots."""
     return refined_grid_target(grid, positions_m)[:, 0]
 
@@ -69,7 +71,9 @@ def heat_map_target(
     return each.amax(dim=1)
 
 
-def refined_grid_target(grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]) -> Float[Tensor, "batch 3 cells cells"]:
+def refined_grid_target(
+    grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]
+) -> Float[Tensor, "batch 3 cells cells"]:
     """RG: activity, and the position of the source within its cell along x and y."""
     batch, slots, _ = positions_m.shape
     index, within = grid.locate_sources(positions_m)

@@ -65,7 +65,9 @@ def count_matches(
     distance = (found.positions_m[:, None] - positions_m.nan_to_num(nan=math.inf)[:, :, None]).norm(dim=-1)
     adjacent = (distance < resolution_m) & keep[:, None] & present[..., None]
     scores = torch.where(keep, found.scores, -math.inf)
-    nearest = torch.stack([_nearest_distances(distance, adjacent & (scores > threshold)[:, None]) for threshold in thresholds])
+    nearest = torch.stack(
+        [_nearest_distances(distance, adjacent & (scores > threshold)[:, None]) for threshold in thresholds]
+    )
     hit = nearest.isfinite()
     return Counts(
         _matching_size(adjacent, scores, present, thresholds).sum(1).double().cpu(),

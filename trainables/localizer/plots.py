@@ -38,7 +38,9 @@ def plot_room_plans(room: ArrayLayout, shown: Mapping[str, tuple[Tensor, Sequenc
     return figure
 
 
-def plot_path_plan(room: ArrayLayout, name: str, time_s: NDArray[np.float64], positions_m: NDArray[np.floating[Any]]) -> Figure:
+def plot_path_plan(
+    room: ArrayLayout, name: str, time_s: NDArray[np.float64], positions_m: NDArray[np.floating[Any]]
+) -> Figure:
     """Draw what was found in a recording, coloured by time.
 
     Args:
@@ -54,7 +56,9 @@ def plot_path_plan(room: ArrayLayout, name: str, time_s: NDArray[np.float64], po
     drawn = plan.scatter(x_m, y_m, s=14, c=time_s, cmap="viridis", alpha=0.7, linewidths=0)
     figure.colorbar(drawn, label="time, s")
     low, high = plan.viewLim.min, plan.viewLim.max  # grids reach beyond the room, and so may what is found
-    plan.set(xlim=_with_legend(x_m, low[0], high[0]), ylim=_with_legend(y_m, low[1], high[1]), title=name, ylabel="y, m")
+    plan.set(
+        xlim=_with_legend(x_m, low[0], high[0]), ylim=_with_legend(y_m, low[1], high[1]), title=name, ylabel="y, m"
+    )
     return figure
 
 

@@ -36,7 +36,9 @@ class LocalizerPredictor(Predictor):
         device: Where it is.
     """
 
-    def __init__(self, config: LocalizerConfig, room: ArrayLayout, network: LocalizerNetwork, device: torch.device) -> None:
+    def __init__(
+        self, config: LocalizerConfig, room: ArrayLayout, network: LocalizerNetwork, device: torch.device
+    ) -> None:
         self._arrays, self._mics, _ = room.microphones_m.shape
         meaning = f"{self._mics} microphones of each of {self._arrays} arrays, array by array"
         self.sound = SoundFormat(SAMPLE_RATE_HZ, self._arrays * self._mics, meaning, SAMPLES)

@@ -63,7 +63,9 @@ def find_candidates(
         return _all_cells(grid, activity)
     # The network adds up little: a lone TG cell smoothed by a kernel of unit sum falls to 0.016, hence the paper's 0.1.
     # HM's own Gaussian must come out of the smoothing with height 1, or nothing would pass the paper's 0.6.
-    smoothed = smooth_heat_map(activity, grid, smoothing_m, normalise="peak" if config.representation == "hm" else "sum")
+    smoothed = smooth_heat_map(
+        activity, grid, smoothing_m, normalise="peak" if config.representation == "hm" else "sum"
+    )
     return _local_maxima(grid, smoothed, refine=activity if config.representation == "hm" else None)
 
 

@@ -212,7 +212,8 @@ def test_places_that_are_never_far_enough_apart_are_refused() -> None:
 def test_training_validation_and_tests_share_no_measured_place(places: int) -> None:
     spec = MeasuredSpec(bank="bank.npz", test_share=0.2, validate_share=0.1)
     shares = {
-        split: set(shoebox.positions_of_split(spec, split, places).tolist()) for split in ("train", "validate", "S0", "S1")
+        split: set(shoebox.positions_of_split(spec, split, places).tolist())
+        for split in ("train", "validate", "S0", "S1")
     }
     assert shares["S0"] == shares["S1"]
     three = [shares["train"], shares["validate"], shares["S0"]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.fetch.download import Network, download, is_whole, read_text
+from datasets.fetch.download import Network, download_archive, is_whole, read_text
 from datasets.fetch.zenodo import Archive
 from runtime.errors import InputError
 from tests.datasets.fetch.server import Server, nobody, serving
@@ -40,7 +40,7 @@ def part(folder: Path) -> Path:
 def test_a_file_arrives_whole_and_without_a_part_left_over(tmp_path: Path) -> None:
     seen: list[int] = []
     with serving(files={PATH: CONTENT}) as server:
-        path = download(archive(server), tmp_path, network(), lambda _, have: seen.append(have))
+        path = download_archive(archive(server), tmp_path, network(), lambda _, have: seen.append(have))
     assert path == tmp_path / "foa_dev.zip"
     assert path.read_bytes() == CONTENT
     assert [entry.name for entry in tmp_path.iterdir()] == ["foa_dev.zip"]
@@ -53,7 +53,7 @@ def test_a_file_arrives_whole_and_without_a_part_left_over(tmp_path: Path) -> No
 def test_what_breaks_off_is_continued_from_its_last_byte(tmp_path: Path, resets: bool) -> None:
     naps = Naps()
     with serving(files={PATH: CONTENT}, cuts=[100_000, 50_000, 1], resets=resets) as server:
-        assert download(archive(server), tmp_path, network(naps)).read_bytes() == CONTENT
+        assert download_archive(archive(server), tmp_path, network(naps)).read_bytes() == CONTENT
     starts = [0 if given is None else int(given[6:-1]) for _, given in server.asked]
     if not resets:  # a reset may throw away what was on its way
         assert starts == [0, 100_000, 150_000, 150_001]
@@ -65,32 +65,32 @@ def test_what_breaks_off_is_continued_from_its_last_byte(tmp_path: Path, resets:
 def test_a_part_from_an_earlier_run_is_continued(tmp_path: Path) -> None:
     part(tmp_path).write_bytes(CONTENT[:200_000])
     with serving(files={PATH: CONTENT}) as server:
-        assert download(archive(server), tmp_path, network()).read_bytes() == CONTENT
+        assert download_archive(archive(server), tmp_path, network()).read_bytes() == CONTENT
     assert server.asked == [(PATH, "bytes=200000-")]
 
 
 def test_a_whole_part_only_has_to_be_checked(tmp_path: Path) -> None:
     part(tmp_path).write_bytes(CONTENT)
-    assert download(archive(nobody()), tmp_path, network()).read_bytes() == CONTENT
+    assert download_archive(archive(nobody()), tmp_path, network()).read_bytes() == CONTENT
 
 
 def test_a_part_longer_than_the_file_is_given_up(tmp_path: Path) -> None:
     part(tmp_path).write_bytes(CONTENT + b"more")
     with serving(files={PATH: CONTENT}, wrong={0}) as server:  # the part does not count as the first of two tries
-        assert download(archive(server), tmp_path, network()).read_bytes() == CONTENT
+        assert download_archive(archive(server), tmp_path, network()).read_bytes() == CONTENT
 
 
 def test_where_range_is_ignored_the_file_comes_anew(tmp_path: Path) -> None:
     part(tmp_path).write_bytes(b"x" * 1_000)
     with serving(files={PATH: CONTENT}, ignores_range=True, cuts=[200_000]) as server:
-        assert download(archive(server), tmp_path, network()).read_bytes() == CONTENT
+        assert download_archive(archive(server), tmp_path, network()).read_bytes() == CONTENT
     assert [given for _, given in server.asked] == ["bytes=1000-", "bytes=200000-"]
 
 
 def test_a_part_other_than_asked_for_is_not_appended(tmp_path: Path) -> None:
     part(tmp_path).write_bytes(CONTENT[:1_000])
     with serving(files={PATH: CONTENT}, shift=7) as server:
-        assert download(archive(server), tmp_path, network()).read_bytes() == CONTENT
+        assert download_archive(archive(server), tmp_path, network()).read_bytes() == CONTENT
     assert [given for _, given in server.asked] == ["bytes=1000-", None]
 
 
@@ -98,7 +98,7 @@ def test_a_server_that_always_breaks_off_at_the_same_place_is_given_up_in_the_en
     naps = Naps()
     with serving(files={PATH: CONTENT}, ignores_range=True, cuts=[1_000] * 9) as server:
         with pytest.raises(InputError) as caught:
-            download(archive(server), tmp_path, network(naps))
+            download_archive(archive(server), tmp_path, network(naps))
         assert caught.value.place == server.url + PATH
     assert len(server.asked) == 4
     assert naps == [1.0, 2.0, 4.0]
@@ -106,32 +106,32 @@ def test_a_server_that_always_breaks_off_at_the_same_place_is_given_up_in_the_en
 
 def test_what_is_whole_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "foa_dev.zip").write_bytes(CONTENT)
-    assert download(archive(nobody()), tmp_path, network()).read_bytes() == CONTENT
+    assert download_archive(archive(nobody()), tmp_path, network()).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1], b"\0" + CONTENT[1:]])
 def test_a_file_that_is_not_whole_is_replaced(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "foa_dev.zip").write_bytes(content)
     with serving(files={PATH: CONTENT}) as server:
-        assert download(archive(server), tmp_path, network()).read_bytes() == CONTENT
+        assert download_archive(archive(server), tmp_path, network()).read_bytes() == CONTENT
 
 
 def test_a_wrong_byte_costs_a_second_download(tmp_path: Path) -> None:
     with serving(files={PATH: CONTENT}, wrong={0}) as server:
-        assert download(archive(server), tmp_path, network()).read_bytes() == CONTENT
+        assert download_archive(archive(server), tmp_path, network()).read_bytes() == CONTENT
     assert server.asked == [(PATH, None)] * 2
 
 
 def test_a_wrong_part_from_an_earlier_run_costs_a_second_download(tmp_path: Path) -> None:
     part(tmp_path).write_bytes(b"x" * 1_000)
     with serving(files={PATH: CONTENT}) as server:
-        assert download(archive(server), tmp_path, network()).read_bytes() == CONTENT
+        assert download_archive(archive(server), tmp_path, network()).read_bytes() == CONTENT
     assert server.asked == [(PATH, "bytes=1000-"), (PATH, None)]
 
 
 def test_a_file_that_stays_wrong_is_named_and_not_kept(tmp_path: Path) -> None:
     with serving(files={PATH: CONTENT}, wrong={0, 1}) as server, pytest.raises(InputError) as caught:
-        download(archive(server), tmp_path, network())
+        download_archive(archive(server), tmp_path, network())
     assert "MD5" in caught.value.rule
     assert list(tmp_path.iterdir()) == []
 
@@ -140,7 +140,7 @@ def test_a_file_that_stays_wrong_is_named_and_not_kept(tmp_path: Path) -> None:
 def test_a_file_of_another_size_is_answered_at_once(tmp_path: Path, content: bytes) -> None:
     naps = Naps()
     with serving(files={PATH: content}) as server, pytest.raises(InputError) as caught:
-        download(archive(server), tmp_path, network(naps))
+        download_archive(archive(server), tmp_path, network(naps))
     assert "300000 bytes" in caught.value.rule
     assert caught.value.value == f"{len(content)} bytes"
     assert naps == []
@@ -149,7 +149,7 @@ def test_a_file_of_another_size_is_answered_at_once(tmp_path: Path, content: byt
 def test_a_server_that_is_down_is_tried_patiently_and_then_named(tmp_path: Path) -> None:
     naps, url = Naps(), nobody()
     with pytest.raises(InputError) as caught:
-        download(archive(url), tmp_path, network(naps))
+        download_archive(archive(url), tmp_path, network(naps))
     assert naps == [1.0, 2.0, 4.0]
     assert caught.value.place == url + PATH
     assert "run the same command again" in caught.value.remedy
@@ -158,14 +158,14 @@ def test_a_server_that_is_down_is_tried_patiently_and_then_named(tmp_path: Path)
 def test_a_busy_server_is_asked_again_when_it_says(tmp_path: Path) -> None:
     naps = Naps()
     with serving(files={PATH: CONTENT}, statuses=[(429, "30"), (503, "0"), (500, "soon")]) as server:
-        assert download(archive(server), tmp_path, network(naps)).read_bytes() == CONTENT
+        assert download_archive(archive(server), tmp_path, network(naps)).read_bytes() == CONTENT
     assert naps == [30.0, 2.0, 4.0]
 
 
 def test_a_refusal_is_answered_at_once(tmp_path: Path) -> None:
     naps = Naps()
     with serving(files={}) as server, pytest.raises(InputError) as caught:
-        download(archive(server), tmp_path, network(naps))
+        download_archive(archive(server), tmp_path, network(naps))
     assert "404" in str(caught.value.value)
     assert naps == []
 
@@ -174,7 +174,7 @@ def test_a_refusal_is_answered_at_once(tmp_path: Path) -> None:
 def test_a_full_disk_is_not_taken_for_a_broken_network(tmp_path: Path) -> None:
     part(tmp_path).symlink_to("/dev/full")
     with serving(files={PATH: CONTENT}) as server, pytest.raises(InputError) as caught:
-        download(archive(server), tmp_path, network())
+        download_archive(archive(server), tmp_path, network())
     assert caught.value.place == str(part(tmp_path))
     assert "No space" in str(caught.value.value)
 

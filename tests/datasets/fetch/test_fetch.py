@@ -16,7 +16,7 @@ import pytest
 
 from datasets.fetch import __main__ as fetch
 from datasets.fetch.download import Network
-from datasets.fetch.unpack import Packed, group, unpack
+from datasets.fetch.unpack import PackedArchive, group_archives, unpack_archive
 from datasets.fetch.zenodo import Archive
 from runtime import machine
 from tests.datasets.fetch.server import nobody, serving
@@ -195,7 +195,7 @@ def test_no_network_is_answered_with_a_remedy(tmp_path: Path, capsys: pytest.Cap
 
 def test_parts_are_put_in_order_and_other_files_left_out() -> None:
     names = ["foa_dev.zip", "foa_dev.z02", "mic_dev.z01", "README.md", "foa_dev.z01", "metadata_dev.zip"]
-    packed = group(Archive(name, 1, "0" * 32, "") for name in names)
+    packed = group_archives(Archive(name, 1, "0" * 32, "") for name in names)
     assert {one.stem: [part.name for part in one.parts] for one in packed} == {
         "foa_dev": ["foa_dev.z01", "foa_dev.z02", "foa_dev.zip"],
         "metadata_dev": ["metadata_dev.zip"],
@@ -216,7 +216,7 @@ def test_the_command_offered_for_a_split_archive_unpacks_it(tmp_path: Path) -> N
     subprocess.run(words, cwd=tmp_path / "from", check=True, env=os.environ)
     parts = tuple(Archive(name, 0, "0" * 32, "") for name in ("foa_dev.z01", "foa_dev.zip"))
     assert all((folder / part.name).is_file() for part in parts)
-    offered = unpack(Packed("foa_dev", parts), folder)
+    offered = unpack_archive(PackedArchive("foa_dev", parts), folder)
     assert offered is not None
     subprocess.run(offered, shell=True, check=True, capture_output=True)
     assert (folder / "foa_dev" / "a.wav").read_bytes() == content

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from datasets.fetch.zenodo import TAU_NIGENS_2020, Archive, choose, parse
+from datasets.fetch.zenodo import TAU_NIGENS_2020, Archive, choose_archives, parse_record
 from runtime.errors import InputError
 
 MD5 = {"a.zip": "0" * 31 + "a", "b.z01": "0" * 31 + "b"}
@@ -43,7 +43,7 @@ def deposited(name: str) -> dict[str, object]:
     ids=["record", "record of InvenioRDM", "files of InvenioRDM", "deposition"],
 )
 def test_every_form_says_the_same(listing: object) -> None:
-    assert parse(json.dumps(listing), "here") == EXPECTED
+    assert parse_record(json.dumps(listing), "here") == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_every_form_says_the_same(listing: object) -> None:
 )
 def test_what_is_no_listing_is_refused(text: str) -> None:
     with pytest.raises(InputError) as caught:
-        parse(text, "here")
+        parse_record(text, "here")
     assert caught.value.place == "here"
     assert TAU_NIGENS_2020 in caught.value.remedy
 
@@ -76,13 +76,13 @@ def test_what_is_no_listing_is_refused(text: str) -> None:
 )
 def test_a_bad_entry_is_refused(changes: dict[str, object], rule: str) -> None:
     with pytest.raises(InputError, match=rule) as caught:
-        parse(json.dumps({"files": [entry("b.z01"), entry("a.zip", **changes)]}), "here")
+        parse_record(json.dumps({"files": [entry("b.z01"), entry("a.zip", **changes)]}), "here")
     assert caught.value.place.startswith("here")
 
 
 def test_an_entry_that_is_no_description_is_refused() -> None:
     with pytest.raises(InputError, match="plain name"):
-        parse('{"files": ["a.zip"]}', "here")
+        parse_record('{"files": ["a.zip"]}', "here")
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_an_entry_that_is_no_description_is_refused() -> None:
     ],
 )
 def test_patterns_choose_files(patterns: list[str], names: list[str]) -> None:
-    assert [archive.name for archive in choose(EXPECTED, patterns)] == names
+    assert [archive.name for archive in choose_archives(EXPECTED, patterns)] == names
 
 
 def test_a_pattern_that_fits_nothing_is_answered_with_what_there_is() -> None:
     with pytest.raises(InputError, match=r"a\.zip, b\.z01"):
-        choose(EXPECTED, ["a*", "c*"])
+        choose_archives(EXPECTED, ["a*", "c*"])

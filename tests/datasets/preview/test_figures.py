@@ -14,14 +14,14 @@ from tests.datasets.paged import Page
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "$\\frac{1}{$", "音楽 🎺", "a & b", "_hidden"])
 def test_any_name_of_a_folder_is_drawn_as_it_is(name: str) -> None:
-    drawn = Page(figures.bars({name: 1.0, "other": 2.0}, "", "time, s", f"Time of {name}"))
+    drawn = Page(figures.plot_bars({name: 1.0, "other": 2.0}, "", "time, s", f"Time of {name}"))
     assert name in [words.strip() for words in drawn.words]
     assert not drawn.all("script")
     assert not drawn.open
 
 
 def test_a_drawing_takes_the_colour_of_the_page() -> None:
-    drawn = figures.histogram(np.arange(50.0), "level, dB", "samples", "Levels")
+    drawn = figures.plot_histogram(np.arange(50.0), "level, dB", "samples", "Levels")
     colours = set(re.findall(r"(?:fill|stroke): ?(#\w+|currentColor)", drawn))
     assert "currentColor" in colours
     assert colours <= {"currentColor", *figures.COLOURS}
@@ -29,12 +29,14 @@ def test_a_drawing_takes_the_colour_of_the_page() -> None:
 
 def test_an_azimuth_that_passes_180_degrees_is_two_lines() -> None:
     angles = np.array([170, 175, 180, -175, -170, 179])
-    parts = figures.unbroken(angles)
+    parts = figures.split_at_jumps(angles)
     assert [angles[part].tolist() for part in parts] == [[170, 175, 180], [-175, -170], [179]]
 
 
 def test_a_page_can_be_written_whatever_its_names_are() -> None:
-    written = page.document("a\udcff", "b", (), page.text("<c>"), [Section("d", "e<", page.paragraph("f&"))])
+    written = page.make_document(
+        "a\udcff", "b", (), page.escape_text("<c>"), [Section("d", "e<", page.make_paragraph("f&"))]
+    )
     assert written.encode()
     assert "&lt;c&gt;" in written
     assert "e&lt;" in written

@@ -147,7 +147,7 @@ def test_a_built_room_shows_the_responses_that_lie_on_the_disk(tmp_path: Path) -
     part = next(part for part in source.list_parts() if part.kind == "responses")
     for number in range(2):  # a shard a room, since it has fewer than 25 places
         responses, places = read_columns(data.store.local_path(part.list_shards()[number].name), ("responses", "place"))
-        found = sounds.decay(responses[0, 0, 0]).rt60_s
+        found = sounds.energy_decay(responses[0, 0, 0]).rt60_s
         told = f"train: room {number + 1}, source at ({places[0][0]:.2f}, {places[0][1]:.2f}) m"
         assert re.search(rf"{re.escape(told)}.*?RT60 measured ([\d.]+)", page.text)[1] == f"{found:.2f}"  # type: ignore[index]
 
@@ -202,13 +202,13 @@ def test_measured_rooms_are_shown_with_their_decay(tmp_path: Path) -> None:
 def test_images_are_counted_like_the_points_of_an_octahedron(order: int) -> None:
     axis = np.arange(-order, order + 1)
     reflections = np.abs(axis)[:, None, None] + np.abs(axis)[:, None] + np.abs(axis)
-    assert miniature.images(order) == (reflections <= order).sum()
+    assert miniature.image_order(order) == (reflections <= order).sum()
 
 
 @pytest.mark.parametrize("rt60_s", [0.2, 0.6, 1.5])
 def test_a_miniature_of_rooms_is_made_of_the_rooms_own_places_and_can_be_afforded(rt60_s: float) -> None:
     spec = RoomSpec.model_validate({"train": 5_000, "acoustics": {"rt60_s": rt60_s}})
-    small, notes = miniature.of(blueprint.plan_dataset(spec, "tests"))
+    small, notes = miniature.make_miniature(blueprint.plan_dataset(spec, "tests"))
     assert len(notes) == 3
     followed = 0
     for part in small.list_parts():
@@ -220,7 +220,7 @@ def test_a_miniature_of_rooms_is_made_of_the_rooms_own_places_and_can_be_afforde
         places = shoebox.draw_source_positions(small.spec, part.acoustics, role, 0)
         np.testing.assert_array_equal(places, shoebox.draw_source_positions(spec, whole, role, 0)[: len(places)])
         order = shoebox.draw_room(small.spec, part.acoustics, role, 0).max_order
-        followed += len(places) * part.acoustics.rooms * 8 * miniature.images(order)
+        followed += len(places) * part.acoustics.rooms * 8 * miniature.image_order(order)
         apart = np.linalg.norm(places[:, None, :2] - places[None, :, :2], axis=-1) >= 2
         three = apart[:, :, None] & apart[:, None] & apart[None]
         assert three.any() or role != "tests"

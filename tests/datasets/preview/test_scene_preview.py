@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from datasets.building.manifest import Manifest
 from datasets.preview import recordings
 from datasets.scenes import synthesis
-from datasets.scenes.events import gather
-from datasets.scenes.provider import SceneSource, entry_of
-from datasets.scenes.schedule import Event, Trajectory, label_rows
+from datasets.scenes.events import gather_events
+from datasets.scenes.provider import ScenePlan, shard_entry
+from datasets.scenes.schedule import SoundEvent, Trajectory, label_rows
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020 import layout
 from runtime.storage import Store
@@ -25,9 +25,9 @@ from tests.datasets.paged import Page, played, preview
 
 SECOND = layout.SAMPLE_RATE_HZ
 EVENTS = (
-    Event(0, 0, 0, 1 * SECOND, 6 * SECOND, 0, Trajectory(170.0, 10.0, 2.0, 20.0)),
-    Event(3, 0, 0, 5 * SECOND, 4 * SECOND, 1, Trajectory(-40.0, -20.0, 2.0)),
-    Event(3, 0, 0, 20 * SECOND, 3 * SECOND, 0, Trajectory(0.0, 0.0, 2.0, -7.5)),
+    SoundEvent(0, 0, 0, 1 * SECOND, 6 * SECOND, 0, Trajectory(170.0, 10.0, 2.0, 20.0)),
+    SoundEvent(3, 0, 0, 5 * SECOND, 4 * SECOND, 1, Trajectory(-40.0, -20.0, 2.0)),
+    SoundEvent(3, 0, 0, 20 * SECOND, 3 * SECOND, 0, Trajectory(0.0, 0.0, 2.0, -7.5)),
 )
 SPEC = SceneSpec(folds={1: 1, 3: 1})
 
@@ -45,13 +45,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(folder: Path) -> Page:
     """Recordings that were written by hand where the built ones would lie."""
-    source, store = SceneSource.prepare(SPEC, "tests"), Store(str(folder / "datasets"))
-    for number, name in source.recordings():
-        foa, root = heard(number), store.local_path(source.folder)
+    source, store = ScenePlan.from_spec(SPEC, "tests"), Store(str(folder / "datasets"))
+    for number, name in source.list_recordings():
+        foa, root = heard(number), store.local_path(source.folder_name)
         layout.write_recording(root, name, foa=foa, mic=foa, rows=label_rows(EVENTS))
-    entries = tuple(entry_of(store, source.folder, name) for _, name in source.recordings())
-    manifest = Manifest(source.folder, SPEC.model_dump(mode="json"), None, {"numpy": "2"}, entries)
-    store.write_file(f"{source.folder}/manifest.json", json.dumps(asdict(manifest)).encode())
+    entries = tuple(shard_entry(store, source.folder_name, name) for _, name in source.list_recordings())
+    manifest = Manifest(source.folder_name, SPEC.model_dump(mode="json"), None, {"numpy": "2"}, entries)
+    store.write_file(f"{source.folder_name}/manifest.json", json.dumps(asdict(manifest)).encode())
     spec = folder / "rooms.yaml"
     spec.write_text(yaml.safe_dump(SPEC.model_dump(mode="json")), encoding="utf-8")
     return preview(spec, folder)
@@ -90,14 +90,14 @@ def test_a_page_of_recordings_stays_small_and_whole(built: Page) -> None:
 
 
 def test_events_and_their_speeds_are_read_from_labels() -> None:
-    found = recordings.runs(label_rows(EVENTS))
+    found = recordings.find_runs(label_rows(EVENTS))
     assert sorted((run[0, 1], run[0, 0], len(run)) for run in found) == [(0, 10, 60), (3, 50, 40), (3, 200, 30)]
     speeds = recordings.speeds_deg_s(found)
     assert sorted(speeds.tolist()) == pytest.approx([0, 7.5, 20], abs=0.4)  # across +-180 degrees, too
 
 
 def test_the_time_without_events_counts() -> None:
-    shares = recordings.at_once((label_rows(EVENTS), np.empty((0, 5), np.int64)))
+    shares = recordings.count_simultaneous((label_rows(EVENTS), np.empty((0, 5), np.int64)))
     assert shares == pytest.approx({0: (490 + 600) / 1200, 1: 90 / 1200, 2: 20 / 1200})
 
 
@@ -106,7 +106,7 @@ def test_recordings_that_are_not_built_are_the_ones_that_would_be(tmp_path: Path
     spec = tmp_path / "rooms.yaml"
     spec.write_text(yaml.safe_dump(SPEC.model_dump(mode="json")), encoding="utf-8")
     page = preview(spec, tmp_path / "runs", "--samples", "1")
-    _, foa, _, _ = synthesis.make_recording(SPEC, gather(SPEC, None, lambda *_: None), 0)
+    _, foa, _, _ = synthesis.make_recording(SPEC, gather_events(SPEC, None, lambda *_: None), 0)
     (found, _), *others = page.sounds()
     first = foa[:, : 15 * SECOND]
     np.testing.assert_allclose(found.T, played(np.stack([first[0] + first[1], first[0] - first[1]])), atol=2)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datasets.recordings.clip_list import read_manifest
+from datasets.recordings.clip_list import read_clip_list
 from tests.datasets.recorded import (
     COLUMNS,
     PLACE,
@@ -217,7 +217,7 @@ def test_a_missing_manifest(tmp_path: Path) -> None:
 def test_tests_may_share_positions_where_the_paper_does(folder: Path) -> None:
     shared = changed(both(cell(13, "x", "0.5 3"), cell(13, "y", "5 1.5")))  # R0's two sources stand where A0's did
     spec = spec_of(write_manifest(folder, shared))
-    assert len(read_manifest(spec, PLACE)) == len(ROWS)
+    assert len(read_clip_list(spec, PLACE)) == len(ROWS)
 
 
 def test_mistakes_are_answered_before_anything_heavy_is_loaded() -> None:

@@ -15,17 +15,17 @@ from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_
 from datasets.building.arrow import Batch, Split, columns_of, encode_table
 from datasets.building.parts import Shard, DatasetPlan
 from datasets.recordings import groups
-from datasets.recordings.clip_list import hashes, read_manifest
-from datasets.recordings.sounds import Sound, audible_starts, gather
+from datasets.recordings.clip_list import hash_clips, read_clip_list
+from datasets.recordings.sounds import ClipSound, audible_starts, gather_sounds
 from datasets.recordings.spec import RecordingsSpec
-from datasets.recordings.synthesis import RecordingsMaker, Takes
+from datasets.recordings.synthesis import RecordingsSynthesizer, DrawnClips
 from tests.datasets.recorded import MICROPHONES, PLACE, ROWS, heard, positions_of, record, spec_of, write_manifest
 
 FLAT = MICROPHONES.reshape(-1, 2)
 
 
-def decoded(spec: RecordingsSpec) -> tuple[Sound, ...]:
-    return gather(spec, read_manifest(spec, PLACE), lambda *_: None)
+def decoded(spec: RecordingsSpec) -> tuple[ClipSound, ...]:
+    return gather_sounds(spec, read_clip_list(spec, PLACE), lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> RecordingsSpec:
 
 
 @pytest.fixture(scope="module")
-def sounds(spec: RecordingsSpec) -> tuple[Sound, ...]:
+def sounds(spec: RecordingsSpec) -> tuple[ClipSound, ...]:
     return decoded(spec)
 
 
@@ -42,12 +42,12 @@ def fingerprint(spec: RecordingsSpec, sound_files: dict[str, str]) -> str:
     return DatasetPlan(spec, sound_files, spec.microphones_m()).fingerprint
 
 
-Makers = dict[str, RecordingsMaker]
+Makers = dict[str, RecordingsSynthesizer]
 
 
 @pytest.fixture(scope="module")
-def makers(spec: RecordingsSpec, sounds: tuple[Sound, ...]) -> Makers:
-    return {split: RecordingsMaker(spec, split, sounds) for split in spec.resolve_splits()}
+def makers(spec: RecordingsSpec, sounds: tuple[ClipSound, ...]) -> Makers:
+    return {split: RecordingsSynthesizer(spec, split, sounds) for split in spec.resolve_splits()}
 
 
 def rows_of(split: str) -> list[tuple[str, ...]]:
@@ -80,12 +80,12 @@ def assert_sounds_from_where_it_says(batch: Batch) -> None:
 
 @pytest.mark.parametrize("split", ["train", "validate", "A0", "A2", "R0"])
 def test_a_single_source_sounds_from_its_label(makers: Makers, split: str) -> None:
-    assert_sounds_from_where_it_says(makers[split].make(Shard(split, 0, 12)))
+    assert_sounds_from_where_it_says(makers[split].make_batch(Shard(split, 0, 12)))
 
 
 def test_samples_are_shaped_and_labelled_as_the_split_asks(makers: Makers, spec: RecordingsSpec) -> None:
     for split, (low, high) in {"train": (1, 2), "A1": (3, 3), "R0": (1, 2)}.items():
-        batch = makers[split].make(Shard(split, 0, 20))
+        batch = makers[split].make_batch(Shard(split, 0, 20))
         assert batch.waves.shape == (20, 2, 4, SAMPLES)
         assert batch.positions_m.shape == (20, high, 2)
         counts = batch.counts.numpy()
@@ -99,22 +99,22 @@ def test_samples_are_shaped_and_labelled_as_the_split_asks(makers: Makers, spec:
 
 
 def test_a_superposition_is_the_sum_of_what_each_source_alone_gives(makers: Makers) -> None:
-    takes = makers["A1"].draw(Shard("A1", 0, 10))
+    takes = makers["A1"].draw_clips(Shard("A1", 0, 10))
     alone = [
-        makers["A1"].render(Takes(takes.sounds[:, [part]], takes.starts[:, [part]], takes.gains[:, [part]]))
+        makers["A1"].render_clips(DrawnClips(takes.sounds[:, [part]], takes.starts[:, [part]], takes.gains[:, [part]]))
         for part in range(3)
     ]
-    together = makers["A1"].render(takes)
+    together = makers["A1"].render_clips(takes)
     assert np.abs(together).max() > 1e-3
     np.testing.assert_allclose(together, sum(alone), atol=1e-6)
 
 
 def test_a_segment_is_what_was_recorded_times_a_gain_in_range(
-    makers: Makers, spec: RecordingsSpec, sounds: tuple[Sound, ...]
+    makers: Makers, spec: RecordingsSpec, sounds: tuple[ClipSound, ...]
 ) -> None:
-    takes = makers["train"].draw(Shard("train", 0, 60))
+    takes = makers["train"].draw_clips(Shard("train", 0, 60))
     ones = np.flatnonzero((takes.sounds >= 0).sum(1) == 1)
-    waves = makers["train"].render(takes)
+    waves = makers["train"].render_clips(takes)
     for sample in ones:
         number, start = takes.sounds[sample, 0], takes.starts[sample, 0]
         original = heard(int(number), positions_of(rows_of("train")[number]))[start : start + SAMPLES].T.reshape(
@@ -133,11 +133,11 @@ def test_a_segment_is_what_was_recorded_times_a_gain_in_range(
 
 
 def test_several_sources_at_once_are_used_as_recorded(makers: Makers) -> None:
-    takes = makers["R0"].draw(Shard("R0", 0, 20))
+    takes = makers["R0"].draw_clips(Shard("R0", 0, 20))
     assert takes.sounds.shape == (20, 1)
     assert {rows_of("R0")[number][0] for number in takes.sounds[:, 0]} == {"r0", "r1"}
     assert (takes.gains == 1).all()
-    batch = makers["R0"].make(Shard("R0", 0, 20))
+    batch = makers["R0"].make_batch(Shard("R0", 0, 20))
     double = int(np.flatnonzero(batch.counts.numpy() == 2)[0])
     np.testing.assert_allclose(batch.positions_m[double, :2].numpy(), [(1.5, 3.0), (4.75, 2.0)])
 
@@ -145,9 +145,9 @@ def test_several_sources_at_once_are_used_as_recorded(makers: Makers) -> None:
 def test_nothing_of_training_is_heard_anywhere_else(makers: Makers, spec: RecordingsSpec) -> None:
     clips, places = {}, {}
     for split in spec.resolve_splits():
-        takes = [makers[split].draw(Shard(split, number, 40)) for number in range(5)]
+        takes = [makers[split].draw_clips(Shard(split, number, 40)) for number in range(5)]
         clips[split] = {rows_of(split)[n][0] for each in takes for n in each.sounds[each.sounds >= 0]}
-        batches = [makers[split].make(Shard(split, number, 40)) for number in range(5)]
+        batches = [makers[split].make_batch(Shard(split, number, 40)) for number in range(5)]
         positions = np.concatenate([batch.positions_m.numpy().reshape(-1, 2) for batch in batches])
         places[split] = {tuple(p) for p in positions[np.isfinite(positions[:, 0])].round(3).tolist()}
     assert clips["train"] == {"t0", "t1", "t2", "t3"}  # all of its own, and nothing else
@@ -159,22 +159,22 @@ def test_nothing_of_training_is_heard_anywhere_else(makers: Makers, spec: Record
 
 
 def test_a_shard_depends_on_seed_split_and_number_alone(
-    makers: Makers, spec: RecordingsSpec, sounds: tuple[Sound, ...]
+    makers: Makers, spec: RecordingsSpec, sounds: tuple[ClipSound, ...]
 ) -> None:
     shard = Shard("train", 1, 16)
-    first = makers["train"].make(shard)
-    makers["A0"].make(Shard("A0", 0, 5))
-    again = RecordingsMaker(spec, "train", sounds).make(shard)
+    first = makers["train"].make_batch(shard)
+    makers["A0"].make_batch(Shard("A0", 0, 5))
+    again = RecordingsSynthesizer(spec, "train", sounds).make_batch(shard)
     assert first.waves.equal(again.waves)
     others = [
-        makers["train"].make(Shard("train", 2, 16)),
-        RecordingsMaker(spec.model_copy(update={"seed": 4}), "train", sounds).make(shard),
+        makers["train"].make_batch(Shard("train", 2, 16)),
+        RecordingsSynthesizer(spec.model_copy(update={"seed": 4}), "train", sounds).make_batch(shard),
     ]
     assert not any(first.waves.equal(other.waves) for other in others)
 
 
 def test_a_shard_on_disk_holds_the_samples(makers: Makers, tmp_path: Path) -> None:
-    batch = makers["train"].make(Shard("train", 0, 16))
+    batch = makers["train"].make_batch(Shard("train", 0, 16))
     (tmp_path / "train.arrow").write_bytes(encode_table(columns_of([batch], 16)))
     again = Split([tmp_path / "train.arrow"]).read_batch(np.arange(16))
     step = batch.waves.abs().amax() / 32767
@@ -209,7 +209,7 @@ def test_files_an_array_in_any_channel_order_and_at_any_rate_give_the_same_label
     sounds = decoded(spec)
     assert {sound.waves.shape for sound in sounds} == {(2, 4, 8_000 - 320)}  # as long as the shorter file
     for split in ("train", "R0"):
-        assert_sounds_from_where_it_says(RecordingsMaker(spec, split, sounds).make(Shard(split, 0, 8)))
+        assert_sounds_from_where_it_says(RecordingsSynthesizer(spec, split, sounds).make_batch(Shard(split, 0, 8)))
 
 
 def test_superfluous_channels_may_be_left_out(tmp_path: Path) -> None:
@@ -228,11 +228,11 @@ def test_the_hashes_follow_content_and_not_the_folder(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "here", tmp_path / "there")  # a WAV file of floats holds the time it was written at
     for name in ("here", "there"):
         spec = spec_of(tmp_path / name / "recordings.csv")
-        found.append(hashes(spec, read_manifest(spec, PLACE)))
+        found.append(hash_clips(spec, read_clip_list(spec, PLACE)))
     assert found[0] == found[1]
     assert sorted(found[0]) == sorted(["manifest", *(row[1] for row in ROWS)])
     soundfile.write(tmp_path / "there" / "t0.wav", heard(99, ((1.0, 1.0),)), 16_000)
-    changed = hashes(spec, read_manifest(spec, PLACE))
+    changed = hash_clips(spec, read_clip_list(spec, PLACE))
     here, other = spec_of(tmp_path / "here" / "recordings.csv"), spec_of(tmp_path / "there" / "recordings.csv", seed=9)
     assert fingerprint(spec, found[1]) == fingerprint(here, found[0])
     assert fingerprint(spec, changed) != fingerprint(spec, found[1])
@@ -242,16 +242,16 @@ def test_the_hashes_follow_content_and_not_the_folder(tmp_path: Path) -> None:
 
 def test_groups_are_drawn_evenly_from_all_that_are_far_enough_apart() -> None:
     places = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [3.0, 3.0], [0.5, 0.5]])
-    allowed = groups.apart(places, 2.5)
+    allowed = groups.are_separated(places, 2.5)
     drawn = groups.draw_groups(np.random.default_rng(0), 6_000, allowed, 3)
     found, times = np.unique(np.sort(drawn, axis=1), axis=0, return_counts=True)
     # By hand: every three corners; the fifth point is near the first, and less than 2.5 m from none but it.
     by_hand = [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3], [1, 2, 4], [1, 3, 4], [2, 3, 4]]
     assert found.tolist() == by_hand
     assert np.abs(times - 6_000 / 7).max() < 5 * np.sqrt(6_000 / 7)
-    assert groups.fits(allowed, 4)
-    assert not groups.fits(allowed, 5)
-    assert not groups.apart(np.array([[1.0, 1.0], [1.0, 1.0]]), 0.0).any()
+    assert groups.has_combination(allowed, 4)
+    assert not groups.has_combination(allowed, 5)
+    assert not groups.are_separated(np.array([[1.0, 1.0], [1.0, 1.0]]), 0.0).any()
 
 
 def test_reversed_gains_are_refused() -> None:

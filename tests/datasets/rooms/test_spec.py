@@ -280,7 +280,9 @@ def test_only_simulated_rooms_echo() -> None:
 
 def test_what_a_split_leaves_out_the_dataset_says() -> None:
     train = {"samples": 9, "sources": 2, "snr_db": 40, "acoustics": {"rt60_s": 0}}
-    splits = read(sources="1-3", snr_db="10-30", acoustics={"rt60_s": 0.4}, train=train, tests={"mine": 5}).resolve_splits()
+    splits = read(
+        sources="1-3", snr_db="10-30", acoustics={"rt60_s": 0.4}, train=train, tests={"mine": 5}
+    ).resolve_splits()
     assert {name: (s.sources, s.snr_db) for name, s in splits.items()} == {
         "train": ((2, 2), (40, 40)),
         "validate": ((1, 3), (10, 30)),

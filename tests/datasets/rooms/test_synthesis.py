@@ -81,7 +81,9 @@ def test_samples_in_rooms_that_echo_are_what_the_reference_simulator_hears(
         rows = slice(4 * number, 4 * number + 4)
         [scene] = [s for s in drawn if np.allclose(s.positions_m, batch.positions_m[rows], atol=1e-5, equal_nan=True)]
         rooms = list(shoebox.rooms_of_shard(number, shards, spec.acoustics.rooms))
-        placed = np.concatenate([shoebox.draw_source_positions(spec, spec.acoustics, shoebox.rir_role(split), n) for n in rooms])
+        placed = np.concatenate(
+            [shoebox.draw_source_positions(spec, spec.acoustics, shoebox.rir_role(split), n) for n in rooms]
+        )
         for sample, count in enumerate(scene.counts):
             chosen = scene.places[sample, :count]
             assert len(set(chosen // spec.acoustics.positions)) == 1  # both in one room
@@ -126,7 +128,9 @@ def free_field_batch(samples: int, **changes: Any) -> Batch:
     prepared = source(train={"samples": samples} | changes)
     assert isinstance(prepared.spec, RoomSpec)
     part = part_of("train", prepared)
-    return synthesis.free_field_synthesizer(prepared.spec, part, gather(prepared.spec)).make_batch(part.list_shards()[0])
+    return synthesis.free_field_synthesizer(prepared.spec, part, gather(prepared.spec)).make_batch(
+        part.list_shards()[0]
+    )
 
 
 def test_sources_stand_on_the_raster_apart_and_away_from_microphones() -> None:

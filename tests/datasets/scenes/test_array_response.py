@@ -21,7 +21,7 @@ def direction(azimuth: float, elevation: float) -> NDArray[np.float64]:
 def response(azimuth: float, elevation: float) -> NDArray[np.complex128]:
     """Spectra of the eight channels, time 0 at the array's centre."""
     shift = np.exp(2j * np.pi * FREQUENCY_HZ * LEAD / SAMPLE_RATE_HZ)
-    return np.fft.rfft(array_response.filters(direction(azimuth, elevation)), 1_024) * shift
+    return np.fft.rfft(array_response.response_filters(direction(azimuth, elevation)), 1_024) * shift
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_foa_is_w_y_z_x_with_unit_dipoles(azimuth: float, elevation: float, gain
 @pytest.mark.parametrize("capsule", range(4))
 def test_the_nearest_capsule_hears_first_and_loudest(capsule: int) -> None:
     azimuth, elevation = array_response.CAPSULES_DEG[capsule]
-    heard = array_response.filters(direction(azimuth, elevation))[4:]
+    heard = array_response.response_filters(direction(azimuth, elevation))[4:]
     arrival = [int(np.flatnonzero(np.abs(wave) > 0.3 * np.abs(wave).max())[0]) for wave in heard]
     assert all(arrival[capsule] < other for index, other in enumerate(arrival) if index != capsule)
     assert int(np.square(heard).sum(axis=-1).argmax()) == capsule
@@ -72,7 +72,7 @@ def test_a_wall_doubles_the_pressure_of_short_waves() -> None:
 
 @pytest.mark.parametrize(("azimuth", "elevation"), [(10.3, -4.7), (-133.3, 51.1), (77.7, 20.2)])
 def test_filters_equal_the_series_between_the_degrees_of_the_grid(azimuth: float, elevation: float) -> None:
-    cosine = array_response.capsules() @ direction(azimuth, elevation)
+    cosine = array_response.capsule_positions() @ direction(azimuth, elevation)
     bins = FREQUENCY_HZ < 9_000  # as far as the data set's own encoding goes
     order = np.arange(31)
     size = 2 * np.pi * FREQUENCY_HZ[bins][1:, None] / 343 * RADIUS_M
@@ -89,4 +89,4 @@ def test_filters_equal_the_series_between_the_degrees_of_the_grid(azimuth: float
 
 
 def test_shapes_follow_the_directions() -> None:
-    assert array_response.filters(np.zeros((3, 5, 3)) + direction(0, 0)).shape == (3, 5, 8, TAPS)
+    assert array_response.response_filters(np.zeros((3, 5, 3)) + direction(0, 0)).shape == (3, 5, 8, TAPS)

@@ -10,7 +10,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from datasets.scenes import events, synth
-from datasets.scenes.events import Sounds
+from datasets.scenes.events import EventSounds
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.layout import SAMPLE_RATE_HZ
 from runtime.errors import InputError
@@ -28,8 +28,8 @@ def put(path: Path, wave: NDArray[np.float64], rate_hz: int = SAMPLE_RATE_HZ) ->
     return path
 
 
-def heard(folder: Path, seed: int = 0) -> Sounds:
-    return events.gather(SceneSpec(seed=seed), events.scan(folder, PLACE), lambda *_: None)
+def heard(folder: Path, seed: int = 0) -> EventSounds:
+    return events.gather_events(SceneSpec(seed=seed), events.scan_events(folder, PLACE), lambda *_: None)
 
 
 def pitch_hz(clip: NDArray[np.float32]) -> float:
@@ -83,11 +83,11 @@ def test_silence_is_cut_off_and_pauses_are_shortened() -> None:
     rest = np.zeros(SAMPLE_RATE_HZ)
     short = np.zeros(round(0.2 * SAMPLE_RATE_HZ))
     wave = np.concatenate([rest, tone(500, 0.5), short, tone(500, 0.5), rest, tone(500, 0.5), rest])
-    kept = events.audible(wave.astype(np.float32))
+    kept = events.trim_silence(wave.astype(np.float32))
     assert len(kept) / SAMPLE_RATE_HZ == pytest.approx(0.5 + 0.2 + 0.5 + 0.3 + 0.5, abs=0.05)
     quiet = np.flatnonzero(np.abs(kept) > 1e-3)
     assert np.diff(quiet).max() / SAMPLE_RATE_HZ == pytest.approx(0.3, abs=0.03)
-    assert len(events.audible(rest.astype(np.float32))) == 0
+    assert len(events.trim_silence(rest.astype(np.float32))) == 0
 
 
 def test_one_blow_does_not_drown_all_other_events(tmp_path: Path) -> None:
@@ -167,17 +167,17 @@ def test_what_is_wrong_is_said_with_its_place(folder: Path, spoil: object) -> No
 
 
 @pytest.fixture(scope="module")
-def band() -> Sounds:
-    return events.gather(SceneSpec(event_s=(0.5, 1.5)), None, lambda *_: None)
+def band() -> EventSounds:
+    return events.gather_events(SceneSpec(event_s=(0.5, 1.5)), None, lambda *_: None)
 
 
-def test_procedural_events_never_repeat_between_groups(band: Sounds) -> None:
+def test_procedural_events_never_repeat_between_groups(band: EventSounds) -> None:
     assert band.classes == synth.CLASSES
     everything = [clip.tobytes() for clips in band.clips.values() for of_class in clips for clip in of_class]
     assert len(set(everything)) == len(everything) == 6 * 18
 
 
-def test_procedural_classes_are_plainly_different(band: Sounds) -> None:
+def test_procedural_classes_are_plainly_different(band: EventSounds) -> None:
     """Told apart by the shares of energy in octaves and the crest, with the nearest class mean heard in training."""
 
     def traits(clip: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -193,7 +193,7 @@ def test_procedural_classes_are_plainly_different(band: Sounds) -> None:
     assert np.mean(right) > 0.8  # 1 in 6 by chance
 
 
-def test_procedural_events_have_no_long_pauses(band: Sounds) -> None:
+def test_procedural_events_have_no_long_pauses(band: EventSounds) -> None:
     for clips in band.clips["train"]:
         for clip in clips:
-            assert len(events.audible(clip)) > 0.8 * len(clip)
+            assert len(events.trim_silence(clip)) > 0.8 * len(clip)

@@ -19,7 +19,7 @@ def test_the_default_has_the_size_of_the_real_data_set() -> None:
     spec = SceneSpec()
     assert spec.folds == {1: 100, 2: 100, 3: 100, 4: 100, 5: 100, 6: 100}
     assert spec.max_overlap == 2
-    assert spec.shares() == (0.5, 0.5)
+    assert spec.event_shares() == (0.5, 0.5)
     assert [group_of(fold) for fold in range(1, 7)] == ["test", "validate", *["train"] * 4]
 
 
@@ -59,12 +59,12 @@ def test_keys_of_folds_may_be_text_as_in_json() -> None:
 
 
 def test_shares_are_brought_to_a_sum_of_one() -> None:
-    assert SceneSpec(overlap_shares=(1, 3)).shares() == (0.25, 0.75)
+    assert SceneSpec(overlap_shares=(1, 3)).event_shares() == (0.25, 0.75)
 
 
 def test_an_overlap_that_no_recording_gets_does_not_count() -> None:
-    assert SceneSpec().most_at_once() == 2
-    assert SceneSpec(max_overlap=4, overlap_shares=(1, 0, 2, 0)).most_at_once() == 3
+    assert SceneSpec().max_simultaneous() == 2
+    assert SceneSpec(max_overlap=4, overlap_shares=(1, 0, 2, 0)).max_simultaneous() == 3
 
 
 def test_the_fingerprint_names_the_data_and_not_the_folder() -> None:

@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 
 from datasets.scenes import reverberation
-from datasets.scenes.schedule import FRAME, Event, Lengths, Trajectory, label_rows, schedule
+from datasets.scenes.schedule import FRAME, SoundEvent, Lengths, Trajectory, label_rows, schedule_events
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.layout import FRAMES, SAMPLE_RATE_HZ, SAMPLES
 
 LENGTHS: Lengths = ((2_400, 50_000), (400_000,), (30_000, 130_000, 240_000))
 
 
-def drawn(seed: int, overlap: int, **changes: object) -> tuple[Event, ...]:
+def drawn(seed: int, overlap: int, **changes: object) -> tuple[SoundEvent, ...]:
     spec = SceneSpec.model_validate(changes)
-    return schedule(np.random.default_rng(seed), spec, reverberation.draw_room(spec, 1 + seed % 9), LENGTHS, overlap)
+    return schedule_events(
+        np.random.default_rng(seed), spec, reverberation.draw_room(spec, 1 + seed % 9), LENGTHS, overlap
+    )
 
 
-def sounding(events: tuple[Event, ...]) -> np.ndarray:
+def sounding(events: tuple[SoundEvent, ...]) -> np.ndarray:
     """How many events sound at each sample."""
     steps = np.zeros(SAMPLES + 1, np.int64)
     for event in events:
@@ -30,7 +32,7 @@ def sounding(events: tuple[Event, ...]) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(4))
 def test_even_crowded_recordings_have_a_silent_second(seed: int) -> None:
     spec = SceneSpec(max_overlap=4, event_s=(6.0, 8.0))
-    events = schedule(np.random.default_rng(seed), spec, reverberation.draw_room(spec, 1), ((400_000,),), 4)
+    events = schedule_events(np.random.default_rng(seed), spec, reverberation.draw_room(spec, 1), ((400_000,),), 4)
     silent = np.flatnonzero(sounding(events) == 0)
     gaps = np.split(silent, np.flatnonzero(np.diff(silent) > 1) + 1)
     assert max(len(gap) for gap in gaps) >= SAMPLE_RATE_HZ
@@ -88,13 +90,15 @@ def test_the_share_of_moving_events_is_the_spec_s() -> None:
 
 
 def test_labels_of_a_still_event_worked_out_by_hand() -> None:
-    event = Event(4, 0, 0, onset=3_700, length=6_000, track=1, trajectory=Trajectory(-90.4, 12.6, 1.5))
+    event = SoundEvent(4, 0, 0, onset=3_700, length=6_000, track=1, trajectory=Trajectory(-90.4, 12.6, 1.5))
     # Middles of frames lie at 1200, 3600, 6000, 8400, 10800; the event sounds from 3700 to 9700.
     assert label_rows((event,)).tolist() == [[2, 4, 1, -90, 13], [3, 4, 1, -90, 13]]
 
 
 def test_labels_of_a_moving_event_follow_its_speed_and_turn_over_behind() -> None:
-    event = Event(0, 0, 0, onset=0, length=12_000, track=0, trajectory=Trajectory(178.0, -0.4, 1.0, speed_deg_s=20.0))
+    event = SoundEvent(
+        0, 0, 0, onset=0, length=12_000, track=0, trajectory=Trajectory(178.0, -0.4, 1.0, speed_deg_s=20.0)
+    )
     rows = label_rows((event,))
     assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
     assert rows[:, 3].tolist() == [179, -179, -177, -175, -173]  # 178 + 20 (0.05 + frame / 10)
@@ -103,7 +107,7 @@ def test_labels_of_a_moving_event_follow_its_speed_and_turn_over_behind() -> Non
 
 def test_labels_are_sorted_by_frame_then_track() -> None:
     still = Trajectory(0.0, 0.0, 1.0)
-    later, earlier = Event(1, 0, 0, FRAME, 3 * FRAME, 0, still), Event(2, 0, 0, 0, 3 * FRAME, 1, still)
+    later, earlier = SoundEvent(1, 0, 0, FRAME, 3 * FRAME, 0, still), SoundEvent(2, 0, 0, 0, 3 * FRAME, 1, still)
     rows = label_rows((earlier, later))
     assert rows[:, :3].tolist() == [[0, 2, 1], [1, 1, 0], [1, 2, 1], [2, 1, 0], [2, 2, 1], [3, 1, 0]]
 

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from datasets.scenes import array_response, reverberation, synthesis
-from datasets.scenes.events import Sounds
-from datasets.scenes.reverberation import Room
-from datasets.scenes.schedule import FRAME, Event, Trajectory, label_rows
+from datasets.scenes.events import EventSounds
+from datasets.scenes.reverberation import SceneRoom
+from datasets.scenes.schedule import FRAME, SoundEvent, Trajectory, label_rows
 from datasets.scenes.spec import GROUPS, SceneSpec
 from datasets.tau2020.layout import FRAMES, SAMPLE_RATE_HZ, SAMPLES
 
@@ -22,13 +22,13 @@ def rng(seed: int) -> np.random.Generator:
 
 
 @pytest.fixture(scope="module")
-def sounds() -> Sounds:
+def sounds() -> EventSounds:
     """Two classes of plain noise, so that a labelled frame always sounds."""
 
     def clip(group: int, kind: int, number: int) -> NDArray[np.float32]:
         return (0.1 * rng(100 * group + 10 * kind + number).standard_normal(5 * SAMPLE_RATE_HZ)).astype(np.float32)
 
-    return Sounds(
+    return EventSounds(
         ("hiss", "rush"),
         {
             group: tuple(tuple(clip(mark, kind, number) for number in range(2)) for kind in range(2))
@@ -37,13 +37,13 @@ def sounds() -> Sounds:
     )
 
 
-def event(azimuth: float, elevation: float, speed: float = 0.0, seconds: float = 2.0) -> Event:
-    return Event(0, 0, 0, 0, round(seconds * SAMPLE_RATE_HZ), 0, Trajectory(azimuth, elevation, 1.4, speed))
+def event(azimuth: float, elevation: float, speed: float = 0.0, seconds: float = 2.0) -> SoundEvent:
+    return SoundEvent(0, 0, 0, 0, round(seconds * SAMPLE_RATE_HZ), 0, Trajectory(azimuth, elevation, 1.4, speed))
 
 
-def played(what: Event, rt60_s: float) -> NDArray[np.float64]:
+def played(what: SoundEvent, rt60_s: float) -> NDArray[np.float64]:
     wave = (0.1 * rng(7).standard_normal(what.length)).astype(np.float32)
-    return synthesis.render(rng(1), Room(SIZE, CENTRE, rt60_s), what, wave).astype(np.float64)
+    return synthesis.render_recording(rng(1), SceneRoom(SIZE, CENTRE, rt60_s), what, wave).astype(np.float64)
 
 
 def intensity(foa: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,7 +96,7 @@ def test_capsules_hear_it_in_the_order_of_the_label(azimuth: float, elevation: f
     spectra = np.fft.rfft(mic)
     frequency = np.fft.rfftfreq(mic.shape[1], 1 / SAMPLE_RATE_HZ)
     low = (frequency > 100) & (frequency < 400)
-    cosine = array_response.capsules() @ labelled(label_rows((what,))[0])
+    cosine = array_response.capsule_positions() @ labelled(label_rows((what,))[0])
     for first in range(4):
         for second in range(first):
             cross = (spectra[first] * spectra[second].conj())[low]
@@ -116,7 +116,7 @@ def spec() -> SceneSpec:
 
 
 @pytest.fixture(scope="module")
-def made(spec: SceneSpec, sounds: Sounds) -> synthesis.Made:
+def made(spec: SceneSpec, sounds: EventSounds) -> synthesis.Made:
     """Number 3: two events at once, no echo."""
     return synthesis.make_recording(spec, sounds, 3)
 
@@ -127,7 +127,7 @@ def counts(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def test_a_recording_has_the_form_of_the_data_set(made: synthesis.Made) -> None:
     name, foa, mic, rows = made
-    assert name.stem == "fold3_room1_mix002_ov2"
+    assert name.file_stem == "fold3_room1_mix002_ov2"
     assert foa.shape == mic.shape == (4, SAMPLES)
     assert foa.dtype == mic.dtype == np.float32
     assert max(np.abs(foa).max(), np.abs(mic).max()) == pytest.approx(synthesis.PEAK)
@@ -171,12 +171,12 @@ def test_lone_events_are_where_the_labels_say(made: synthesis.Made) -> None:
     assert np.median(errors) < 3  # the ambient noise is diffuse and only 12 dB down
 
 
-def test_the_same_number_gives_the_same_bytes_whatever_else_is_made(spec: SceneSpec, sounds: Sounds) -> None:
+def test_the_same_number_gives_the_same_bytes_whatever_else_is_made(spec: SceneSpec, sounds: EventSounds) -> None:
     once, again = (synthesis.make_recording(spec, sounds, 0) for _ in range(2))
     assert all(a.tobytes() == b.tobytes() for a, b in zip(once[1:], again[1:], strict=True))
 
 
-def test_another_number_gives_another_scene(made: synthesis.Made, spec: SceneSpec, sounds: Sounds) -> None:
+def test_another_number_gives_another_scene(made: synthesis.Made, spec: SceneSpec, sounds: EventSounds) -> None:
     other = synthesis.make_recording(spec, sounds, 2)
     assert other[3].tobytes() != made[3].tobytes()
     assert counts(other[3]).max() == 1
@@ -185,7 +185,7 @@ def test_another_number_gives_another_scene(made: synthesis.Made, spec: SceneSpe
 def test_all_names_of_the_real_size() -> None:
     listed = synthesis.recordings_of(SceneSpec())
     assert [number for number, _ in listed] == list(range(600))
-    assert len({name.stem for _, name in listed}) == 600
+    assert len({name.file_stem for _, name in listed}) == 600
     for fold in range(1, 7):
         overlaps = [name.overlap for _, name in listed if name.fold == fold]
         assert (overlaps.count(1), overlaps.count(2)) == (50, 50)
@@ -218,5 +218,5 @@ def test_overlaps_come_in_the_given_shares() -> None:
 def test_an_event_s_tail_is_not_cut_off_with_it() -> None:
     heard = played(event(30, 0, seconds=0.5), 0.6)
     after = heard[0, round(0.6 * SAMPLE_RATE_HZ) : round(0.7 * SAMPLE_RATE_HZ)]
-    assert reverberation.tail(rng(0), Room(SIZE, CENTRE, 0.6)).shape[1] == round(0.6 * SAMPLE_RATE_HZ)
+    assert reverberation.late_response(rng(0), SceneRoom(SIZE, CENTRE, 0.6)).shape[1] == round(0.6 * SAMPLE_RATE_HZ)
     assert np.square(after).mean() > 1e-4 * np.square(heard[0, : SAMPLE_RATE_HZ // 2]).mean()

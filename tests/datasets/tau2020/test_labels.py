@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.tau2020.labels import busiest, read_labels, slots, write_labels
+from datasets.tau2020.labels import max_simultaneous, read_labels, track_slots, write_labels
 from runtime.errors import InputError
 
 
@@ -114,7 +114,7 @@ def test_labels_that_cannot_be_read_back_are_not_written(tmp_path: Path) -> None
 
 def test_the_second_event_moves_up_when_the_first_ends() -> None:
     rows = np.array([[4, 5, 0, 0, 0], [4, 6, 1, 90, 0], [5, 6, 1, 90, 0], [6, 6, 1, 0, 90]])
-    directions, active = slots(rows)
+    directions, active = track_slots(rows)
     assert directions.shape == (600, 2, 3)
     assert active.sum(axis=1)[3:8].tolist() == [0, 2, 1, 1, 0]
     assert active[5].tolist() == [True, False]
@@ -128,7 +128,7 @@ def test_slots_without_event_hold_nan_and_those_with_one_unit_vectors() -> None:
     rows = np.stack(
         [frames, *np.zeros((2, 200), int), generator.integers(-180, 181, 200), generator.integers(-90, 91, 200)]
     )
-    directions, active = slots(rows.T, sources=3)
+    directions, active = track_slots(rows.T, sources=3)
     assert np.isnan(directions[~active]).all()
     np.testing.assert_allclose(np.linalg.norm(directions[active], axis=-1), 1, rtol=1e-6)
     azimuth = np.rad2deg(np.arctan2(directions[frames, 0, 1], directions[frames, 0, 0]))
@@ -137,7 +137,7 @@ def test_slots_without_event_hold_nan_and_those_with_one_unit_vectors() -> None:
 
 
 def test_no_label_is_silence_in_every_slot() -> None:
-    directions, active = slots(np.empty((0, 5), np.int64))
+    directions, active = track_slots(np.empty((0, 5), np.int64))
     assert not active.any()
     assert np.isnan(directions).all()
 
@@ -145,15 +145,15 @@ def test_no_label_is_silence_in_every_slot() -> None:
 def test_more_events_than_slots_are_refused_with_their_frame() -> None:
     rows = np.array([[8, 0, 0, 0, 0], [9, 0, 0, 0, 0], [9, 0, 1, 9, 0], [9, 0, 2, 20, 0]])
     with pytest.raises(InputError) as caught:
-        slots(rows, 2, "a.csv")
+        track_slots(rows, 2, "a.csv")
     assert (caught.value.place, caught.value.value) == ("a.csv, frame 9", 3)
-    assert slots(rows, 3)[1].sum() == 4
+    assert track_slots(rows, 3)[1].sum() == 4
 
 
 def test_the_busiest_frame_is_the_first_with_most_events() -> None:
     rows = np.array([[9, 0, 0, 0, 0], [7, 0, 0, 0, 0], [9, 0, 1, 9, 0], [8, 0, 0, 0, 0], [7, 0, 1, 20, 0]])
-    assert busiest(rows) == (7, 2)
-    assert busiest(rows[:0]) == (0, 0)
+    assert max_simultaneous(rows) == (7, 2)
+    assert max_simultaneous(rows[:0]) == (0, 0)
 
 
 def test_labels_with_room_around_them_and_without_a_last_newline_are_read(tmp_path: Path) -> None:

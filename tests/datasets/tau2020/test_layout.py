@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from datasets.tau2020.layout import RecordingName, Recordings, write_recording
+from datasets.tau2020.layout import RecordingName, RecordingFolder, write_recording
 from runtime.errors import InputError
 
 RATE_HZ = 24_000
 ROWS = np.array([[0, 1, 0, 30, 10], [3, 2, 0, -170, -5]])
-NAMES = [RecordingName.parse(f"fold{fold}_room{room}_mix001_ov1") for fold, room in ((1, 10), (1, 2), (3, 1))]
+NAMES = [RecordingName.from_stem(f"fold{fold}_room{room}_mix001_ov1") for fold, room in ((1, 10), (1, 2), (3, 1))]
 
 
 def noise(samples: int = 2_400, seed: int = 0) -> np.ndarray:
@@ -40,9 +40,9 @@ def root(tmp_path: Path) -> Path:
     ],
 )
 def test_a_name_is_read_and_written(stem: str, fields: tuple[int, int, str, int, bool]) -> None:
-    name = RecordingName.parse(stem)
+    name = RecordingName.from_stem(stem)
     assert (name.fold, name.room, name.mix, name.overlap, name.augmented) == fields
-    assert name.stem == stem
+    assert name.file_stem == stem
 
 
 @pytest.mark.parametrize(
@@ -51,64 +51,64 @@ def test_a_name_is_read_and_written(stem: str, fields: tuple[int, int, str, int,
 )
 def test_any_other_name_is_refused(stem: str) -> None:
     with pytest.raises(InputError) as caught:
-        RecordingName.parse(stem, "here")
+        RecordingName.from_stem(stem, "here")
     assert (caught.value.place, caught.value.value) == ("here", stem)
 
 
 def test_what_was_written_is_read_again_sample_by_sample(root: Path) -> None:
     for fmt, first in (("foa", 0), ("mic", 10)):
-        recordings = Recordings(root, fmt)
+        recordings = RecordingFolder(root, fmt)
         for seed, name in enumerate(NAMES, first):
-            audio = recordings.audio(name)
+            audio = recordings.read_audio(name)
             assert (audio.shape, audio.dtype) == ((4, 1_440_000), np.float32)
             np.testing.assert_array_equal(audio[:, :2_400], noise(seed=seed))
             assert not audio[:, 2_400:].any()
-            np.testing.assert_array_equal(recordings.labels(name), ROWS)
+            np.testing.assert_array_equal(recordings.read_labels(name), ROWS)
 
 
 def test_the_files_are_those_of_the_data_set(root: Path) -> None:
     header = soundfile.info(root / "mic_dev" / "fold1_room10_mix001_ov1.wav")
     assert (header.channels, header.samplerate, header.subtype, header.format) == (4, RATE_HZ, "PCM_16", "WAV")
     assert sorted(path.name for path in (root / "metadata_dev").iterdir()) == sorted(
-        f"{name.stem}.csv" for name in NAMES
+        f"{name.file_stem}.csv" for name in NAMES
     )
 
 
 def test_recordings_are_listed_in_order_and_by_fold(root: Path) -> None:
-    recordings = Recordings(root)
-    assert [name.room for name in recordings.names(folds=[1])] == [2, 10]
-    assert recordings.names(folds=(3,)) == (NAMES[2],)
-    assert recordings.names() == tuple(sorted(NAMES))
+    recordings = RecordingFolder(root)
+    assert [name.room for name in recordings.list_names(folds=[1])] == [2, 10]
+    assert recordings.list_names(folds=(3,)) == (NAMES[2],)
+    assert recordings.list_names() == tuple(sorted(NAMES))
 
 
 def test_longer_recordings_are_cut_at_60_s(tmp_path: Path) -> None:
     audio = np.zeros((4, 1_440_010), np.float32)
     audio[:, 1_439_999] = 0.5
     write_recording(tmp_path, NAMES[0], foa=audio, rows=ROWS)
-    read = Recordings(tmp_path).audio(NAMES[0])
+    read = RecordingFolder(tmp_path).read_audio(NAMES[0])
     assert read.shape == (4, 1_440_000)
     assert (read[:, -1] == 0.5).all()
 
 
 def test_the_evaluation_part_is_read_under_its_own_names(tmp_path: Path) -> None:
-    name = RecordingName.parse("mix007")
+    name = RecordingName.from_stem("mix007")
     write_recording(tmp_path, name, mic=noise(), rows=ROWS, part="eval")
-    assert Recordings(tmp_path, "mic", "eval").names() == (name,)
+    assert RecordingFolder(tmp_path, "mic", "eval").list_names() == (name,)
 
 
 def test_augmented_recordings_can_be_left_out_unseen(root: Path) -> None:
-    name = RecordingName.parse("fold3_room1_aug001002_ov1")
+    name = RecordingName.from_stem("fold3_room1_aug001002_ov1")
     write_recording(root, name, foa=noise(), rows=ROWS)
-    assert name in Recordings(root).names()
-    (root / "metadata_dev" / f"{name.stem}.csv").unlink()
-    assert name not in Recordings(root, augmented=False).names()
+    assert name in RecordingFolder(root).list_names()
+    (root / "metadata_dev" / f"{name.file_stem}.csv").unlink()
+    assert name not in RecordingFolder(root, augmented=False).list_names()
     with pytest.raises(InputError, match="has labels"):
-        Recordings(root)
+        RecordingFolder(root)
 
 
 def test_hidden_files_are_none_of_the_recordings(root: Path) -> None:
     (root / "foa_dev" / "._fold1_room2_mix001_ov1.wav").write_bytes(b"a Mac was here")
-    assert len(Recordings(root).names()) == 3
+    assert len(RecordingFolder(root).list_names()) == 3
 
 
 @pytest.mark.parametrize(
@@ -129,14 +129,14 @@ def test_what_would_be_clipped_is_not_written(tmp_path: Path, audio: np.ndarray,
 def test_samples_are_rounded_to_the_nearest_step(tmp_path: Path) -> None:
     audio = np.random.default_rng(0).uniform(-0.9, 0.9, (4, 5_000)).astype(np.float32)
     write_recording(tmp_path, NAMES[0], foa=audio, rows=ROWS)
-    error = (Recordings(tmp_path).audio(NAMES[0])[:, :5_000] - audio) * 2**15
+    error = (RecordingFolder(tmp_path).read_audio(NAMES[0])[:, :5_000] - audio) * 2**15
     assert np.abs(error).max() <= 0.501
     assert abs(error.mean()) < 0.02  # 1/√12 over √20 000 is 0.002
 
 
 def test_full_scale_is_written_as_the_last_step(tmp_path: Path) -> None:
     write_recording(tmp_path, NAMES[0], foa=np.ones((4, 3), np.float32), rows=ROWS)
-    assert (Recordings(tmp_path).audio(NAMES[0])[:, :3] == 32_767 / 32_768).all()
+    assert (RecordingFolder(tmp_path).read_audio(NAMES[0])[:, :3] == 32_767 / 32_768).all()
 
 
 def cut(path: Path) -> None:
@@ -161,18 +161,18 @@ def test_a_spoilt_sound_file_is_named_at_opening(root: Path, spoil: Callable[[Pa
     path = root / "foa_dev" / "fold1_room2_mix001_ov1.wav"
     spoil(path)
     with pytest.raises(InputError) as caught:
-        Recordings(root)
+        RecordingFolder(root)
     assert caught.value.place == str(path)
     assert rule in caught.value.rule
-    Recordings(root, "mic")
+    RecordingFolder(root, "mic")
 
 
 def test_a_file_that_is_spoilt_later_is_named_when_it_is_read(root: Path) -> None:
-    recordings = Recordings(root)
+    recordings = RecordingFolder(root)
     path = root / "foa_dev" / "fold1_room2_mix001_ov1.wav"
     path.unlink()
     with pytest.raises(InputError, match="readable"):
-        recordings.audio(NAMES[1])
+        recordings.read_audio(NAMES[1])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -182,7 +182,7 @@ def test_samples_that_are_no_numbers_are_named(root: Path, value: float) -> None
     path = root / "foa_dev" / "fold1_room2_mix001_ov1.wav"
     sound(samples, subtype="FLOAT")(path)
     with pytest.raises(InputError) as caught:
-        Recordings(root).audio(NAMES[1])
+        RecordingFolder(root).read_audio(NAMES[1])
     assert caught.value.place == str(path)
     assert "finite" in caught.value.rule
 
@@ -194,7 +194,7 @@ def test_a_file_without_its_other_half_is_named(root: Path, here: str, missing: 
     stem = "fold1_room10_mix001_ov1"
     (root / missing.format(stem)).unlink()
     with pytest.raises(InputError) as caught:
-        Recordings(root)
+        RecordingFolder(root)
     assert caught.value.place == str(root / here.format(stem))
     assert str(root / missing.format(stem)) in str(caught.value.value)
 
@@ -203,7 +203,7 @@ def test_a_stray_file_is_named(root: Path) -> None:
     stray = root / "foa_dev" / "notes.wav"
     stray.write_bytes(b"")
     with pytest.raises(InputError) as caught:
-        Recordings(root)
+        RecordingFolder(root)
     assert caught.value.place == str(stray)
 
 
@@ -211,5 +211,5 @@ def test_a_stray_file_is_named(root: Path) -> None:
 def test_a_missing_folder_is_named(root: Path, folder: str) -> None:
     (root / folder).rename(root / "elsewhere")
     with pytest.raises(InputError) as caught:
-        Recordings(root)
+        RecordingFolder(root)
     assert caught.value.place == str(root / folder)

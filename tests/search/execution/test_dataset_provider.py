@@ -57,7 +57,9 @@ def hall() -> Hall:
 def job(tmp_path: Path) -> Job:
     spec = RoomSpec.model_validate({"train": 6, "validate": 4, "tests": {"S0": 4}, "excerpts": 8, "excerpt_s": 1})
     searched = space(dataset=spec, search=(Dimension("dataset.train.snr_db", "choice", choices=(20, 60)),))
-    return Job(searched, SearchFolder(tmp_path, "toy"), sources.prepare_dataset(spec, "tests"), Store(str(tmp_path / "data")))
+    return Job(
+        searched, SearchFolder(tmp_path, "toy"), sources.prepare_dataset(spec, "tests"), Store(str(tmp_path / "data"))
+    )
 
 
 def wait_for(supply: DatasetSupplier, parameters: Mapping[str, Value]) -> None:

@@ -53,7 +53,9 @@ def test_an_epoch_is_logged_with_its_setting_and_a_run_ends_with_its_reason(stor
     assert run.data.tags["mlflow.parentRunId"] == study.parent_run_id()
 
 
-def test_a_dataset_is_logged_with_its_digests_and_without_the_buckets_credentials(store: MlflowStore, tmp_path: Path) -> None:
+def test_a_dataset_is_logged_with_its_digests_and_without_the_buckets_credentials(
+    store: MlflowStore, tmp_path: Path
+) -> None:
     study, tracker = Study(tmp_path / "journal", space()), MlflowLogger(store, "data")
     open_trials(tracker, study, 1)
     run_id = study.get_trial(0).run_id

@@ -32,7 +32,9 @@ def test_the_first_to_arrive_goes_on_and_a_worse_second_does_not() -> None:
 @pytest.mark.parametrize("reduction", [2, 3, 4])
 def test_of_many_one_in_the_reduction_would_go_on(reduction: int) -> None:
     values = np.random.default_rng(0).permutation(60) / 60
-    going = [v for i, v in enumerate(values) if is_promoted([v], [[o] for j, o in enumerate(values) if j != i], reduction)]
+    going = [
+        v for i, v in enumerate(values) if is_promoted([v], [[o] for j, o in enumerate(values) if j != i], reduction)
+    ]
     assert sorted(going) == sorted(values)[-60 // reduction :]
 
 

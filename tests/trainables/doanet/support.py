@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from trainables.doanet.targets import Reference
+from trainables.doanet.targets import ReferenceTracks
 
 
 def on_horizon(*azimuths_deg: float) -> Tensor:
@@ -15,7 +15,7 @@ def on_horizon(*azimuths_deg: float) -> Tensor:
     return torch.tensor([[math.cos(math.radians(a)), math.sin(math.radians(a)), 0.0] for a in azimuths_deg])
 
 
-def random_reference(batch: int, labels: int, sources: int, seed: int = 0) -> Reference:
+def random_reference(batch: int, labels: int, sources: int, seed: int = 0) -> ReferenceTracks:
     """Slots filled from the first one on; events change slots, pause and return."""
     generator = torch.Generator().manual_seed(seed)
     count = torch.randint(0, sources + 1, (batch, labels), generator=generator)
@@ -24,7 +24,7 @@ def random_reference(batch: int, labels: int, sources: int, seed: int = 0) -> Re
     directions = torch.randn(batch, labels, sources, 3, generator=generator)
     directions = directions / directions.norm(dim=-1, keepdim=True)
     directions[~active] = torch.nan
-    return Reference(directions, active, order.where(active, torch.tensor(-1)))
+    return ReferenceTracks(directions, active, order.where(active, torch.tensor(-1)))
 
 
 def random_directions(batch: int, labels: int, sources: int, seed: int = 1) -> Tensor:

@@ -41,7 +41,7 @@ def test_the_loss_is_the_authors() -> None:
 )
 def test_a_kind_of_loss_says_what_it_needs(kind: str, tracks: bool, activity: bool, dmota: bool) -> None:
     loss = DoanetConfig.model_validate({"loss": {"kind": kind}}).loss
-    assert (loss.tracks, loss.has_activity, loss.has_dmota) == (tracks, activity, dmota)
+    assert (loss.uses_tracking, loss.has_activity, loss.has_dmota) == (tracks, activity, dmota)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from tests.trainables.doanet.support import on_horizon, random_directions, random_reference
 from trainables.doanet import association, deepmot
 from trainables.doanet.config import Loss
-from trainables.doanet.targets import Reference
+from trainables.doanet.targets import ReferenceTracks
 
 
 def softmax(values: list[float]) -> list[float]:
@@ -53,10 +53,10 @@ def by_loops(found: list, raw: list, active: list, ids: list, loss: Loss) -> tup
 @pytest.mark.parametrize("temperature", [5.0, 100.0])
 def test_it_follows_the_loops(sources: int, temperature: float) -> None:
     reference = random_reference(4, 12, sources, seed=5)
-    found = association.distances(random_directions(4, 12, sources), reference)
+    found = association.pairwise_distances(random_directions(4, 12, sources), reference)
     raw = torch.rand(found.shape, generator=torch.Generator().manual_seed(6))
     loss = Loss(form="deepmot", temperature=temperature, ids_weight=2.0, delta=0.4)
-    parts = deepmot.losses(found, raw, reference, loss)
+    parts = deepmot.tracking_losses(found, raw, reference, loss)
     expected = by_loops(found.tolist(), raw.tolist(), reference.active.tolist(), reference.ids.tolist(), loss)
     assert (float(parts["dmotp"]), float(parts["dmota"])) == pytest.approx(expected, rel=1e-4)
 
@@ -67,10 +67,10 @@ def dmota(
     """One sequence, exact assignment, with nothing but switches weighed beside misses and false positives."""
     active = torch.tensor([[[a is not None for a in frame] for frame in events]])
     directions = torch.stack([on_horizon(*(a or 0.0 for a in frame)) for frame in events])[None]
-    reference = Reference(directions, active, torch.tensor(ids)[None])
-    found = association.distances(torch.stack([on_horizon(*frame) for frame in outputs])[None], reference)
-    chosen = association.exact(found[0])[None]
-    return float(deepmot.losses(found, chosen, reference, Loss(form="deepmot"))["dmota"])
+    reference = ReferenceTracks(directions, active, torch.tensor(ids)[None])
+    found = association.pairwise_distances(torch.stack([on_horizon(*frame) for frame in outputs])[None], reference)
+    chosen = association.exact_association(found[0])[None]
+    return float(deepmot.tracking_losses(found, chosen, reference, Loss(form="deepmot"))["dmota"])
 
 
 def test_a_steady_output_costs_nothing_and_a_swap_two() -> None:

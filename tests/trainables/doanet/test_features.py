@@ -67,31 +67,33 @@ def test_a_mel_band_has_the_area_1() -> None:
 
 def test_log_mel_follows_the_loops() -> None:
     wave = noise()
-    found = features.extract(torch.as_tensor(wave)[None], "foa")[0, :4].numpy()
+    found = features.extract_features(torch.as_tensor(wave)[None], "foa")[0, :4].numpy()
     for channel in range(4):
         np.testing.assert_allclose(found[channel], log_mel_by_loops(spectra_by_loops(wave[channel]), 80), atol=1e-8)
 
 
 def test_a_minute_has_3000_frames() -> None:
-    assert features.extract(torch.zeros(1, 4, 60 * 24_000), "foa").shape == (1, 7, 3000, 64)
+    assert features.extract_features(torch.zeros(1, 4, 60 * 24_000), "foa").shape == (1, 7, 3000, 64)
 
 
 def test_the_floor_is_80_db_below_the_channels_own_maximum() -> None:
     wave = noise() * 100  # so loud that 80 dB below is still above the least power
     wave[:, SAMPLES // 2 :] = 0
     both = torch.as_tensor(np.stack([wave, wave[::-1].copy()]))
-    level = features.extract(both, "mic")[:, :4]
+    level = features.extract_features(both, "mic")[:, :4]
     span = level.amax((2, 3)) - level.amin((2, 3))
     torch.testing.assert_close(span, torch.full_like(span, 80.0))
-    assert features.extract(both, "mic", top_db=None)[:, :4].amin() == pytest.approx(-100)
-    assert features.extract(both, "mic", top_db=20.0)[0, 0].amin() == pytest.approx(float(level[0, 0].amax()) - 20)
+    assert features.extract_features(both, "mic", top_db=None)[:, :4].amin() == pytest.approx(-100)
+    assert features.extract_features(both, "mic", top_db=20.0)[0, 0].amin() == pytest.approx(
+        float(level[0, 0].amax()) - 20
+    )
 
 
 def test_intensity_follows_the_loops() -> None:
     wave = noise(1)
     omni, *dipoles = (spectra_by_loops(channel) for channel in wave)
     energy = np.abs(omni) ** 2 + sum(np.abs(dipole) ** 2 for dipole in dipoles) / 3
-    found = features.extract(torch.as_tensor(wave)[None], "foa")[0, 4:].numpy()
+    found = features.extract_features(torch.as_tensor(wave)[None], "foa")[0, 4:].numpy()
     for axis, dipole in enumerate(dipoles):
         expected = (np.real(np.conj(omni) * dipole) / (1e-8 + energy)) @ mel_by_loops()
         np.testing.assert_allclose(found[axis], expected, atol=1e-12)
@@ -102,14 +104,14 @@ def test_a_plane_wave_points_home() -> None:
     direction = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
     wave = noise(2, channels=1) * np.array([1.0, *direction])[:, None]
     matrix = features.mel_matrix()
-    found = features.extract(torch.as_tensor(wave)[None], "foa")[0, 4:].numpy() / matrix.sum(0)
+    found = features.extract_features(torch.as_tensor(wave)[None], "foa")[0, 4:].numpy() / matrix.sum(0)
     np.testing.assert_allclose(found, 0.75 * np.broadcast_to(direction[:, None, None], found.shape), atol=1e-4)
 
 
 def test_gcc_phat_follows_the_loops() -> None:
     wave = noise(3)
     spectra = [spectra_by_loops(channel) for channel in wave]
-    found = features.extract(torch.as_tensor(wave)[None], "mic")[0, 4:].numpy()
+    found = features.extract_features(torch.as_tensor(wave)[None], "mic")[0, 4:].numpy()
     assert found.shape == (6, 12, 64)
     for row, (m, n) in enumerate(itertools.combinations(range(4), 2)):
         phases = np.exp(1j * np.angle(np.conj(spectra[m]) * spectra[n]))
@@ -122,7 +124,7 @@ def test_the_later_microphone_has_a_positive_lag() -> None:
     source = np.random.default_rng(4).standard_normal(SAMPLES + 40)
     delays = [0, 4, 1, 9]
     wave = np.stack([source[20 - delay : 20 - delay + SAMPLES] for delay in delays])
-    found = features.extract(torch.as_tensor(wave)[None], "mic")[0, 4:, 2:-2]
+    found = features.extract_features(torch.as_tensor(wave)[None], "mic")[0, 4:, 2:-2]
     lags = found.argmax(-1) - 32
     for row, (m, n) in enumerate(itertools.combinations(range(4), 2)):
         assert (lags[row] == delays[n] - delays[m]).all()
@@ -130,7 +132,7 @@ def test_the_later_microphone_has_a_positive_lag() -> None:
 
 def test_silence_is_finite() -> None:
     for fmt, spatial in (("foa", 0.0), ("mic", 1.0)):
-        found = features.extract(torch.zeros(1, 4, 4800), fmt)[0]
+        found = features.extract_features(torch.zeros(1, 4, 4800), fmt)[0]
         assert (found[:4] == -100).all()
         assert found[4:].amax() == pytest.approx(spatial)
 
@@ -138,8 +140,8 @@ def test_silence_is_finite() -> None:
 def test_a_silent_microphone_correlates_at_lag_0_with_all_others() -> None:
     wave = noise(6)
     wave[1] = 0
-    found = features.extract(torch.as_tensor(wave)[None], "mic")[0, 4:]
-    heard = features.extract(torch.as_tensor(noise(6))[None], "mic")[0, 4:]
+    found = features.extract_features(torch.as_tensor(wave)[None], "mic")[0, 4:]
+    heard = features.extract_features(torch.as_tensor(noise(6))[None], "mic")[0, 4:]
     lag_0 = torch.zeros(64, dtype=found.dtype)
     lag_0[32] = 1
     for row, pair in enumerate(itertools.combinations(range(4), 2)):
@@ -153,15 +155,15 @@ def test_how_many_frames_are_worked_on_at_once_changes_nothing(
     fmt: Format, frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waves = torch.as_tensor(np.stack([noise(7), noise(8)]))
-    expected = features.extract(waves, fmt)
+    expected = features.extract_features(waves, fmt)
     monkeypatch.setattr(features, "_CACHED_FRAMES", frames)
-    torch.testing.assert_close(features.extract(waves, fmt), expected, atol=1e-10, rtol=0)
+    torch.testing.assert_close(features.extract_features(waves, fmt), expected, atol=1e-10, rtol=0)
 
 
 def test_single_precision_is_enough() -> None:
     wave = torch.as_tensor(noise(5))[None]
     for fmt in ("foa", "mic"):
-        exact, single = features.extract(wave, fmt), features.extract(wave.float(), fmt)
+        exact, single = features.extract_features(wave, fmt), features.extract_features(wave.float(), fmt)
         assert single.dtype == torch.float32
         torch.testing.assert_close(single.double(), exact, atol=2e-3, rtol=0)
 
@@ -177,7 +179,7 @@ def test_the_scaler_pools_recordings_of_unequal_length() -> None:
     std[3, 2] = 1
     np.testing.assert_allclose(scaler.mean.numpy(), together.mean(1), rtol=1e-6)
     np.testing.assert_allclose(scaler.std.numpy(), std, rtol=1e-6)
-    scaled = scaler.scale(torch.as_tensor(recordings[1])[None])
+    scaled = scaler.scale_features(torch.as_tensor(recordings[1])[None])
     expected = (recordings[1] - together.mean(1)[:, None]) / std[:, None]
     np.testing.assert_allclose(scaled[0].numpy(), expected, atol=1e-5)
 

@@ -16,12 +16,12 @@ from tests.trainables.doanet.support import on_horizon, random_directions, rando
 from trainables.doanet import association, losses
 from trainables.doanet.config import Loss
 from trainables.doanet.network import Output
-from trainables.doanet.targets import Reference
+from trainables.doanet.targets import ReferenceTracks
 
 CLOSE = 1e-4
 
 
-def distance_by_loops(directions: Tensor, reference: Reference) -> np.ndarray[Any, np.dtype[np.float64]]:
+def distance_by_loops(directions: Tensor, reference: ReferenceTracks) -> np.ndarray[Any, np.dtype[np.float64]]:
     """(frames, outputs, references), sequence after sequence."""
     flat, active = directions.flatten(0, 1).double(), reference.active.flatten(0, 1)
     target = reference.directions.flatten(0, 1).double()
@@ -60,7 +60,7 @@ def test_the_authors_form_follows_the_loops(sources: int, borders: str, starts: 
     directions, reference = random_directions(3, 6, sources), random_reference(3, 6, sources)
     logits = torch.randn(3, 6, sources, generator=torch.Generator().manual_seed(2)).tanh()
     loss = Loss.model_validate({"borders": borders, "ids_weight": 1.7})
-    parts = losses.objective(Output(directions, logits), reference, loss, smooth)
+    parts = losses.compute_objective(Output(directions, logits), reference, loss, smooth)
     found = distance_by_loops(directions, reference)
     raw = smooth(torch.as_tensor(found)).numpy()
     assert 0 < (raw > 0.5).mean() < 1
@@ -89,15 +89,15 @@ def test_the_authors_form_follows_the_loops(sources: int, borders: str, starts: 
 def test_a_kind_consists_of_its_parts(kind: str, expected: set[str], form: str) -> None:
     loss = Loss.model_validate({"kind": kind, "form": form})
     output = Output(random_directions(2, 5, 2), torch.randn(2, 5, 2))
-    assert set(losses.objective(output, random_reference(2, 5, 2), loss, smooth)) == {"loss"} | expected
+    assert set(losses.compute_objective(output, random_reference(2, 5, 2), loss, smooth)) == {"loss"} | expected
 
 
 @pytest.mark.parametrize("sources", [1, 2, 3, 4])
 def test_the_exact_assignment_is_scipys(sources: int) -> None:
     directions, reference = random_directions(4, 10, sources), random_reference(4, 10, sources)
-    found = association.distances(directions, reference).flatten(0, 1)
+    found = association.pairwise_distances(directions, reference).flatten(0, 1)
     active = reference.active.flatten(0, 1).numpy()
-    chosen = association.exact(found).numpy()
+    chosen = association.exact_association(found).numpy()
     for frame in range(len(found)):
         columns = np.flatnonzero(active[frame])
         rows, picked = linear_sum_assignment(found[frame].numpy()[:, columns])
@@ -116,10 +116,10 @@ def parts_of(outputs: list[list[float]], events: list[list[float | None]], **val
     directions, active = tracks(events)
     ids = torch.arange(2).expand(active.shape).where(active, torch.tensor(-1))
     logits = torch.zeros(active.shape)
-    reference = Reference(directions, active, ids)
+    reference = ReferenceTracks(directions, active, ids)
     loss = Loss.model_validate(values)
-    return losses.objective(
-        Output(tracks([list(frame) for frame in outputs])[0], logits), reference, loss, association.exact
+    return losses.compute_objective(
+        Output(tracks([list(frame) for frame in outputs])[0], logits), reference, loss, association.exact_association
     )
 
 
@@ -149,9 +149,9 @@ def test_without_associations_loss_and_gradient_are_finite(form: str, silent: bo
     raw, logits = random_directions(2, 5, 2).requires_grad_(), torch.zeros(2, 5, 2, requires_grad=True)
     reference = random_reference(2, 5, 2)
     if silent:
-        reference = Reference(reference.directions * torch.nan, reference.active & False, reference.ids * 0 - 1)
+        reference = ReferenceTracks(reference.directions * torch.nan, reference.active & False, reference.ids * 0 - 1)
     loss = Loss.model_validate({"form": form})
-    parts = losses.objective(Output(raw, logits), reference, loss, lambda found: 0.1 * torch.exp(-found))
+    parts = losses.compute_objective(Output(raw, logits), reference, loss, lambda found: 0.1 * torch.exp(-found))
     parts["loss"].backward()
     assert float(parts["dmotp"].detach()) == 0
     assert form == "deepmot" or float(parts["dmota"].detach()) == 0
@@ -163,8 +163,10 @@ def test_without_associations_loss_and_gradient_are_finite(form: str, silent: bo
 def test_a_pair_that_coincides_has_a_finite_gradient() -> None:
     raw = on_horizon(10, 100).reshape(1, 1, 2, 3).requires_grad_()
     directions, active = tracks([[10, 100]])
-    reference = Reference(directions, active, torch.tensor([[[0, 1]]]))
-    losses.objective(Output(raw, torch.zeros(1, 1, 2)), reference, Loss(), association.exact)["loss"].backward()
+    reference = ReferenceTracks(directions, active, torch.tensor([[[0, 1]]]))
+    losses.compute_objective(Output(raw, torch.zeros(1, 1, 2)), reference, Loss(), association.exact_association)[
+        "loss"
+    ].backward()
     assert raw.grad is not None
     assert raw.grad.isfinite().all()
 
@@ -174,15 +176,15 @@ def test_descent_brings_the_outputs_to_the_events(kind: str) -> None:
     generator = torch.Generator().manual_seed(3)
     raw = torch.randn(1, 8, 2, 3, generator=generator).requires_grad_()
     directions, active = tracks([[10, 100]] * 8)
-    reference = Reference(directions, active, torch.tensor([0, 1]).expand(1, 8, 2))
+    reference = ReferenceTracks(directions, active, torch.tensor([0, 1]).expand(1, 8, 2))
     loss = Loss.model_validate({"kind": kind, "dmotp_weight": 1})
     optimizer = torch.optim.Adam([raw], lr=0.05)
     for _ in range(200):
         optimizer.zero_grad()
-        losses.objective(Output(raw, None), reference, loss, association.exact)["loss"].backward()
+        losses.compute_objective(Output(raw, None), reference, loss, association.exact_association)["loss"].backward()
         optimizer.step()
-    found = association.distances(raw.detach(), reference)
-    assert float((found * association.exact(found[0])[None]).amax()) < 0.1
+    found = association.pairwise_distances(raw.detach(), reference)
+    assert float((found * association.exact_association(found[0])[None]).amax()) < 0.1
 
 
 def test_the_gradient_reaches_through_the_assignment() -> None:
@@ -190,7 +192,7 @@ def test_the_gradient_reaches_through_the_assignment() -> None:
     reference = random_reference(2, 5, 2)
     grads = []
     for assign in (smooth, lambda found: smooth(found).detach()):
-        parts = losses.objective(Output(raw, None), reference, Loss(kind="dmotp"), assign)
+        parts = losses.compute_objective(Output(raw, None), reference, Loss(kind="dmotp"), assign)
         grads.append(torch.autograd.grad(parts["loss"], raw)[0])
     assert not torch.allclose(grads[0], grads[1])
 
@@ -221,4 +223,4 @@ def test_the_tanh_bounds_the_cross_entropy() -> None:
 def test_activity_needs_its_branch() -> None:
     output = Output(random_directions(1, 3, 2), None)
     with pytest.raises(ValueError, match="without activity"):
-        losses.objective(output, random_reference(1, 3, 2), Loss(), smooth)
+        losses.compute_objective(output, random_reference(1, 3, 2), Loss(), smooth)

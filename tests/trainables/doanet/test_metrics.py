@@ -13,8 +13,15 @@ from scipy.optimize import linear_sum_assignment
 from tests.trainables.doanet.tracked import Slots, by_hand, random_tracks, vectors
 from trainables.doanet.clearmot import clear_counts
 from trainables.doanet.config import METRICS
-from trainables.doanet.metrics import authors_counts, count
-from trainables.doanet.tracks import Choice, Tracks, angles_deg, cheapest, joined, sounding
+from trainables.doanet.metrics import authors_counts, count_errors
+from trainables.doanet.tracks import (
+    OutputChoice,
+    TrackingOutputs,
+    angles_deg,
+    cheapest_order,
+    concatenate_outputs,
+    is_sounding,
+)
 
 X = None
 STEADY: Slots = [(10, 100)] * 6
@@ -22,8 +29,8 @@ BOTH = [(0, 1)] * 6
 GATE = 20.0
 
 
-def figures(tracks: Tracks, gate_deg: float = GATE) -> dict[str, float]:
-    found = count(tracks, [Choice()], (gate_deg,)).summarise()[0]
+def figures(tracks: TrackingOutputs, gate_deg: float = GATE) -> dict[str, float]:
+    found = count_errors(tracks, [OutputChoice()], (gate_deg,)).summarise_counts()[0]
     return {name.removesuffix(f"_{gate_deg:g}deg"): value for name, value in found.items()}
 
 
@@ -108,7 +115,7 @@ def test_an_event_keeps_its_output_though_another_comes_nearer() -> None:
 @pytest.mark.parametrize("gate_deg", [15.0, 40.0, 180.0])
 def test_clear_mot_is_that_of_motmetrics(sources: int, gate_deg: float) -> None:
     tracks = random_tracks(3, 80, sources, seed=sources)
-    heard = sounding(tracks, Choice())
+    heard = is_sounding(tracks, OutputChoice())
     angle = angles_deg(tracks.predicted, tracks.reference)
     names = ["num_switches", "num_false_positives", "num_misses", "num_fragmentations", "num_objects", "num_matches"]
     total, distance = dict.fromkeys(names, 0), 0.0
@@ -138,7 +145,7 @@ def test_clear_mot_is_that_of_motmetrics(sources: int, gate_deg: float) -> None:
 
 def test_the_authors_figures_follow_the_loops() -> None:
     tracks = random_tracks(2, 60, 3, seed=9)
-    heard = sounding(tracks, Choice())
+    heard = is_sounding(tracks, OutputChoice())
     references = predictions = pairs = misses = extra = onsets = 0
     angle_sum = 0.0
     for r in range(2):
@@ -172,27 +179,29 @@ def test_without_activity_every_output_takes_part() -> None:
 
 def test_recordings_joined_in_another_order_come_to_the_same() -> None:
     tracks = random_tracks(5, 40, 2, seed=4)
-    choices = [Choice(0.5), Choice(0.7, 3)]
+    choices = [OutputChoice(0.5), OutputChoice(0.7, 3)]
 
-    def part(rows: slice) -> Tracks:
+    def part(rows: slice) -> TrackingOutputs:
         sides = (tracks.predicted, tracks.activity, tracks.reference, tracks.active, tracks.ids)
-        return Tracks(*(side[rows] for side in sides if side is not None))
+        return TrackingOutputs(*(side[rows] for side in sides if side is not None))
 
-    together = count(joined([part(slice(2, 5)), part(slice(0, 2))]), choices)
-    for found, expected in zip(together.summarise(), count(tracks, choices).summarise(), strict=True):
+    together = count_errors(concatenate_outputs([part(slice(2, 5)), part(slice(0, 2))]), choices)
+    for found, expected in zip(
+        together.summarise_counts(), count_errors(tracks, choices).summarise_counts(), strict=True
+    ):
         assert found == pytest.approx(expected)
 
 
 def test_many_choices_at_once_are_each_alone() -> None:
     tracks = random_tracks(3, 50, 2, seed=8)
-    choices = [Choice(threshold, length) for threshold in (0.3, 0.6) for length in (1, 5)]
-    together = count(tracks, choices).summarise()
-    assert together == [count(tracks, [choice]).summarise()[0] for choice in choices]
+    choices = [OutputChoice(threshold, length) for threshold in (0.3, 0.6) for length in (1, 5)]
+    together = count_errors(tracks, choices).summarise_counts()
+    assert together == [count_errors(tracks, [choice]).summarise_counts()[0] for choice in choices]
     assert len({figures["mota_20deg"] for figures in together}) == len(choices)
 
 
 def test_the_names_are_those_of_the_config() -> None:
-    found = count(by_hand(STEADY, STEADY, BOTH), [Choice()]).summarise()[0]
+    found = count_errors(by_hand(STEADY, STEADY, BOTH), [OutputChoice()]).summarise_counts()[0]
     assert set(found) == {metric.name for metric in METRICS}
 
 
@@ -200,17 +209,17 @@ def test_the_median_closes_a_gap_and_drops_a_blip() -> None:
     level = np.array([0.9, 0.9, 0.1, 0.9, 0.9, 0.1, 0.1, 0.9, 0.1, 0.1])
     activity = np.stack([level, 0 * level], axis=-1)[None]
     tracks = replace(by_hand([(0, 0)] * 10, [(X, X)] * 10, [(-1, -1)] * 10), activity=activity)
-    assert (sounding(tracks, Choice(0.5, 1))[0, :, 0] == (level > 0.5)).all()
+    assert (is_sounding(tracks, OutputChoice(0.5, 1))[0, :, 0] == (level > 0.5)).all()
     for length in (2, 3):
-        assert sounding(tracks, Choice(0.5, length))[0, :, 0].tolist() == [True] * 5 + [False] * 5
-    assert not sounding(tracks, Choice(0.9, 3)).any()
+        assert is_sounding(tracks, OutputChoice(0.5, length))[0, :, 0].tolist() == [True] * 5 + [False] * 5
+    assert not is_sounding(tracks, OutputChoice(0.9, 3)).any()
 
 
 @pytest.mark.parametrize("sources", [2, 3])
 def test_the_cheapest_pairs_are_as_many_as_possible(sources: int) -> None:
     generator = np.random.default_rng(sources)
     angle, allowed = generator.random((50, sources, sources)) * 180, generator.random((50, sources, sources)) < 0.5
-    found = cheapest(angle, allowed)
+    found = cheapest_order(angle, allowed)
     for row in range(50):
         outputs, events = linear_sum_assignment(np.where(allowed[row], angle[row] - 1e4, 0))
         expected = [-1] * sources
@@ -234,5 +243,5 @@ def test_angles_do_not_depend_on_length() -> None:
 
 def test_the_authors_angle_has_a_floor() -> None:
     tracks = by_hand(STEADY, STEADY, BOTH)
-    counts = authors_counts(tracks, sounding(tracks, Choice())[None])
+    counts = authors_counts(tracks, is_sounding(tracks, OutputChoice())[None])
     assert counts.angle_deg[0] / counts.matches[0] == pytest.approx(math.degrees(math.acos(1 - 2**-23)), rel=0.05)

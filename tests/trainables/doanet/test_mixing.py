@@ -12,8 +12,8 @@ from datasets.scenes.spec import GROUPS
 from datasets.tau2020.layout import RecordingName, write_recording
 from datasets.tau2020.provider import RecordingSet
 from runtime.errors import InputError
-from trainables.doanet.features import extract
-from trainables.doanet.sequences import load_split, scaler_of
+from trainables.doanet.features import extract_features
+from trainables.doanet.sequences import load_split, fit_split_scaler
 
 ROWS = {
     "fold3_room1_mix001_ov1": [[0, 1, 0, 0, 0], [1, 1, 0, 0, 0], [5, 2, 0, 90, 0]],
@@ -36,7 +36,7 @@ def waves(stem: str) -> np.ndarray:
 def data(tmp_path_factory: pytest.TempPathFactory) -> RecordingSet:
     root = tmp_path_factory.mktemp("tau")
     for stem, rows in ROWS.items():
-        write_recording(root, RecordingName.parse(stem), foa=waves(stem), rows=np.array(rows))
+        write_recording(root, RecordingName.from_stem(stem), foa=waves(stem), rows=np.array(rows))
     return RecordingSet(root, dict(GROUPS), "0123", root / "cache")
 
 
@@ -57,7 +57,7 @@ def test_mixtures_of_one_room_follow_the_training_recordings_and_no_others(data:
 def test_a_mixture_is_the_mean_of_two_sounds_with_the_events_of_both(data: RecordingSet) -> None:
     train = load_split(data, "train", "foa", 2, 4)
     mean = np.pad((waves(SINGLE[0]) + waves(SINGLE[1])) / 2, ((0, 0), (0, 1_392_000)))  # silence up to 60 s
-    expected = extract(torch.from_numpy(mean)[None], "foa")[0].numpy()
+    expected = extract_features(torch.from_numpy(mean)[None], "foa")[0].numpy()
     np.testing.assert_allclose(np.load(train.features[4]), expected, atol=1e-4)
     assert train.active[4, :7].sum(1).tolist() == [1, 2, 1, 0, 0, 1, 0]
     np.testing.assert_allclose(train.directions[4, 1], [[1, 0, 0], [-1, 0, 0]], atol=1e-6)
@@ -80,7 +80,7 @@ def test_mixtures_never_hold_more_events_at_once_than_the_network(data: Recordin
 def test_the_scaling_is_of_all_that_is_trained_on(data: RecordingSet) -> None:
     train = load_split(data, "train", "foa", 2, 4)
     together = np.concatenate([np.load(path) for path in train.features], axis=1)
-    np.testing.assert_allclose(scaler_of(train).mean, together.mean(1, dtype=np.float64), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(fit_split_scaler(train).mean, together.mean(1, dtype=np.float64), rtol=1e-4, atol=1e-5)
 
 
 def test_a_full_disk_is_answered_before_features_are_computed(

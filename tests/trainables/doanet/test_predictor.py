@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.doanet.config import DoanetConfig
-from trainables.doanet.features import Scaler
+from trainables.doanet.features import FeatureScaler
 from trainables.doanet.network import DoaNetwork, Output
 from trainables.doanet.predictor import DoanetPredictor
 from trainables.prediction import Recording
 
 CPU = torch.device("cpu")
-PLAIN = Scaler(torch.zeros(7, 64), torch.ones(7, 64))
+PLAIN = FeatureScaler(torch.zeros(7, 64), torch.ones(7, 64))
 
 
 class Known(nn.Module):
@@ -103,7 +103,7 @@ def test_a_long_recording_is_heard_in_stretches_of_a_minute() -> None:
     assert [row[0] for row in rows] == [frame for frame in range(750) for _ in range(2)]
     for first in (0, 15):  # seconds; the last minute begins there
         minute = torch.from_numpy(sound[first * 24_000 : (first + 60) * 24_000].T.copy())[None]
-        alone = predictor.follow(minute, {"threshold": 0.0}).directions[0]
+        alone = predictor.follow_sources(minute, {"threshold": 0.0}).directions[0]
         new = slice(0, 600) if first == 0 else slice(450, 600)
         x, y, z = np.moveaxis(alone[new].astype(np.float64), -1, 0)
         expected = np.rint(np.degrees(np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], -1)))
@@ -118,7 +118,7 @@ def test_it_hears_one_sequence_at_a_time() -> None:
     changed = sound.copy()
     changed[: 4 * 24_000] = 0.1 * sound[: 4 * 24_000]  # in the first sequence, and never the loudest moment
     before, after = (
-        predictor.follow(torch.from_numpy(heard.T.copy())[None], {}).directions[0] for heard in (sound, changed)
+        predictor.follow_sources(torch.from_numpy(heard.T.copy())[None], {}).directions[0] for heard in (sound, changed)
     )
     assert not np.allclose(before[:50], after[:50])
     assert np.array_equal(before[50:], after[50:])

@@ -13,7 +13,7 @@ from datasets.tau2020.provider import RecordingSet
 from spaces.schema import nest_names
 from tests.contracts.cases import CASES, scenes
 from trainables.doanet.config import DoanetConfig
-from trainables.doanet.sequences import cut
+from trainables.doanet.sequences import cut_sequences
 from trainables.doanet.trainable import Doanet
 
 
@@ -28,17 +28,17 @@ def made(data: RecordingSet, **changes: object) -> Doanet:
 
 
 def test_sequences_cover_a_recording_without_overlap() -> None:
-    assert cut([2], 50) == [(2, start) for start in range(0, 600, 50)]
-    assert len(cut(range(3), 70)) == 3 * 8  # the last 40 frames do not fill one
+    assert cut_sequences([2], 50) == [(2, start) for start in range(0, 600, 50)]
+    assert len(cut_sequences(range(3), 70)) == 3 * 8  # the last 40 frames do not fill one
 
 
 def test_an_epoch_takes_whole_files_in_order_and_reshuffles_them(data: RecordingSet) -> None:
     model = made(data, **{"optimizer.epoch_sequences": 0})
-    first = model._order()
-    assert sorted(first) == cut(range(4), 50)
+    first = model._epoch_order()
+    assert sorted(first) == cut_sequences(range(4), 50)
     assert [start for _, start in first[:12]] == list(range(0, 600, 50))
     model.epoch = 1
-    assert sorted(model._order()) == sorted(first)
+    assert sorted(model._epoch_order()) == sorted(first)
 
 
 def test_features_are_computed_once_and_shared(data: RecordingSet) -> None:

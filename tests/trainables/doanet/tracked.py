@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.doanet.tracks import Tracks
+from trainables.doanet.tracks import TrackingOutputs
 
 Slots = Sequence[Sequence[float | None]]
 
@@ -18,13 +18,13 @@ def vectors(azimuths_deg: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.cos(radians), np.sin(radians), 0 * radians], axis=-1)
 
 
-def by_hand(outputs: Slots, events: Slots, ids: Sequence[Sequence[int]]) -> Tracks:
+def by_hand(outputs: Slots, events: Slots, ids: Sequence[Sequence[int]]) -> TrackingOutputs:
     """One recording; frames of azimuths in degrees, None where nothing sounds."""
     found, truth = (
         np.array([[np.nan if a is None else a for a in frame] for frame in side]) for side in (outputs, events)
     )
     activity = np.where(np.isnan(found), 0.1, 0.9)
-    return Tracks(
+    return TrackingOutputs(
         vectors(np.nan_to_num(found))[None],
         activity[None],
         vectors(truth)[None],
@@ -33,7 +33,7 @@ def by_hand(outputs: Slots, events: Slots, ids: Sequence[Sequence[int]]) -> Trac
     )
 
 
-def random_tracks(recordings: int, frames: int, sources: int, seed: int) -> Tracks:
+def random_tracks(recordings: int, frames: int, sources: int, seed: int) -> TrackingOutputs:
     """Events that move, pause, return and change slots; outputs that follow them, swap, fall silent and stray."""
     generator = np.random.default_rng(seed)
     shape = (recordings, frames, sources)
@@ -56,7 +56,7 @@ def random_tracks(recordings: int, frames: int, sources: int, seed: int) -> Trac
         followed = (np.arange(sources) + _bursts(generator, frames, 1, 0.08)) % (sources + 1)
         predicted[r] = walk[np.arange(frames)[:, None], followed] + generator.normal(0, 0.2, (frames, sources, 3))
     activity = np.clip(0.6 + generator.normal(0, 0.3, shape), 0, 1)
-    return Tracks(predicted, activity, reference, active, ids)
+    return TrackingOutputs(predicted, activity, reference, active, ids)
 
 
 def _bursts(generator: np.random.Generator, frames: int, count: int, rate: float) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import torch
 from datasets.matrices import MatricesSpec
 from runtime.errors import InputError
 from trainables.doanet.config import DoanetConfig
-from trainables.doanet.trainable import association
+from trainables.doanet.trainable import build_association
 from trainables.hnet import pretrained
 from trainables.hnet.config import HnetConfig
 from trainables.hnet.trainable import Hnet
@@ -41,7 +41,7 @@ def test_what_was_kept_associates_as_the_network_that_was_trained(tmp_path: Path
 
 def test_gradients_flow_through_a_frozen_network(tmp_path: Path) -> None:
     path = pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=1)
-    assign = association(DoanetConfig(hnet=str(path)), tmp_path, "cpu")
+    assign = build_association(DoanetConfig(hnet=str(path)), tmp_path, "cpu")
     found = torch.rand(4, 2, 2, requires_grad=True)
     assign(found).sum().backward()
     assert found.grad is not None
@@ -60,4 +60,4 @@ def test_a_file_that_is_no_network_is_answered(tmp_path: Path) -> None:
 def test_a_network_for_other_numbers_of_sources_is_refused(tmp_path: Path) -> None:
     path = pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=1)
     with pytest.raises(InputError, match="3 sources"):
-        association(DoanetConfig(hnet=str(path), max_sources=3), tmp_path, "cpu")
+        build_association(DoanetConfig(hnet=str(path), max_sources=3), tmp_path, "cpu")

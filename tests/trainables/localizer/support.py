@@ -31,7 +31,9 @@ COARSE = CellGrid.over_area(Grid(cells=6, margin_m=0.0), (6.0, 6.0))
 
 def small(**changes: Any) -> LocalizerConfig:
     """The small localizer with other values; a double underscore stands for the dot."""
-    return LocalizerConfig.model_validate(nest_names(SMALL | {name.replace("__", "."): v for name, v in changes.items()}))
+    return LocalizerConfig.model_validate(
+        nest_names(SMALL | {name.replace("__", "."): v for name, v in changes.items()})
+    )
 
 
 def paper(representation: str, **changes: Any) -> LocalizerConfig:

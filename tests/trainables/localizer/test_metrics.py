@@ -99,7 +99,9 @@ def test_ratios_without_a_match(found: list[Place], truth: list[Place], ratio: f
 def test_two_truths_that_share_a_match_are_both_measured_to_it() -> None:
     counts = measure([(1.5, 1.0)], [(1.0, 1.0), (2.25, 1.0)], 1.0)
     assert counts.matched.item() == 2
-    assert metrics.summarise_counts(counts)[0]["rmse"] == pytest.approx(math.sqrt((0.5**2 + 0.75**2) / 2), abs=MILLIMETRE)
+    assert metrics.summarise_counts(counts)[0]["rmse"] == pytest.approx(
+        math.sqrt((0.5**2 + 0.75**2) / 2), abs=MILLIMETRE
+    )
 
 
 def test_who_was_suppressed_is_not_counted() -> None:
