@@ -1,11 +1,11 @@
-# Everything a fresh machine needs is behind these targets: `make search` and `make test` set up .venv themselves.
+# All targets create .venv from constraints.txt first, where it does not exist or is out of date.
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= dev
 RUN := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: search test test-cluster check bench clean
+.PHONY: search test test-cluster check docs bench clean
 
 search: $(VENV)/ready
 	$(RUN) -m search.launch spaces/rg_rep.yaml $(ARGS)
@@ -13,18 +13,23 @@ search: $(VENV)/ready
 test: $(VENV)/ready .venv-moto/ready
 	$(RUN) -m pytest $(ARGS)
 
-# cluster.yaml brought up on hosts of its own on this machine: root, Debian's openssh-server, iproute2 and rsync; minutes.
+# Start the cluster of cluster.yaml on simulated hosts on this machine. Needs root, openssh-server, iproute2 and rsync.
 test-cluster: $(VENV)/ready .venv-moto/ready
 	$(RUN) -m pytest -m cluster -rs -s $(ARGS)
 
-# Style, types, import directions and the fast tests: two to four minutes.
+# Style, types, import directions and the fast tests.
 check: $(VENV)/ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -n 2 -m "not slow and not cluster"
 
-# Every figure in the README that is about speed, but for benchmarks.nodes, which wants 24 GB of memory.
+# The documentation as a site, in site/; warnings are errors.
+docs: $(VENV)/docs
+	$(RUN) -m docs.generate_reference
+	$(RUN) -m mkdocs build --strict --quiet
+
+# The speed measurements of docs/benchmarks.md, except benchmarks.nodes, which needs 24 GB of memory.
 bench: $(VENV)/ready
 	$(RUN) -m benchmarks.render
 	$(RUN) -m benchmarks.generate
@@ -39,10 +44,14 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
+$(VENV)/docs: $(VENV)/ready
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
 .venv-moto/ready: tests/cluster/moto.txt
 	$(PYTHON) -m venv .venv-moto
 	.venv-moto/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/cluster/moto.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-moto
+	rm -rf $(VENV) .venv-moto site
