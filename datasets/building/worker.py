@@ -52,7 +52,7 @@ class ShardWriter:
             if shard.part not in current:
                 current.clear()
                 current[shard.part] = self._make_synthesizer(parts[shard.part])
-            return self._write_shard(shard, encode_table(current[shard.part].columns(shard)))
+            return self._write_shard(shard, encode_table(current[shard.part].make_columns(shard)))
 
         return make
 

@@ -46,7 +46,7 @@ class RecordingsSpec(LocalizerSpec):
             raise ValueError(f"gain_db is reversed: {list(self.gain_db)}; write the lower gain first")
         return self
 
-    def identity(self, split: str) -> dict[str, Any]:
+    def split_identity(self, split: str) -> dict[str, Any]:
         """See the base class; the recordings count by their content, wherever they lie."""
         described = super().split_identity(split)
         described.pop("manifest")

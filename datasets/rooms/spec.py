@@ -252,7 +252,7 @@ class MusicSpec(LocalizerSpec):
         """Where the music lies, or None for the procedural band."""
         return None if self.music == PROCEDURAL else Path(self.music)
 
-    def identity(self, split: str) -> dict[str, Any]:
+    def split_identity(self, split: str) -> dict[str, Any]:
         """See the base class. Test sets share the excerpts, so their names count; where the folder lies does not."""
         shares = sorted((name, test.genres) for name, test in self.tests.items())
         band = {"music": PROCEDURAL} if self.music_folder() is None else {"music": "files"}
@@ -282,12 +282,12 @@ class RoomSpec(MusicSpec):
             clearance_m=self.clearance_m,
         )
 
-    def _filled(self, split: SplitSpec) -> dict[str, Any]:
+    def _split_defaults(self, split: SplitSpec) -> dict[str, Any]:
         return super()._split_defaults(split) | {"acoustics": split.acoustics or self.acoustics}
 
-    def identity(self, split: str) -> dict[str, Any]:
+    def split_identity(self, split: str) -> dict[str, Any]:
         """See the base class."""
-        described = super().identity(split)
+        described = super().split_identity(split)
         described.pop("acoustics")
         return described
 
@@ -301,9 +301,9 @@ class MeasuredSpec(MusicSpec):
     test_share: float = Field(0.15, gt=0, lt=0.5, description="share of the places that only tests use")
     validate_share: float = Field(0.15, gt=0, lt=0.5, description="share of the places that only validation uses")
 
-    def identity(self, split: str) -> dict[str, Any]:
+    def split_identity(self, split: str) -> dict[str, Any]:
         """See the base class; the bank counts by its content, whatever its path."""
-        described = super().identity(split)
+        described = super().split_identity(split)
         described.pop("bank")
         return described
 

@@ -130,7 +130,7 @@ class SceneProvider(RecordingProvider):
         """See the base class."""
         return self.source.folder_name.removeprefix("scenes-")
 
-    def splits(self) -> tuple[SplitEntry, ...]:
+    def list_splits(self) -> tuple[SplitEntry, ...]:
         """See the base class."""
         counts = {name: sum(self.spec.folds.get(fold, 0) for fold in folds) for name, folds in GROUPS.items()}
         return tuple(
@@ -159,15 +159,15 @@ class SceneProvider(RecordingProvider):
                 remedy=f"--set dataset.max_overlap={sources}, or raise max_sources",
             )
 
-    def describe(self, store: Store) -> list[str]:
+    def describe_parts(self, store: Store) -> list[str]:
         """See the base class."""
         count = sum(self.spec.folds.values())
-        there = "" if self.bytes_missing(store) else "  (there)"
+        there = "" if self.missing_bytes(store) else "  (there)"
         return [
             f"{self.source.folder_name:<28} {count:>9,} recordings of 60 s in FOA and MIC {format_bytes(count * BYTES)}{there}"
         ]
 
-    def bytes_missing(self, store: Store) -> dict[str, int]:
+    def missing_bytes(self, store: Store) -> dict[str, int]:
         """See the base class."""
         folder = self.source.folder_name
         if Manifest.read(store, folder) is not None and self._missing_recordings(store) == 0:
@@ -177,7 +177,7 @@ class SceneProvider(RecordingProvider):
     def _missing_recordings(self, store: Store) -> int:
         return sum(not is_complete(store, self.source.folder_name, name) for _, name in self.source.list_recordings())
 
-    def seconds(self, workers: int) -> float:
+    def estimate_seconds(self, workers: int) -> float:
         """See the base class; from making one recording right now."""
         with tempfile.TemporaryDirectory() as folder:
             make = SceneWriter(self.source, Store(f"{folder}/datasets"))()
@@ -185,7 +185,7 @@ class SceneProvider(RecordingProvider):
             make(Shard(self.source.folder_name, 0, 1))
             return (time.perf_counter() - started) * sum(self.spec.folds.values()) / workers
 
-    def opened(self, store: Store, cache: Path) -> RecordingSet:
+    def open_dataset(self, store: Store, cache: Path) -> RecordingSet:
         """See the base class."""
         folder = self.source.folder_name
         manifest = Manifest.read(store, folder)

@@ -153,7 +153,7 @@ class FolderProvider(RecordingProvider):
                 digest.update(f"{fmt} {name.file_stem} {_folder_bytes(root, fmt, name)}".encode())
         return cls(spec, formats, {split: len(names[split]) for split in GROUPS}, peaks, digest.hexdigest()[:16])
 
-    def require(self, fmt: Format, sources: int) -> None:
+    def require_split(self, fmt: Format, sources: int) -> None:
         """See the base class."""
         from datasets.tau2020.labels import require_slots
 
@@ -172,18 +172,18 @@ class FolderProvider(RecordingProvider):
         """Of the files' names and sizes: hashing 20 GB would take longer than training begins."""
         return self.digest
 
-    def splits(self) -> tuple[SplitEntry, ...]:
+    def list_splits(self) -> tuple[SplitEntry, ...]:
         """See the base class."""
         return tuple(
             SplitEntry(name, f"{self.digest}-{name}", count, self.spec.folder) for name, count in self.counts.items()
         )
 
-    def describe(self, store: Store) -> list[str]:
+    def describe_parts(self, store: Store) -> list[str]:
         """See the base class."""
         del store
         return [f"{self.spec.folder:<28} {sum(self.counts.values()):>9,} recordings {format_bytes(0)} to be made"]
 
-    def bytes_missing(self, store: Store) -> dict[str, int]:
+    def missing_bytes(self, store: Store) -> dict[str, int]:
         """See the base class."""
         del store
         return {}
@@ -193,7 +193,7 @@ class FolderProvider(RecordingProvider):
         del builder, verify
         return ()
 
-    def opened(self, store: Store, cache: Path) -> RecordingSet:
+    def open_dataset(self, store: Store, cache: Path) -> RecordingSet:
         """See the base class."""
         del store
         return RecordingSet(Path(self.spec.folder), dict(GROUPS), self.digest, cache)

@@ -65,7 +65,7 @@ def scenes(folder: Path) -> RecordingSet:
     source = SceneProvider.from_spec(SCENES, "tests")
     store = Store(str(folder / "scenes"))
     source.build(Builder(store))
-    return source.opened(store, folder / "cache")
+    return source.open_dataset(store, folder / "cache")
 
 
 def one_after_the_other(waves: Tensor) -> NDArray[np.float32]:

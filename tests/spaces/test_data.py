@@ -163,7 +163,7 @@ def test_a_variant_inherits_what_the_dataset_says_for_all() -> None:
     assert other.resolve_splits()["train"].snr_db == (20, 20)
     assert other.resolve_splits()["train"].sources == (1, 2)
     for split in ("validate", "S0", "S1", "S2"):
-        assert other.identity(split) == spec.identity(split)
+        assert other.split_identity(split) == spec.split_identity(split)
     assert spec.resolve_splits()["train"].acoustics.rt60_s == (0.4, 0.4)  # the dataset itself is as it was
 
 

@@ -68,7 +68,7 @@ def test_samples_in_rooms_that_echo_are_what_the_reference_simulator_hears(
         drawn.append(draw(*given))
         return drawn[-1]
 
-    monkeypatch.setattr(mixtures, "draw", remember)
+    monkeypatch.setattr(mixtures, "draw_mixtures", remember)
     prepared, dataset = source(**ECHOING), made(tmp_path, **ECHOING)
     spec = prepared.spec
     assert isinstance(spec, RoomSpec)
