@@ -1,1 +1,1 @@
-"""The Optuna study and all decisions that are made from it."""
+"""The durable Optuna study, and decisions derived from it: sampling, early stopping, ranking."""

@@ -1,4 +1,4 @@
-"""Where a study is kept: a journal file, a PostgreSQL database, or behind Optuna's gRPC proxy."""
+"""Storages of studies: a journal file, a PostgreSQL database, or a database behind Optuna's gRPC proxy."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 _POSTGRESQL: Final = ("postgresql://", "postgresql+psycopg://")
 _GRPC: Final = "grpc://"
-_PATIENCE_S: Final = 10
-PATIENCE_S: Final = 600.0
-PAUSE_S: Final = 3.0
-"""How long a search that runs waits for its study's server, and how often it asks."""
+_CONNECT_TIMEOUT_S: Final = 10
+RETRY_TIMEOUT_S: Final = 600.0
+RETRY_INTERVAL_S: Final = 3.0
+"""Time that a running search waits for an unreachable study server, and pause between two requests."""
 
 
-def check_study_uri(uri: str, *, ask: bool = True) -> None:
-    """Check that a study can be kept at a URI; nothing is written.
+def check_study_uri(uri: str, *, connect: bool = True) -> None:
+    """Check that a study can be stored at a URI, without writing to it.
 
     Args:
-        uri: Of the study.
-        ask: Whether to try it.
+        uri: URI of the study: `postgresql://…` or `grpc://host:port`.
+        connect: Whether to connect to the server.
 
     Raises:
-        InputError: If the URI is none of ours, a package is missing, or nobody answers there.
+        InputError: If the scheme is not supported, a package is missing, or the server cannot be used.
     """
     if uri.startswith(_POSTGRESQL):
         _require_package("psycopg", "psycopg[binary]")
@@ -47,82 +47,88 @@ def check_study_uri(uri: str, *, ask: bool = True) -> None:
     else:
         raise InputError(
             "--study",
-            "a study is kept in PostgreSQL or behind Optuna's gRPC proxy",
+            "the study must be in PostgreSQL or behind Optuna's gRPC proxy",
             value=uris.redact_argument(uri),
-            remedy="postgresql://user@host/database or grpc://host:port; leave --study out for a file in the storage folder",
+            remedy="write postgresql://user@host/database or grpc://host:port; without --study it is a file in --storage",
         )
-    if ask:
+    if connect:
         require(uri)
 
 
-def open_storage(where: Path | str) -> BaseStorage:
-    """Optuna's storage at a journal's path or a URI that was checked; a server may be away for a while."""
+def open_storage(location: Path | str) -> BaseStorage:
+    """Open the Optuna storage at the path of a journal or at a checked URI; requests to a server are retried."""
     from optuna.storages import GrpcStorageProxy, JournalStorage, RDBStorage, get_storage
     from optuna.storages.journal import JournalFileBackend
 
-    if isinstance(where, Path):
-        return JournalStorage(JournalFileBackend(str(where)))
-    if where.startswith(_GRPC):
-        host, port = _host_and_port(where)
+    if isinstance(location, Path):
+        return JournalStorage(JournalFileBackend(str(location)))
+    if location.startswith(_GRPC):
+        host, port = _host_and_port(location)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the proxy is experimental
+            warnings.simplefilter("ignore")  # GrpcStorageProxy is experimental
             storage: BaseStorage = GrpcStorageProxy(host=host, port=port)
-    else:  # a connection that the server has closed meanwhile is replaced before it is used
-        database = RDBStorage(_psycopg_uri(where), engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600})
+    else:  # pre-ping replaces connections that the server has closed
+        database = RDBStorage(_psycopg_uri(location), engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600})
         storage = get_storage(database)
-    return cast("BaseStorage", RetryingStorage(storage, where))
+    return cast("BaseStorage", RetryingStorage(storage, location))
 
 
 class RetryingStorage:
-    """A storage whose requests are repeated while its server is restarted, say; other errors are raised at once."""
+    """Storage that repeats requests while its server is unreachable, e.g. during a restart, and raises other errors at once.
 
-    def __init__(self, storage: BaseStorage, where: str) -> None:
+    Attributes:
+        storage: The Optuna storage.
+        retries: Whether to repeat requests.
+    """
+
+    def __init__(self, storage: BaseStorage, uri: str) -> None:
         self.storage = storage
-        self.hurried = False
-        self._where = where
+        self.retries = True
+        self._uri = uri
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self.storage, name)
-        return functools.partial(self._retry_call, found) if callable(found) else found
+        attribute = getattr(self.storage, name)
+        return functools.partial(self._retry_call, attribute) if callable(attribute) else attribute
 
-    def _retry_call(self, request: Callable[..., Any], *words: Any, **named: Any) -> Any:
-        until = time.monotonic() + PATIENCE_S
+    def _retry_call(self, request: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        deadline = time.monotonic() + RETRY_TIMEOUT_S
         repeated = False
         while True:
             try:
-                return request(*words, **named)
+                return request(*args, **kwargs)
             except Exception as error:
                 if repeated and type(error).__name__ == "UpdateFinishedTrialError":
-                    return True  # the server had done it, and was gone before it could say so
-                if self.hurried or not _is_transient(error) or time.monotonic() > until:
+                    return True  # the first request succeeded, but its reply was lost
+                if not self.retries or not _is_transient(error) or time.monotonic() > deadline:
                     raise
                 if not repeated:
-                    reason = _first_line(error, self._where)
-                    print(f"study    waiting for {uris.redact_uri(self._where)}: {reason}", file=sys.stderr, flush=True)
+                    reason = _first_line(error, self._uri)
+                    print(f"study    waiting for {uris.redact_uri(self._uri)}: {reason}", file=sys.stderr, flush=True)
             repeated = True
-            time.sleep(PAUSE_S)
+            time.sleep(RETRY_INTERVAL_S)
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Whether a server is out of reach; anything else it says it will say again."""
-    code = getattr(error, "code", None)  # of gRPC
+    """Return whether the server is unreachable; any other error would occur again."""
+    code = getattr(error, "code", None)  # of a gRPC error
     if callable(code):
-        behind = "UNKNOWN" in str(code()) and "commit" in str(error)  # the proxy is there, and its database is not
-        return behind or str(code()) in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED")
-    seen: BaseException | None = error
-    while seen is not None and type(seen).__name__ not in ("OperationalError", "InterfaceError"):
-        seen = seen.__cause__
-    return seen is not None
+        # The proxy answers, but its database does not.
+        is_database_away = "UNKNOWN" in str(code()) and "commit" in str(error)
+        return is_database_away or str(code()) in ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED")
+    cause: BaseException | None = error
+    while cause is not None and type(cause).__name__ not in ("OperationalError", "InterfaceError"):
+        cause = cause.__cause__
+    return cause is not None
 
 
 def stop_retrying(storage: BaseStorage) -> None:
-    """Wait no longer for a server that is away: the search is ending."""
+    """Stop repeating requests to an unreachable server, because the search is ending."""
     if isinstance(storage, RetryingStorage):
-        storage.hurried = True
+        storage.retries = False
 
 
 def close_storage(storage: BaseStorage) -> None:
-    """Let go of connections, which a server has a limited number of."""
+    """Close the connections of a storage; servers limit their number."""
     storage = getattr(storage, "storage", storage)
     engine = getattr(getattr(storage, "_backend", storage), "engine", None)
     if engine is not None:
@@ -132,22 +138,22 @@ def close_storage(storage: BaseStorage) -> None:
 
 
 @contextmanager
-def readable_errors(where: Path | str) -> Iterator[None]:
-    """Turn a database that goes away into an error a person can read.
+def readable_errors(location: Path | str) -> Iterator[None]:
+    """Replace errors of an unreachable database by an `InputError` for users.
 
     Raises:
-        InputError: Instead of what Optuna, SQLAlchemy or gRPC raise.
+        InputError: Instead of the errors of Optuna, SQLAlchemy and gRPC.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(where, Path) or not _is_study_error(error):
+        if isinstance(location, Path) or not _is_study_error(error):
             raise
         raise InputError(
             "--study",
-            "the study's database must stay within reach",
-            value=_first_line(error, where),
-            remedy="nothing is lost: when it is back, go on with --resume",
+            "the study's database must stay reachable",
+            value=_first_line(error, location),
+            remedy="no result is lost: continue with --resume once the database is back",
         ) from None
 
 
@@ -160,8 +166,8 @@ def _require_package(module: str, requirement: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise InputError(
             "--study",
-            f"the package {module} must be there",
-            remedy=f"pip install -c constraints.txt '{requirement}', or with all that a cluster needs: "
+            f"the package {module} must be installed",
+            remedy=f"pip install -c constraints.txt '{requirement}', or everything that a cluster needs: "
             "pip install -c constraints.txt -e '.[cluster]'",
         )
 
@@ -175,7 +181,7 @@ def _require_database(uri: str) -> None:
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     try:
-        engine = sqlalchemy.create_engine(_psycopg_uri(uri), connect_args={"connect_timeout": _PATIENCE_S})
+        engine = sqlalchemy.create_engine(_psycopg_uri(uri), connect_args={"connect_timeout": _CONNECT_TIMEOUT_S})
     except (ArgumentError, ValueError) as error:
         raise _unreachable_error(uri, error) from None
     try:
@@ -184,9 +190,9 @@ def _require_database(uri: str) -> None:
             if not writable.scalar():
                 raise InputError(
                     "--study",
-                    "the user must be allowed to create tables in the database",
+                    "the user must have the right to create tables in the database",
                     value=uris.redact_argument(uri),
-                    remedy="let its owner run  GRANT CREATE ON SCHEMA public TO …",
+                    remedy="have its owner run  GRANT CREATE ON SCHEMA public TO …",
                 )
     except (SQLAlchemyError, ValueError) as error:
         raise _unreachable_error(uri, error) from None
@@ -202,10 +208,10 @@ def _require_proxy(uri: str) -> None:
         warnings.simplefilter("ignore")
         proxy = GrpcStorageProxy(host=host, port=port)
     try:
-        proxy.wait_server_ready(timeout=_PATIENCE_S)
+        proxy.wait_server_ready(timeout=_CONNECT_TIMEOUT_S)
         proxy.get_all_studies()
     except ConnectionError:
-        raise _unreachable_error(uri, ConnectionError(f"no answer within {_PATIENCE_S} s")) from None
+        raise _unreachable_error(uri, ConnectionError(f"no answer within {_CONNECT_TIMEOUT_S} s")) from None
     except Exception as error:
         if not _is_study_error(error):
             raise
@@ -222,7 +228,10 @@ def _host_and_port(uri: str) -> tuple[str, int]:
         host, port = None, None
     if not host or not port:
         raise InputError(
-            "--study", "a proxy has a host and a port", value=uris.redact_argument(uri), remedy="grpc://host:port"
+            "--study",
+            "the URI of a proxy must hold a host and a port",
+            value=uris.redact_argument(uri),
+            remedy="write grpc://host:port",
         )
     return host, port
 
@@ -232,7 +241,7 @@ def _unreachable_error(uri: str, error: Exception) -> InputError:
         "--study",
         f"the study's database must answer at {uris.redact_uri(uri)}",
         value=_first_line(error, uri),
-        remedy="check host, port, database, user and password (PGPASSWORD or ~/.pgpass keep it out of the command line)"
+        remedy="check host, port, database, user and password (PGPASSWORD or ~/.pgpass keep the password out of the command line)"
         if not uri.startswith(_GRPC)
         else "start the proxy there (docs/cluster.md), or check host and port",
     )

@@ -1,4 +1,4 @@
-"""What is known of trials: values that the study keeps and everything else reads."""
+"""Values of a study: trials and epochs, independent of Optuna."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Outcome = Literal["running", "finished", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch of a trial came to.
+    """Result of one epoch of a trial.
 
     Attributes:
-        epoch: Counted from 1.
-        metrics: Of the training and of the validation with the best setting; undefined ones are absent.
-        setting: The inner parameters that were best.
-        seconds: How long it took, validation included.
+        epoch: Number of the epoch, from 1.
+        metrics: Metrics of training, and of validation with the best inference parameters; undefined ones are absent.
+        setting: Inference parameters with the best validation result.
+        seconds: Duration of the epoch including validation.
     """
 
     epoch: int
@@ -31,7 +31,18 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial as the study knows it."""
+    """State of a trial in the study.
+
+    Attributes:
+        number: Number of the trial, from 0.
+        parameters: Values of the active searched dimensions.
+        outcome: "running" until the trial ends.
+        reason: Reason of the outcome, for users; empty if there is none.
+        epochs: Results of all epochs so far.
+        run_id: MLflow run of the trial; None while there is none.
+        is_baseline: Whether the trial runs the baseline of the space.
+        test_scores: Metrics per test split; empty until the trial is scored.
+    """
 
     number: int
     parameters: Mapping[str, Value]
@@ -40,28 +51,28 @@ class Trial:
     epochs: tuple[Epoch, ...]
     run_id: str | None
     is_baseline: bool
-    tests: Mapping[str, Mapping[str, float]]
+    test_scores: Mapping[str, Mapping[str, float]]
 
     def best_epoch(self, objectives: pareto.Objectives) -> Epoch | None:
-        """The epoch whose weights are kept: the best so far."""
+        """Return the best epoch so far, whose weights are saved; None before the first epoch."""
         if not self.epochs:
             return None
         return self.epochs[pareto.best_index([epoch.metrics for epoch in self.epochs], objectives)]
 
     def best_objectives_until(self, epoch: int, objectives: pareto.Objectives) -> tuple[float, ...] | None:
-        """The best up to an epoch, or None if the trial did not get there."""
-        seen = [e.metrics for e in self.epochs if e.epoch <= epoch]
-        if len(seen) < epoch:
+        """Return the best objective values up to an epoch; None if the trial has not reached it."""
+        metrics = [e.metrics for e in self.epochs if e.epoch <= epoch]
+        if len(metrics) < epoch:
             return None
-        return pareto.objective_values(seen[pareto.best_index(seen, objectives)], objectives)
+        return pareto.objective_values(metrics[pareto.best_index(metrics, objectives)], objectives)
 
 
 def rank_trials(trials: Sequence[Trial], objectives: pareto.Objectives) -> list[Trial]:
-    """Trials that have a result, best first."""
+    """Return the trials that have a result and did not fail, best first."""
     usable = [trial for trial in trials if trial.epochs and trial.outcome != "failed"]
     points = [
-        pareto.objective_values(kept.metrics, objectives)
+        pareto.objective_values(best.metrics, objectives)
         for t in usable
-        if (kept := t.best_epoch(objectives)) is not None
+        if (best := t.best_epoch(objectives)) is not None
     ]
     return [usable[index] for index in pareto.rank_order(points)]

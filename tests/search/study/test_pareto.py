@@ -1,4 +1,4 @@
-"""Pure decisions, against brute force."""
+"""Pareto decisions compared with brute force."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.study import pareto
 BOTH = [("f1", "maximize"), ("rmse", "minimize")]
 
 
-def test_gains_turn_every_objective_so_that_larger_is_better() -> None:
+def test_objective_values_are_signed_so_that_larger_is_better() -> None:
     assert pareto.objective_values({"f1": 0.5, "rmse": 0.2}, BOTH) == (0.5, -0.2)
 
 
@@ -30,7 +30,7 @@ def test_best_breaks_ties_by_the_next_objective_and_takes_the_first_of_equals() 
     assert pareto.best_index(candidates, BOTH) == 1
 
 
-def test_the_first_front_is_what_nothing_dominates() -> None:
+def test_no_point_dominates_a_member_of_the_first_front() -> None:
     points = np.random.default_rng(0).integers(0, 6, (40, 2)).tolist()
     ranks = pareto.nondominated_ranks(points)
     for index, point in enumerate(points):
@@ -53,7 +53,7 @@ def test_order_with_one_objective_is_plain_sorting() -> None:
     assert pareto.rank_order([[v] for v in values]) == np.argsort(-values).tolist()
 
 
-def test_fronts_are_those_of_peeling_one_after_the_other() -> None:
+def test_ranks_equal_those_of_peeling_off_front_after_front() -> None:
     for seed, shape in enumerate([(60, 1), (60, 2), (40, 3)]):
         points = np.random.default_rng(seed).integers(0, 8, shape).tolist()
         peeled, left = [-1] * len(points), set(range(len(points)))

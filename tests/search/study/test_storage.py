@@ -1,4 +1,4 @@
-"""Studies in PostgreSQL and behind Optuna's proxy: many at once lose and double nothing, and mistakes are named."""
+"""Studies in PostgreSQL and behind Optuna's gRPC proxy: concurrent workers, restarts and error messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.e2e.services import ROOT, SECRET, free_port, postgresql, running, wai
 from tests.search.support import space
 from tests.search.wrong_inputs import GOOD
 
-Opened = Callable[..., Study]
+OpenStudy = Callable[..., Study]
 TRIALS = 200
 WORKERS = 8
 WORK = f"""
@@ -36,10 +36,10 @@ from tests.search.support import epoch, space
 worker = int(sys.argv[2])
 study = Study(sys.argv[1], space(budget=Budget(trials={TRIALS}, epochs=2)), "many", joins=True)
 done = []
-while (trial := study.next()) is not None:
+while (trial := study.next_trial()) is not None:
     for number in (1, 2):
-        assert study.record(trial.number, epoch(number, (trial.number % 7) / 10, worker=worker))
-    study.end(trial.number, "finished" if trial.number % 3 else "stopped", f"by {{worker}}")
+        assert study.record_epoch(trial.number, epoch(number, (trial.number % 7) / 10, worker=worker))
+    study.end_trial(trial.number, "finished" if trial.number % 3 else "stopped", f"by {{worker}}")
     done.append(trial.number)
 print(json.dumps(done))
 """
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    pytest.importorskip("psycopg", reason="psycopg is not there: pip install -e '.[cluster]'")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install -e '.[cluster]'")
     with postgresql() as address:
         yield address
 
@@ -60,28 +60,28 @@ def uri(server: str) -> str:
 
 
 @pytest.fixture
-def opened() -> Iterator[Opened]:
-    """Opens studies that let go of their connections when the test ends."""
+def open_study() -> Iterator[Opened]:
+    """Function that opens studies; their connections are closed when the test ends."""
     with ExitStack() as stack:
         yield lambda *where, **more: stack.enter_context(closing(Study(*where, **more)))
 
 
-def test_eight_processes_at_once_lose_and_double_no_trial(uri: str, opened: Opened) -> None:
+def test_eight_concurrent_processes_neither_lose_nor_repeat_a_trial(uri: str, open_study: OpenStudy) -> None:
     searched = space(budget=Budget(trials=TRIALS, epochs=2))
-    opened(uri, searched, "many")  # begins it, as a launch does
+    open_study(uri, searched, "many")  # created first, as a launch does
     workers = [
         subprocess.Popen([sys.executable, "-c", WORK, uri, str(n)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for n in range(WORKERS)
     ]
-    said = [worker.communicate(timeout=900)[0] for worker in workers]
+    outputs = [worker.communicate(timeout=900)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0] * WORKERS
-    done = {worker: json.loads(text) for worker, text in enumerate(said)}
+    done = {worker: json.loads(text) for worker, text in enumerate(outputs)}
     owners = {number: worker for worker, numbers in done.items() for number in numbers}
-    assert len(owners) == sum(map(len, done.values()))  # nobody had another's trial
+    assert len(owners) == sum(map(len, done.values()))  # no trial ran on two workers
     assert all(len(numbers) > 1 for numbers in done.values())
-    trials = opened(uri, searched, "many", joins=True).get_trials()
+    trials = open_study(uri, searched, "many", joins=True).get_trials()
     assert {trial.number for trial in trials} == set(owners)
-    assert TRIALS <= len(trials) < TRIALS + WORKERS  # who asks at the same moment may go over
+    assert TRIALS <= len(trials) < TRIALS + WORKERS  # workers that ask at the same moment may exceed the budget
     assert [trial.number for trial in trials if trial.is_baseline] == [0]
     for trial in trials:
         assert trial.outcome == ("finished" if trial.number % 3 else "stopped")
@@ -89,23 +89,23 @@ def test_eight_processes_at_once_lose_and_double_no_trial(uri: str, opened: Open
         assert [(e.epoch, e.metrics["worker"]) for e in trial.epochs] == [(n, owners[trial.number]) for n in (1, 2)]
 
 
-def test_a_study_in_a_database_is_there_after_a_restart(uri: str, opened: Opened) -> None:
-    study = opened(uri, space(), "restart")
+def test_a_study_in_a_database_survives_a_restart(uri: str, open_study: OpenStudy) -> None:
+    study = open_study(uri, space(), "restart")
     first = study.next_trial()
     assert first is not None
     study.set_run_id(0, "abc")
     study.end_trial(0, "stopped", "test")
-    study.set_run_id(0, "made later")  # MLflow was away, and came back after the trial's end
+    study.set_run_id(0, "made later")  # MLflow was unreachable until after the end of the trial
     study.next_trial()
-    again = opened(uri, space(), "restart")
-    assert again.get_trial(0).run_id == "made later"
-    taken = again.next_trial()
-    assert taken is not None
-    assert taken.number == 1
+    restarted = open_study(uri, space(), "restart")
+    assert restarted.get_trial(0).run_id == "made later"
+    reclaimed = restarted.next_trial()
+    assert reclaimed is not None
+    assert reclaimed.number == 1
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda uri, _: uri.replace(SECRET, "letmein"), "password authentication failed"),
         (lambda uri, _: uri.replace("/postgres", "/nothing", 1), "nothing"),
@@ -115,45 +115,45 @@ def test_a_study_in_a_database_is_there_after_a_restart(uri: str, opened: Opened
         (lambda _uri, _: "grpc://127.0.0.1:9", "no answer within"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_named_without_its_password(
-    change: object, says: str, uri: str, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_error_for_an_unusable_database_hides_its_password(
+    change: object, message: str, uri: str, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert callable(change)
     changed = change(uri, server)
     (tmp_path / "space.yaml").write_text(GOOD)
     command = [str(tmp_path / "space.yaml"), "--storage", str(tmp_path / "runs"), "--study", changed]
     assert main(command) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") <= 5
-    assert "--study" in said.err
-    assert says in said.err
-    assert SECRET not in said.err
-    assert "letmein" not in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") <= 5
+    assert "--study" in printed.err
+    assert message in printed.err
+    assert SECRET not in printed.err
+    assert "letmein" not in printed.err
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_database_that_goes_away_for_good_is_told_in_one_sentence(
-    uri: str, opened: Opened, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_database_that_stays_unreachable_gives_a_readable_error(
+    uri: str, open_study: OpenStudy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("psycopg")
-    monkeypatch.setattr(database, "PATIENCE_S", 0.5)
-    monkeypatch.setattr(database, "PAUSE_S", 0.1)
+    monkeypatch.setattr(database, "RETRY_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(database, "RETRY_INTERVAL_S", 0.1)
     with postgresql() as address:
         gone = uri.rpartition("@")[0] + f"@{address}/postgres"
-        study = opened(gone, space(), "gone")
-    with pytest.raises(InputError, match="stay within reach") as caught, database.readable_errors(gone):
+        study = open_study(gone, space(), "gone")
+    with pytest.raises(InputError, match="stay reachable") as caught, database.readable_errors(gone):
         study.next_trial()
-    said = capsys.readouterr().err
-    assert said.count("waiting for postgresql://") == 1
-    assert SECRET not in str(caught.value) + said
+    printed = capsys.readouterr().err
+    assert printed.count("waiting for postgresql://") == 1
+    assert SECRET not in str(caught.value) + printed
 
 
 def test_a_study_behind_optunas_proxy(
-    uri: str, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    uri: str, open_study: OpenStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("grpc", reason="grpcio is not there: pip install -e '.[cluster]'")
-    monkeypatch.setattr(database, "PAUSE_S", 0.2)
+    pytest.importorskip("grpc", reason="grpcio is not installed: pip install -e '.[cluster]'")
+    monkeypatch.setattr(database, "RETRY_INTERVAL_S", 0.2)
     port = free_port()
     serve = (
         "import sys, warnings; warnings.simplefilter('ignore'); "
@@ -164,75 +164,75 @@ def test_a_study_behind_optunas_proxy(
     with running([sys.executable, "-c", serve, behind, str(port)], tmp_path / "log"):
         proxied = f"grpc://127.0.0.1:{port}"
 
-        def ready() -> bool:
+        def is_ready() -> bool:
             try:
                 database.check_study_uri(proxied)
             except InputError:
                 return False
             return True
 
-        wait_until(ready, "the proxy")
-        study = opened(proxied, space(), "proxied")
+        wait_until(is_ready, "the proxy")
+        study = open_study(proxied, space(), "proxied")
         trial = study.next_trial()
         assert trial is not None
         assert trial.is_baseline
         study.end_trial(0, "stopped", "test")
-    assert opened(uri, space(), "proxied", joins=True).get_trial(0).outcome == "stopped"
+    assert open_study(uri, space(), "proxied", joins=True).get_trial(0).outcome == "stopped"
 
-    with ThreadPoolExecutor() as pool:  # the proxy is away, and the search asks it nevertheless
-        asked = pool.submit(study.next_trial)
-        wait_until(lambda: "waiting for grpc://" in capsys.readouterr().err, "the search's patience")
-        assert not asked.done()
+    with ThreadPoolExecutor() as pool:  # a request while the proxy is down
+        pending = pool.submit(study.next_trial)
+        wait_until(lambda: "waiting for grpc://" in capsys.readouterr().err, "the message about waiting")
+        assert not pending.done()
         with running([sys.executable, "-c", serve, behind, str(port)], tmp_path / "log"):
-            answer = asked.result(timeout=120)
-            assert answer is not None
-            assert answer.number == 1
+            trial = pending.result(timeout=120)
+            assert trial is not None
+            assert trial.number == 1
             study.end_trial(1, "stopped", "test")
-    trials = opened(uri, space(), "proxied", joins=True).get_trials()
+    trials = open_study(uri, space(), "proxied", joins=True).get_trials()
     assert [(trial.number, trial.outcome) for trial in trials] == [(0, "stopped"), (1, "stopped")]
 
-    monkeypatch.setattr(database, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(database, "RETRY_TIMEOUT_S", 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(InputError, match="stay within reach"), database.readable_errors(proxied):
+        with pytest.raises(InputError, match="stay reachable"), database.readable_errors(proxied):
             study.next_trial()
 
 
-def test_what_a_server_had_done_before_it_went_away_is_not_done_twice(
+def test_a_request_whose_reply_was_lost_counts_as_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class AwayError(Exception):
+    class UnavailableError(Exception):
         def code(self) -> str:
             return "StatusCode.UNAVAILABLE"
 
     class Storage:
-        told = 0
+        calls = 0
 
         def set_trial_state_values(self, trial_id: int) -> bool:
-            self.told += 1
-            raise AwayError("gone") if self.told == 1 else UpdateFinishedTrialError(str(trial_id))
+            self.calls += 1
+            raise UnavailableError("gone") if self.calls == 1 else UpdateFinishedTrialError(str(trial_id))
 
         def get_all_studies(self) -> None:
             raise KeyError("no such study")
 
-    patient: Any = database.RetryingStorage(Storage(), "grpc://here:1")  # type: ignore[arg-type]
-    monkeypatch.setattr(database, "PAUSE_S", 0.0)
-    assert patient.set_trial_state_values(3)
+    retrying: Any = database.RetryingStorage(Storage(), "grpc://here:1")  # type: ignore[arg-type]
+    monkeypatch.setattr(database, "RETRY_INTERVAL_S", 0.0)
+    assert retrying.set_trial_state_values(3)
     assert "study    waiting for grpc://here:1: gone" in capsys.readouterr().err
     with pytest.raises(KeyError):
-        patient.get_all_studies()
+        retrying.get_all_studies()
 
 
-def test_a_search_that_ends_waits_for_no_server() -> None:
+def test_requests_are_not_repeated_while_a_search_ends() -> None:
     class Storage:
-        asked = 0
+        calls = 0
 
         def get_all_studies(self) -> None:
-            self.asked += 1
+            self.calls += 1
             raise OperationalError("select", {}, Exception("refused"))
 
-    patient: Any = database.RetryingStorage(Storage(), "postgresql://here/x")  # type: ignore[arg-type]
-    database.stop_retrying(patient)
+    retrying: Any = database.RetryingStorage(Storage(), "postgresql://here/x")  # type: ignore[arg-type]
+    database.stop_retrying(retrying)
     with pytest.raises(OperationalError):
-        patient.get_all_studies()
-    assert patient.storage.asked == 1
+        retrying.get_all_studies()
+    assert retrying.storage.calls == 1

@@ -1,4 +1,4 @@
-"""The durable truth: what is written is there after a restart, once."""
+"""The durable study: records survive a restart, and are written once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_conditional_parameter_exists_only_where_its_condition_holds(journal: 
     assert seen == {"mse", "smooth_l1"}
 
 
-def test_there_are_as_many_trials_as_asked_for(journal: Path) -> None:
+def test_the_budget_limits_the_number_of_trials(journal: Path) -> None:
     study = Study(journal, space(budget=Budget(trials=3, epochs=9)))
     assert [study.next_trial() is not None for _ in range(5)] == [True, True, True, False, False]
     assert study.count_started() == 3
@@ -52,24 +52,24 @@ def test_after_a_restart_interrupted_trials_come_first_with_their_parameters_and
     study.record_epoch(0, epoch(1, 0.2))
     study.record_epoch(1, epoch(1, 0.4))
     study.end_trial(1, "finished", "")
-    again = Study(journal, space())
-    resumed = [again.next_trial(), again.next_trial()]
+    restarted = Study(journal, space())
+    resumed = [restarted.next_trial(), restarted.next_trial()]
     assert [(t.number, t.parameters) for t in resumed if t] == [
         (t.number, t.parameters) for t in before if t and t.number != 1
     ]
     assert resumed[0] is not None
     assert [e.epoch for e in resumed[0].epochs] == [1]
-    new = again.next_trial()
+    new = restarted.next_trial()
     assert new is not None
     assert new.number == 3
 
 
-def test_after_a_restart_other_points_are_proposed_than_before(journal: Path) -> None:
+def test_after_a_restart_new_points_are_suggested(journal: Path) -> None:
     study = Study(journal, space(budget=Budget(trials=40, epochs=9)))
-    proposed = [study.next_trial() for _ in range(6)]
-    again = Study(journal, space(budget=Budget(trials=40, epochs=9)))
-    later = [again.next_trial() for _ in range(12)][6:]
-    rates = {t.parameters["optimizer.lr"] for t in proposed if t}
+    earlier = [study.next_trial() for _ in range(6)]
+    restarted = Study(journal, space(budget=Budget(trials=40, epochs=9)))
+    later = [restarted.next_trial() for _ in range(12)][6:]
+    rates = {t.parameters["optimizer.lr"] for t in earlier if t}
     assert not rates & {t.parameters["optimizer.lr"] for t in later if t}
 
 
@@ -86,16 +86,16 @@ def test_recording_and_ending_twice_changes_nothing(journal: Path) -> None:
     assert (trial.outcome, trial.reason) == ("stopped", "rung")
 
 
-def test_a_trial_is_worth_its_best_epoch(journal: Path) -> None:
+def test_the_value_of_a_trial_is_that_of_its_best_epoch(journal: Path) -> None:
     study = Study(journal, space())
     study.next_trial()
     for number, f1 in enumerate([0.1, 0.6, 0.3], start=1):
         study.record_epoch(0, epoch(number, f1))
     study.end_trial(0, "finished", "")
     trial = study.get_trial(0)
-    kept = trial.best_epoch(space().objectives)
-    assert kept is not None
-    assert kept.epoch == 2
+    best = trial.best_epoch(space().objectives)
+    assert best is not None
+    assert best.epoch == 2
     assert trial.best_objectives_until(1, space().objectives) == (0.1,)
     assert trial.best_objectives_until(3, space().objectives) == (0.6,)
     assert trial.best_objectives_until(4, space().objectives) is None
@@ -121,7 +121,7 @@ def test_a_trial_without_a_defined_objective_fails_with_the_reason(journal: Path
     assert study.next_trial() is not None
 
 
-def test_two_objectives_work_from_proposal_to_outcome(journal: Path) -> None:
+def test_two_objectives_work_from_suggestion_to_outcome(journal: Path) -> None:
     both = space(objectives=(("f1_0.3m", "maximize"), ("rmse_1m", "minimize")), budget=Budget(trials=14, epochs=9))
     study = Study(journal, both)
     while (trial := study.next_trial()) is not None:
@@ -132,7 +132,7 @@ def test_two_objectives_work_from_proposal_to_outcome(journal: Path) -> None:
     assert ranked[0].number in (0, 4)  # the two ends of the front
 
 
-def test_ranking_leaves_out_what_failed_and_what_has_no_result(journal: Path) -> None:
+def test_ranking_omits_failed_trials_and_those_without_a_result(journal: Path) -> None:
     study = Study(journal, space())
     for _ in range(4):
         study.next_trial()
@@ -148,21 +148,21 @@ def test_test_scores_and_run_ids_survive_a_restart(journal: Path) -> None:
     study.set_run_id(0, "abc")
     study.set_parent_run_id("parent")
     study.set_test_scores(0, {"S0": {"f1_1m": 0.9, "rmse_1m": math.nan}})
-    again = Study(journal, space())
-    assert again.get_trial(0).run_id == "abc"
-    assert again.parent_run_id() == "parent"
-    assert again.get_trial(0).tests == {"S0": {"f1_1m": 0.9}}
+    restarted = Study(journal, space())
+    assert restarted.get_trial(0).run_id == "abc"
+    assert restarted.parent_run_id() == "parent"
+    assert restarted.get_trial(0).test_scores == {"S0": {"f1_1m": 0.9}}
 
 
-def test_a_trial_that_began_without_our_knowing_is_taken_over(tmp_path: Path) -> None:
+def test_a_trial_whose_creation_reply_was_lost_is_reclaimed(tmp_path: Path) -> None:
     study = Study(tmp_path / "journal", space())
     first = study.next_trial()
-    study._live.clear()  # as where a server began it, and was gone before it said so
+    study._live.clear()  # as if the server had created it, but the reply was lost
     assert study.next_trial() == first
     second = study.next_trial()
     assert second is not None
     assert second.number == 1
-    onlooker = Study(tmp_path / "journal", space(), joins=True)
-    third = onlooker.next_trial()
+    worker = Study(tmp_path / "journal", space(), joins=True)
+    third = worker.next_trial()
     assert third is not None
     assert third.number == 2

@@ -1,4 +1,4 @@
-"""When a trial is given up: asynchronous successive halving (Li et al. 2020), its rungs ranked by non-domination."""
+"""Asynchronous successive halving (ASHA, Li et al. 2020), with trials at a rung ranked by non-domination."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from spaces.schema import Stopping
 
 
 def rung_epochs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
-    """Epochs after which trials are compared: the first rung times powers of the reduction, below the full length."""
+    """Return the epochs after which trials are compared: the first rung times powers of the reduction, below `epochs`."""
     if stopping.rule == "none":
         return ()
-    found, epoch = [], stopping.first_rung
+    rungs, epoch = [], stopping.first_rung
     while epoch < epochs:
-        found.append(epoch)
+        rungs.append(epoch)
         epoch *= stopping.reduction
-    return tuple(found)
+    return tuple(rungs)
 
 
 def expected_epochs(stopping: Stopping, epochs: int) -> float:
-    """Epochs a trial takes on average if, at every rung, just one in the reduction goes on."""
+    """Return the mean number of epochs per trial if every rung promotes exactly one in `stopping.reduction` trials."""
     expected, begin = 0.0, 0
     for passed, end in enumerate([*rung_epochs(stopping, epochs), epochs]):
         expected += (end - begin) / float(stopping.reduction) ** passed
@@ -30,12 +30,12 @@ def expected_epochs(stopping: Stopping, epochs: int) -> float:
 
 
 def is_promoted(own: Sequence[float], others: Sequence[Sequence[float]], reduction: int) -> bool:
-    """Whether a trial that reached a rung goes on.
+    """Return whether a trial that reached a rung continues.
 
     Args:
-        own: Its gains at the rung, larger is better.
-        others: Gains of the trials that reached the rung before it.
-        reduction: One in so many goes on, rounded up, so that the first to arrive always does.
+        own: Objective values of the trial at the rung; larger is better.
+        others: Objective values of the trials that reached the rung earlier.
+        reduction: Inverse of the fraction that continues. The quota is rounded up, so the first arrival always continues.
     """
     ranked = pareto.rank_order([*others, own])
     return ranked.index(len(others)) < math.ceil((len(others) + 1) / reduction)

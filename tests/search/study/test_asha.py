@@ -1,11 +1,11 @@
-"""Successive halving: where its rungs are, and who goes on."""
+"""Successive halving: rungs, expected cost and promotion."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from search.study.stopping import expected_epochs, is_promoted, rung_epochs
+from search.study.asha import expected_epochs, is_promoted, rung_epochs
 from spaces.schema import Stopping
 
 
@@ -23,19 +23,19 @@ def test_without_a_rule_there_are_no_rungs() -> None:
     assert rung_epochs(Stopping(rule="none"), 100) == ()
 
 
-def test_the_first_to_arrive_goes_on_and_a_worse_second_does_not() -> None:
+def test_the_first_arrival_is_promoted_and_a_worse_second_is_not() -> None:
     assert is_promoted([0.1], [], 3)
     assert not is_promoted([0.05], [[0.1]], 3)
     assert is_promoted([0.2], [[0.1]], 3)
 
 
 @pytest.mark.parametrize("reduction", [2, 3, 4])
-def test_of_many_one_in_the_reduction_would_go_on(reduction: int) -> None:
+def test_of_many_trials_the_best_fraction_is_promoted(reduction: int) -> None:
     values = np.random.default_rng(0).permutation(60) / 60
-    going = [
+    promoted = [
         v for i, v in enumerate(values) if is_promoted([v], [[o] for j, o in enumerate(values) if j != i], reduction)
     ]
-    assert sorted(going) == sorted(values)[-60 // reduction :]
+    assert sorted(promoted) == sorted(values)[-60 // reduction :]
 
 
 def test_two_objectives_are_ranked_by_domination_not_by_the_first_alone() -> None:
