@@ -27,7 +27,7 @@ check: $(VENV)/ready
 # The documentation as a site, in site/; warnings are errors.
 docs: $(VENV)/docs
 	$(RUN) -m docs.generate_reference
-	$(RUN) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 
 # The speed measurements of docs/benchmarks.md, except benchmarks.nodes, which needs 24 GB of memory.
 bench: $(VENV)/ready
