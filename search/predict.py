@@ -1,4 +1,4 @@
-"""`python -m search.predict MODEL RECORDING …`: what a kept model hears in recordings, as tables and pictures."""
+"""`python -m search.predict MODEL RECORDING …`: predictions of a saved model on recordings, as tables and plots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from datasets.audio.files import SoundHeader, decode_sound, read_header
+from datasets.audio.sound_files import SoundHeader, decode_sound, read_header
 from datasets.config_file import read_change
 from runtime.cli import Parser
 from runtime.errors import InputError, suggest_name
@@ -23,40 +23,51 @@ from trainables.prediction import Prediction, Recording, SoundFormat
 if TYPE_CHECKING:
     from trainables.prediction import Predictor
 
-_ENDING: Final = ".predicted"
-"""Between the recording's name and the suffix, so that no labels are overwritten that lie beside a recording."""
+_INFIX: Final = ".predicted"
+"""Infix between the name of a recording and the suffix, so that label files next to recordings are not overwritten."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     result = Parser(
         prog="python -m search.predict",
-        description="Use a model that a search has kept: for each recording a table (csv) and a picture (png).",
+        description="Apply a saved model to recordings; write a table (csv) and a plot (png) per recording.",
         epilog="Example: python -m search.predict runs/searches/rg_rep evening.wav --set threshold=0.4",
         allow_abbrev=False,
     )
-    result.add_argument("model", help="a model.pt, a trial's folder (also s3://…), or a search's folder: its winner")
-    result.add_argument("recordings", type=Path, nargs="+", metavar="recording", help="wav or flac; docs/predict.md")
-    result.add_argument("--to", metavar="FOLDER", help="where tables and pictures go (default: beside each recording)")
+    result.add_argument(
+        "model", help="model.pt, folder of a trial (both also s3://…), or folder of a search for its winner"
+    )
+    result.add_argument(
+        "recordings", type=Path, nargs="+", metavar="recording", help="wav or flac file; see docs/predict.md"
+    )
+    result.add_argument("--to", metavar="FOLDER", help="output folder (default: that of each recording)")
     result.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an inner parameter, e.g. threshold=0.4 (default: as chosen on validation)",
+        help="inference parameter, e.g. threshold=0.4 (default: the best on validation)",
     )
     result.add_argument("--device", help="cpu, cuda or cuda:1 (default: a GPU if there is one)")
     return result
 
 
 @dataclass(frozen=True)
-class Job:
-    """A recording and what is to be written of it."""
+class PredictionJob:
+    """Recording to predict, and its output files.
+
+    Attributes:
+        path: Path of the recording.
+        header: Header of the recording.
+        table_path: Path of the table (csv).
+        figure_path: Path of the plot (png).
+    """
 
     path: Path
     header: SoundHeader
-    table: Path
-    picture: Path
+    table_path: Path
+    figure_path: Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,42 +82,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped; what is written is whole.", file=sys.stderr)
+        print("\nStopped; all files written so far are complete.", file=sys.stderr)
         return 130
 
 
-def prepare_jobs(recordings: Sequence[Path], to: str | None) -> list[Job]:
-    """Check recordings and where their predictions shall go, before anything heavy is loaded.
+def prepare_jobs(recordings: Sequence[Path], to: str | None) -> list[PredictionJob]:
+    """Check recordings and output folders, before torch is imported.
 
     Raises:
-        InputError: If a recording is missing or unreadable, two would be written to one file, or a folder is not writable.
+        InputError: If a recording is missing or unreadable, two recordings share an output file, or a folder is not writable.
     """
     if to is not None and "://" in to:
-        raise InputError("--to", "predictions go to a local folder", value=to, remedy="name a folder")
-    jobs: dict[Path, Job] = {}
+        raise InputError("--to", "the output folder must be local", value=to, remedy="name a local folder")
+    jobs: dict[Path, PredictionJob] = {}
     for path in recordings:
         if not path.is_file():
-            what = "a folder" if path.is_dir() else None
+            kind = "a folder" if path.is_dir() else None
             raise InputError(
-                str(path), "a recording is a file that exists", value=what, remedy="name a wav or flac file"
+                str(path), "the recording must be an existing file", value=kind, remedy="name a wav or flac file"
             )
         folder = path.parent if to is None else Path(to)
-        table, picture = (folder / f"{path.stem}{_ENDING}{suffix}" for suffix in (".csv", ".png"))
+        table, figure = (folder / f"{path.stem}{_INFIX}{suffix}" for suffix in (".csv", ".png"))
         if table in jobs:
             raise InputError(
                 str(path),
-                "no two recordings may have their predictions in one file",
-                value=f"{table}, as of {jobs[table].path}",
-                remedy="name each once, and those of one name in two calls with another --to",
+                "no two recordings may share an output file",
+                value=f"{table}, also that of {jobs[table].path}",
+                remedy="name each recording once; for equal names run the command once per --to",
             )
-        jobs[table] = Job(path, read_header(path), table, picture)
-    for folder in {job.table.parent for job in jobs.values()}:
+        jobs[table] = PredictionJob(path, read_header(path), table, figure)
+    for folder in {job.table_path.parent for job in jobs.values()}:
         _require_writable(folder)
     return list(jobs.values())
 
 
 def _require_writable(folder: Path) -> None:
-    """Check without creating anything."""
+    """Check that a folder is or could be created and written, without creating it."""
     absolute = folder.absolute()
     existing = next(parent for parent in (absolute, *absolute.parents) if parent.exists())
     try:
@@ -115,32 +126,43 @@ def _require_writable(folder: Path) -> None:
     except OSError as error:
         raise InputError(
             str(folder),
-            "predictions need a folder that can be written",
+            "the output folder must be writable",
             value=error.strerror,
-            remedy="name another folder by --to",
+            remedy="name another folder with --to",
         ) from error
 
 
-def run_predictions(model: Path, changes: Sequence[tuple[str, object]], jobs: Sequence[Job], device: str | None) -> int:
-    """Predict, recording by recording.
+def run_predictions(
+    model: Path, changes: Sequence[tuple[str, object]], jobs: Sequence[PredictionJob], device: str | None
+) -> int:
+    """Predict all recordings, one after the other.
+
+    Args:
+        model: Path of a model file or of a folder of a trial or search.
+        changes: Inference parameters to change.
+        jobs: Recordings and output files.
+        device: Torch device; None selects a GPU if there is one.
+
+    Returns:
+        Exit status.
 
     Raises:
-        InputError: If model, settings or recordings do not fit together, or a recording turns out to be spoilt.
+        InputError: If model, parameters or recordings do not fit together, or a recording is corrupt.
     """
-    from search import saved_models  # torch comes with it
+    from search import saved_models  # imports torch
 
-    found = saved_models.find_model(model)
-    kept = saved_models.read_model(found)
-    settings = {**kept.setting, **_changed_params(changes, kept.trainable.inner)}
-    predictor = kept.load_predictor(saved_models.require_device(device))
+    path = saved_models.find_model(model)
+    saved = saved_models.read_model(path)
+    params = {**saved.inference_params, **_changed_params(changes, saved.trainable.inner)}
+    predictor = saved.load_predictor(saved_models.require_device(device))
     for job in jobs:
         _require_format(job, predictor.sound)
-    print(f"model    {found} ({kept.name})")
-    print("setting  " + (", ".join(f"{name} {value:g}" for name, value in settings.items()) or "the Config's"))
+    print(f"model    {path} ({saved.name})")
+    print("params   " + (", ".join(f"{name} {value:g}" for name, value in params.items()) or "none"))
     for job in jobs:
-        rows = _predict_recording(predictor, job, settings)
+        rows = _predict_recording(predictor, job, params)
         seconds = job.header.frames / job.header.rate_hz
-        print(f"{job.path}, {seconds:.1f} s: {rows} rows\n  {job.table}\n  {job.picture}", flush=True)
+        print(f"{job.path}, {seconds:.1f} s: {rows} rows\n  {job.table_path}\n  {job.figure_path}", flush=True)
     return 0
 
 
@@ -150,7 +172,9 @@ def _changed_params(changes: Sequence[tuple[str, object]], inner: Sequence[Inner
     for name, value in changes:
         if name not in known:
             raise InputError(
-                f"--set {name}", "a setting is an inner parameter of the model", remedy=suggest_name(name, known)
+                f"--set {name}",
+                "the name must be an inference parameter of the model",
+                remedy=suggest_name(name, known),
             )
         low, high = known[name].low, known[name].high
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -158,49 +182,52 @@ def _changed_params(changes: Sequence[tuple[str, object]], inner: Sequence[Inner
                 f"--set {name}",
                 f"{known[name].meaning}: a number in [{low:g}, {high:g}]",
                 value=value,
-                remedy="keep to that range, or leave the option out",
+                remedy="choose a value in the range, or omit the option",
             )
         result[name] = float(value)
     return result
 
 
-def _require_format(job: Job, sound: SoundFormat) -> None:
+def _require_format(job: PredictionJob, sound: SoundFormat) -> None:
     header = job.header
     if header.channels != sound.channels:
         raise InputError(
             str(job.path),
-            f"the model hears {sound.channels} channels: {sound.meaning}",
+            f"the model takes {sound.channels} channels: {sound.meaning}",
             value=f"{header.channels} channel" + "s" * (header.channels > 1),
-            remedy="name a recording of these microphones, or another model",
+            remedy="use a recording of this microphone array, or another model",
         )
     if header.rate_hz != sound.rate_hz:
         raise InputError(
             str(job.path),
-            f"the model hears {sound.rate_hz} samples a second",
+            f"the model takes {sound.rate_hz} samples per second",
             value=f"{header.rate_hz} Hz",
-            remedy=f"resample it, e.g.  sox {job.path.name} -r {sound.rate_hz} resampled.wav",
+            remedy=f"resample the recording, e.g.  sox {job.path.name} -r {sound.rate_hz} resampled.wav",
         )
     if header.frames < sound.least_samples:
         raise InputError(
             str(job.path),
-            f"a recording lasts {1000 * sound.least_samples / sound.rate_hz:g} ms or more",
+            f"a recording must last at least {1000 * sound.least_samples / sound.rate_hz:g} ms",
             value=f"{1000 * header.frames / header.rate_hz:.3g} ms",
-            remedy="leave it out",
+            remedy="omit this recording",
         )
 
 
-def _predict_recording(predictor: Predictor, job: Job, settings: Mapping[str, float]) -> int:
-    """Predict from one recording and write what comes of it; returns the number of rows."""
+def _predict_recording(predictor: Predictor, job: PredictionJob, params: Mapping[str, float]) -> int:
+    """Predict one recording, write its table and plot, and return the number of rows."""
     recording = Recording(job.path.stem, job.header.frames, functools.partial(decode_sound, job.path))
-    prediction = predictor.predict(recording, settings)
+    prediction = predictor.predict(recording, params)
     try:
-        job.table.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomic(job.table, _format_table(prediction))
-        with atomic_write(job.picture) as temporary:
+        job.table_path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(job.table_path, _format_table(prediction))
+        with atomic_write(job.figure_path) as temporary:
             prediction.figure.savefig(temporary, dpi=110, format="png")
     except OSError as error:
         raise InputError(
-            str(job.table), "predictions must be written", value=error.strerror, remedy="free some space, or use --to"
+            str(job.table_path),
+            "predictions must be written",
+            value=error.strerror,
+            remedy="free disk space, or use --to",
         ) from error
     return len(prediction.rows)
 

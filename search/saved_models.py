@@ -1,4 +1,4 @@
-"""Models that searches have kept: found by the name of a file or folder, and read back without their data."""
+"""Saved models of searches: found by the name of a file or folder, and loaded without their dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from runtime.errors import InputError
-from search.execution.trial import load_checkpoint
+from search.execution.checkpoint import load_checkpoint
 from search.results import SearchFolder
 from search.study.study import read_trials
 from search.study.trials import rank_trials
@@ -20,20 +20,20 @@ from trainables import registry
 from trainables.contract import Trainable
 from trainables.prediction import Predictor
 
-_SEARCH_AGAIN: Final = "search again with this version of the program"
+_SEARCH_AGAIN: Final = "search again with this version"
 
 
 @dataclass(frozen=True, eq=False)
 class SavedModel:
-    """A model as a search has kept it.
+    """Model saved by a search.
 
     Attributes:
-        path: Its file.
-        name: Of its trainable.
-        trainable: What it was trained with.
-        config: An instance of the trainable's Config.
-        weights: What the trainable's `weights` returned.
-        setting: Inner parameters that were best on validation.
+        path: Path of the model file.
+        name: Name of the trainable.
+        trainable: Trainable that the model was trained with.
+        config: Config instance of the trainable.
+        weights: Weights as returned by `Trainable.weights`.
+        inference_params: Inference parameters with the best validation result.
     """
 
     path: Path
@@ -41,59 +41,59 @@ class SavedModel:
     trainable: type[Trainable]
     config: Any
     weights: Mapping[str, Any]
-    setting: Mapping[str, float]
+    inference_params: Mapping[str, float]
 
     def load_predictor(self, device: str) -> Predictor:
-        """Build what predicts from recordings.
+        """Build the predictor of the model.
 
         Raises:
-            InputError: If its trainable does not, or the weights are not those of its Config.
+            InputError: If the trainable has no predictor, or the weights do not fit the Config.
         """
         try:
-            built = self.trainable.predictor(self.config, self.weights, device=device)
+            predictor = self.trainable.predictor(self.config, self.weights, device=device)
         except (KeyError, RuntimeError, AttributeError, TypeError, ValueError) as error:
             raise InputError(
                 str(self.path),
-                "a model holds all that predicting needs",
+                "the file must hold all weights of the model",
                 value=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
-                remedy=f"the file is spoilt, or of another version: {_SEARCH_AGAIN}",
+                remedy=f"the file is corrupt or was written by another version: {_SEARCH_AGAIN}",
             ) from error
-        if built is None:
+        if predictor is None:
             raise InputError(
                 str(self.path),
-                "the model's trainable must predict from recordings",
+                "the trainable of the model must have a predictor for recordings",
                 value=self.name,
-                remedy="name a model of the localizer or of DOAnet; a trainable of your own needs a `predictor`",
+                remedy="use a model of the localizer or of DOAnet; a custom trainable needs a `predictor`",
             )
-        return built
+        return predictor
 
 
-def find_model(place: Path) -> Path:
-    """The file of a model.
+def find_model(path: Path) -> Path:
+    """Return the path of a model file.
 
     Args:
-        place: The file, a trial's folder, or a search's folder, which stands for its winner.
+        path: A model file, the folder of a trial, or the folder of a search, which selects its winner.
 
     Raises:
-        InputError: If there is none.
+        InputError: If the folder holds no model.
     """
-    if not place.is_dir():
-        return place
-    folder = _ModelLocation(place.absolute().parent, place.absolute().name)
+    if not path.is_dir():
+        return path
+    folder = _ModelLocation(path.absolute().parent, path.absolute().name)
     if folder.is_started():
         return _find_saved(
-            folder.model_path(_find_winner(folder)), "name the folder of another trial, or go on with the search"
+            folder.model_path(_find_winner(folder)), "name the folder of another trial, or continue the search"
         )
     remedy = "name a model.pt, a trial's folder, or a search's folder such as runs/searches/rg_rep"
-    return _find_saved(place / folder.model_path(0).name, remedy)
+    return _find_saved(path / folder.model_path(0).name, remedy)
 
 
 class _ModelLocation(SearchFolder):
-    """A search's folder, wherever it has been moved to."""
+    """Results of a search in a folder that may have been moved."""
 
     @property
-    def root(self) -> Path:
-        """Everything of this search."""
+    def root_path(self) -> Path:
+        """Return the folder of the search."""
         return self.storage / self.name
 
 
@@ -109,37 +109,37 @@ def _find_winner(folder: SearchFolder) -> int:
         if not folder.journal_path.is_file():
             raise InputError(
                 str(folder.root_path),
-                "the study must lie in the folder for its winner to be found",
-                value="it is in a database",
-                remedy="name a trial's folder; the search's last lines name the winner's",
+                "the folder must hold the study, which determines the winner",
+                value="the study is in a database",
+                remedy="name the folder of a trial; the last lines of the search name that of the winner",
             )
         ranked = rank_trials(read_trials(folder.journal_path), objectives)
     except (OSError, KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
         raise InputError(
             str(folder.root_path),
-            "the search's records must be readable",
+            "the records of the search must be readable",
             value=f"{type(error).__name__}: {error}",
-            remedy="name a trial's folder or a model.pt in it instead",
+            remedy="name the folder of a trial, or a model.pt in it",
         ) from error
     if not ranked:
         raise InputError(
             str(folder.root_path),
-            "a trial of the search must have a result",
-            remedy="wait for one, or name another search",
+            "the search must have a trial with a result",
+            remedy="wait for the first result, or name another search",
         )
     return ranked[0].number
 
 
 def read_model(path: Path) -> SavedModel:
-    """Read a model.
+    """Load a model file.
 
     Raises:
-        InputError: If the file is no model of a search, or one that this version cannot read.
+        InputError: If the file is not a saved model, or this version cannot read it.
     """
     content = _load_content(path)
     try:
         name, values, weights = str(content["trainable"]), content["config"], dict(content["weights"])
-        setting = {inner: float(value) for inner, value in content["setting"].items()}
+        inference_params = {parameter: float(value) for parameter, value in content["setting"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _no_model_error(path, f"{type(error).__name__}: {error}") from error
     trainable = registry.load_trainable(name, f"{path}: trainable")
@@ -147,33 +147,33 @@ def read_model(path: Path) -> SavedModel:
         config = trainable.Config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        field = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"{path}: config.{where}",
-            "the model's Config must be one that this version knows",
+            f"{path}: config.{field}",
+            "the Config of the model must fit this version",
             value=first["msg"],
-            remedy=f"use the version that kept it, or {_SEARCH_AGAIN}",
+            remedy=f"use the version that saved the model, or {_SEARCH_AGAIN}",
         ) from error
-    return SavedModel(path, name, trainable, config, weights, setting)
+    return SavedModel(path, name, trainable, config, weights, inference_params)
 
 
 def _load_content(path: Path) -> Mapping[str, Any]:
     try:
         return load_checkpoint(path)
-    except Exception as error:  # a spoilt pickle may raise anything
+    except Exception as error:  # a corrupt pickle may raise any exception
         raise _no_model_error(path, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
 
 
 def _no_model_error(path: Path, value: str) -> InputError:
-    remedy = "name a trial's model.pt; if it is one, it is spoilt: name another trial's"
-    return InputError(str(path), "the file must be a model that a search has kept", value=value, remedy=remedy)
+    remedy = "name the model.pt of a trial; if it is one, the file is corrupt: use that of another trial"
+    return InputError(str(path), "the file must be a model saved by a search", value=value, remedy=remedy)
 
 
 def require_device(name: str | None) -> str:
-    """The device that was asked for, or the accelerator if there is one, or the CPU.
+    """Return the requested device, by default the GPU if there is one, or else the CPU.
 
     Raises:
-        InputError: If this machine has no such device.
+        InputError: If this machine does not have the device.
     """
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -184,6 +184,6 @@ def require_device(name: str | None) -> str:
             "--device",
             "this machine must have the device",
             value=f"{name}: {str(error).partition(chr(10))[0]}",
-            remedy="leave the option out, or write cpu, cuda or cuda:1",
+            remedy="omit the option, or write cpu, cuda or cuda:1",
         ) from error
     return name

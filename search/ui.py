@@ -1,4 +1,4 @@
-"""`python -m search.ui [SEARCH]`: MLflow's pages on this project's store, the runs of a search ready to compare."""
+"""`python -m search.ui [SEARCH]`: serve MLflow's UI for a storage folder, with links that compare the trials of searches."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from runtime.errors import InputError, suggest_name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Become the server; returns only if something is wrong."""
-    parser = Parser(prog="python -m search.ui", description="Compare trials in MLflow's UI.", allow_abbrev=False)
-    parser.add_argument("search", nargs="?", help="name of a search; its runs are linked side by side")
-    parser.add_argument("--storage", default="runs", metavar="DIR", help="as given to search.launch (default: ./runs)")
-    parser.add_argument("--port", type=int, default=5000, help="on 127.0.0.1 (default: 5000)")
+    """Replace this process by the MLflow server; return an exit status only on errors."""
+    parser = Parser(
+        prog="python -m search.ui",
+        description="Serve MLflow's UI and print links that compare the trials of searches.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("search", nargs="?", help="name of a search to link (default: all searches)")
+    parser.add_argument(
+        "--storage", default="runs", metavar="DIR", help="storage folder as for search.launch (default: ./runs)"
+    )
+    parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (default: 5000)")
     try:
         options = parser.parse_args(arguments)
         database = _find_database(options)
@@ -28,12 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     address = f"http://127.0.0.1:{options.port}"
-    for name, link in _print_links(database, options.search):
+    for name, link in _comparison_links(database, options.search):
         print(f"{name}\n  {address}/{link}")
-    print(f"everything\n  {address}\nCtrl-C ends the server; it takes some seconds to start.", flush=True)
-    # Without the job runner the server is two processes instead of fifteen, and starts in half the time.
+    print(f"all searches\n  {address}\nThe server starts within seconds; press Ctrl-C to stop it.", flush=True)
+    # Without the job runner the server has 2 processes instead of 15, and starts in half the time.
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
-    words = [
+    command = [
+        sys.executable,
         "-m",
         "mlflow",
         "server",
@@ -43,25 +50,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "1",
         "--host",
         "127.0.0.1",
+        "--port",
+        str(options.port),
     ]
-    return int(os.execve(sys.executable, [sys.executable, *words, "--port", str(options.port)], environment))
+    return int(os.execve(sys.executable, command, environment))
 
 
 def _find_database(options: argparse.Namespace) -> Path:
     if uris.is_uri(options.storage):
         raise InputError(
             "--storage",
-            "runs of searches in a bucket are on the server that --tracking-uri named",
+            "searches in a bucket log to the MLflow server given by --tracking-uri",
             value=uris.redact_argument(options.storage),
-            remedy="open that address in a browser",
+            remedy="open the address of that server in a browser",
         )
     database = Path(options.storage).absolute() / "mlflow.db"
     if not database.is_file():
         raise InputError(
             "--storage",
-            "there must be results to show",
+            "the folder must hold results of a search",
             value=str(database),
-            remedy="run a search first, or name its --storage",
+            remedy="run a search first, or give the --storage of a search",
         )
     searches = sorted(path.name for path in (database.parent / "searches").glob("*") if path.is_dir())
     if options.search is not None and options.search not in searches:
@@ -73,7 +82,7 @@ def _find_database(options: argparse.Namespace) -> Path:
 
 def _require_free_port(port: int) -> None:
     if not 1 <= port <= 65535:
-        raise InputError("--port", "a port lies in 1 … 65535", value=port, remedy="e.g. --port 5001")
+        raise InputError("--port", "a port must be in 1 … 65535", value=port, remedy="e.g. --port 5001")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -82,7 +91,7 @@ def _require_free_port(port: int) -> None:
             raise InputError("--port", "the port must be free", value=port, remedy=f"--port {port + 1}") from error
 
 
-def _print_links(database: Path, search: str | None) -> list[tuple[str, str]]:
+def _comparison_links(database: Path, search: str | None) -> list[tuple[str, str]]:
     from search.reporting.mlflow_logger import MlflowStore, comparison_links
 
     return comparison_links(MlflowStore(f"sqlite:///{database}", None), search)

@@ -1,1 +1,1 @@
-"""Checks of a machine, a cluster and its services."""
+"""Checks of a machine, a cluster and its services, as printed by `python -m search.doctor`."""

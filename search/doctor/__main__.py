@@ -1,4 +1,4 @@
-"""`python -m search.doctor`: what is wrong with this machine or cluster, before a search finds out."""
+"""`python -m search.doctor`: check a machine or cluster before a search."""
 
 from __future__ import annotations
 
@@ -21,86 +21,90 @@ from search.doctor.services import check_bucket, check_service
 from search.results import require_writable
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_NEEDED_DISK_GB: Final = 4.0
-_NEEDED_MEMORY_GB: Final = 4.0
+_REQUIRED_DISK_GB: Final = 4.0
+_REQUIRED_MEMORY_GB: Final = 4.0
 
 
 def check_python() -> CheckResult:
-    """Python's version."""
-    found = ".".join(map(str, sys.version_info[:3]))
+    """Check the version of Python."""
+    version = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info[:2] < (3, 13):
-        return CheckResult("ok", f"Python {found}")
-    return CheckResult("bad", f"Python {found}; 3.11 or 3.12 is needed", "install one of them, then run make again")
+        return CheckResult("ok", f"Python {version}")
+    return CheckResult(
+        "error", f"Python {version}, but 3.11 or 3.12 is required", "install one of them and run make again"
+    )
 
 
 def check_versions(constraints: Path) -> list[CheckResult]:
-    """Installed packages against the pinned ones."""
+    """Compare the installed versions of packages with the pinned ones."""
     pinned = dict(
         line.split("==") for line in constraints.read_text().split() if "==" in line and not line.startswith("#")
     )
-    wrong = []
+    differing = []
     for package in machine.PACKAGES:
-        wanted, found = pinned.get(package, ""), machine.package_versions()[package]
-        if found.partition("+")[0] != wanted:
-            wrong.append(
+        required, installed = pinned.get(package, ""), machine.package_versions()[package]
+        if installed.partition("+")[0] != required:
+            differing.append(
                 CheckResult(
-                    "bad",
-                    f"{package} is {found}, pinned is {wanted}",
-                    f"pip install -c constraints.txt {package}=={wanted}",
+                    "error",
+                    f"{package} {installed} is installed, but {required} is pinned",
+                    f"pip install -c constraints.txt {package}=={required}",
                 )
             )
-    return wrong or [CheckResult("ok", f"{len(machine.PACKAGES)} packages as pinned")]
+    return differing or [CheckResult("ok", f"{len(machine.PACKAGES)} packages have the pinned versions")]
 
 
 def check_datasets_package() -> CheckResult:
-    """Hugging Face's `datasets` has the same name as ours; whichever comes first on the path is imported."""
-    ours = _ROOT / "datasets"
+    """Check that `datasets` is the package of this project: Hugging Face's has the same name, and the first on the path wins."""
+    project = _ROOT / "datasets"
     spec = importlib.util.find_spec("datasets")
     origin = Path(spec.origin).parent if spec is not None and spec.origin else None
-    if origin != ours:
+    if origin != project:
         return CheckResult(
-            "bad",
-            f"`import datasets` finds {origin}",
-            "uninstall that package from this environment, or run in the project's folder",
+            "error",
+            f"`import datasets` imports {origin}",
+            "uninstall that package from this environment, or run in the folder of the project",
         )
     try:
         version = metadata.version("datasets")
     except metadata.PackageNotFoundError:
-        return CheckResult("ok", "`import datasets` finds ours")
+        return CheckResult("ok", "`import datasets` imports the package of this project")
     remedy = "pip uninstall datasets, or keep it in another environment"
     return CheckResult(
-        "bad",
-        f"Hugging Face's datasets {version} is installed beside ours; MLflow and Ray Data may import the wrong one",
+        "error",
+        f"Hugging Face's datasets {version} is also installed; MLflow and Ray Data may import the wrong package",
         remedy,
     )
 
 
 def check_storage(storage: str) -> list[CheckResult]:
-    """Write access and free disk, or a bucket."""
+    """Check write access and free disk space of a folder, or access to a bucket."""
     if is_uri(storage):
         return [check_bucket(storage)]
     try:
         path = require_writable(storage)
     except InputError as error:
-        return [CheckResult("bad", f"{error.rule}: {error.value}", error.remedy)]
+        return [CheckResult("error", f"{error.rule}: {error.value}", error.remedy)]
     free = machine.free_bytes(path) / 1e9
-    what = f"{free:.0f} GB free at {path}"
-    if free < _NEEDED_DISK_GB:
+    message = f"{free:.0f} GB free at {path}"
+    if free < _REQUIRED_DISK_GB:
         return [
             CheckResult(
-                "bad", f"{what}; a first search needs {_NEEDED_DISK_GB:g} GB", "free some, or name another --storage"
+                "error",
+                f"{message}, but a first search needs {_REQUIRED_DISK_GB:g} GB",
+                "free disk space, or name another --storage",
             )
         ]
-    return [CheckResult("ok", what)]
+    return [CheckResult("ok", message)]
 
 
 def check_memory() -> CheckResult:
-    """Memory that can be had, and the part of it that Ray shares between processes."""
+    """Check the available memory."""
     available = _available_gb()
-    if available < _NEEDED_MEMORY_GB:
+    if available < _REQUIRED_MEMORY_GB:
         return CheckResult(
-            "bad",
-            f"{available:.1f} GB of memory available; a search needs {_NEEDED_MEMORY_GB:g} GB",
+            "error",
+            f"{available:.1f} GB of memory available, but a search needs {_REQUIRED_MEMORY_GB:g} GB",
             "close other programs",
         )
     return CheckResult("ok", f"{available:.0f} GB of memory available")
@@ -114,57 +118,59 @@ def _available_gb() -> float:
 
 
 def check_hardware() -> CheckResult:
-    """Cores, GPU, and what bf16 is worth."""
+    """Check that torch can use a GPU that is present; report cores, GPU and default precision."""
     import torch
 
-    from trainables.schedules import use_bf16
+    from trainables.precision import use_bf16
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = "bf16" if use_bf16("auto", device) else "fp32"
-    gpu = torch.cuda.get_device_name() if device.type == "cuda" else "no GPU: the profile laptop applies"
+    gpu = torch.cuda.get_device_name() if device.type == "cuda" else "no GPU (profile laptop)"
     if machine.has_gpu() and device.type == "cpu":
         return CheckResult(
-            "bad", "a GPU is there, but this torch cannot use it", "install a CUDA build of the pinned torch"
+            "error", "torch cannot use the GPU of this machine", "install a CUDA build of the pinned torch"
         )
     return CheckResult("ok", f"{machine.count_cores()} cores, {gpu}; precision auto is {precision}")
 
 
 def check_store(storage: str) -> CheckResult:
-    """Whether MLflow's database, if it exists, can be read."""
+    """Check that MLflow's database, if there is one, can be read."""
     if is_uri(storage):
-        return CheckResult("note", "no --tracking-uri to check", "name the MLflow server of the cluster")
+        return CheckResult("note", "no --tracking-uri to check", "give the MLflow server of the cluster")
     database = Path(storage).absolute() / "mlflow.db"
     if not database.is_file():
-        return CheckResult("ok", "no MLflow store yet; the first search makes one")
+        return CheckResult("ok", "no MLflow store yet; the first search creates it")
     import sqlite3
 
     try:
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
             runs = connection.execute("select count(*) from runs").fetchone()[0]
-            going = connection.execute("select count(*) from runs where status = 'RUNNING'").fetchone()[0]
+            running = connection.execute("select count(*) from runs where status = 'RUNNING'").fetchone()[0]
     except sqlite3.Error as error:
         return CheckResult(
-            "bad",
+            "error",
             f"{database} cannot be read: {error}",
-            "restore it, or move it away and --resume; the study has everything",
+            "restore it, or move it away and resume the search: the study has all results",
         )
-    if going:
+    if running:
         return CheckResult(
-            "note", f"{going} of {runs} MLflow runs are RUNNING", "if no search is, --resume of their search ends them"
+            "note",
+            f"{running} of {runs} MLflow runs are RUNNING",
+            "if no search is running, resume theirs with --resume",
         )
-    return CheckResult("ok", f"MLflow store with {runs} runs, none left RUNNING")
+    return CheckResult("ok", f"MLflow store with {runs} runs, none RUNNING")
 
 
 def run_checks(
     storage: str, address: str | None = None, tracking_uri: str | None = None, study: str | None = None
 ) -> Iterable[CheckResult]:
-    """All checks in turn.
+    """Run all checks one after the other.
 
     Args:
-        storage: A folder or the URI of a bucket.
-        address: Of a cluster, or None for this machine alone.
-        tracking_uri: MLflow's; None for the database in the storage folder.
-        study: Where the study is kept; None for a file in the storage folder.
+        storage: Storage folder, or URI of a bucket.
+        address: Address of a Ray cluster; None for this machine only.
+        tracking_uri: Tracking URI of MLflow; None for the database in the storage folder.
+        study: URI of the study; None for a file in the storage folder.
     """
     yield check_python()
     yield from check_versions(_ROOT / "constraints.txt")
@@ -181,22 +187,22 @@ def run_checks(
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     result = Parser(
         prog="python -m search.doctor",
-        description="Check what a search needs, on this machine or on every node of a cluster.",
-        epilog="The options are those of search.launch.",
+        description="Check the requirements of a search on this machine or on every node of a cluster.",
+        epilog="The options have the same meaning as for search.launch.",
         allow_abbrev=False,
     )
-    result.add_argument("--storage", default="runs", metavar="DIR", help="a folder or a bucket (default: ./runs)")
-    result.add_argument("--address", metavar="WHERE", help="of a Ray cluster: auto or HOST:PORT")
-    result.add_argument("--tracking-uri", metavar="URI", help="of MLflow")
-    result.add_argument("--study", metavar="URI", help="where the study is kept")
+    result.add_argument("--storage", default="runs", metavar="DIR", help="storage folder or bucket (default: ./runs)")
+    result.add_argument("--address", metavar="ADDRESS", help="address of a Ray cluster: auto or HOST:PORT")
+    result.add_argument("--tracking-uri", metavar="URI", help="tracking URI of MLflow")
+    result.add_argument("--study", metavar="URI", help="URI of the study")
     return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print every finding; 1 if any is bad."""
+    """Print all check results; return 1 if there are errors."""
     try:
         options = build_parser().parse_args(arguments)
         if options.address is not None:
@@ -204,12 +210,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    bad = 0
-    for finding in run_checks(options.storage, options.address, options.tracking_uri, options.study):
-        print(f"{finding.state:<5} {finding.what}" + (f"\n      → {finding.remedy}" if finding.remedy else ""))
-        bad += finding.state == "bad"
-    print(f"\n{bad} to mend" if bad else "\nready")
-    return 1 if bad else 0
+    errors = 0
+    for result in run_checks(options.storage, options.address, options.tracking_uri, options.study):
+        print(f"{result.state:<5} {result.message}" + (f"\n      → {result.remedy}" if result.remedy else ""))
+        errors += result.state == "error"
+    print(f"\n{errors} problem{'s' * (errors > 1)} found" if errors else "\nready")
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a check of the doctor found."""
+"""Result of a check by the doctor."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found."""
+    """Result of one check.
 
-    state: Literal["ok", "note", "bad"]
-    what: str
+    Attributes:
+        state: "ok", "note" for a remark on a passed check, or "error" for a problem.
+        message: Description of what was checked or found.
+        remedy: Advice on how to solve the problem; empty if there is none.
+    """
+
+    state: Literal["ok", "note", "error"]
+    message: str
     remedy: str = ""

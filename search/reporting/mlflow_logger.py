@@ -1,4 +1,4 @@
-"""The only file that knows MLflow: one run for the search, one nested in it for every trial, all told in the background."""
+"""Mirror of a search in MLflow: one run per search, and one nested run per trial. No other module imports MLflow."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from urllib.parse import quote
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # of 7: trials start in the thread that waits for them
+os.environ.setdefault(
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"
+)  # default 7: trials start in the thread that waits for these requests
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # with whatever password is in it
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # the URL may contain a password
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException, RestException
@@ -31,21 +33,21 @@ from runtime.storage import Store as DataStore
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 
-for _noisy in ("alembic", "mlflow"):  # after the import, which sets levels of its own
+for _noisy in ("alembic", "mlflow"):  # after the import, which sets log levels
     logging.getLogger(_noisy).setLevel(logging.ERROR)
 
 _PARENT: Final = "mlflow.parentRunId"
 _STEP_METRIC: Final = "loss"
-_PATIENCE_S: Final = 30.0
-_MOST_COMPARED: Final = 100
-_AWAY_S: Final = 30.0
-"""A server that does not answer is left alone for so long; the study has what it misses."""
+_FLUSH_TIMEOUT_S: Final = 30.0
+_MAX_COMPARED_RUNS: Final = 100
+_OUTAGE_PAUSE_S: Final = 30.0
+"""Pause of all requests after a server did not answer; the study has the values that are dropped meanwhile."""
 
 _T = TypeVar("_T")
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 STATUS_OF: Final[dict[Outcome, Status]] = {
-    "running": "KILLED",  # when it is written, the trial has been interrupted
+    "running": "KILLED",  # written only when the trial is interrupted
     "finished": "FINISHED",
     "stopped": "FINISHED",
     "failed": "FAILED",
@@ -54,11 +56,11 @@ STATUS_OF: Final[dict[Outcome, Status]] = {
 
 @dataclass(frozen=True)
 class MlflowStore:
-    """Where MLflow keeps things.
+    """Locations of MLflow's data.
 
     Attributes:
         uri: Tracking URI.
-        artifacts: Where artefacts go; None leaves it to a server.
+        artifacts: URI of the artifact root; None leaves the location to the server.
     """
 
     uri: str
@@ -66,22 +68,32 @@ class MlflowStore:
 
     @classmethod
     def from_uri(cls, storage: Path, uri: str | None) -> MlflowStore:
-        """The store a user asked for, or SQLite in the storage folder."""
+        """Create the store at a tracking URI, or by default in SQLite in the storage folder."""
         if uri is not None:
             return cls(uri, None if uri.startswith("http") else (storage / "mlartifacts").as_uri())
         return cls(f"sqlite:///{storage / 'mlflow.db'}", (storage / "mlartifacts").as_uri())
 
 
 class MlflowLogger:
-    """Mirrors the study in MLflow.
+    """Mirrors a study in MLflow.
 
-    Metrics, ends and artefacts are queued and written by a thread, so that a slow store does not slow the search; what a
-    store refuses is kept in `problems`. The study has everything, so `reconcile` can repeat it at the next launch.
+    A background thread writes metrics, outcomes and artifacts, so a slow store does not slow down the search. The study is
+    complete without MLflow, so `reconcile` can write missing values at the next launch.
+
+    Args:
+        store: Locations of MLflow's data.
+        experiment: Name of the MLflow experiment.
+
+    Attributes:
+        problems: Messages about failed requests.
+
+    Raises:
+        InputError: If MLflow does not answer.
     """
 
     def __init__(self, store: MlflowStore, experiment: str) -> None:
         self._store = store
-        self._away_until = -math.inf
+        self._paused_until = -math.inf
         try:
             self._client = MlflowClient(tracking_uri=store.uri)
             self.experiment_id = self._get_experiment(experiment)
@@ -90,7 +102,7 @@ class MlflowLogger:
                 "--tracking-uri",
                 f"MLflow must answer at {uris.redact_uri(store.uri)}",
                 value=self._describe_error(error),
-                remedy="check the address, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; then go on with --resume",
+                remedy="check the address, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; then continue with --resume",
             ) from None
         self.problems: list[str] = []
         self._queue: queue.Queue[Callable[[], object] | threading.Event | None] = queue.Queue()
@@ -98,9 +110,9 @@ class MlflowLogger:
         self._thread.start()
 
     def _get_experiment(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         location = None if self._store.artifacts is None else f"{self._store.artifacts}/{name}"
         return str(self._client.create_experiment(name, artifact_location=location))
 
@@ -112,10 +124,17 @@ class MlflowLogger:
         tags: Mapping[str, str],
         parent: str | None = None,
     ) -> str | None:
-        """Create a run, or set an interrupted one going again.
+        """Create a run, or reopen an interrupted one.
+
+        Args:
+            run_id: Run to reopen; None, or the id of a deleted run, creates one.
+            name: Name of a new run.
+            parameters: Parameters of a new run.
+            tags: Tags of a new run.
+            parent: Run in which a new run is nested.
 
         Returns:
-            Its id, or None if the store is away; `reconcile` makes up for it.
+            Id of the run, or None if the store is unreachable; `reconcile` creates the run later.
         """
         nested = {} if parent is None else {_PARENT: parent}
         return self._attempt_request(
@@ -130,51 +149,51 @@ class MlflowLogger:
 
     def _create_run(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         run = self._client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
-        created = str(run.info.run_id)
+        new_id = str(run.info.run_id)
         params = [Param(key, str(value)[:6000]) for key, value in parameters.items()]
         for first in range(0, len(params), 100):
-            self._client.log_batch(created, params=params[first : first + 100])
-        return created
+            self._client.log_batch(new_id, params=params[first : first + 100])
+        return new_id
 
     def _run_exists(self, run_id: str) -> bool:
         try:
             return str(self._client.get_run(run_id).info.lifecycle_stage) == "active"
         except MlflowException as error:
-            if _is_away(error):
+            if _is_unreachable(error):
                 raise
             return False
 
     def log_epoch(self, run_id: str, epoch: Epoch) -> None:
-        """Log one epoch's metrics and the setting that was best."""
+        """Log the metrics of an epoch and its best inference parameters."""
         metrics = _finite_metrics(epoch)
         self._queue.put(lambda: self._client.log_batch(run_id, metrics=metrics))
 
     def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
-        """Log figures that belong to no epoch."""
+        """Log metrics that belong to no epoch, at step 0."""
         metrics = _to_mlflow_metrics(values, 0)
         self._queue.put(lambda: self._client.log_batch(run_id, metrics=metrics))
 
-    def log_data(self, run_id: str, store: DataStore, source: DatasetProvider) -> None:
-        """Log a dataset: each split with its digest, its size and where it lies."""
+    def log_dataset(self, run_id: str, store: DataStore, source: DatasetProvider) -> None:
+        """Log the splits of a dataset with digest, size and location."""
         inputs = []
         for split in source.list_splits():
             context = {"train": "training", "validate": "validation"}.get(split.name, "test")
-            described = Dataset(
+            entity = Dataset(
                 name=split.name,
-                digest=split.digest[:36],  # MLflow takes no more
+                digest=split.digest[:36],  # the maximum that MLflow accepts
                 source_type="local" if store.is_local else store.uri.partition(":")[0],
                 source=json.dumps({"uri": f"{store.name}/{split.folder}"}),
                 profile=json.dumps({source.unit: split.samples}),
             )
-            inputs.append(DatasetInput(described, [InputTag("mlflow.data.context", context)]))
+            inputs.append(DatasetInput(entity, [InputTag("mlflow.data.context", context)]))
         self._queue.put(lambda: self._client.log_inputs(run_id, inputs))
 
-    def log_file(self, run_id: str, path: Path) -> None:
-        """Log an artefact."""
+    def log_artifact(self, run_id: str, path: Path) -> None:
+        """Log a file as an artifact."""
         self._queue.put(lambda: self._client.log_artifact(run_id, str(path)))
 
     def end_run(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
-        """End a run."""
+        """Set the final status and tags of a run."""
         self._queue.put(lambda: self._end_run(run_id, status, tags))
 
     def _end_run(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
@@ -182,43 +201,43 @@ class MlflowLogger:
         self._client.set_terminated(run_id, status)
 
     def finish_trial(self, trial: Trial) -> None:
-        """End the run of an ended trial, with whatever of it has not been logged."""
+        """End the run of an ended trial, after logging its missing epochs."""
         run_id = trial.run_id
         if run_id is not None:
-            self._queue.put(lambda: self._log_again(trial, run_id))
+            self._queue.put(lambda: self._log_missing(trial, run_id))
 
     def reconcile(self, study: Study, reopen: Callable[[Trial], str | None] = lambda _: None) -> None:
-        """Bring the runs of ended trials to what the study says, and end runs that nobody owns.
+        """Update the runs of ended trials to the state of the study, and end running ones that belong to no trial.
 
         Args:
-            study: The truth.
-            reopen: Makes the run of an ended trial that has none, since the store was away.
+            study: The study to mirror.
+            reopen: Function that creates the run of an ended trial without one, because the store was unreachable.
         """
         parent = study.parent_run_id()
         if parent is not None:
-            done = threading.Event()
-            self._queue.put(done)
-            done.wait(_PATIENCE_S)
-            self._away_until = -math.inf  # it may be back
+            flushed = threading.Event()
+            self._queue.put(flushed)
+            flushed.wait(_FLUSH_TIMEOUT_S)
+            self._paused_until = -math.inf  # the store may be reachable again
             self._attempt_request(lambda: self._reconcile(study, parent, reopen))
 
     def _reconcile(self, study: Study, parent: str, reopen: Callable[[Trial], str | None]) -> None:
         trials = study.get_trials()
         owned = {trial.run_id for trial in trials}
-        for run in self._unfinished_runs(parent):
-            if run not in owned:
-                self._end_run(run, "KILLED", {"outcome": "lost in a crash"})
+        for run_id in self._unfinished_runs(parent):
+            if run_id not in owned:
+                self._end_run(run_id, "KILLED", {"outcome": "lost in a crash"})
         for trial in trials:
             if trial.outcome == "running":
                 continue
-            if trial.run_id is None and (made := reopen(trial)) is not None:
-                study.set_run_id(trial.number, made)
-                self._log_again(trial, made)
+            if trial.run_id is None and (new_id := reopen(trial)) is not None:
+                study.set_run_id(trial.number, new_id)
+                self._log_missing(trial, new_id)
             elif trial.run_id is not None and self._run_exists(trial.run_id):
-                self._log_again(trial, trial.run_id)
+                self._log_missing(trial, trial.run_id)
 
-    def _log_again(self, trial: Trial, run_id: str) -> None:
-        """Log what an ended trial's run has not got, and end it."""
+    def _log_missing(self, trial: Trial, run_id: str) -> None:
+        """Log the missing epochs of an ended trial, and end its run."""
         if self._client.get_run(run_id).info.status in ("FINISHED", "FAILED"):
             return
         logged = {metric.step for metric in self._client.get_metric_history(run_id, _STEP_METRIC)}
@@ -228,17 +247,17 @@ class MlflowLogger:
         self._end_run(run_id, STATUS_OF[trial.outcome], end_tags(trial))
 
     def _unfinished_runs(self, parent: str) -> list[str]:
-        found = self._client.search_runs(
+        runs = self._client.search_runs(
             [self.experiment_id], f"tags.`{_PARENT}` = '{parent}' and attributes.status = 'RUNNING'", max_results=10_000
         )
-        return [str(run.info.run_id) for run in found]
+        return [str(run.info.run_id) for run in runs]
 
     def close(self) -> None:
-        """Write what is queued, then stop."""
+        """Write the queued requests, then stop the thread."""
         self._queue.put(None)
-        self._thread.join(_PATIENCE_S)
+        self._thread.join(_FLUSH_TIMEOUT_S)
         if self._thread.is_alive():
-            self.problems.append(f"the store did not take everything within {_PATIENCE_S:g} s")
+            self.problems.append(f"the store did not accept all values within {_FLUSH_TIMEOUT_S:g} s")
 
     def _process_queue(self) -> None:
         while (task := self._queue.get()) is not None:
@@ -248,14 +267,14 @@ class MlflowLogger:
                 self._attempt_request(task)
 
     def _attempt_request(self, request: Callable[[], _T]) -> _T | None:
-        """Ask the store; what it refuses is noted, and a store that is away is not asked for a while."""
-        if time.monotonic() < self._away_until:
+        """Run a request unless requests are paused; record its error, and pause requests if the store is unreachable."""
+        if time.monotonic() < self._paused_until:
             return None
         try:
             return request()
-        except Exception as error:  # noqa: BLE001  # a store that is away must not end the search
-            if _is_away(error):
-                self._away_until = time.monotonic() + _AWAY_S
+        except Exception as error:  # noqa: BLE001  # an unreachable store must not end the search
+            if _is_unreachable(error):
+                self._paused_until = time.monotonic() + _OUTAGE_PAUSE_S
             self.problems.append(f"{type(error).__name__}: {self._describe_error(error)}")
             return None
 
@@ -263,16 +282,16 @@ class MlflowLogger:
         return uris.redact_text(next(iter(str(error).splitlines()), ""), self._store.uri)
 
 
-def _is_away(error: Exception) -> bool:
-    """Whether a server said nothing at all, or that it cannot just now."""
+def _is_unreachable(error: Exception) -> bool:
+    """Return whether a server did not answer, or answered that it is temporarily unavailable."""
     if isinstance(error, RestException):
         return error.get_http_status_code() in (429, 502, 503, 504)
     return isinstance(error, MlflowException) and "API request to" in str(error)
 
 
 def _finite_metrics(epoch: Epoch) -> list[Metric]:
-    setting = {f"setting.{name}": value for name, value in epoch.setting.items()}
-    return _to_mlflow_metrics({**epoch.metrics, **setting, "epoch_seconds": epoch.seconds}, epoch.epoch)
+    inference_params = {f"setting.{name}": value for name, value in epoch.setting.items()}
+    return _to_mlflow_metrics({**epoch.metrics, **inference_params, "epoch_seconds": epoch.seconds}, epoch.epoch)
 
 
 def _to_mlflow_metrics(values: Mapping[str, float], step: int) -> list[Metric]:
@@ -281,17 +300,25 @@ def _to_mlflow_metrics(values: Mapping[str, float], step: int) -> list[Metric]:
 
 
 def end_tags(trial: Trial) -> dict[str, str]:
-    """Tags of a trial that ended."""
+    """Return the MLflow tags of an ended trial."""
     return {"outcome": trial.outcome, "reason": trial.reason, "epochs": str(len(trial.epochs))}
 
 
 def comparison_links(store: MlflowStore, search: str | None) -> list[tuple[str, str]]:
-    """Names of searches (one, or all) with the fragment of an address in MLflow that shows their trials side by side."""
+    """Return links to MLflow's comparison of the trials of searches.
+
+    Args:
+        store: Locations of MLflow's data.
+        search: Name of a search; None for all searches.
+
+    Returns:
+        Name of each search, and the URL fragment of its comparison.
+    """
     client = MlflowClient(tracking_uri=store.uri)
     links = []
     for experiment in client.search_experiments():
         if search is None or experiment.name == search:
-            runs = client.search_runs([experiment.experiment_id], "tags.trial != ''", max_results=_MOST_COMPARED)
+            runs = client.search_runs([experiment.experiment_id], "tags.trial != ''", max_results=_MAX_COMPARED_RUNS)
             if runs:
                 links.append((experiment.name, _compare_link(experiment.experiment_id, [r.info.run_id for r in runs])))
     return links

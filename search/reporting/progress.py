@@ -1,4 +1,4 @@
-"""What a person sees while it runs: a line an event, a line that moves where the terminal can, a table at the end."""
+"""Progress of a search on the terminal: a line per event, a status line that is updated in place, and final tables."""
 
 from __future__ import annotations
 
@@ -7,77 +7,86 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from runtime.cli import Console, format_duration
-from search.study.stopping import expected_epochs, rung_epochs
+from search.study.asha import expected_epochs, rung_epochs
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
 
 
 def format_value(value: object) -> str:
-    """A parameter's value, short."""
+    """Format the value of a parameter, with three significant digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 _PRIOR_TRIALS: Final = 3
-"""What halving should cost on average counts as much as so many ended trials when time is estimated."""
+"""Weight of the expected epochs per trial in the estimate of the remaining time, in trials."""
 
-
-_LONGEST: Final = 120
-"""Of an error's first line, characters."""
+_MAX_REASON_LENGTH: Final = 120
+"""Length at which the reason for a lost process is cut, in characters."""
 
 
 class SearchProgress:
-    """Lines about trials, and the time that is left."""
+    """Prints the events of trials, and a status line with an estimate of the remaining time.
 
-    def __init__(self, line: Console, space: Space, at_once: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._line = line
+    Args:
+        console: Console to print on.
+        space: Search space, with objectives and budget.
+        concurrency: Number of trials that run at the same time.
+        now: Clock, in seconds.
+    """
+
+    def __init__(
+        self, console: Console, space: Space, concurrency: int, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
         self._space = space
-        self._at_once = at_once
+        self._concurrency = concurrency
         self._now = now
         self._start = now()
-        self._worked = 0.0
-        self._epochs = 0
+        self._epoch_seconds = 0.0
+        self._epoch_count = 0
         self.trials: dict[int, Trial] = {}
 
     def on_trial_start(self, trial: Trial) -> None:
-        """A trial begins or goes on."""
+        """Print that a trial starts or is resumed."""
         self.trials[trial.number] = trial
-        what = (
+        description = (
             "baseline"
             if trial.is_baseline
             else ", ".join(f"{n}={format_value(v)}" for n, v in trial.parameters.items())
         )
-        again = f", goes on after epoch {len(trial.epochs)}" if trial.epochs else ""
-        self._line.print_line(f"{self._elapsed()}  trial {trial.number:<3} starts    {what}{again}")
+        resumed = f", continues after epoch {len(trial.epochs)}" if trial.epochs else ""
+        self._console.print_line(f"{self._elapsed()}  trial {trial.number:<3} starts    {description}{resumed}")
 
     def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
-        """An epoch came in."""
+        """Update the status line with the result of an epoch."""
         self.trials[trial.number] = trial
-        self._worked += epoch.seconds
-        self._epochs += 1
-        self._line.update_progress(
-            f"{self._elapsed()}  {self._status_line(trial, epoch)}  {self._describe_best()}  {format_duration(self.remaining_s())} left"
+        self._epoch_seconds += epoch.seconds
+        self._epoch_count += 1
+        remaining = format_duration(self.remaining_s())
+        self._console.update_progress(
+            f"{self._elapsed()}  {self._status_line(trial, epoch)}  {self._describe_best()}  {remaining} left"
         )
 
     def on_trial_lost(self, trial: Trial, reason: str) -> None:
-        """A trial's process is gone."""
-        after = f"goes on after epoch {len(trial.epochs)}" if trial.epochs else "begins again"
-        self._line.print_line(
-            f"{self._elapsed()}  trial {trial.number:<3} lost its process, {after} ({reason[:_LONGEST]})"
+        """Print that the process of a trial was lost."""
+        resumed = f"continues after epoch {len(trial.epochs)}" if trial.epochs else "starts again"
+        self._console.print_line(
+            f"{self._elapsed()}  trial {trial.number:<3} lost its process, {resumed} ({reason[:_MAX_REASON_LENGTH]})"
         )
 
     def on_trial_end(self, trial: Trial) -> None:
-        """A trial ended."""
+        """Print the outcome of a trial."""
         self.trials[trial.number] = trial
-        kept = trial.best_epoch(self._space.objectives)
-        values = "no result" if kept is None else self._format_objectives(kept)
+        best = trial.best_epoch(self._space.objectives)
+        values = "no result" if best is None else self._format_objectives(best)
         reason = f" ({trial.reason})" if trial.reason else ""
-        self._line.print_line(
+        self._console.print_line(
             f"{self._elapsed()}  trial {trial.number:<3} {trial.outcome:<9} {values}{reason}  {self._describe_best()}"
         )
 
     def remaining_s(self) -> float:
-        """Estimate from the pace so far, and the epochs that running and waiting trials will need on average."""
-        if not self._epochs:
+        """Estimate the remaining time from the mean time per epoch and the mean number of epochs per trial."""
+        if not self._epoch_count:
             return 0.0
         full = self._space.budget.epochs
         ended = [len(t.epochs) for t in self.trials.values() if t.outcome != "running" and not t.is_baseline]
@@ -86,10 +95,10 @@ class SearchProgress:
         running = [t for t in self.trials.values() if t.outcome == "running"]
         waiting = max(0, self._space.budget.trials - len(self.trials))
         epochs = waiting * typical + sum(self._to_next_decision(trial) for trial in running)
-        return epochs * self._worked / self._epochs / self._at_once
+        return epochs * self._epoch_seconds / self._epoch_count / self._concurrency
 
     def _to_next_decision(self, trial: Trial) -> int:
-        """Epochs a running trial will take at least: to its next rung, the baseline to its end."""
+        """Return the number of epochs until a trial may end: at its next rung, or for the baseline at full length."""
         full = self._space.budget.epochs
         steps = [full] if trial.is_baseline else [*rung_epochs(self._space.stopping, full), full]
         return min((step for step in steps if step > len(trial.epochs)), default=full) - len(trial.epochs)
@@ -108,34 +117,34 @@ class SearchProgress:
         if not ranked:
             return ""
         top = ranked[0].best_epoch(self._space.objectives)
-        base = next((t.best_epoch(self._space.objectives) for t in ranked if t.is_baseline), None)
+        baseline = next((t.best_epoch(self._space.objectives) for t in ranked if t.is_baseline), None)
         name = self._space.objectives[0][0]
-        against = "" if base is None else f", baseline {base.metrics.get(name, float('nan')):.3f}"
+        versus = "" if baseline is None else f", baseline {baseline.metrics.get(name, float('nan')):.3f}"
         return (
             ""
             if top is None
-            else f"[best {top.metrics.get(name, float('nan')):.3f} (trial {ranked[0].number}){against}]"
+            else f"[best {top.metrics.get(name, float('nan')):.3f} (trial {ranked[0].number}){versus}]"
         )
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns in line; the first row is the heading."""
+    """Format rows as a table with aligned columns; the first row is the header."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("─" * width for width in widths), *lines[1:]])
 
 
-def format_best_trials(trials: Sequence[Trial], space: Space, headlines: Sequence[str], most: int = 5) -> str:
-    """The table of the best trials and the baseline, on validation.
+def format_best_trials(trials: Sequence[Trial], space: Space, headlines: Sequence[str], max_trials: int = 5) -> str:
+    """Format the validation results of the best trials and of the baseline as a table.
 
     Args:
-        trials: Of the search.
-        space: Its objectives and dimensions.
-        headlines: Metrics to show besides the objectives.
-        most: How many trials, the baseline apart.
+        trials: All trials of the search.
+        space: Search space, with objectives and dimensions.
+        headlines: Metrics to show in addition to the objectives.
+        max_trials: Maximum number of trials, not counting a baseline with a lower rank.
     """
     ranked = rank_trials(trials, space.objectives)
-    shown = ranked[:most] + [trial for trial in ranked[most:] if trial.is_baseline]
+    shown = ranked[:max_trials] + [trial for trial in ranked[max_trials:] if trial.is_baseline]
     names = [name for name, _ in space.objectives]
     metrics = names + [
         name for name in headlines if name not in names and any(_has_value(t, name, space) for t in shown)
@@ -143,8 +152,8 @@ def format_best_trials(trials: Sequence[Trial], space: Space, headlines: Sequenc
     dimensions = [dimension.name for dimension in space.search]
     rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in dimensions]]]
     for trial in shown:
-        kept = trial.best_epoch(space.objectives)
-        values = [] if kept is None else [f"{kept.metrics.get(name, float('nan')):.3f}" for name in metrics]
+        best = trial.best_epoch(space.objectives)
+        values = [] if best is None else [f"{best.metrics.get(name, float('nan')):.3f}" for name in metrics]
         label = f"{trial.number} (baseline)" if trial.is_baseline else str(trial.number)
         parameters = [format_value(trial.parameters.get(name, "–")) for name in dimensions]
         rows.append([label, *values, str(len(trial.epochs)), trial.outcome, *parameters])
@@ -152,16 +161,16 @@ def format_best_trials(trials: Sequence[Trial], space: Space, headlines: Sequenc
 
 
 def _has_value(trial: Trial, name: str, space: Space) -> bool:
-    kept = trial.best_epoch(space.objectives)
-    return kept is not None and name in kept.metrics
+    best = trial.best_epoch(space.objectives)
+    return best is not None and name in best.metrics
 
 
 def format_test_scores(winner: Trial, baseline: Trial, headlines: Sequence[str]) -> str:
-    """Test scores of the winner beside the baseline's, in the metrics that are named."""
-    rows = [["test set", "metric", "winner", "baseline"]]
-    for split, metrics in winner.tests.items():
+    """Format the named metrics of the winner and of the baseline on all test splits as a table."""
+    rows = [["test split", "metric", "winner", "baseline"]]
+    for split, metrics in winner.test_scores.items():
         for name in metrics:
             if name in headlines:
-                other = baseline.tests.get(split, {}).get(name, float("nan"))
-                rows.append([split, name, f"{metrics[name]:.3f}", f"{other:.3f}"])
+                reference = baseline.test_scores.get(split, {}).get(name, float("nan"))
+                rows.append([split, name, f"{metrics[name]:.3f}", f"{reference:.3f}"])
     return format_table(rows)

@@ -1,4 +1,4 @@
-"""A space without a network, for tests of what is around it."""
+"""A search space for tests that need no training."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ SPACE = Space(
 
 
 def space(**changes: Any) -> Space:
+    """Return `SPACE` with changed fields."""
     return dataclasses.replace(SPACE, **changes)
 
 
 def epoch(number: int, f1: float, **metrics: float) -> Epoch:
+    """Return the result of an epoch with this F1."""
     return Epoch(number, {"f1_0.3m": f1, "loss": 1 - f1, **metrics}, {"threshold": 0.6}, 1.0)

@@ -1,4 +1,4 @@
-"""The UI command checks before it becomes the server."""
+"""Checks of the UI command before it starts the server."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ import pytest
 from search.ui import main
 
 
-def stored(folder: Path) -> list[str]:
+def create_storage(folder: Path) -> list[str]:
+    """Create a storage folder with one search; return the option that names it."""
     (folder / "searches" / "rg_rep").mkdir(parents=True)
     (folder / "mlflow.db").touch()
     return ["--storage", str(folder)]
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [(["rg_rap"], "did you mean 'rg_rep'"), (["--port", "0"], "1 … 65535"), (["--prot", "1"], "did you mean '--port'")],
 )
-def test_what_is_wrong_is_said(
-    options: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_wrong_options_are_named(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*options, *stored(tmp_path)]) == 2
-    assert says in capsys.readouterr().err
+    assert main([*options, *create_storage(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
 
 
-def test_without_results_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_results_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--storage", str(tmp_path)]) == 2
     assert "run a search first" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_named_with_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_for_a_taken_port_the_next_one_is_suggested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert main([*stored(tmp_path), "--port", str(port)]) == 2
+        assert main([*create_storage(tmp_path), "--port", str(port)]) == 2
     assert f"--port {port + 1}" in capsys.readouterr().err

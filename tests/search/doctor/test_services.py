@@ -1,4 +1,4 @@
-"""The doctor asks buckets, MLflow and databases what a search will ask of them."""
+"""Checks of buckets, MLflow servers and databases by the doctor."""
 
 from __future__ import annotations
 
@@ -36,44 +36,44 @@ def server(status: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "state", "says"),
+    ("status", "state", "remedy"),
     [
         (200, "ok", ""),
-        (401, "bad", "MLFLOW_TRACKING_USERNAME"),
-        (403, "bad", "--allowed-hosts"),
-        (404, "bad", "no MLflow"),
-        (500, "bad", "log"),
+        (401, "error", "MLFLOW_TRACKING_USERNAME"),
+        (403, "error", "--allowed-hosts"),
+        (404, "error", "not MLflow"),
+        (500, "error", "log"),
     ],
 )
-def test_what_a_server_answers_decides_the_remedy(status: int, state: str, says: str) -> None:
+def test_the_remedy_follows_from_the_status_of_the_reply(status: int, state: str, remedy: str) -> None:
     with server(status) as uri:
-        found = check_service("MLflow", uri)
-    assert found.state == state
-    assert says in found.remedy
-    assert "secret" not in found.what
+        result = check_service("MLflow", uri)
+    assert result.state == state
+    assert remedy in result.remedy
+    assert "secret" not in result.message
 
 
-def test_a_server_that_is_not_there_is_bad() -> None:
-    with socket.socket() as taken:  # bound, but nobody listens
+def test_an_absent_server_is_an_error() -> None:
+    with socket.socket() as taken:  # bound, but not listening
         taken.bind(("127.0.0.1", 0))
         for scheme in ("http", "grpc"):
-            assert check_service("MLflow", f"{scheme}://127.0.0.1:{taken.getsockname()[1]}").state == "bad"
+            assert check_service("MLflow", f"{scheme}://127.0.0.1:{taken.getsockname()[1]}").state == "error"
 
 
-def test_any_other_server_has_to_listen() -> None:
+def test_any_other_server_must_listen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         assert check_service("study", f"grpc://127.0.0.1:{listening.getsockname()[1]}").state == "ok"
-    assert check_service("study", "grpc://no-port").state == "bad"
+    assert check_service("study", "grpc://no-port").state == "error"
 
 
-def test_a_database_has_to_answer(tmp_path: Path) -> None:
+def test_a_database_must_answer(tmp_path: Path) -> None:
     assert check_service("study", f"sqlite:///{tmp_path / 'study.db'}").state == "ok"
-    assert check_service("study", f"sqlite:///{tmp_path / 'none' / 'study.db'}").state == "bad"
+    assert check_service("study", f"sqlite:///{tmp_path / 'none' / 'study.db'}").state == "error"
     assert check_service("study", str(tmp_path / "study.journal")).state == "ok"
-    assert check_service("study", str(tmp_path / "none" / "study.journal")).state == "bad"
+    assert check_service("study", str(tmp_path / "none" / "study.journal")).state == "error"
 
 
-def test_a_bucket_is_written_read_and_left_as_it_was() -> None:
+def test_a_bucket_is_written_and_read_and_left_unchanged() -> None:
     with serving() as bucket:
         bucket.buckets.add("data")
         assert check_bucket(bucket.uri("data/runs")).state == "ok"
@@ -81,10 +81,10 @@ def test_a_bucket_is_written_read_and_left_as_it_was() -> None:
         assert {"PUT", "GET", "DELETE"} <= {method for method, _ in bucket.asked}
 
 
-def test_a_bucket_that_refuses_is_bad_and_its_key_is_not_shown() -> None:
+def test_a_refusing_bucket_is_an_error_that_hides_its_key() -> None:
     with serving() as bucket:
         bucket.buckets.add("data")
         bucket.refuses.add("PUT")
-        found = check_bucket(bucket.uri("data/runs"))
-    assert found.state == "bad"
-    assert "SECRET" not in found.what
+        result = check_bucket(bucket.uri("data/runs"))
+    assert result.state == "error"
+    assert "SECRET" not in result.message

@@ -1,10 +1,15 @@
-"""What may be deleted when a trial has ended."""
+"""Models that may be removed when a trial has ended, and the tags of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from search.reporting.callback import KEPT_MODELS, prunable_models
+from datasets.registry import prepare_dataset
+from runtime import machine
+from runtime.storage import Store
+from search.experiment import Experiment
+from search.reporting.callback import KEPT_MODELS, provenance_tags, prunable_models
+from search.results import SearchFolder
 from search.study.study import Study
 from spaces.schema import Budget
 from tests.search.support import epoch, space
@@ -21,3 +26,13 @@ def test_weights_of_the_best_the_baseline_and_what_runs_are_kept(tmp_path: Path)
     gone = prunable_models(study.get_trials(), searched)
     best = list(range(11 - KEPT_MODELS, 11))
     assert set(gone) == set(range(12)) - {0, 1, *best}
+
+
+def test_the_tags_of_a_run_name_what_its_results_depend_on(tmp_path: Path) -> None:
+    searched = space()
+    dataset = prepare_dataset(searched.dataset, "tests")
+    tags = provenance_tags(Experiment(searched, dataset, SearchFolder(tmp_path, "toy"), Store(str(tmp_path))))
+    assert tags["dataset"] == dataset.fingerprint
+    assert tags["version.torch"] == machine.package_versions()["torch"]
+    assert tags["version.project"] == machine.project_digest()  # also where there is no repository
+    assert tags["git.commit"] == machine.git_commit()

@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on one machine, each with a loopback address of its own."""
+"""Ray cluster of several nodes on one machine, each with its own loopback address."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _AGENTS: Final = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_
 
 
 @contextmanager
-def several_nodes(sizes: Sequence[tuple[int, int]]) -> Iterator[Any]:
-    """Start nodes with so many cores and GPUs each, the head first; nobody checks that they exist."""
+def local_cluster(sizes: Sequence[tuple[int, int]]) -> Iterator[Any]:
+    """Start one node per pair of core and GPU counts, the head first; Ray does not check that the devices exist."""
     import runtime.ray_cluster  # noqa: F401, I001  # sets what Ray reads from the environment
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
     try:
         for number, (cpus, gpus) in enumerate(sizes):
-            # 127.0.0.1 would be replaced by the outer address. Ports are given, since Ray waits but 15 s for its agents to
-            # tell theirs, and they take longer on a busy machine.
+            # Ray would replace 127.0.0.1 by the outer address. Ports are fixed because Ray waits only 15 s for its agents to
+            # report theirs, and they take longer on a busy machine.
             cluster.add_node(
                 num_cpus=cpus,
                 num_gpus=gpus,
@@ -38,5 +38,5 @@ def several_nodes(sizes: Sequence[tuple[int, int]]) -> Iterator[Any]:
 
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
-        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in taken]
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [listening.getsockname()[1] for listening in sockets]
