@@ -1,7 +1,7 @@
-"""`python -m benchmarks.nodes`: a search on a Ray of 50 nodes with 2 GPUs each, all on this machine, none of them there.
+"""`python -m benchmarks.nodes`: a search on a Ray of 50 simulated nodes with 2 GPUs each, all on this machine.
 
-Nodes, placement and actors are Ray's own, and everything of a search but the training, which sleeps. 400 processes do not fit
-on one machine, so `--at-once` run side by side; `benchmarks.cluster` has the driver with all 400.
+Nodes, placement and actors are Ray's own, and the search is complete except for the training, which sleeps. 400 processes do
+not fit on one machine, so `--at-once` of them run concurrently; `benchmarks.cluster` measures the driver with all 400.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from datasets.registry import prepare_dataset
+
 os.environ |= {
-    "RAY_prestart_worker_first_driver": "0",  # else every node starts a process for each of its cores
-    "RAY_worker_register_timeout_seconds": "600",  # else processes of one machine that starts for fifty are given up
+    "RAY_prestart_worker_first_driver": "0",  # otherwise every node starts a process per core
+    "RAY_worker_register_timeout_seconds": "600",  # processes of fifty nodes on one machine start slowly
     "RAY_USAGE_STATS_ENABLED": "0",
     "PYTHONPATH": str(Path.cwd()),
 }
@@ -27,14 +29,13 @@ from ray.cluster_utils import Cluster
 
 from benchmarks.cluster import Silent
 from benchmarks.measure import write_results
-from datasets import sources
 from runtime import ray_cluster
 from runtime.storage import Store
-from search.execution.placement import count_slots
-from search.execution.trial import Job
+from search.execution.capacity import count_slots
+from search.execution.trial_stopper import TimeBudget, TrialStopper
 from search.execution.tune import run_trials
+from search.experiment import Experiment
 from search.results import SearchFolder
-from search.run import TimeBudget, TrialStopper
 from search.study.study import Study
 from search.study.trials import Epoch, Trial
 from spaces.load import load_space
@@ -43,7 +44,7 @@ from spaces.schema import Space
 _CPUS: Final = 16
 _GPUS: Final = 2
 _AT_A_TIME: Final = 4
-"""So many processes start at once, and load torch; on fifty machines all would."""
+"""Number of processes that start and load torch concurrently; on fifty machines all would."""
 _SPACE: Final = """
 name: idle
 trainable: benchmarks.idle:Idle
@@ -58,7 +59,7 @@ resources: {cpu: 2, gpu: 0.25}
 
 
 class Watch(Silent):
-    """Notes when trials begin and report."""
+    """Callback that records when trials start and report."""
 
     def __init__(self) -> None:
         self.begun: dict[int, float] = {}
@@ -68,11 +69,11 @@ class Watch(Silent):
         self.epochs = 0
 
     def on_trial_start(self, trial: Trial) -> None:
-        """See `search.execution.tune.Listener`."""
+        """Record the time of the first start."""
         self.begun.setdefault(trial.number, time.monotonic())
 
     def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
-        """See `search.execution.tune.Listener`."""
+        """Record the time of an epoch."""
         now = time.monotonic()
         self.epochs += 1
         if trial.number in self.last:
@@ -82,7 +83,7 @@ class Watch(Silent):
 
 
 class NodeMemory:
-    """The most that this machine's processes took meanwhile, beyond what they took before, and how many more there were."""
+    """Peak memory and number of processes of this machine within a block, relative to its start."""
 
     def __init__(self) -> None:
         self._before = bytes_taken()
@@ -100,7 +101,7 @@ class NodeMemory:
         self._thread.join()
 
     def now(self) -> tuple[int, int]:
-        """Bytes and processes."""
+        """Return the current increase of memory, in bytes, and of the number of processes."""
         size, count = bytes_taken()
         return size - self._before[0], count - self._before[1]
 
@@ -112,21 +113,21 @@ class NodeMemory:
 
 
 def bytes_taken() -> tuple[int, int]:
-    """Bytes of memory that cannot be had, and how many processes there are."""
+    """Return the bytes of memory in use and the number of processes."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     size = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines}
     return size["MemTotal"] - size["MemAvailable"], sum(entry.name.isdigit() for entry in Path("/proc").iterdir())
 
 
 def benchmark_space(folder: Path, trials: int, epoch_s: float) -> Space:
-    """The search."""
+    """Return the space of the benchmark."""
     file = folder / "idle.yaml"
     file.write_text(_SPACE % (epoch_s, trials))
     return load_space(file, has_gpu=True)
 
 
 def measure_nodes(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict[str, Any]:
-    """Bring the nodes up, search, and say what it took."""
+    """Start the nodes, run the search, and return what both took."""
     result: dict[str, Any] = {"nodes": nodes, "trials": trials, "at_once": at_once, "epoch_s": epoch_s}
     started = time.monotonic()
     fake = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -150,16 +151,16 @@ def measure_nodes(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict
 
 
 def run_benchmark_search(searched: Space, folder: Path, at_once: int) -> dict[str, Any]:
-    """Run the trials; what the driver spent, and how long trials waited for it."""
-    source = sources.prepare_dataset(searched.dataset, "benchmark")
-    job = Job(searched, SearchFolder(folder, "idle"), source, Store(str(folder)))
+    """Run the trials; return the CPU time of the driver and the time that trials waited for it."""
+    source = prepare_dataset(searched.dataset, "benchmark")
+    experiment = Experiment(searched, source, SearchFolder(folder, "idle"), Store(str(folder)))
     study, watch = Study(folder / "study.journal", searched), Watch()
     started, cpu = time.monotonic(), time.process_time()
     run_trials(
-        job,
+        experiment,
         study,
         watch,
-        TrialStopper(study, job, TimeBudget(None)),
+        TrialStopper(study, searched, TimeBudget(None)),
         Silent(),
         lambda: min(at_once, len(watch.first) + _AT_A_TIME),
     )
@@ -177,12 +178,12 @@ def run_benchmark_search(searched: Space, folder: Path, at_once: int) -> dict[st
 
 
 def main() -> None:
-    """Measure, print, store."""
+    """Run the benchmark, print its result and store it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nodes", description=__doc__)
     parser.add_argument("--nodes", type=int, default=50)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--at-once", type=int, default=32)
-    parser.add_argument("--epoch", type=float, default=5.0, help="seconds")
+    parser.add_argument("--epoch", type=float, default=5.0, help="length of an epoch, in seconds")
     options = parser.parse_args()
     result = measure_nodes(options.nodes, options.trials, options.at_once, options.epoch)
     print(result)

@@ -1,66 +1,134 @@
-"""Whether what a space asks for can be had, before anything is started."""
+"""Checks of a search before it starts: options, services, existing results, resources, data and free disk."""
 
 from __future__ import annotations
 
+import argparse
+import http.client
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from datasets.building.provider import DatasetProvider
-from runtime import machine
+from runtime import machine, nodes, uris
+from runtime.cli import format_bytes
 from runtime.errors import InputError
+from search.experiment import Experiment
+from search.results import SearchFolder, require_writable
+from search.storage_options import SERVER_SCHEMES
+from search.study import storage as study_storage
 from spaces.schema import Space, nest_names
 from trainables import registry
+from trainables.contract import TrainableConfig
+
+_CHECKPOINTS_BYTES: Final = 2 * 10**9
+"""Free disk for checkpoints and models."""
+_TIMEOUT_S: Final = 10
 
 
-def check_data(space: Space, source: DatasetProvider) -> None:
-    """Ask the trainable whether it can learn from the data, wherever in the space a trial may be.
-
-    Raises:
-        InputError: If it cannot.
-    """
-    for corner in _boundary_configs(space):
-        getattr(corner, "check_data", lambda _: None)(source)
-
-
-def check_several_gpus(space: Space) -> None:
-    """Check that trials which ask for several GPUs can use them, wherever in the space they may be.
+def check_cluster_options(options: argparse.Namespace) -> None:
+    """Check the options that name a Ray cluster.
 
     Raises:
-        InputError: If not.
+        InputError: If the address is malformed, or `--at-once` is used without a cluster.
     """
-    gpus = int(space.resources.gpu_share)
-    if gpus <= 1:
+    if options.address is not None:
+        nodes.check_address(options.address)
+    elif options.at_once is not None:
+        raise InputError(
+            "--at-once",
+            "only a cluster can add nodes",
+            remedy="add --address auto, or omit --at-once: as many trials run as fit",
+        )
+
+
+def check_services(options: argparse.Namespace) -> None:
+    """Check the URIs of the study and of MLflow; a dry run does not connect to them.
+
+    Raises:
+        InputError: If a URI is malformed, or its server does not answer.
+    """
+    connect = not options.dry_run
+    if options.tracking_uri is not None:
+        _check_tracking_uri(options.tracking_uri, connect=connect)
+    if options.study is not None:
+        study_storage.check_study_uri(options.study, connect=connect)
+
+
+def _check_tracking_uri(uri: str, *, connect: bool) -> None:
+    schemes = ("sqlite:///", "postgresql://", "mysql://", *SERVER_SCHEMES)
+    if not uri.startswith(schemes):
+        raise InputError(
+            "--tracking-uri",
+            "the MLflow store is a database or a server",
+            value=uris.redact_argument(uri),
+            remedy="use one of " + ", ".join(schemes),
+        )
+    if uri.startswith("sqlite:///"):
+        require_writable(str(Path(uri.removeprefix("sqlite:///")).absolute().parent))
+    elif uri.startswith(SERVER_SCHEMES) and connect:
+        _require_server(uri)
+
+
+def _require_server(uri: str) -> None:
+    try:
+        status = _server_status(uri)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _no_server_error(uri, uris.redact_text(str(error), uri) or type(error).__name__) from None
+    if status >= 500:
+        raise _no_server_error(uri, f"HTTP status {status}")
+
+
+def _server_status(uri: str) -> int:
+    """Return the HTTP status of a tracking server's health page; a server that requires a password answers as well."""
+    parts = urlsplit(uri)
+    connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = connect(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", f"{parts.path.rstrip('/')}/health")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _no_server_error(uri: str, reason: str) -> InputError:
+    return InputError(
+        "--tracking-uri",
+        f"an MLflow server must answer at {uris.redact_uri(uri)}",
+        value=reason,
+        remedy="start it (docs/cluster.md), correct the address, or omit --tracking-uri",
+    )
+
+
+def check_existing_search(folder: SearchFolder, space: Space, *, resume: bool, fresh: bool) -> None:
+    """Check that an existing search of this name is resumed unchanged, or archived.
+
+    Raises:
+        InputError: If neither `--resume` nor `--fresh` is given, or the resumed space differs.
+    """
+    if not folder.is_started() or fresh:
         return
-    for corner in _boundary_configs(space):
-        if not getattr(corner, "several", False):
-            raise InputError(
-                "resources.gpu",
-                f"{space.trainable} trains on one GPU",
-                value=gpus,
-                remedy="--set resources.gpu=1, or a part of one",
-            )
-        size: int = corner.optimizer.batch_size  # type: ignore[attr-defined]
-        if size < gpus:
-            raise InputError(
-                "optimizer.batch_size",
-                "every GPU of a trial takes a part of each batch",
-                value=f"{size}, with resources.gpu={gpus}",
-                remedy=f"a batch_size of {gpus} or more, or fewer GPUs",
-            )
-
-
-def _boundary_configs(space: Space) -> Iterator[BaseModel]:
-    config = registry.describe_trainable(space.trainable, "trainable").config
-    for values in space.boundary_points():
-        try:
-            yield config.model_validate(nest_names(values))
-        except ValidationError:  # values that do not go together are no question of ours
-            continue
+    if not resume:
+        raise InputError(
+            folder.display_path(folder.root_path),
+            f"a search called {space.name!r} was started before",
+            remedy="add --resume to continue it, --fresh to archive it and start over, or --name for another name",
+        )
+    before, now = folder.read_identity(), space.identity()
+    changed = [key for key in now if before.get(key) != now[key]]
+    if changed:
+        raise InputError(
+            folder.display_path(folder.identity_path),
+            "a resumed search keeps its space; only the budget's trials and hours, and the resources, may change",
+            value="changed: " + ", ".join(changed),
+            remedy="undo the change, or start over with --fresh or --name",
+        )
 
 
 def check_resources(space: Space) -> None:
-    """Check that this machine has what a trial asks for.
+    """Check that this machine has the resources of a trial.
 
     Raises:
         InputError: If not.
@@ -69,21 +137,85 @@ def check_resources(space: Space) -> None:
     if share and not machine.has_gpu():
         raise InputError(
             "resources.gpu",
-            "a GPU must be there if trials ask for one",
+            "a trial that requests a GPU needs a machine with one",
             value=space.resources.gpu,
             remedy="add --profile laptop, or --set resources.gpu=0",
         )
-    if share > 1 and (there := len(machine.list_gpus())) < share:
+    if share > 1 and (gpus := len(machine.list_gpus())) < share:
         raise InputError(
             "resources.gpu",
-            "a trial cannot ask for more GPUs than there are",
-            value=f"{share:g} of {there}",
+            "a trial cannot request more GPUs than the machine has",
+            value=f"{share:g} of {gpus}",
             remedy="--set resources.gpu=1",
         )
-    if space.resources.cpu > machine.count_cores():
+    cores = machine.count_cores()
+    if space.resources.cpu > cores:
         raise InputError(
             "resources.cpu",
-            "a trial cannot ask for more cores than there are",
-            value=f"{space.resources.cpu:g} of {machine.count_cores()}",
-            remedy=f"--set resources.cpu={machine.count_cores()}",
+            "a trial cannot request more cores than the machine has",
+            value=f"{space.resources.cpu:g} of {cores}",
+            remedy=f"--set resources.cpu={cores}",
+        )
+
+
+def check_data(space: Space, dataset: DatasetProvider) -> None:
+    """Check that the trainable can learn from the dataset, at every boundary of the space.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    for config in _boundary_configs(space):
+        config.check_data(dataset)
+
+
+def check_several_gpus(space: Space) -> None:
+    """Check that trials with several GPUs can use them, at every boundary of the space.
+
+    Raises:
+        InputError: If the trainable uses one GPU, or a batch is smaller than the number of GPUs.
+    """
+    gpus = int(space.resources.gpu_share)
+    if gpus <= 1:
+        return
+    for config in _boundary_configs(space):
+        batch_size = config.ddp_batch_size if config.supports_ddp else None
+        if batch_size is None:
+            raise InputError(
+                "resources.gpu",
+                f"{space.trainable} trains on one GPU",
+                value=gpus,
+                remedy="--set resources.gpu=1, or a fraction of one",
+            )
+        if batch_size < gpus:
+            raise InputError(
+                "optimizer.batch_size",
+                "every GPU of a trial takes a share of each batch",
+                value=f"{batch_size}, with resources.gpu={gpus}",
+                remedy=f"a batch_size of {gpus} or more, or fewer GPUs",
+            )
+
+
+def _boundary_configs(space: Space) -> Iterator[TrainableConfig]:
+    config = registry.describe_trainable(space.trainable, "trainable").config
+    for values in space.boundary_points():
+        try:
+            yield config.model_validate(nest_names(values))
+        except ValidationError:  # no trial has this combination of boundary values
+            continue
+
+
+def check_disk(experiment: Experiment) -> None:
+    """Check that the disk has room for the dataset and the checkpoints.
+
+    Raises:
+        InputError: If it has not.
+    """
+    needed = _CHECKPOINTS_BYTES + sum(experiment.dataset.missing_bytes(experiment.dataset_storage).values())
+    free = machine.free_bytes(experiment.results.root_path)
+    if free < needed:
+        raise InputError(
+            "--storage",
+            f"the search needs {format_bytes(needed)} of free disk",
+            value=f"{format_bytes(free)} free at {experiment.results.storage}",
+            remedy="free some space, name another --storage, or make dataset.train smaller",
         )

@@ -1,4 +1,4 @@
-"""Datasets that trials ask for: each is made once, beside the trials that run, and shared by all that ask."""
+"""Datasets of the trials: each one is built once, in parallel with the trials, and shared by all that use it."""
 
 from __future__ import annotations
 
@@ -9,92 +9,102 @@ from collections.abc import Callable, Mapping
 from datasets.building.builder import Builder
 from datasets.building.provider import DatasetProvider
 from runtime.cli import BuildProgress, Console
-from search.execution.trial import Job
+from search.execution.hooks import DatasetReadiness
+from search.experiment import Experiment
 from spaces.schema import Value
 
 
-class DatasetSupplier:
-    """Keeps trials waiting until their dataset is there.
+class DatasetSupplier(DatasetReadiness):
+    """Builder of the datasets that trials request; a trial starts once its dataset is available.
 
     Args:
-        job: The search.
-        builder: Makes a dataset while nothing else runs.
-        beside: Makes one while trials run, if not the same; called from a thread, one dataset at a time.
-        say: Told in words when one is made beside the trials.
+        experiment: Search whose trials request datasets.
+        builder: Builds a dataset while nothing else runs.
+        background_builder: Builds a dataset while trials run, in a thread, one dataset at a time; `builder` by default.
+        print_line: Prints a message about a dataset that is built while trials run.
     """
 
     def __init__(
-        self, job: Job, builder: Builder, beside: Builder | None = None, say: Callable[[str], None] = lambda _: None
+        self,
+        experiment: Experiment,
+        builder: Builder,
+        background_builder: Builder | None = None,
+        print_line: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._job = job
+        self._experiment = experiment
         self._builder = builder
-        self._beside = beside or builder
-        self._say = say
-        self._there: set[str] = set()
+        self._background_builder = background_builder or builder
+        self._print_line = print_line
+        self._ready: set[str] = set()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._seconds: dict[str, float] = {}
 
     @classmethod
-    def in_process(cls, job: Job, line: Console) -> DatasetSupplier:
-        """Make datasets in this process."""
-        return cls(job, Builder(job.store, BuildProgress(line), cache=job.folder.datasets_path))
+    def in_process(cls, experiment: Experiment, console: Console) -> DatasetSupplier:
+        """Create a supplier that builds datasets in this process."""
+        cache = experiment.results.datasets_path
+        return cls(experiment, Builder(experiment.dataset_storage, BuildProgress(console), cache=cache))
 
     @classmethod
-    def on_ray(cls, job: Job, line: Console, beside: int) -> DatasetSupplier:
-        """Make datasets on all of Ray's cores, or beside trials.
+    def on_ray(cls, experiment: Experiment, console: Console, background_processes: int) -> DatasetSupplier:
+        """Create a supplier that builds datasets on all of Ray's cores, or in a few processes while trials run.
 
         Args:
-            job: The search.
-            line: Told about progress.
-            beside: So many processes at once while trials run. They take none of the cores that Ray counts: trials may hold
-                them all until their data is there.
+            experiment: Search whose trials request datasets.
+            console: Output for progress.
+            background_processes: Number of processes while trials run. They reserve none of Ray's cores: the trials may
+                hold all of them while they wait for their data.
         """
         from datasets.building import ray_data
 
-        alone = Builder(job.store, BuildProgress(line), ray_data.ray_executor(), job.folder.datasets_path)
-        over = ray_data.ray_executor(beside, cpus=0)
-        return cls(job, alone, Builder(job.store, lambda *_: None, over, job.folder.datasets_path), line.print_line)
+        storage, cache = experiment.dataset_storage, experiment.results.datasets_path
+        builder = Builder(storage, BuildProgress(console), ray_data.ray_executor(), cache)
+        background_executor = ray_data.ray_executor(background_processes, cpus=0)
+        background_builder = Builder(storage, lambda *_: None, background_executor, cache)
+        return cls(experiment, builder, background_builder, console.print_line)
 
-    def ensure_dataset(self, source: DatasetProvider) -> None:
-        """Make a dataset, if it is not there, and wait for it."""
-        self._build_dataset(source, self._builder)
+    def ensure_dataset(self, dataset: DatasetProvider) -> None:
+        """Build a dataset unless it exists, and wait for it."""
+        self._build_dataset(dataset, self._builder)
 
     def is_ready(self, parameters: Mapping[str, Value]) -> bool:
-        """Whether a trial's dataset is there; begins to make it otherwise.
+        """Return whether a trial's dataset is available; start building it otherwise.
 
         Raises:
-            InputError: If an earlier one could not be made.
+            InputError: If a dataset could not be built.
         """
         if self._error is not None:
             raise self._error
-        source = self._job.dataset_for(parameters)
-        if source.fingerprint in self._there:
+        dataset = self._experiment.dataset_for(parameters)
+        if dataset.fingerprint in self._ready:
             return True
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._build_in_background, args=(source,), name="data", daemon=True)
+            self._thread = threading.Thread(target=self._build_in_background, args=(dataset,), name="data", daemon=True)
             self._thread.start()
         return False
 
-    def report_seconds(self, source: DatasetProvider, tell: Callable[[float], None]) -> None:
-        """Tell how many seconds a dataset took to make: once, and only if it was made now."""
-        spent = self._seconds.pop(source.fingerprint, None)
-        if spent is not None:
-            tell(spent)
+    def report_seconds(self, dataset: DatasetProvider, report: Callable[[float], None]) -> None:
+        """Report the build time of a dataset in seconds: once, and only if this process has built it."""
+        seconds = self._seconds.pop(dataset.fingerprint, None)
+        if seconds is not None:
+            report(seconds)
 
-    def _build_in_background(self, source: DatasetProvider) -> None:
+    def _build_in_background(self, dataset: DatasetProvider) -> None:
         try:
-            if source.missing_bytes(self._beside.store):
-                self._say(f"data     {source.fingerprint}: a trial waits for it; building it beside the others")
-            self._build_dataset(source, self._beside)
-            if source.fingerprint in self._seconds:
-                self._say(f"data     {source.fingerprint}: there, in {self._seconds[source.fingerprint]:.0f} s")
-        except BaseException as error:  # noqa: BLE001  # raised again where somebody listens
+            if dataset.missing_bytes(self._background_builder.store):
+                self._print_line(
+                    f"data     {dataset.fingerprint}: needed by a trial; building it while other trials run"
+                )
+            self._build_dataset(dataset, self._background_builder)
+            if dataset.fingerprint in self._seconds:
+                self._print_line(f"data     {dataset.fingerprint}: built in {self._seconds[dataset.fingerprint]:.0f} s")
+        except BaseException as error:  # noqa: BLE001  # raised again by `is_ready`, in the main thread
             self._error = error
 
-    def _build_dataset(self, source: DatasetProvider, builder: Builder) -> None:
+    def _build_dataset(self, dataset: DatasetProvider, builder: Builder) -> None:
         started = time.monotonic()
-        if source.missing_bytes(builder.store):
-            source.build(builder)
-            self._seconds[source.fingerprint] = time.monotonic() - started
-        self._there.add(source.fingerprint)
+        if dataset.missing_bytes(builder.store):
+            dataset.build(builder)
+            self._seconds[dataset.fingerprint] = time.monotonic() - started
+        self._ready.add(dataset.fingerprint)

@@ -1,4 +1,4 @@
-"""The other processes of a trial that has several GPUs: one for each but the first, which is the trial's own."""
+"""Worker processes of a multi-GPU trial: one per GPU, except for the first GPU, which the trial's own process uses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,62 +21,81 @@ from torch import distributed
 
 from trainables.contract import DivergedError, Metrics, Trainable
 
-_GRACE_S: Final = 20.0
-"""How long a lost peer may go unnoticed by those that wait for its gradients, before they are ended."""
-_LAST_WORDS_S: Final = 5.0
-_IN_PASSING: Final = "RuntimeError"
-"""How torch says that another process is gone."""
+_EXIT_GRACE_S: Final = 20.0
+"""Time after which a process that still waits for the gradients of a lost process is ended."""
+_ERROR_TIMEOUT_S: Final = 5.0
+_SECONDARY_ERROR: Final = "RuntimeError"
+"""Error that torch raises in a process when another process of the group is lost."""
+
+
+@dataclass(frozen=True)
+class _Rendezvous:
+    """Membership of one process in the process group.
+
+    Attributes:
+        file: File through which the processes find each other.
+        device: Torch device of this process.
+        rank: Rank of this process.
+        world_size: Number of processes.
+    """
+
+    file: Path
+    device: str
+    rank: int
+    world_size: int
 
 
 class DdpWorkers:
-    """Starts the processes; from then on, this one and they are one process group (see `trainables.distributed`).
+    """Worker processes that form a process group with this one (see `trainables.distributed`).
 
     Args:
-        devices: Of all processes, this one's first.
-        build: Makes the trainable for a device, in the other processes; they start anew, so it has to be picklable.
+        devices: Torch devices of all processes, this one's first.
+        build: Builds the trainable on a device in a worker process; picklable, since the processes are spawned.
 
     Raises:
-        Exception: If one of them does not come up, as far as this process notices; else it ends, and its trial is tried again.
+        Exception: If a worker fails to start and this process notices; otherwise this process ends, and its trial is retried.
     """
 
     def __init__(self, devices: Sequence[str], build: Callable[[str], Trainable]) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="soundsweep-"))
-        self._over = threading.Event()
+        self._closed = threading.Event()
         context = get_context("spawn")
-        self._links: list[Connection] = []
+        self._connections: list[Connection] = []
         self._processes = []
-        for rank, device in enumerate(devices[1:], 1):
-            here, there = context.Pipe()
-            place = (self._folder / "meet", device, rank, len(devices))
-            process = context.Process(target=_train_on_request, args=(there, build, place), daemon=True)
+        members = [
+            _Rendezvous(self._folder / "meet", device, rank, len(devices)) for rank, device in enumerate(devices)
+        ]
+        for member in members[1:]:
+            connection, worker_end = context.Pipe()
+            process = context.Process(target=_train_on_request, args=(worker_end, build, member), daemon=True)
             process.start()
-            there.close()
-            self._links.append(here)
+            worker_end.close()
+            self._connections.append(connection)
             self._processes.append(process)
         threading.Thread(target=self._watch_processes, daemon=True).start()
         try:
             with self._explain_failures():
-                _init_process_group(self._folder / "meet", devices[0], 0, len(devices))
+                _init_process_group(members[0])
         except BaseException:
             self.close()
             raise
 
     def run_on_all(self, train: Callable[[], Metrics]) -> Metrics:
-        """Let all processes train for an epoch; returns what this one's training does.
+        """Train an epoch in all processes and return the result of `train`, which this process calls.
 
         Raises:
-            Exception: Whatever any of them raises.
+            Exception: An exception that one of the processes raises.
         """
         with self._explain_failures():
-            for link in self._links:
-                link.send("an epoch")
+            for connection in self._connections:
+                connection.send("an epoch")
             return train()
 
     def close(self) -> None:
-        """End them."""
-        self._over.set()
-        for link in self._links:
-            link.close()
+        """End the worker processes and the process group."""
+        self._closed.set()
+        for connection in self._connections:
+            connection.close()
         if distributed.is_initialized():
             distributed.destroy_process_group()
         for process in self._processes:
@@ -85,10 +105,10 @@ class DdpWorkers:
 
     @contextmanager
     def _explain_failures(self) -> Iterator[None]:
-        """Where this process fails since another one did, tell the other's reason."""
+        """Replace an error that a worker has caused in this process by the worker's own."""
         try:
             yield
-        except DivergedError:  # which they all see at once
+        except DivergedError:  # all processes detect it at the same time
             raise
         except Exception as error:
             reason = self._collect_errors()
@@ -97,55 +117,57 @@ class DdpWorkers:
             raise RuntimeError(reason) from error
 
     def _collect_errors(self) -> str | None:
-        """What the others said before they ended; those that only lost another one have the least to say."""
-        wait(self._links, _LAST_WORDS_S)
-        said = [_receive_error(link) for link in self._links if link.poll()]
-        if "" in said:
-            _exit_process("it was killed")  # the trial's process is to be started again, as if it had been itself
-        return min(said, key=lambda words: _IN_PASSING in words, default=None)
+        """Return the error of a worker, preferably one that did not merely lose another process."""
+        wait(self._connections, _ERROR_TIMEOUT_S)
+        errors = [_receive_error(connection) for connection in self._connections if connection.poll()]
+        if "" in errors:
+            _exit_process("it was killed")  # this process is then restarted, as if it had been killed itself
+        return min(errors, key=lambda error: _SECONDARY_ERROR in error, default=None)
 
     def _watch_processes(self) -> None:
         wait([process.sentinel for process in self._processes])
-        if not self._over.wait(_GRACE_S):  # NCCL goes on waiting for a process that is gone
-            _exit_process("; ".join(_receive_error(link) for link in self._links if link.poll()))
+        if not self._closed.wait(_EXIT_GRACE_S):  # NCCL would wait forever for a lost process
+            _exit_process("; ".join(_receive_error(link) for link in self._connections if link.poll()))
 
 
-def _receive_error(link: Connection) -> str:
-    """What a process said, or nothing if it was killed."""
+def _receive_error(connection: Connection) -> str:
+    """Return the error that a worker has sent; empty if it was killed."""
     try:
-        return str(link.recv())
+        return str(connection.recv())
     except (EOFError, OSError):
         return ""
 
 
-def _exit_process(why: str) -> None:
-    print(f"a process of this trial is gone: {why}", file=sys.stderr, flush=True)
+def _exit_process(reason: str) -> None:
+    print(f"a process of this trial is gone: {reason}", file=sys.stderr, flush=True)
     os._exit(1)
 
 
-def _init_process_group(meet: Path, device: str, rank: int, count: int) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.set_device(device)
+def _init_process_group(member: _Rendezvous) -> None:
+    if member.device.startswith("cuda"):
+        torch.cuda.set_device(member.device)
     if sys.platform == "linux":
-        os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}  # all are on this machine
+        os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}  # all processes are on this machine
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backend, init_method=meet.as_uri(), rank=rank, world_size=count)
+    distributed.init_process_group(
+        backend, init_method=member.file.as_uri(), rank=member.rank, world_size=member.world_size
+    )
 
 
-def _train_on_request(link: Connection, build: Callable[[str], Trainable], place: tuple[Path, str, int, int]) -> None:
-    """Train whenever the first process says so, until it closes the link or is gone."""
+def _train_on_request(connection: Connection, build: Callable[[str], Trainable], member: _Rendezvous) -> None:
+    """Train an epoch per request of the trial's process, until that closes the connection or ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _, device, rank, _ = place
     try:
-        _init_process_group(*place)
-        trainable = build(device)
-        while link.recv():
+        _init_process_group(member)
+        trainable = build(member.device)
+        while connection.recv():
             trainable.train_epoch()
     except EOFError:
         return
-    except Exception as error:  # noqa: BLE001  # whatever a trainable raises; the first process tells it on
+    except Exception as error:  # noqa: BLE001  # any exception of a trainable; the trial's process reports it
         traceback.print_exc()
-        link.send(f"{type(error).__name__} in process {rank} of the trial: {str(error).partition(chr(10))[0]}")
+        first_line = str(error).partition("\n")[0]
+        connection.send(f"{type(error).__name__} in process {member.rank} of the trial: {first_line}")
 
 
 def _end_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""How much of a GPU's memory a trial takes: the baseline's, measured while it trains for a moment."""
+"""GPU memory of a trial, measured on the baseline during its first training steps."""
 
 from __future__ import annotations
 
@@ -8,64 +8,64 @@ from typing import Final
 
 import torch
 
-from search.execution.trial import Job, build_trainable, inference_grid
+from search.execution.trial import build_trainable, inference_grid
+from search.experiment import Experiment
 from spaces.schema import nest_names
 from trainables.contract import Trainable
 
 PROBE_S: Final = 60.0
-"""Most of the memory is taken within the first steps; a whole epoch of the paper's network takes far longer than this."""
+"""Most of the memory is allocated in the first steps; a whole epoch of the paper's network takes far longer."""
 
 
-def measure_baseline(job: Job) -> int:
-    """Bytes of a GPU that the baseline takes, all that CUDA keeps for itself included.
+def measure_baseline(experiment: Experiment) -> int:
+    """Return the GPU memory of the baseline in bytes, including CUDA's own.
 
-    To be called in a process that has a GPU to itself and ends afterwards.
+    Call it in a process that has a GPU to itself and ends afterwards.
 
     Args:
-        job: The search; its data is there.
+        experiment: Search whose dataset has been built.
     """
-    space = job.space
-    trainable = build_trainable(
-        job, nest_names(space.config_values(space.baseline)), "cuda", job.dataset_for(space.baseline)
-    )
+    space = experiment.space
+    config_values = nest_names(space.config_values(space.baseline))
+    trainable = build_trainable(experiment, config_values, "cuda", experiment.dataset_for(space.baseline))
     return measure_training(trainable, inference_grid(space)[:1], used_gpu_bytes)
 
 
 def measure_training(
     trainable: Trainable,
     settings: list[dict[str, float]],
-    used: Callable[[], int],
-    seconds: float = PROBE_S,
+    read_used_bytes: Callable[[], int],
+    timeout_s: float = PROBE_S,
 ) -> int:
-    """Validate, train an epoch or as much of it as there is time for, and measure.
+    """Return the memory in use after a validation and an epoch, or after `timeout_s` seconds of them.
 
     Args:
-        trainable: Fresh.
-        settings: Of its inner parameters.
-        used: The most that was in use so far.
-        seconds: When to measure at the latest; the training is left to itself then.
+        trainable: Untrained trainable.
+        settings: Settings of its inference parameters.
+        read_used_bytes: Reads the peak memory so far, in bytes.
+        timeout_s: Maximum duration; the training is then left to itself.
 
     Raises:
-        Exception: Whatever the trainable raises.
+        Exception: An exception that the trainable has raised.
     """
-    failed: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def work() -> None:
         try:
             trainable.evaluate("validate", settings)
             trainable.train_epoch()
-        except BaseException as error:  # noqa: BLE001  # raised again below, where somebody listens
-            failed.append(error)
+        except BaseException as error:  # noqa: BLE001  # raised again below, in the caller's thread
+            errors.append(error)
 
     thread = threading.Thread(target=work, name="probe", daemon=True)
     thread.start()
-    thread.join(seconds)
-    if failed:
-        raise failed[0]
-    return used()
+    thread.join(timeout_s)
+    if errors:
+        raise errors[0]
+    return read_used_bytes()
 
 
 def used_gpu_bytes() -> int:
-    """What is taken of the current GPU: torch keeps what it once had, so this is a peak, with CUDA's own share."""
+    """Return the memory in use on the current GPU; torch keeps what it has allocated, so this is a peak."""
     free, total = torch.cuda.mem_get_info()
     return max(total - free, torch.cuda.max_memory_reserved())

@@ -1,4 +1,4 @@
-"""Ray's AWS provider, with on-demand instances where there is no spot capacity; `cluster.yaml` names it."""
+"""AWS node provider of Ray with a fallback from spot to on-demand instances; `cluster.yaml` names it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _NO_SPOT: Final = frozenset(
 
 
 class SpotFirst(AWSNodeProvider):  # type: ignore[misc]
-    """Asks for spot instances, and where AWS has none for the same ones on demand.
+    """Node provider that requests spot instances, and on-demand instances of the same type if AWS has no spot capacity.
 
-    Neither of Ray's autoscalers does: they ask for spot again and again while the trials wait.
+    Ray's own autoscalers have no such fallback: they repeat the spot request while the trials wait.
     """
 
     def create_node(self, node_config: Mapping[str, Any], tags: Mapping[str, str], count: int) -> Any:
         """Launch instances.
 
         Raises:
-            NodeLaunchException: If AWS refuses for another reason, or on demand too.
+            NodeLaunchException: If AWS refuses for another reason, or refuses the on-demand request as well.
         """
         try:
             return super().create_node(node_config, tags, count)
@@ -42,5 +42,5 @@ class SpotFirst(AWSNodeProvider):  # type: ignore[misc]
 
 
 def on_demand_config(node_config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same instance without its market."""
+    """Return the configuration of the same instance without its spot market options."""
     return {key: value for key, value in node_config.items() if key != "InstanceMarketOptions"}

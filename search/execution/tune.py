@@ -1,4 +1,4 @@
-"""The only file that knows Ray Tune: runs the study's trials, and scores models in Ray tasks."""
+"""Trials and scoring tasks on Ray; the only file that uses Ray Tune."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 os.environ.update(
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
-    TUNE_DISABLE_SIGINT_HANDLER="1",
+    TUNE_DISABLE_SIGINT_HANDLER="1",  # search.shutdown handles signals
     TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
-    TUNE_MAX_PENDING_TRIALS_PG="100000",  # the searcher says how many
-    TUNE_GLOBAL_CHECKPOINT_S="100000",  # the study is the truth; Tune's own snapshots are never read
+    TUNE_MAX_PENDING_TRIALS_PG="100000",  # the searcher limits their number
+    TUNE_GLOBAL_CHECKPOINT_S="100000",  # the study is the durable record; Tune's own snapshots are never read
 )
 
 import ray
@@ -32,141 +33,116 @@ from ray.tune.search import Searcher
 from runtime import machine
 from runtime.errors import StorageError
 from runtime.ray_cluster import on_every_node
-from search.execution import gpu_memory, placement
-from search.execution.test_scores import score_test_splits
-from search.execution.trial import Attempt, Job
+from search.execution import capacity, gpu_memory
+from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
+from search.execution.scoring import score_test_splits
+from search.execution.trial import TrialFailedError, TrialRunner
+from search.experiment import Experiment
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
-from spaces.schema import Resources, Value
+from spaces.schema import Resources
 
-_LOSSES: Final = 3
-"""So many losses of its process, without an epoch between, are a trial's to survive."""
-_ONE_LOSS_S: Final = 60.0
-"""What happens so soon after a trial lost its process is the same loss: a node that is gone goes on being asked until it is
-noticed, and every question is one more failure to Tune."""
-_WEIGHT: Final = 10_000
-"""Of a loss, in Tune's count of failures; a question too many counts one."""
-_FAILED: Final = "failed"
-_OUT_OF_REACH: Final = "out of reach"
-
-
-class TrialCallback(Protocol):
-    """Told what happens to trials, in the driver."""
-
-    def on_trial_start(self, trial: Trial) -> None:
-        """A trial begins or goes on."""
-
-    def on_trial_lost(self, trial: Trial, reason: str) -> None:
-        """A trial's process is gone; another one goes on."""
-
-    def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
-        """An epoch is in the study."""
-
-    def on_trial_end(self, trial: Trial) -> None:
-        """A trial's outcome is in the study."""
+MAX_CONSECUTIVE_FAILURES: Final = 3
+"""Number of worker failures that a trial survives without completing an epoch in between."""
+FAILURE_WINDOW_S: Final = 60.0
+"""Failures within this time after the first one count as one: Tune keeps sending requests to a lost node until it notices the
+loss, and counts every request as a failure."""
+_FAILURE_WEIGHT: Final = 10_000
+"""Weight of a worker failure in Tune's count of failures; a repeated request weighs one."""
+_FAILURE_REASON: Final = "failure_reason"
+_STORAGE_ERROR: Final = "storage_error"
 
 
-class StoppingPolicy(Protocol):
-    """Says when trials begin and end."""
-
-    def may_start(self) -> bool:
-        """Whether there is time for another trial."""
-
-    def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
-        """The outcome and the reason that a trial's newest epoch leads to, or None to go on."""
-
-
-class DatasetReadiness(Protocol):
-    """Has the datasets that trials ask for."""
-
-    def is_ready(self, parameters: Mapping[str, Value]) -> bool:
-        """Whether a trial can begin; if not, its dataset is on its way."""
-
-
-def resolve_resources(job: Job, *, alone: bool) -> Resources:
-    """A trial's resources, with a share of a GPU for `auto`, which is measured now.
+def resolve_resources(experiment: Experiment, *, alone: bool) -> Resources:
+    """Return the resources per trial, with `gpu: auto` replaced by a measured fraction of a GPU.
 
     Args:
-        job: The search; its data is there.
-        alone: Whether Ray runs on this machine alone; without a GPU, `auto` is none here, and refused on a cluster.
+        experiment: Search whose dataset has been built.
+        alone: Whether Ray runs on this machine alone; without a GPU, `auto` is then 0. On a cluster it is an error.
 
     Raises:
-        InputError: If there is no GPU to measure on.
+        InputError: If the cluster has no GPU to measure on.
     """
-    resources = job.space.resources
+    resources = experiment.space.resources
     if resources.gpu != "auto":
         return resources
-    found = on_every_node(lambda _: machine.list_gpus())
-    gpus = {node: there for node, there in found.items() if node.gpus and there and not isinstance(there, str)}
+    answers = on_every_node(lambda _: machine.list_gpus())
+    gpus = {node: found for node, found in answers.items() if node.gpus and found and not isinstance(found, str)}
     if not gpus:
         if not alone:
-            raise placement.no_gpu_error()
+            raise capacity.no_gpu_error()
         return resources.model_copy(update={"gpu": 0.0})
     probe = ray.remote(num_cpus=resources.cpu, num_gpus=1, max_calls=1)(gpu_memory.measure_baseline)
-    share = placement.gpu_fraction(ray.get(probe.remote(job)), gpus, resources.cpu)
-    return resources.model_copy(update={"gpu": share})
+    fraction = capacity.gpu_fraction(ray.get(probe.remote(experiment)), gpus, resources.cpu)
+    return resources.model_copy(update={"gpu": fraction})
+
+
+def with_measured_resources(experiment: Experiment) -> Experiment:
+    """Return the experiment with numbers for the resources per trial; measure the baseline if they are `auto`."""
+    resources = resolve_resources(experiment, alone=experiment.ray_address is None)
+    return replace(experiment, space=replace(experiment.space, resources=resources))
 
 
 def run_trials(
-    job: Job,
+    experiment: Experiment,
     study: Study,
-    listener: TrialCallback,
-    decide: StoppingPolicy,
-    supply: DatasetReadiness,
-    at_once: Callable[[], int],
+    callback: TrialCallback,
+    policy: StoppingPolicy,
+    datasets: DatasetReadiness,
+    max_concurrent: Callable[[], int],
 ) -> None:
-    """Run trials until the study has none left, or time is up.
+    """Run trials until the study has none left or the stopping policy starts no more.
 
     Args:
-        job: The search.
-        study: Its trials.
-        listener: Told what happens.
-        decide: Ends trials.
-        supply: Has the datasets they ask for.
-        at_once: Says how many run side by side; asked again and again.
+        experiment: Search to run.
+        study: Trials of the search.
+        callback: Receives trial events.
+        policy: Decides when trials start and end.
+        datasets: Provides the datasets of the trials.
+        max_concurrent: Returns how many trials may run at the same time; called before every trial.
 
     Raises:
-        StorageError: If a trial could not keep its state; all are stopped then, and none has failed.
+        StorageError: If a trial could not write its files; all trials are then stopped, and none has failed.
     """
-    scheduler = _StudyScheduler(study, listener, decide)
+    scheduler = _StudyScheduler(study, callback, policy)
     trainable = tune.with_resources(
-        tune.with_parameters(_TuneTrial, job=job),
-        {"cpu": job.space.resources.cpu, "gpu": job.space.resources.gpu_share},
+        tune.with_parameters(_TuneTrial, experiment=experiment),
+        {"cpu": experiment.space.resources.cpu, "gpu": experiment.space.resources.gpu_share},
     )
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            search_alg=_StudySearcher(study, listener, decide, supply, at_once),
+            search_alg=_StudySearcher(study, callback, policy, datasets, max_concurrent),
             scheduler=scheduler,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name="tune",
-            **job.folder.scratch_options(),
+            **experiment.results.scratch_options(),
             verbose=0,
             stop=_StopOnStorageError(scheduler),
-            callbacks=[WorkerFailures(study, listener)],
-            failure_config=tune.FailureConfig(max_failures=(_LOSSES + 1) * _WEIGHT - 1),
+            callbacks=[WorkerFailures(study, callback)],
+            failure_config=tune.FailureConfig(max_failures=(MAX_CONSECUTIVE_FAILURES + 1) * _FAILURE_WEIGHT - 1),
         ),
     )
     try:
         with _quiet_logging():
             tuner.fit()
     except Exception as error:
-        if scheduler.out_of_reach is None:
+        if scheduler.storage_error is None:
             if isinstance(error, TuneError) and error.__context__ is not None:
-                raise error.__context__ from None  # what a listener or the study raised; Tune keeps only its words
+                raise error.__context__ from None  # raised by a callback or the study; Tune keeps only its text
             raise
     finally:
-        job.folder.clear_scratch()
-    if scheduler.out_of_reach is not None:  # Tune itself stumbles over a bucket that is away, too
-        raise scheduler.out_of_reach
+        experiment.results.clear_scratch()
+    if scheduler.storage_error is not None:  # takes precedence: Tune itself may fail on an unavailable bucket, too
+        raise scheduler.storage_error
 
 
 @contextmanager
 def _quiet_logging() -> Iterator[None]:
-    """Keep Tune's notes and summaries out of the terminal, and its tracebacks of lost processes: listeners are told."""
+    """Suppress Tune's messages, summaries and tracebacks of lost workers; callbacks report what matters."""
     previous = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -176,104 +152,104 @@ def _quiet_logging() -> Iterator[None]:
 
 
 class _StudySearcher(Searcher):  # type: ignore[misc]
-    """Hands the study's trials to Tune."""
+    """Tune searcher that takes its trials from the study."""
 
     def __init__(
         self,
         study: Study,
-        listener: TrialCallback,
-        decide: StoppingPolicy,
-        supply: DatasetReadiness,
-        at_once: Callable[[], int],
+        callback: TrialCallback,
+        policy: StoppingPolicy,
+        datasets: DatasetReadiness,
+        max_concurrent: Callable[[], int],
     ) -> None:
         super().__init__(metric="epoch", mode="max")
-        self._at_once = at_once
-        self._going: set[str] = set()
+        self._max_concurrent = max_concurrent
+        self._running: set[str] = set()
         self._study = study
-        self._listener = listener
-        self._decide = decide
-        self._supply = supply
+        self._callback = callback
+        self._policy = policy
+        self._datasets = datasets
         self._waiting: Trial | None = None
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        if len(self._going) >= self._at_once():
-            return None  # Tune asks again
-        trial = (self._waiting or self._study.next_trial()) if self._decide.may_start() else None
+        """Return the configuration of the next trial; None makes Tune ask again later."""
+        if len(self._running) >= self._max_concurrent():
+            return None
+        trial = (self._waiting or self._study.next_trial()) if self._policy.may_start() else None
         if trial is None:
             return Searcher.FINISHED
-        if not self._supply.is_ready(trial.parameters):
+        if not self._datasets.is_ready(trial.parameters):
             self._waiting = trial
-            return None  # meanwhile the other trials go on
+            return None  # the other trials continue in the meantime
         self._waiting = None
-        self._going.add(trial_id)
+        self._running.add(trial_id)
         self.numbers[trial_id] = trial.number
-        self._listener.on_trial_start(trial)
+        self._callback.on_trial_start(trial)
         return {"number": trial.number, "parameters": dict(trial.parameters), "recorded": len(trial.epochs)}
 
     def on_trial_complete(self, trial_id: str, result: object = None, error: bool = False) -> None:  # noqa: ARG002
-        """A trial ended; those that ended well were told by the scheduler, so what is left has failed."""
-        self._going.discard(trial_id)
+        """Record the failure of a trial that has lost too many workers; the scheduler has recorded all other ends."""
+        self._running.discard(trial_id)
         number = self.numbers[trial_id]
         if self._study.get_trial(number).outcome == "running" and error:
-            self._study.end_trial(
-                number,
-                "failed",
-                f"its process was lost again and again, without an epoch between, see {ray_log_folder()}",
-            )
-            self._listener.on_trial_end(self._study.get_trial(number))
+            failures = MAX_CONSECUTIVE_FAILURES + 1
+            reason = f"its worker process failed {failures} times without completing an epoch, see {ray_log_folder()}"
+            self._study.end_trial(number, "failed", reason)
+            self._callback.on_trial_end(self._study.get_trial(number))
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the study is on disk."""
+        """Save nothing: the study is durable."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore."""
+        """Restore nothing: the study is durable."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles searchers into snapshots nobody reads
+        return {}  # Tune pickles searchers into snapshots that are never read
 
 
 class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Writes every result into the study and does what the decision says."""
+    """Tune scheduler that records every result in the study and applies the stopping policy."""
 
-    def __init__(self, study: Study, listener: TrialCallback, decide: StoppingPolicy) -> None:
+    def __init__(self, study: Study, callback: TrialCallback, policy: StoppingPolicy) -> None:
         super().__init__()
         self._study = study
-        self._listener = listener
-        self._decide = decide
-        self.out_of_reach: StorageError | None = None
+        self._callback = callback
+        self._policy = policy
+        self.storage_error: StorageError | None = None
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:  # noqa: ARG002
+        """Record a result and return Tune's decision on the trial."""
         number = trial.config["number"]
-        if _OUT_OF_REACH in result:
-            self.out_of_reach = result[_OUT_OF_REACH]
-            return str(TrialScheduler.STOP)  # Tune's trial; the study's goes on when the search is resumed
-        if _FAILED in result:
-            return self._end_trial(number, ("failed", result[_FAILED]))
+        if _STORAGE_ERROR in result:
+            self.storage_error = result[_STORAGE_ERROR]
+            return str(TrialScheduler.STOP)  # stops Tune's trial; the study's continues when the search is resumed
+        if _FAILURE_REASON in result:
+            return self._end_trial(number, ("failed", result[_FAILURE_REASON]))
         epoch: Epoch = result["result"]
         if not self._study.record_epoch(number, epoch):
             return str(TrialScheduler.CONTINUE)
-        trial.run_metadata.num_failures = 0  # a long trial may lose many nodes, as long as it gets on
-        self._listener.on_trial_result(self._study.get_trial(number), epoch)
-        decision = self._decide(number, epoch)
+        trial.run_metadata.num_failures = 0  # a long trial may lose many nodes as long as it progresses
+        self._callback.on_trial_result(self._study.get_trial(number), epoch)
+        decision = self._policy(number, epoch)
         if decision is None:
             return str(TrialScheduler.CONTINUE)
         return self._end_trial(number, decision)
 
     def _end_trial(self, number: int, decision: tuple[Outcome, str]) -> str:
         self._study.end_trial(number, *decision)
-        self._listener.on_trial_end(self._study.get_trial(number))
+        self._callback.on_trial_end(self._study.get_trial(number))
         return str(TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """The searcher is told too; it ends the trial."""
+        """Do nothing: the searcher is notified as well, and ends the trial."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class _ActorManager(RayActorManager):  # type: ignore[misc]
-    """Tune's own, which gives the whole search up where Ray has ended one process, for want of memory say."""
+    """Actor manager that treats a worker ended by Ray, e.g. for lack of memory, as lost; Tune's own aborts the search."""
 
     def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, RayError) and not isinstance(exception, RayActorError | RayTaskError):
@@ -285,37 +261,39 @@ tune_controller.RayActorManager = _ActorManager
 
 
 class WorkerFailures(tune.Callback):  # type: ignore[misc]
-    """Counts how often a trial lost its process, where Tune counts how often it noticed."""
+    """Tune callback that counts the worker failures of a trial, where Tune counts the requests that failed."""
 
-    def __init__(self, study: Study, listener: TrialCallback, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, study: Study, callback: TrialCallback, now: Callable[[], float] = time.monotonic) -> None:
         self._study = study
-        self._listener = listener
+        self._callback = callback
         self._now = now
-        self._last: dict[str, float] = {}
+        self._last_failure: dict[str, float] = {}
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
-        if self._now() - self._last.get(trial.trial_id, -math.inf) < _ONE_LOSS_S:
+        """Count a worker failure and report it."""
+        if self._now() - self._last_failure.get(trial.trial_id, -math.inf) < FAILURE_WINDOW_S:
             return
-        trial.run_metadata.num_failures += _WEIGHT - 1
-        self._last[trial.trial_id] = self._now()
-        self._listener.on_trial_lost(self._study.get_trial(trial.config["number"]), _last_tune_error(trial.error_file))
+        trial.run_metadata.num_failures += _FAILURE_WEIGHT - 1
+        self._last_failure[trial.trial_id] = self._now()
+        failed = self._study.get_trial(trial.config["number"])
+        self._callback.on_trial_lost(failed, _last_tune_error(trial.error_file))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
-def _last_tune_error(file: str | None) -> str:
-    """The first line of the last error in Tune's file of a trial's."""
+def _last_tune_error(path: str | None) -> str:
+    """Return the first line of the last error in Tune's error file of a trial."""
     try:
-        lines = Path(file or "").read_text(encoding="utf-8").splitlines()
+        lines = Path(path or "").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return "for a reason unknown"
-    last = max((place for place, line in enumerate(lines) if line.startswith("Failure #")), default=-1)
-    return next((line.strip() for line in lines[last + 1 :] if line.strip()), "for a reason unknown")
+        return "for an unknown reason"
+    last = max((index for index, line in enumerate(lines) if line.startswith("Failure #")), default=-1)
+    return next((line.strip() for line in lines[last + 1 :] if line.strip()), "for an unknown reason")
 
 
 class _StopOnStorageError(tune.Stopper):  # type: ignore[misc]
-    """Stops everything once a trial could not keep its state."""
+    """Tune stopper that stops all trials once one of them could not write its files."""
 
     def __init__(self, scheduler: _StudyScheduler) -> None:
         self._scheduler = scheduler
@@ -324,70 +302,82 @@ class _StopOnStorageError(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        return self._scheduler.out_of_reach is not None
+        """Return whether all trials have to stop."""
+        return self._scheduler.storage_error is not None
 
 
 class _TuneTrial(tune.Trainable):  # type: ignore[misc]
-    """Tune's shell around an `Attempt`. Actors are reused; every trial gets a new one."""
+    """Adapter from Tune to `TrialRunner`. Actors are reused; every trial gets a new runner."""
 
-    def setup(self, config: dict[str, Any], job: Job) -> None:
-        self._job = job
-        self._devices = trial_devices(job.space.resources)
+    def setup(self, config: dict[str, Any], experiment: Experiment) -> None:
+        """Prepare the worker process and its first trial."""
+        self._experiment = experiment
+        self._devices = trial_devices(experiment.space.resources)
         machine.disable_malloc_trim()
-        torch.set_num_threads(max(1, int(job.space.resources.cpu / len(self._devices))))
+        torch.set_num_threads(max(1, int(experiment.space.resources.cpu / len(self._devices))))
         self._start_trial(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._attempt.close()
+        """Replace the trial by another one; return that this is possible."""
+        self._runner.close()
         self._start_trial(new_config)
         return True
 
     def _start_trial(self, config: dict[str, Any]) -> None:
-        self._attempt = Attempt(self._job, config["number"], config["parameters"], config["recorded"], *self._devices)
+        self._runner = TrialRunner(
+            self._experiment, config["number"], config["parameters"], config["recorded"], *self._devices
+        )
 
     def cleanup(self) -> None:
-        self._attempt.close()
+        """End the further processes of the trial."""
+        self._runner.close()
 
     def step(self) -> dict[str, Any]:
+        """Train an epoch; every result has the metric `epoch`, without which Tune would abort the search."""
         try:
-            result = self._attempt.next_epoch()
+            epoch = self._runner.next_epoch()
         except StorageError as error:
-            return {"epoch": 0, _OUT_OF_REACH: error}
-        if isinstance(result, str):
-            return {"epoch": 0, _FAILED: result}  # Tune gives the whole search up where its metric is missing
-        return {"epoch": result.epoch, "result": result}  # an object, since Tune takes mappings apart
+            return {"epoch": 0, _STORAGE_ERROR: error}
+        except TrialFailedError as error:
+            return {"epoch": 0, _FAILURE_REASON: str(error)}
+        return {"epoch": epoch.epoch, "result": epoch}  # an object: Tune would flatten a mapping
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: a run keeps its own checkpoints, where a later launch finds them."""
+        """Save nothing: a trial writes its own checkpoints to the results folder."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing, likewise."""
+        """Load nothing: a trial reads its own checkpoint from the results folder."""
 
 
-def score_models(job: Job, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
-    """Score kept models on the test sets, each in a task with a trial's resources."""
-    resources = job.space.resources
+def score_models(experiment: Experiment, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+    """Score saved models on the test splits, each one in a task with a trial's resources."""
+    resources = experiment.space.resources
     task = ray.remote(num_cpus=resources.cpu, num_gpus=min(1.0, resources.gpu_share))(_score_model)
-    return dict(zip(numbers, ray.get([task.remote(job, number) for number in numbers]), strict=True))
+    return dict(zip(numbers, ray.get([task.remote(experiment, number) for number in numbers]), strict=True))
 
 
-def _score_model(job: Job, number: int) -> dict[str, dict[str, float]]:
+def _score_model(experiment: Experiment, number: int) -> dict[str, dict[str, float]]:
     machine.disable_malloc_trim()
-    torch.set_num_threads(max(1, int(job.space.resources.cpu)))
-    return score_test_splits(job, number, default_device())
+    torch.set_num_threads(max(1, int(experiment.space.resources.cpu)))
+    return score_test_splits(experiment, number, default_device())
+
+
+def score_in_process(experiment: Experiment, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+    """Score saved models on the test splits in this process: without trials to run, starting Ray is not worth its time."""
+    return {number: score_test_splits(experiment, number, default_device()) for number in numbers}
 
 
 def default_device() -> str:
-    """The accelerator this process was given, or the CPU."""
+    """Return the accelerator that is visible to this process, or the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def trial_devices(resources: Resources) -> list[str]:
-    """What a trial trains on, one process each."""
-    several = int(resources.gpu_share) if torch.cuda.is_available() else 0
-    return [f"cuda:{number}" for number in range(several)] if several > 1 else [default_device()]
+    """Return the devices of a trial, one per process."""
+    gpus = int(resources.gpu_share) if torch.cuda.is_available() else 0
+    return [f"cuda:{number}" for number in range(gpus)] if gpus > 1 else [default_device()]
 
 
 def ray_log_folder() -> str:
-    """Where Ray keeps what its processes printed."""
+    """Return the folder of the logs of Ray's processes."""
     return str(ray._private.worker._global_node.get_logs_dir_path())

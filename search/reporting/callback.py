@@ -1,97 +1,163 @@
-"""Passes what happens to trials on to MLflow and to the screen, and clears away what is no longer needed."""
+"""Callback of a search: mirrors its trials in MLflow, prints them, and removes files that are no longer needed."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import Final
 
-from runtime.errors import StorageError
+from datasets.building.provider import DatasetProvider
+from runtime import machine
+from runtime.errors import InputError, StorageError
 from search.execution.dataset_provider import DatasetSupplier
-from search.execution.trial import Job
-from search.reporting.mlflow_logger import MlflowLogger
+from search.execution.hooks import TrialCallback
+from search.experiment import Experiment
+from search.reporting.mlflow_logger import MlflowLogger, Status
 from search.reporting.progress import SearchProgress
 from search.study.study import Study
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
 
 KEPT_MODELS: Final = 5
-"""Weights of so many of the best trials stay on disk, besides the baseline's."""
+"""Number of the best trials whose models are kept, in addition to the baseline's."""
 
 
-class SearchCallback:
-    """Listens to the runner."""
+class SearchCallback(TrialCallback):
+    """Receiver of the events of a search and of its trials.
+
+    Args:
+        experiment: Search that runs.
+        study: Trials of the search.
+        logger: MLflow logger.
+        progress: Printed progress.
+        datasets: Supplier of the datasets, whose build times are logged.
+    """
 
     def __init__(
         self,
-        job: Job,
+        experiment: Experiment,
         study: Study,
-        tracker: MlflowLogger,
-        screen: SearchProgress,
-        tags: dict[str, str],
-        supply: DatasetSupplier,
+        logger: MlflowLogger,
+        progress: SearchProgress,
+        datasets: DatasetSupplier,
     ) -> None:
-        self._job = job
+        self._experiment = experiment
         self._study = study
-        self._tracker = tracker
-        self._screen = screen
-        self._tags = tags
-        self._supply = supply
-        self._cleared: set[int] = set()
+        self._logger = logger
+        self._progress = progress
+        self._datasets = datasets
+        self._tags = provenance_tags(experiment)
+        self._removed: set[int] = set()
+
+    def on_search_start(self) -> None:
+        """Open the MLflow run of the search.
+
+        Raises:
+            InputError: If MLflow does not accept it.
+        """
+        space, results = self._experiment.space, self._experiment.results
+        parameters: dict[str, object] = {
+            "epochs": space.budget.epochs,
+            "objectives": ", ".join(f"{direction} {name}" for name, direction in space.objectives),
+            **{f"fixed.{name}": value for name, value in space.fixed.items()},
+        }
+        parent = self._study.parent_run_id()
+        run_id = self._logger.open_run(parent, f"search {space.name}", parameters, self._tags | {"role": "search"})
+        if run_id is None:
+            raise InputError(
+                "--tracking-uri",
+                "MLflow must accept the run of the search",
+                value=self._logger.problems[-1],
+                remedy="check the server; then continue with --resume",
+            )
+        dataset = self._experiment.dataset
+        if parent is None:
+            self._logger.log_dataset(run_id, self._experiment.dataset_storage, dataset)
+        self._study.set_parent_run_id(run_id)
+        self._logger.log_artifact(run_id, results.fetch_file(results.identity_path))
+        self._log_build_time(run_id, dataset)
+        self._progress.trials |= {trial.number: trial for trial in self._study.get_trials()}
+
+    def on_search_end(self, status: Status = "FINISHED") -> None:
+        """End the MLflow run of the search."""
+        run_id = self._study.parent_run_id()
+        if run_id is not None:
+            self._logger.end_run(run_id, status, {"trials": str(self._study.count_started())})
+
+    def on_interrupt(self) -> None:
+        """End the MLflow runs of the search and of its running trials as KILLED; --resume opens them again."""
+        for trial in self._study.get_trials():
+            if trial.outcome == "running" and trial.run_id is not None:
+                self._logger.end_run(trial.run_id, "KILLED", {"outcome": "interrupted"})
+        self.on_search_end("KILLED")
 
     def on_trial_start(self, trial: Trial) -> None:
-        """Open the trial's run."""
+        """Open the MLflow run of a trial and print its start."""
         run_id = self.open_run(trial)
         if run_id is not None:
             self._study.set_run_id(trial.number, run_id)
             if run_id != trial.run_id:
-                for epoch in trial.epochs:  # of a trial whose run could not be opened before
-                    self._tracker.log_epoch(run_id, epoch)
-        self._screen.on_trial_start(trial)
+                for epoch in trial.epochs:  # recorded while MLflow was unavailable
+                    self._logger.log_epoch(run_id, epoch)
+        self._progress.on_trial_start(trial)
 
     def open_run(self, trial: Trial) -> str | None:
-        """The trial's run, made if it is not there; None if MLflow is away."""
+        """Return the MLflow run of a trial, created if necessary; None if MLflow is unavailable."""
         name = "baseline" if trial.is_baseline else f"trial {trial.number}"
-        tags = self._tags | {"trial": str(trial.number), "role": "baseline" if trial.is_baseline else "trial"}
-        parameters = self._job.space.config_values(trial.parameters) | dict(trial.parameters)
-        source = self._job.dataset_for(trial.parameters)
-        tags["dataset"] = source.fingerprint
-        run_id = self._tracker.open_run(trial.run_id, name, parameters, tags, parent=self._study.parent_run_id())
+        dataset = self._experiment.dataset_for(trial.parameters)
+        tags = self._tags | {
+            "trial": str(trial.number),
+            "role": "baseline" if trial.is_baseline else "trial",
+            "dataset": dataset.fingerprint,
+        }
+        parameters = self._experiment.space.config_values(trial.parameters) | dict(trial.parameters)
+        run_id = self._logger.open_run(trial.run_id, name, parameters, tags, parent=self._study.parent_run_id())
         if run_id is not None:
             if trial.run_id != run_id:
-                self._tracker.log_data(run_id, self._job.store, source)
-            self._supply.report_seconds(
-                source, lambda seconds: self._tracker.log_values(run_id, {"data_seconds": seconds})
-            )
+                self._logger.log_dataset(run_id, self._experiment.dataset_storage, dataset)
+            self._log_build_time(run_id, dataset)
         return run_id
 
-    def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
-        """Log the epoch."""
-        if trial.run_id is not None:
-            self._tracker.log_epoch(trial.run_id, epoch)
-        self._screen.on_trial_result(trial, epoch)
+    def _log_build_time(self, run_id: str, dataset: DatasetProvider) -> None:
+        self._datasets.report_seconds(
+            dataset, lambda seconds: self._logger.log_values(run_id, {"data_seconds": seconds})
+        )
 
-    def on_trial_end(self, trial: Trial) -> None:
-        """End the run; an ended trial needs no training state, and only good ones need weights."""
-        self._tracker.finish_trial(trial)
-        self._screen.on_trial_end(trial)
-        with suppress(StorageError):  # what is left behind does no harm
-            self._job.folder.remove_file(self._job.folder.checkpoint_path(trial.number))
-            for number in prunable_models(self._study.get_trials(), self._job.space) - self._cleared:
-                self._job.folder.remove_file(self._job.folder.model_path(number))
-                self._cleared.add(number)
+    def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
+        """Log and print an epoch."""
+        if trial.run_id is not None:
+            self._logger.log_epoch(trial.run_id, epoch)
+        self._progress.on_trial_result(trial, epoch)
 
     def on_trial_lost(self, trial: Trial, reason: str) -> None:
-        """Say so; the run goes on."""
-        self._screen.on_trial_lost(trial, reason)
+        """Print the loss of a worker process; the MLflow run stays open."""
+        self._progress.on_trial_lost(trial, reason)
 
-    def on_interrupt(self) -> None:
-        """End the runs of trials that are still going, to be set going again by a resume."""
-        for trial in self._study.get_trials():
-            if trial.outcome == "running" and trial.run_id is not None:
-                self._tracker.end_run(trial.run_id, "KILLED", {"outcome": "interrupted"})
+    def on_trial_end(self, trial: Trial) -> None:
+        """End the MLflow run; remove the trial's checkpoint and the models that are no longer among the best."""
+        self._logger.finish_trial(trial)
+        self._progress.on_trial_end(trial)
+        results = self._experiment.results
+        with suppress(StorageError):  # a file that stays behind does no harm
+            results.remove_file(results.checkpoint_path(trial.number))
+            for number in prunable_models(self._study.get_trials(), self._experiment.space) - self._removed:
+                results.remove_file(results.model_path(number))
+                self._removed.add(number)
+
+
+def provenance_tags(experiment: Experiment) -> dict[str, str]:
+    """Return the tags that make the results of a run reproducible."""
+    versions = {f"version.{package}": version for package, version in machine.package_versions().items()}
+    return {
+        "git.commit": machine.git_commit(),
+        "version.project": machine.project_digest(),  # cluster nodes have the code without its repository
+        "dataset": experiment.dataset.fingerprint,
+        "seed": str(experiment.space.seed),
+        "profile": experiment.space.profile or "full",
+        **versions,
+    }
 
 
 def prunable_models(trials: list[Trial], space: Space) -> set[int]:
-    """Ended trials whose weights nobody will ask for."""
+    """Return the numbers of ended trials whose models are not needed."""
     best = {trial.number for trial in rank_trials(trials, space.objectives)[:KEPT_MODELS]}
     return {t.number for t in trials if t.outcome != "running" and not t.is_baseline and t.number not in best}

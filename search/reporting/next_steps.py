@@ -1,4 +1,4 @@
-"""What a person can do after a search, as command lines to copy."""
+"""Command lines printed after a search: how to view its results and how to continue it."""
 
 from __future__ import annotations
 
@@ -7,43 +7,51 @@ from collections.abc import Sequence
 
 from runtime import machine, uris
 from runtime.cli import Console
-from search.plan import Plan
+from search.experiment import Experiment
+
+_MORE_TRIALS = 12
 
 
-def print_next_steps(line: Console, plan: Plan, command: Sequence[str]) -> None:
-    """Say how to look at the results, and how to go on."""
-    more = [*_without_option(command, "--trials"), "--resume", "--trials", str(plan.space.budget.trials + 12)]
-    storage = _find_option(command, "--storage")
-    line.print_line("\nNext")
-    if plan.tracking.startswith("http"):
-        line.print_line(
-            f"  {uris.redact_uri(plan.tracking)}    # MLflow; the trials are runs of the experiment {plan.space.name}"
-        )
+def print_next_steps(console: Console, experiment: Experiment, command: Sequence[str]) -> None:
+    """Print how to view the results and how to run more trials.
+
+    Args:
+        console: Output.
+        experiment: Search that has ended.
+        command: Arguments of its command line.
+    """
+    space = experiment.space
+    trials = str(space.budget.trials + _MORE_TRIALS)
+    longer = [*_without_option(command, "--trials"), "--resume", "--trials", trials]
+    python = machine.python_command()
+    console.print_line("\nNext")
+    if experiment.mlflow_uri.startswith("http"):
+        uri = uris.redact_uri(experiment.mlflow_uri)
+        console.print_line(f"  {uri}    # MLflow; the trials are runs of the experiment {space.name}")
     else:
-        line.print_line(
-            f"  {machine.python_command()} -m search.ui {plan.space.name}{storage}    # compare the trials side by side"
-        )
-    line.print_line(f"  {machine.python_command()} -m search.launch {shlex.join(more)}    # go on with 12 more")
+        storage = _find_option(command, "--storage")
+        console.print_line(f"  {python} -m search.ui {space.name}{storage}    # compare the trials in MLflow")
+    console.print_line(f"  {python} -m search.launch {shlex.join(longer)}    # run {_MORE_TRIALS} more trials")
 
 
 def _without_option(command: Sequence[str], option: str) -> list[str]:
-    """A command line without an option and its value."""
-    kept, skip = [], False
+    """Return a command line without an option and its value."""
+    words, skip = [], False
     for word in command:
         if not skip and not word.startswith(f"{option}="):
             skip = word == option
             if not skip:
-                kept.append(word)
+                words.append(word)
         else:
             skip = False
-    return kept
+    return words
 
 
 def _find_option(command: Sequence[str], option: str) -> str:
-    """An option of a command line with its value, as it was written, or nothing."""
-    for place, word in enumerate(command):
-        if word == option and place + 1 < len(command):
-            return " " + shlex.join([word, command[place + 1]])
+    """Return an option of a command line with its value as written, or an empty string."""
+    for index, word in enumerate(command):
+        if word == option and index + 1 < len(command):
+            return " " + shlex.join([word, command[index + 1]])
         if word.startswith(f"{option}="):
             return " " + shlex.quote(word)
     return ""

@@ -1,107 +1,118 @@
-"""After the last trial: test scores, the winner's picture, the table, and what to do next."""
+"""Final report of a search: test scores, figure of the best model, tables and hyperparameter importance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from runtime.cli import Console
-from search.execution import test_scores
-from search.execution.trial import Job
-from search.reporting import progress as terminal
+from search.execution import scoring
+from search.experiment import Experiment
+from search.reporting import progress
 from search.reporting.mlflow_logger import MlflowLogger
-from search.study.sampler import parameter_importances
+from search.study.importance import parameter_importances
 from search.study.study import Study
 from search.study.trials import Trial, rank_trials
 from trainables import registry
 
-Scorer = Callable[[Job, Sequence[int]], dict[int, dict[str, dict[str, float]]]]
+Scorer = Callable[[Experiment, Sequence[int]], dict[int, dict[str, dict[str, float]]]]
+"""Function from trial numbers to metrics per test split."""
 
 
-def winner_and_baseline(study: Study, job: Job) -> tuple[Trial | None, Trial | None]:
-    """The best trial and the baseline; the same one where nothing beat the paper."""
-    ranked = rank_trials(study.get_trials(), job.space.objectives)
+def winner_and_baseline(experiment: Experiment, study: Study) -> tuple[Trial | None, Trial | None]:
+    """Return the best trial and the baseline; they are the same if no trial beat the baseline."""
+    ranked = rank_trials(study.get_trials(), experiment.space.objectives)
     return (ranked[0] if ranked else None), next((trial for trial in ranked if trial.is_baseline), None)
 
 
-def write_final_report(study: Study, job: Job, tracker: MlflowLogger, line: Console, score: Scorer) -> None:
-    """Score, draw, record and say how the search came out."""
-    winner, baseline = winner_and_baseline(study, job)
+def write_final_report(
+    experiment: Experiment, study: Study, logger: MlflowLogger, console: Console, score: Scorer
+) -> None:
+    """Score the winner and the baseline on the test splits, plot predictions, log both, and print the tables."""
+    winner, baseline = winner_and_baseline(experiment, study)
     if winner is None:
-        line.print_line("No trial has a result; the reasons are above, and in MLflow.")
+        console.print_line("No trial has a result; the reasons are printed above and logged in MLflow.")
         return
-    finalists = [
-        trial.number for trial in {winner.number: winner, **({baseline.number: baseline} if baseline else {})}.values()
-    ]
-    missing = [
+    finalists = list(dict.fromkeys([winner.number, *([baseline.number] if baseline else [])]))
+    _score_finalists(experiment, study, console, score, finalists)
+    for number in finalists:
+        _log_test_scores(study.get_trial(number), logger)
+    winner = study.get_trial(winner.number)
+    _log_winner(experiment, study, logger, winner)
+    _print_summary(experiment, study, console, winner, study.get_trial(baseline.number) if baseline else None)
+
+
+def _score_finalists(
+    experiment: Experiment, study: Study, console: Console, score: Scorer, finalists: Sequence[int]
+) -> None:
+    """Score the trials that have no test scores yet but a saved model."""
+    results = experiment.results
+    unscored = [
         number
         for number in finalists
-        if not study.get_trial(number).tests and job.folder.has_file(job.folder.model_path(number))
+        if not study.get_trial(number).test_scores and results.has_file(results.model_path(number))
     ]
-    if missing:
-        line.update_progress(
-            f"tests    {', '.join(job.space.dataset.test_names())}: scoring the winner and the baseline", final=True
-        )
-        for number, scores in score(job, missing).items():
+    if unscored:
+        splits = ", ".join(experiment.space.dataset.test_names())
+        console.update_progress(f"tests    {splits}: scoring the best trial and the baseline", final=True)
+        for number, scores in score(experiment, unscored).items():
             study.set_test_scores(number, scores)
-    for number in finalists:
-        _log_test_scores(study.get_trial(number), tracker)
-    _log_winner(study, job, tracker, study.get_trial(winner.number))
-    _print_summary(
-        study, job, line, study.get_trial(winner.number), study.get_trial(baseline.number) if baseline else None
-    )
 
 
-def _log_test_scores(trial: Trial, tracker: MlflowLogger) -> None:
-    if trial.run_id is not None and trial.tests:
-        tracker.log_values(
-            trial.run_id, {f"test.{s}.{name}": v for s, scores in trial.tests.items() for name, v in scores.items()}
-        )
+def _log_test_scores(trial: Trial, logger: MlflowLogger) -> None:
+    if trial.run_id is not None and trial.test_scores:
+        scores = {
+            f"test.{split}.{name}": v for split, metrics in trial.test_scores.items() for name, v in metrics.items()
+        }
+        logger.log_values(trial.run_id, scores)
 
 
-def _log_winner(study: Study, job: Job, tracker: MlflowLogger, winner: Trial) -> None:
-    model = job.folder.fetch_file(job.folder.model_path(winner.number))
+def _log_winner(experiment: Experiment, study: Study, logger: MlflowLogger, winner: Trial) -> None:
+    results, objectives = experiment.results, experiment.space.objectives
+    model = results.fetch_file(results.model_path(winner.number))
     if not model.is_file():
         return
-    draw_predictions(job, winner.number)
+    draw_predictions(experiment, winner.number)
     if winner.run_id is not None:
-        for path in (model, job.folder.fetch_file(job.folder.figure_path(winner.number))):
+        for path in (model, results.fetch_file(results.figure_path(winner.number))):
             if path.is_file():
-                tracker.log_file(winner.run_id, path)
+                logger.log_artifact(winner.run_id, path)
     parent = study.parent_run_id()
-    kept = winner.best_epoch(job.space.objectives)
-    if parent is not None and kept is not None:
-        tracker.log_values(parent, {f"best.{name}": kept.metrics[name] for name, _ in job.space.objectives})
+    best = winner.best_epoch(objectives)
+    if parent is not None and best is not None:
+        logger.log_values(parent, {f"best.{name}": best.metrics[name] for name, _ in objectives})
 
 
-def draw_predictions(job: Job, number: int) -> None:
-    """Draw a kept model's predictions on test samples into the trial's folder."""
-    model, setting = test_scores.load_trial_model(job, number, "cpu")
-    figure = model.plot_predictions(list(job.space.dataset.test_names())[:2], setting)
+def draw_predictions(experiment: Experiment, number: int) -> None:
+    """Plot the predictions of a trial's saved model on test samples into the trial's folder."""
+    model, setting = scoring.load_trial_model(experiment, number, "cpu")
+    figure = model.plot_predictions(list(experiment.space.dataset.test_names())[:2], setting)
     if figure is not None:
-        with job.folder.write_file(job.folder.figure_path(number)) as temporary:
+        with experiment.results.write_file(experiment.results.figure_path(number)) as temporary:
             figure.savefig(temporary, dpi=110, format="png")
 
 
-def _print_summary(study: Study, job: Job, line: Console, winner: Trial, baseline: Trial | None) -> None:
+def _print_summary(
+    experiment: Experiment, study: Study, console: Console, winner: Trial, baseline: Trial | None
+) -> None:
+    space, results = experiment.space, experiment.results
     trials = study.get_trials()
-    line.print_line("\nBest trials, on validation\n")
-    described = registry.describe_trainable(job.space.trainable, "trainable")
+    described = registry.describe_trainable(space.trainable, "trainable")
     headlines = [metric.name for metric in described.metrics if metric.headline]
-    objectives = [name for name, _ in job.space.objectives if name not in headlines]
-    line.print_line(terminal.format_best_trials(trials, job.space, headlines))
+    objectives = [name for name, _ in space.objectives if name not in headlines]
+    console.print_line("\nBest trials, on validation\n")
+    console.print_line(progress.format_best_trials(trials, space, headlines))
     if baseline is not None and winner.number == baseline.number:
-        line.print_line("\nNo trial beat the baseline.")
-    elif baseline is not None and winner.tests and baseline.tests:
-        line.print_line(
-            f"\nTrial {winner.number} against the baseline, on the test sets (settings chosen on validation)\n"
+        console.print_line("\nNo trial beat the baseline.")
+    elif baseline is not None and winner.test_scores and baseline.test_scores:
+        console.print_line(
+            f"\nTrial {winner.number} and the baseline, on the test splits (settings chosen on validation)\n"
         )
-        line.print_line(terminal.format_test_scores(winner, baseline, [*objectives, *headlines]))
-    mattered = parameter_importances(trials, job.space)
-    if mattered:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in mattered.items() if share >= 0.01)
-        line.print_line(
-            f"\nWhat mattered (fANOVA over {len([t for t in trials if t.epochs])} trials, a rough guide): {shares}"
-        )
-    line.print_line(f"\nModel    {job.folder.display_path(job.folder.model_path(winner.number))}")
-    if job.folder.has_file(job.folder.figure_path(winner.number)):
-        line.print_line(f"Picture  {job.folder.display_path(job.folder.figure_path(winner.number))}")
+        console.print_line(progress.format_test_scores(winner, baseline, [*objectives, *headlines]))
+    importances = parameter_importances(trials, space)
+    if importances:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in importances.items() if share >= 0.01)
+        count = len([trial for trial in trials if trial.epochs])
+        console.print_line(f"\nImportance (fANOVA over {count} trials, a rough estimate): {shares}")
+    console.print_line(f"\nModel    {results.display_path(results.model_path(winner.number))}")
+    if results.has_file(results.figure_path(winner.number)):
+        console.print_line(f"Figure   {results.display_path(results.figure_path(winner.number))}")

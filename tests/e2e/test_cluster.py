@@ -14,15 +14,16 @@ import pytest
 import torch
 import yaml
 
-from datasets import sources
 from datasets.matrices import MatricesSpec
+from datasets.registry import prepare_dataset
 from runtime.storage import Store
-from search.execution.trial import Job, TrialRun
+from search.execution.trial import TrialRunner
+from search.experiment import Experiment
 from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
 from spaces.load import load_space
-from tests.search.several_nodes import several_nodes
+from tests.search.local_cluster import local_cluster
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ SPACE: dict[str, Any] = {
 
 @pytest.fixture
 def nodes() -> Iterator[Any]:
-    with several_nodes([(1, 0), (1, 0)]) as cluster:
+    with local_cluster([(1, 0), (1, 0)]) as cluster:
         yield cluster
 
 
@@ -89,10 +90,12 @@ def undisturbed(folder: Path, trial: Trial) -> list[dict[str, float]]:
     """The same trial alone, in this process."""
     space = load_space(folder / "space.yaml", has_gpu=False)
     alone = SearchFolder(folder / "alone", "lossy")
-    job = Job(space, alone, sources.prepare_dataset(MatricesSpec(), "tests"), Store(str(folder / "alone" / "datasets")))
+    experiment = Experiment(
+        space, prepare_dataset(MatricesSpec(), "tests"), alone, Store(str(folder / "alone" / "datasets"))
+    )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    run = TrialRun(job, trial.number, trial.parameters, 0, "cpu")
+    run = TrialRunner(experiment, trial.number, trial.parameters, 0, "cpu")
     metrics = [dict(run.next_epoch().metrics) for _ in range(EPOCHS)]
     torch.set_num_threads(threads)
     return metrics

@@ -13,9 +13,10 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from datasets import sources
+from datasets.registry import prepare_dataset
 from runtime.storage import Store
-from search.execution.trial import Job, TrialRun
+from search.execution.trial import TrialRunner
+from search.experiment import Experiment
 from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
@@ -114,11 +115,11 @@ def finished(now: list[Trial]) -> dict[int, tuple[object, ...]]:
 def assert_reused_actors_carry_nothing_over(storage: Path, trial: Trial) -> None:
     """The same trial alone, in this process, gives the same numbers."""
     searched = load_space(SPACE, has_gpu=False, overrides=SMALL)
-    source = sources.prepare_dataset(searched.dataset, "tests")
-    job = Job(searched, SearchFolder(storage, "alone"), source, Store(str(storage / "datasets")))
+    source = prepare_dataset(searched.dataset, "tests")
+    experiment = Experiment(searched, source, SearchFolder(storage, "alone"), Store(str(storage / "datasets")))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    alone = TrialRun(job, 0, trial.parameters, 0, "cpu").next_epoch()
+    alone = TrialRunner(experiment, 0, trial.parameters, 0, "cpu").next_epoch()
     torch.set_num_threads(threads)
     assert alone.metrics["train_loss"] == pytest.approx(trial.epochs[0].metrics["train_loss"], rel=1e-5)
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from datasets import sources
 from datasets.building import builder
 from datasets.building.builder import Builder
 from datasets.building.manifest import ShardEntry
 from datasets.building.parts import Shard
-from datasets.building.worker import WriteShard
+from datasets.building.plan import WriteShard
+from datasets.registry import prepare_dataset
 from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError
 from runtime.storage import Store
 from search.execution.dataset_provider import DatasetSupplier
-from search.execution.trial import Job
+from search.experiment import Experiment
 from search.results import SearchFolder
 from spaces.schema import Dimension, Value
 from tests.search.support import space
@@ -54,11 +54,11 @@ def hall() -> Hall:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def experiment(tmp_path: Path) -> Experiment:
     spec = RoomSpec.model_validate({"train": 6, "validate": 4, "tests": {"S0": 4}, "excerpts": 8, "excerpt_s": 1})
     searched = space(dataset=spec, search=(Dimension("dataset.train.snr_db", "choice", choices=(20, 60)),))
-    return Job(
-        searched, SearchFolder(tmp_path, "toy"), sources.prepare_dataset(spec, "tests"), Store(str(tmp_path / "data"))
+    return Experiment(
+        searched, prepare_dataset(spec, "tests"), SearchFolder(tmp_path, "toy"), Store(str(tmp_path / "data"))
     )
 
 
@@ -68,10 +68,10 @@ def wait_for(supply: DatasetSupplier, parameters: Mapping[str, Value]) -> None:
     assert supply.is_ready(parameters)
 
 
-def test_a_dataset_is_made_once_however_often_it_is_asked_for(job: Job, hall: Hall) -> None:
+def test_a_dataset_is_made_once_however_often_it_is_asked_for(experiment: Experiment, hall: Hall) -> None:
     said: list[str] = []
-    supply = DatasetSupplier(job, Builder(job.store, over=hall.over), say=said.append)
-    supply.ensure_dataset(job.source)
+    supply = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over), print_line=said.append)
+    supply.ensure_dataset(experiment.dataset)
     assert supply.is_ready(OWN)
     assert len(hall.made) == 1 + 3  # music, and a shard a split
     hall.go_on.clear()
@@ -83,50 +83,52 @@ def test_a_dataset_is_made_once_however_often_it_is_asked_for(job: Job, hall: Ha
     assert len(hall.made) == 4 + 1  # its training split alone
     assert hall.made[-1].startswith("train-")
     assert hall.threads == {"MainThread", "data"}
-    assert job.dataset_for(NOISY).missing_bytes(job.store) == {}
-    assert [text.split(": ")[0] for text in said] == [f"data     {job.dataset_for(NOISY).fingerprint}"] * 2
+    assert experiment.dataset_for(NOISY).missing_bytes(experiment.dataset_storage) == {}
+    assert [text.split(": ")[0] for text in said] == [f"data     {experiment.dataset_for(NOISY).fingerprint}"] * 2
 
 
-def test_a_second_dataset_waits_for_the_first(job: Job, hall: Hall) -> None:
-    supply = DatasetSupplier(job, Builder(job.store, over=hall.over))
-    supply.ensure_dataset(job.source)
+def test_a_second_dataset_waits_for_the_first(experiment: Experiment, hall: Hall) -> None:
+    supply = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over))
+    supply.ensure_dataset(experiment.dataset)
     hall.go_on.clear()
     assert not supply.is_ready(NOISY)
     assert not supply.is_ready(QUIET)
     hall.go_on.set()
     wait_for(supply, NOISY)
-    assert job.dataset_for(QUIET).missing_bytes(job.store)
+    assert experiment.dataset_for(QUIET).missing_bytes(experiment.dataset_storage)
     assert not supply.is_ready(QUIET)
     wait_for(supply, QUIET)
 
 
-def test_what_lies_there_from_before_is_not_made_again(job: Job, hall: Hall) -> None:
+def test_what_lies_there_from_before_is_not_made_again(experiment: Experiment, hall: Hall) -> None:
     for parameters in (OWN, NOISY):
-        job.dataset_for(parameters).build(Builder(job.store))
-    supply = DatasetSupplier(job, Builder(job.store, over=hall.over))
-    supply.ensure_dataset(job.source)
+        experiment.dataset_for(parameters).build(Builder(experiment.dataset_storage))
+    supply = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over))
+    supply.ensure_dataset(experiment.dataset)
     assert not supply.is_ready(NOISY)  # it has yet to be looked at
     wait_for(supply, NOISY)
     assert hall.made == []
     told: list[float] = []
-    supply.report_seconds(job.dataset_for(NOISY), told.append)
+    supply.report_seconds(experiment.dataset_for(NOISY), told.append)
     assert told == []
 
 
-def test_the_time_a_dataset_took_is_told_once(job: Job, hall: Hall) -> None:
-    supply = DatasetSupplier(job, Builder(job.store, over=hall.over))
-    supply.ensure_dataset(job.source)
+def test_the_time_a_dataset_took_is_told_once(experiment: Experiment, hall: Hall) -> None:
+    supply = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over))
+    supply.ensure_dataset(experiment.dataset)
     told: list[float] = []
     for _ in range(2):
-        supply.report_seconds(job.source, told.append)
-    supply.report_seconds(job.dataset_for(NOISY), told.append)
+        supply.report_seconds(experiment.dataset, told.append)
+    supply.report_seconds(experiment.dataset_for(NOISY), told.append)
     assert len(told) == 1
     assert told[0] > 0
 
 
-def test_what_goes_wrong_beside_the_trials_is_raised_where_they_are_started(job: Job, hall: Hall) -> None:
-    supply = DatasetSupplier(job, Builder(job.store), Builder(job.store, over=hall.over))
-    supply.ensure_dataset(job.source)
+def test_what_goes_wrong_beside_the_trials_is_raised_where_they_are_started(experiment: Experiment, hall: Hall) -> None:
+    supply = DatasetSupplier(
+        experiment, Builder(experiment.dataset_storage), Builder(experiment.dataset_storage, over=hall.over)
+    )
+    supply.ensure_dataset(experiment.dataset)
     hall.fails = True
     assert not supply.is_ready(NOISY)
     assert supply._thread is not None
@@ -136,7 +138,9 @@ def test_what_goes_wrong_beside_the_trials_is_raised_where_they_are_started(job:
             supply.is_ready(parameters)
 
 
-def test_what_goes_wrong_at_first_is_raised_at_once(job: Job, hall: Hall) -> None:
+def test_what_goes_wrong_at_first_is_raised_at_once(experiment: Experiment, hall: Hall) -> None:
     hall.fails = True
     with pytest.raises(InputError, match="a rule"):
-        DatasetSupplier(job, Builder(job.store, over=hall.over)).ensure_dataset(job.source)
+        DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over)).ensure_dataset(
+            experiment.dataset
+        )

@@ -15,9 +15,10 @@ import torch
 
 from search.execution import tune
 from search.execution.ddp import DdpWorkers
-from search.execution.trial import Job, TrialRun
-from tests.search.execution.test_trial import PARAMETERS, job  # noqa: F401  # a fixture
-from tests.search.several import CPUS, Line
+from search.execution.trial import TrialRunner
+from search.experiment import Experiment
+from tests.search.ddp_model import CPUS, LinearTrainable
+from tests.search.execution.test_trial import PARAMETERS, experiment  # noqa: F401  # a fixture
 from trainables import distributed
 from trainables.contract import DivergedError
 
@@ -49,10 +50,10 @@ def test_alone_nothing_is_shared() -> None:
 
 @pytest.mark.slow
 def test_two_processes_compute_what_one_does() -> None:
-    alone = Line("cpu")
+    alone = LinearTrainable("cpu")
     expected = [alone.train_epoch() for _ in range(2)]
-    together = Line("cpu")
-    peers = DdpWorkers(CPUS, Line)
+    together = LinearTrainable("cpu")
+    peers = DdpWorkers(CPUS, LinearTrainable)
     try:
         found = [peers.run_on_all(together.train_epoch) for _ in range(2)]
         assert distributed.shard_batch(7) == slice(0, 3)  # of seven, three for each
@@ -67,17 +68,17 @@ def test_two_processes_compute_what_one_does() -> None:
 
 
 @pytest.mark.slow
-def test_a_trial_in_two_processes_goes_on_from_its_checkpoint_bit_for_bit(job: Job) -> None:  # noqa: F811
-    undisturbed = TrialRun(job, 0, PARAMETERS, 0, *CPUS)
+def test_a_trial_in_two_processes_goes_on_from_its_checkpoint_bit_for_bit(experiment: Experiment) -> None:  # noqa: F811
+    undisturbed = TrialRunner(experiment, 0, PARAMETERS, 0, *CPUS)
     expected = [undisturbed.next_epoch().metrics for _ in range(2)]
     undisturbed.close()
-    killed = TrialRun(job, 1, PARAMETERS, 0, *CPUS)
+    killed = TrialRunner(experiment, 1, PARAMETERS, 0, *CPUS)
     first = killed.next_epoch().metrics
     killed.close()
-    resumed = TrialRun(job, 1, PARAMETERS, 1, *CPUS)
+    resumed = TrialRunner(experiment, 1, PARAMETERS, 1, *CPUS)
     assert [first, resumed.next_epoch().metrics] == expected
     resumed.close()
-    alone = TrialRun(job, 2, PARAMETERS, 0, "cpu").next_epoch().metrics
+    alone = TrialRunner(experiment, 2, PARAMETERS, 0, "cpu").next_epoch().metrics
     assert alone["train_loss"] == pytest.approx(first["train_loss"], rel=0.2)  # each part has statistics of its own
 
 
@@ -86,42 +87,42 @@ def test_a_trial_in_two_processes_goes_on_from_its_checkpoint_bit_for_bit(job: J
     ("trouble", "says"), [("raises", "no more memory"), ("cannot be built", "no room on this GPU")]
 )
 def test_what_goes_wrong_in_the_other_process_is_told(trouble: str, says: str) -> None:
-    peers = DdpWorkers(CPUS, partial(Line, trouble=trouble))
+    peers = DdpWorkers(CPUS, partial(LinearTrainable, failure=trouble))
     try:
         with pytest.raises(RuntimeError, match=f"ValueError in process 1 of the trial: {says}"):
-            peers.run_on_all(Line("cpu").train_epoch)
+            peers.run_on_all(LinearTrainable("cpu").train_epoch)
     finally:
         peers.close()
 
 
 @pytest.mark.slow
 def test_a_training_that_diverges_is_told_as_such() -> None:
-    peers = DdpWorkers(CPUS, partial(Line, trouble="diverges"))
+    peers = DdpWorkers(CPUS, partial(LinearTrainable, failure="diverges"))
     try:
         with pytest.raises(DivergedError):
-            peers.run_on_all(Line("cpu", trouble="diverges").train_epoch)
+            peers.run_on_all(LinearTrainable("cpu", failure="diverges").train_epoch)
     finally:
         peers.close()
 
 
 @pytest.mark.slow
 def test_the_process_of_trials_lets_go_of_the_others_with_each(
-    job: Job,  # noqa: F811
+    experiment: Experiment,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Shell(tune._TuneTrial):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:
-            super().setup(config, job)
+            super().setup(config, experiment)
 
-    monkeypatch.setattr(tune, "devices", lambda _: list(CPUS))
+    monkeypatch.setattr(tune, "trial_devices", lambda _: list(CPUS))
     shell = Shell({"number": 0, "parameters": PARAMETERS, "recorded": 0})
     assert shell.train()["result"].epoch == 1
-    first = shell._attempt._run._peers._processes
+    first = shell._runner._workers._processes
     assert [process.is_alive() for process in first] == [True]
     assert shell.reset({"number": 1, "parameters": PARAMETERS, "recorded": 0})
     assert [process.is_alive() for process in first] == [False]
     assert shell.train()["result"].epoch == 1
-    second = shell._attempt._run._peers._processes
+    second = shell._runner._workers._processes
     shell.stop()
     assert [process.is_alive() for process in second] == [False]
     assert distributed.world_size() == 1
@@ -129,7 +130,7 @@ def test_the_process_of_trials_lets_go_of_the_others_with_each(
 
 @pytest.mark.slow
 def test_where_one_process_dies_the_other_ends_too(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.search.several"]
+    command = [sys.executable, "-m", "tests.search.ddp_model"]
     done = subprocess.run(
         [*command, "dies", str(tmp_path)], check=False, cwd=ROOT, timeout=100, capture_output=True, text=True
     )

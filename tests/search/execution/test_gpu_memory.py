@@ -37,7 +37,7 @@ def test_memory_is_read_although_the_epoch_goes_on() -> None:
         assert trainable.training.wait(30)
         return trainable.taken
 
-    assert gpu_memory.measure_training(trainable, [{}], used, seconds=0.01) == 7
+    assert gpu_memory.measure_training(trainable, [{}], used, timeout_s=0.01) == 7
     trainable.stop.set()
 
 

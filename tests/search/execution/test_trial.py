@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from datasets import sources
-from datasets.building.arrow import Dataset
+from datasets.registry import prepare_dataset
+from datasets.rooms.dataset import Dataset
 from runtime.errors import StorageError
-from search.execution import trial
-from search.execution.test_scores import score_test_splits
-from search.execution.trial import Attempt, Job, TrialRun, load_checkpoint, inference_grid
+from search.execution import checkpoint
+from search.execution.checkpoint import load_checkpoint
+from search.execution.scoring import score_test_splits
+from search.execution.trial import TrialFailedError, TrialRunner, inference_grid
+from search.experiment import Experiment
 from search.results import SearchFolder
 from spaces.schema import Budget, Value
 from tests.datasets import bucket
 from tests.search.support import space
-from trainables.contract import DivergedError
 
 FIXED: dict[str, Value] = {
     "representation": "rg",
@@ -34,13 +35,13 @@ PARAMETERS: dict[str, Value] = {"optimizer.lr": 1e-3, "optimizer.batch_size": 16
 
 
 @pytest.fixture
-def job(tiny: Dataset, tmp_path: Path) -> Job:
+def experiment(tiny: Dataset, tmp_path: Path) -> Experiment:
     searched = space(dataset=tiny.spec, fixed=FIXED, budget=Budget(trials=2, epochs=3))
-    return Job(searched, SearchFolder(tmp_path, "toy"), sources.prepare_dataset(tiny.spec, "tests"), tiny.store)
+    return Experiment(searched, prepare_dataset(tiny.spec, "tests"), SearchFolder(tmp_path, "toy"), tiny.store)
 
 
-def run(job: Job, number: int, recorded: int = 0) -> TrialRun:
-    return TrialRun(job, number, PARAMETERS, recorded, "cpu")
+def run(experiment: Experiment, number: int, recorded: int = 0) -> TrialRunner:
+    return TrialRunner(experiment, number, PARAMETERS, recorded, "cpu")
 
 
 def test_settings_are_all_combinations_of_the_inner_parameters() -> None:
@@ -52,97 +53,90 @@ def test_settings_are_all_combinations_of_the_inner_parameters() -> None:
     }
 
 
-def test_a_resumed_trial_repeats_what_the_study_missed_then_goes_on_bit_for_bit(job: Job) -> None:
-    undisturbed = run(job, 0)
+def test_a_resumed_trial_repeats_what_the_study_missed_then_goes_on_bit_for_bit(experiment: Experiment) -> None:
+    undisturbed = run(experiment, 0)
     expected = [undisturbed.next_epoch() for _ in range(3)]
-    killed = run(job, 1)
+    killed = run(experiment, 1)
     killed.next_epoch()
     killed.next_epoch()  # written to the checkpoint, but say the driver died before the study heard of it
-    resumed = run(job, 1, recorded=1)
+    resumed = run(experiment, 1, recorded=1)
     found = [resumed.next_epoch(), resumed.next_epoch()]
     assert [e.epoch for e in found] == [2, 3]
     assert [dict(e.metrics) for e in found] == [dict(e.metrics) for e in expected[1:]]
-    weights = [load_checkpoint(job.folder.checkpoint_path(number))["state"]["network"] for number in (0, 1)]
+    weights = [load_checkpoint(experiment.results.checkpoint_path(number))["state"]["network"] for number in (0, 1)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_the_kept_model_is_that_of_the_best_epoch_with_its_setting(job: Job) -> None:
-    trial = run(job, 0)
+def test_the_kept_model_is_that_of_the_best_epoch_with_its_setting(experiment: Experiment) -> None:
+    trial = run(experiment, 0)
     epochs = [trial.next_epoch() for _ in range(3)]
     best = max(epochs, key=lambda epoch: epoch.metrics["f1_0.3m"])
-    model = load_checkpoint(job.folder.model_path(0))
+    model = load_checkpoint(experiment.results.model_path(0))
     assert model["epoch"] == next(e.epoch for e in epochs if e.metrics["f1_0.3m"] == best.metrics["f1_0.3m"])
     assert model["setting"] == dict(best.setting)
 
 
-def test_tests_are_scored_with_the_kept_model(job: Job) -> None:
-    run(job, 0).next_epoch()
-    scores = score_test_splits(job, 0, "cpu")
-    assert set(scores) == set(job.space.dataset.tests)
+def test_tests_are_scored_with_the_kept_model(experiment: Experiment) -> None:
+    run(experiment, 0).next_epoch()
+    scores = score_test_splits(experiment, 0, "cpu")
+    assert set(scores) == set(experiment.space.dataset.tests)
     assert all(0 <= metrics["f1_1m"] <= 1 for metrics in scores.values())
 
 
-def test_divergence_is_raised_and_leaves_the_last_good_checkpoint(job: Job) -> None:
-    trial = run(job, 0)
+def test_divergence_is_a_reason_without_a_traceback_and_leaves_the_last_good_checkpoint(experiment: Experiment) -> None:
+    trial = run(experiment, 0)
     trial.next_epoch()
-    before = job.folder.checkpoint_path(0).read_bytes()
+    before = experiment.results.checkpoint_path(0).read_bytes()
     with torch.no_grad():
-        next(iter(trial._trainable.network.parameters())).fill_(float("nan"))  # type: ignore[attr-defined]
-    with pytest.raises(DivergedError, match="loss"):
+        next(iter(trial._trainable.network.parameters())).fill_(float("nan"))  # type: ignore[union-attr]
+    with pytest.raises(TrialFailedError, match="loss"):
         trial.next_epoch()
-    assert job.folder.checkpoint_path(0).read_bytes() == before
+    assert experiment.results.checkpoint_path(0).read_bytes() == before
+    assert not (experiment.results.trial_path(0) / "error.txt").exists()
 
 
-def test_what_a_trainable_raises_becomes_the_reason_with_the_traceback_in_a_file(job: Job) -> None:
+def test_what_a_trainable_raises_becomes_the_reason_with_the_traceback_in_a_file(experiment: Experiment) -> None:
     broken = PARAMETERS | {"optimizer.batch_size": 1}  # no Config allows it
-    reason = Attempt(job, 0, broken, 0, "cpu").next_epoch()
-    assert isinstance(reason, str)
-    assert reason.startswith("ValidationError: ")
-    error = job.folder.trial_path(0) / "error.txt"
-    assert str(error) in reason
-    assert "Traceback" in error.read_text()
+    with pytest.raises(TrialFailedError, match=r"^ValidationError: ") as caught:
+        TrialRunner(experiment, 0, broken, 0, "cpu").next_epoch()
+    error = experiment.results.trial_path(0) / "error.txt"
+    assert str(error) in str(caught.value)
+    assert error.read_text().startswith("Traceback")
 
 
-def test_an_attempt_builds_once_and_goes_on(job: Job) -> None:
-    attempt = Attempt(job, 0, PARAMETERS, 0, "cpu")
-    results = [attempt.next_epoch(), attempt.next_epoch()]
-    assert [result.epoch for result in results if not isinstance(result, str)] == [1, 2]
+def test_a_trial_is_built_once_at_its_first_epoch(experiment: Experiment) -> None:
+    trial = run(experiment, 0)
+    assert trial._trainable is None
+    assert trial.next_epoch().epoch == 1
+    built = trial._trainable
+    assert trial.next_epoch().epoch == 2
+    assert trial._trainable is built
 
 
-def test_divergence_is_a_reason_without_a_traceback(job: Job) -> None:
-    attempt = Attempt(job, 0, PARAMETERS, 0, "cpu")
-    attempt.next_epoch()
-    assert attempt._run is not None
-    with torch.no_grad():
-        next(iter(attempt._run._trainable.network.parameters())).fill_(float("nan"))  # type: ignore[attr-defined]
-    reason = attempt.next_epoch()
-    assert isinstance(reason, str)
-    assert "loss" in reason
-    assert not (job.folder.trial_path(0) / "error.txt").exists()
-
-
-def test_a_trial_whose_checkpoint_was_lost_comes_to_the_same_results(job: Job) -> None:
-    undisturbed = run(job, 0)
+def test_a_trial_whose_checkpoint_was_lost_comes_to_the_same_results(experiment: Experiment) -> None:
+    undisturbed = run(experiment, 0)
     expected = [undisturbed.next_epoch() for _ in range(3)]
-    found = run(job, 1, recorded=2).next_epoch()  # the study knows two epochs, and nothing else is left
+    found = run(experiment, 1, recorded=2).next_epoch()  # the study knows two epochs, and nothing else is left
     assert dict(found.metrics) == dict(expected[2].metrics)
 
 
-def test_a_checkpoint_of_another_trial_with_this_number_is_left_alone(job: Job) -> None:
-    expected = run(job, 0).next_epoch()
-    TrialRun(job, 1, {**PARAMETERS, "optimizer.lr": 3e-2}, 0, "cpu").next_epoch()  # unknown to the study's older copy
-    found = run(job, 1).next_epoch()
+def test_a_checkpoint_of_another_trial_with_this_number_is_left_alone(experiment: Experiment) -> None:
+    expected = run(experiment, 0).next_epoch()
+    TrialRunner(
+        experiment, 1, {**PARAMETERS, "optimizer.lr": 3e-2}, 0, "cpu"
+    ).next_epoch()  # unknown to the study's older copy
+    found = run(experiment, 1).next_epoch()
     assert (found.epoch, dict(found.metrics)) == (1, dict(expected.metrics))
 
 
-def test_a_trial_goes_on_from_a_bucket_on_another_machine(job: Job, tmp_path: Path) -> None:
-    undisturbed = run(job, 0)
+def test_a_trial_goes_on_from_a_bucket_on_another_machine(experiment: Experiment, tmp_path: Path) -> None:
+    undisturbed = run(experiment, 0)
     expected = [undisturbed.next_epoch() for _ in range(3)]
     with bucket.serving() as server:
         server.buckets.add("results")
         for machine, recorded in (("one", 0), ("other", 1), ("one", 2)):  # and back, where an older copy lies
             folder = SearchFolder.from_storage(server.uri("results/runs"), "toy", str(tmp_path / machine))
-            found = run(dataclasses.replace(job, folder=folder), 1, recorded).next_epoch()
+            found = run(dataclasses.replace(experiment, results=folder), 1, recorded).next_epoch()
             assert (found.epoch, dict(found.metrics)) == (recorded + 1, dict(expected[recorded].metrics))
         assert sorted(name.rpartition("/")[2] for name in server.objects if not name.endswith("/")) == [
             "checkpoint.pt",
@@ -150,8 +144,10 @@ def test_a_trial_goes_on_from_a_bucket_on_another_machine(job: Job, tmp_path: Pa
         ]
 
 
-def test_a_checkpoint_is_written_once_there_is_room_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_the_way = job.folder.checkpoint_path(0)
+def test_a_checkpoint_is_written_once_there_is_room_again(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_the_way = experiment.results.checkpoint_path(0)
     in_the_way.mkdir(parents=True)
     pauses: list[float] = []
 
@@ -160,16 +156,17 @@ def test_a_checkpoint_is_written_once_there_is_room_again(job: Job, monkeypatch:
         if len(pauses) == 3:
             in_the_way.rmdir()
 
-    monkeypatch.setattr(trial.time, "sleep", later)
-    result = Attempt(job, 0, PARAMETERS, 0, "cpu").next_epoch()
-    assert not isinstance(result, str)
-    assert pauses == [trial.PAUSE_S] * 3
+    monkeypatch.setattr(checkpoint.time, "sleep", later)
+    assert run(experiment, 0).next_epoch().epoch == 1
+    assert pauses == [checkpoint.RETRY_PAUSE_S] * 3
     assert in_the_way.is_file()
 
 
-def test_a_storage_out_of_reach_is_no_fault_of_the_trial(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "PATIENCE_S", -1.0)
-    job.folder.checkpoint_path(0).mkdir(parents=True)
+def test_a_storage_out_of_reach_is_no_fault_of_the_trial(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "RETRY_TIMEOUT_S", -1.0)
+    experiment.results.checkpoint_path(0).mkdir(parents=True)
     with pytest.raises(StorageError, match="files must be written"):
-        Attempt(job, 0, PARAMETERS, 0, "cpu").next_epoch()
-    assert not (job.folder.trial_path(0) / "error.txt").exists()
+        run(experiment, 0).next_epoch()
+    assert not (experiment.results.trial_path(0) / "error.txt").exists()

@@ -1,0 +1,67 @@
+"""Stopping of trials: at their full length, at a rung of successive halving, and when the time budget is exhausted."""
+
+from __future__ import annotations
+
+import time
+
+from search.execution.hooks import StoppingPolicy
+from search.study import asha
+from search.study.study import Study
+from search.study.trials import Epoch, Outcome
+from spaces.schema import Space
+
+
+class TimeBudget:
+    """Duration after which no trial continues, counted from construction.
+
+    Args:
+        hours: Length of the budget; None for no limit.
+    """
+
+    def __init__(self, hours: float | None) -> None:
+        self._deadline = None if hours is None else time.monotonic() + hours * 3600
+
+    def is_exhausted(self) -> bool:
+        """Return whether the time is up."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+
+class TrialStopper(StoppingPolicy):
+    """Stopping policy of a search. The baseline is never stopped at a rung.
+
+    Args:
+        study: Trials of the search.
+        space: Its budget, stopping rule and objectives.
+        time_budget: Time that is left.
+    """
+
+    def __init__(self, study: Study, space: Space, time_budget: TimeBudget) -> None:
+        self._study = study
+        self._space = space
+        self._time_budget = time_budget
+        self._rungs = asha.rung_epochs(space.stopping, space.budget.epochs)
+
+    def may_start(self) -> bool:
+        """Return whether there is time for another trial."""
+        return not self._time_budget.is_exhausted()
+
+    def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
+        """Return the outcome and the reason if the trial ends after this epoch, None if it continues."""
+        if epoch.epoch >= self._space.budget.epochs:
+            return "finished", ""
+        if self._time_budget.is_exhausted():
+            return "stopped", "out of time"
+        trial = self._study.get_trial(number)
+        own = trial.best_objectives_until(epoch.epoch, self._space.objectives)
+        if epoch.epoch not in self._rungs or trial.is_baseline or own is None:
+            return None
+        reduction = self._space.stopping.reduction
+        if asha.is_promoted(own, self._others_at_rung(number, epoch.epoch), reduction):
+            return None
+        return "stopped", f"not in the best 1/{reduction} after epoch {epoch.epoch}"
+
+    def _others_at_rung(self, number: int, epoch: int) -> list[tuple[float, ...]]:
+        """Return the objective values of the other trials that have reached a rung."""
+        others = (trial for trial in self._study.get_trials() if trial.number != number)
+        values = (trial.best_objectives_until(epoch, self._space.objectives) for trial in others)
+        return [value for value in values if value is not None]

@@ -1,0 +1,57 @@
+"""A search as one value: what is searched, on which data, and where its files, study and MLflow runs are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.building.provider import DatasetProvider
+from runtime.storage import Store
+from search.results import SearchFolder
+from spaces.schema import Space, Value
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A search with its dataset and its storage locations; picklable, since Ray sends it to every trial.
+
+    Attributes:
+        space: Search space, budget and resources per trial.
+        dataset: Provider of the space's own dataset, with verified sound files; trials may use variants of it.
+        results: Files of the search.
+        dataset_storage: Storage of the datasets.
+        tracking_uri: URI of the MLflow store; None for SQLite in the storage folder.
+        ray_address: Address of the Ray cluster; None for a Ray on this machine alone.
+        at_once: Number of trials to keep pending or running on the cluster; None for as many as fit.
+        study_uri: URI of the study's database; None for a journal file in the results folder.
+    """
+
+    space: Space
+    dataset: DatasetProvider
+    results: SearchFolder
+    dataset_storage: Store
+    tracking_uri: str | None = None
+    ray_address: str | None = None
+    at_once: int | None = None
+    study_uri: str | None = None
+
+    @property
+    def mlflow_uri(self) -> str:
+        """URI of the MLflow store, with the default filled in."""
+        return self.tracking_uri or f"sqlite:///{self.results.storage / 'mlflow.db'}"
+
+    @property
+    def study_location(self) -> Path | str:
+        """Journal file or URI of the study."""
+        return self.study_uri or self.results.journal_path
+
+    def dataset_for(self, parameters: Mapping[str, Value]) -> DatasetProvider:
+        """Return the provider of the dataset that a trial with these parameters trains on."""
+        spec = self.space.dataset_of(parameters)
+        return self.dataset if spec == self.dataset.spec else self.dataset.with_spec(spec)
+
+    def shared_folders(self) -> list[Path]:
+        """Return the folders that every node of a cluster must be able to write to."""
+        folders = [self.results.storage] if self.results.bucket is None else []
+        return [*folders, *([Path(self.dataset_storage.uri).absolute()] if self.dataset_storage.is_local else [])]

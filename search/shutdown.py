@@ -1,0 +1,59 @@
+"""How a search ends early. All of it is here, in `search.execution.checkpoint` and in `search.study.storage`.
+
+* **Ctrl-C (SIGINT)** raises KeyboardInterrupt in the driver. `end_runs_on_error` ends what the search has open: the study's
+  server is no longer retried, further Ctrl-C are ignored, and the MLflow runs of the search and of its running trials end as
+  KILLED (outcome: interrupted). The trials stay RUNNING in the study, so that --resume continues them from their
+  checkpoints. Then Ray is stopped, its worker processes with it, and the command exits with status 130.
+* **SIGTERM**, as sent by a machine that shuts down or by a job scheduler, is turned into KeyboardInterrupt: see above.
+* **A crash (kill -9, power failure)** runs no code. Nothing depends on it: checkpoints and models are written atomically, the
+  study records every epoch as it ends, and the kernel releases the lock of the search. The next launch with --resume
+  reclaims the trials that were RUNNING, and `MlflowLogger.reconcile` ends or completes their MLflow runs.
+* **A full disk or an unavailable bucket** makes a trial retry its checkpoint for 15 minutes. After that all trials are stopped
+  with a StorageError, which ends the search like any other exception: runs end as KILLED, the trials have not failed, and the
+  command prints the error, exits with status 2 and can be resumed.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from search.study.study import Study
+
+INTERRUPTED: Final = 130
+"""Exit status of an interrupted command: 128 plus the number of SIGINT."""
+
+
+@contextmanager
+def handle_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt for SIGTERM as for SIGINT; restore the handlers of both at the end."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def end_runs_on_error(study: Study, end_runs: Callable[[], None]) -> Iterator[None]:
+    """On any exception, end the MLflow runs undisturbed, and raise the exception again.
+
+    Args:
+        study: Study of the search; it stops to retry requests to its server.
+        end_runs: Ends the MLflow runs of the search and of its running trials.
+    """
+    try:
+        yield
+    except BaseException:
+        study.stop_retrying()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until `handle_signals` restores it, after Ray has been stopped
+        end_runs()
+        raise
