@@ -1,4 +1,4 @@
-"""Where things lie under the storage folder or in its bucket. Nothing else knows these names."""
+"""Paths and atomic input/output of the files of a search, in a folder or in a bucket."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from runtime.storage import Store
 DEFAULT_CACHE: Final = "~/.cache/soundsweep"
 
 _STUDY: Final = "study"
-"""Beside the space in its file: the study's name in a database that many searches share."""
+"""Key of the study's name in the identity file; a database holds the studies of many searches."""
 
 
 @dataclass(frozen=True)
 class SearchFolder:
-    """The files of one search: in a folder, or in a bucket with copies of what is being used in a folder.
+    """Files of one search: in a folder, or in a bucket with local copies of the files in use.
 
-    Nothing local counts where there is a bucket: a file is written by `writing` and read from what `fetched` returns, on
-    whichever machine. Paths name the same files in both.
+    With a bucket, its objects are authoritative and local files are only copies: on every machine, `write_file` writes a file
+    and `fetch_file` returns its current copy. Paths name the same files in both cases.
 
     Attributes:
-        storage: The storage folder of all searches, or the folder for copies.
-        name: Of the search.
-        bucket: Where the files really are, if not in the folder.
+        storage: Storage folder of all searches, or the folder for local copies.
+        name: Name of the search.
+        bucket: Bucket that holds the files; None if they are in the folder.
     """
 
     storage: Path
@@ -44,11 +44,11 @@ class SearchFolder:
 
     @classmethod
     def from_storage(cls, storage: str, name: str, cache: str | None = None) -> SearchFolder:
-        """The files of a search under a storage folder, or a bucket's URI.
+        """Return the files of a search under a storage folder or a bucket.
 
         Args:
-            storage: Folder or URI.
-            name: Of the search.
+            storage: Local path, or URI of the bucket.
+            name: Name of the search.
             cache: Local folder for copies from a bucket.
         """
         if not uris.is_uri(storage):
@@ -57,67 +57,67 @@ class SearchFolder:
         slug = re.sub(r"[^A-Za-z0-9]+", "-", bucket.name.partition("://")[2]).strip("-")
         digest = hashlib.sha256(uris.redact_argument(storage).encode()).hexdigest()[
             :8
-        ]  # other servers have buckets of that name
+        ]  # bucket names repeat across servers
         return cls(Path(cache or DEFAULT_CACHE).expanduser().absolute() / f"{slug}-{digest}", name, bucket)
 
     @property
     def root_path(self) -> Path:
-        """Everything of this search."""
+        """Folder of this search."""
         return self.storage / "searches" / self.name
 
     @property
     def identity_path(self) -> Path:
-        """What must not change between launches."""
+        """File with the values of the space that must not change between launches."""
         return self.root_path / "space.json"
 
     @property
     def journal_path(self) -> Path:
-        """The Optuna study."""
+        """Journal file of the Optuna study."""
         return self.root_path / "study.journal"
 
     @property
     def datasets_path(self) -> Path:
-        """Datasets, shared by all searches."""
+        """Folder of the datasets, shared by all searches."""
         return self.storage / "datasets"
 
     @property
     def ray_path(self) -> Path:
-        """Ray Tune's own files; nothing in them is needed afterwards."""
+        """Folder of Ray Tune's own files, which are not needed afterwards."""
         return self.root_path / "ray"
 
     def trial_path(self, number: int) -> Path:
-        """Checkpoints of one trial."""
+        """Return the folder of a trial."""
         return self.root_path / "trials" / f"{number:04d}"
 
     def checkpoint_path(self, number: int) -> Path:
-        """The state after the last epoch."""
+        """Return the path of a trial's state after its last epoch."""
         return self.trial_path(number) / "checkpoint.pt"
 
     def model_path(self, number: int) -> Path:
-        """The weights of the best epoch."""
+        """Return the path of a trial's model from its best epoch."""
         return self.trial_path(number) / "model.pt"
 
     def figure_path(self, number: int) -> Path:
-        """Predictions on the room plan."""
+        """Return the path of the figure with a trial's predictions."""
         return self.trial_path(number) / "room.png"
 
     def _relative_key(self, path: Path) -> str:
         return path.relative_to(self.storage).as_posix()
 
     def display_path(self, path: Path) -> str:
-        """A file or folder as a person finds it."""
+        """Return a file or folder as users find it: as a path, or as the URI of an object."""
         return str(path) if self.bucket is None else f"{self.bucket.name}/{self._relative_key(path)}"
 
     def has_file(self, path: Path) -> bool:
-        """Whether a file is there."""
+        """Return whether a file exists."""
         return path.is_file() if self.bucket is None else self.bucket.file_size(self._relative_key(path)) is not None
 
     @contextmanager
     def write_file(self, path: Path) -> Iterator[Path]:
-        """Yield a temporary name to write to; what was written is then there under its own, whole or not at all.
+        """Yield a temporary path; its content then replaces the file atomically.
 
         Raises:
-            InputError: If the bucket refuses.
+            InputError: If the bucket rejects the request.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.bucket is None:
@@ -132,10 +132,10 @@ class SearchFolder:
             temporary.unlink(missing_ok=True)
 
     def fetch_file(self, path: Path) -> Path:
-        """A file on this machine, as it is now; if it is not there, neither is the path that is returned.
+        """Return the local path of a file's current content; if the file does not exist, neither does the path.
 
         Raises:
-            InputError: If the bucket refuses.
+            InputError: If the bucket rejects the request.
         """
         if self.bucket is None:
             return path
@@ -149,20 +149,20 @@ class SearchFolder:
         return path
 
     def remove_file(self, path: Path) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
         path.unlink(missing_ok=True)
         if self.bucket is not None:
             self.bucket.delete_file(self._relative_key(path))
 
     def scratch_options(self) -> dict[str, Any]:
-        """Where Ray Tune keeps what only it needs, as `tune.RunConfig` takes it; every node of a cluster reaches it."""
+        """Return the storage options of `tune.RunConfig` for Tune's own files, which every node of a cluster must reach."""
         if self.bucket is None:
             return {"storage_path": str(self.ray_path)}
         filesystem, path = self.bucket.arrow_filesystem(self._relative_key(self.ray_path))
         return {"storage_path": path, "storage_filesystem": filesystem}
 
     def clear_scratch(self) -> None:
-        """Remove it; what cannot be removed does no harm."""
+        """Remove Ray Tune's own files; those that cannot be removed do no harm."""
         shutil.rmtree(self.ray_path, ignore_errors=True)
         if self.bucket is not None:
             with suppress(InputError):
@@ -170,56 +170,52 @@ class SearchFolder:
                     self.bucket.delete_file(name)
 
     def is_started(self) -> bool:
-        """Whether the search was started before."""
+        """Return whether the search has been started."""
         return self.has_file(self.identity_path)
 
     def read_identity(self) -> dict[str, Any]:
-        """The space as it was when the search started, and the name of its study."""
+        """Return the identity of the space at the start of the search, with the name of its study."""
         loaded: dict[str, Any] = json.loads(self.fetch_file(self.identity_path).read_text(encoding="utf-8"))
         return loaded
 
     def write_identity(self, identity: dict[str, Any]) -> None:
-        """Record the space; a search that starts gets a name for its study that no other has."""
+        """Write the identity of the space; a search that starts gets a unique name for its study."""
         study = self.read_identity().get(_STUDY) if self.is_started() else f"{self.name}-{uuid.uuid4().hex[:12]}"
         with self.write_file(self.identity_path) as temporary:
             temporary.write_text(json.dumps({**identity, _STUDY: study}, indent=1), encoding="utf-8")
 
     def study_name(self) -> str:
-        """The study's name in a database."""
+        """Return the name of the study in a database."""
         return str(self.read_identity().get(_STUDY) or self.name)
 
     def archive_search(self) -> str:
-        """Rename the search out of the way; nothing is deleted.
+        """Move the search to an unused name; nothing is deleted.
 
         Returns:
-            Where it is now.
+            The new location.
         """
         number = 1
         while self._archive_folder(number).is_started():
             number += 1
-        aside = self._archive_folder(number)
+        archive = self._archive_folder(number)
         if self.bucket is None:
-            self.root_path.rename(aside.root_path)
-            return str(aside.root_path)
+            self.root_path.rename(archive.root_path)
+            return str(archive.root_path)
         files = self.bucket.list_names(self._relative_key(self.root_path))
-        first = self._relative_key(
-            self.identity_path
-        )  # of the copies, so that an interrupted one is not taken for free
-        for name in sorted(files, key=lambda name: name != first):
-            self.bucket.copy_within(
-                name,
-                f"{self._relative_key(aside.root_path)}/{name.removeprefix(self._relative_key(self.root_path) + '/')}",
-            )
-        for name in sorted(files, key=lambda name: name == first):  # last: until then the search is there
+        identity = self._relative_key(self.identity_path)
+        source, target = self._relative_key(self.root_path), self._relative_key(archive.root_path)
+        for name in sorted(files, key=lambda name: name != identity):  # identity first: it marks the new name as used
+            self.bucket.copy_within(name, f"{target}/{name.removeprefix(source + '/')}")
+        for name in sorted(files, key=lambda name: name == identity):  # identity last: until then the search exists
             self.bucket.delete_file(name)
-        return self.display_path(aside.root_path)
+        return self.display_path(archive.root_path)
 
     def _archive_folder(self, number: int) -> SearchFolder:
         return SearchFolder(self.storage, f"{self.name}.old{number}", self.bucket)
 
 
 def require_writable(storage: str, option: str = "--storage") -> Path:
-    """Check that results can be stored, without creating anything.
+    """Check that files can be written to a folder, without creating it.
 
     Raises:
         InputError: If not.
@@ -231,7 +227,7 @@ def require_writable(storage: str, option: str = "--storage") -> Path:
             option, "storage must be a folder", value=str(existing), remedy="name a folder, or remove that file"
         )
     try:
-        # Root passes every permission check and still cannot write everywhere, so write; the file never has a name.
+        # Root passes every permission check but cannot write everywhere, so write a file; it never has a name.
         with tempfile.TemporaryFile(dir=existing):
             return path
     except OSError as error:

@@ -94,3 +94,35 @@ def test_what_answers_mistakes_loads_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+SEARCH_LEVELS = [
+    {"results", "experiment"},
+    {"study"},
+    {"execution"},
+    {"reporting"},
+    {"plan", "preflight", "shutdown", "saved_models", "storage_options"},
+    {"run"},
+    {"launch", "predict", "ui", "doctor"},
+]
+"""Modules and packages of `search`, from the bottom to the top; each one imports its own level and those below."""
+
+
+def search_level(module: str) -> int:
+    """Level of a module of `search` by its dotted name."""
+    part = module.split(".")[1]
+    return next(level for level, parts in enumerate(SEARCH_LEVELS) if part in parts)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "search").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_of_search_run_from_commands_down_to_results(path: Path) -> None:
+    if path == ROOT / "search" / "__init__.py":
+        return
+    own = search_level(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    imported = {name for name in imports_of(path) if name.startswith("search.")}
+    assert {name for name in imported if search_level(name) > own} == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "search" / "study").rglob("*.py")), ids=lambda path: path.name)
+def test_the_study_knows_neither_ray_nor_mlflow(path: Path) -> None:
+    assert not {name.partition(".")[0] for name in imports_of(path)} & {"ray", "mlflow"}
