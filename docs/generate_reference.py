@@ -43,6 +43,7 @@ _TYPES: Final[Mapping[Any, str]] = {
     Value: "value",
     type(None): "absent",
 }
+_SPECS: Final[Mapping[str, type[BaseModel]]] = {name: kind.spec for name, kind in KINDS.items()}
 _BOUNDS: Final = {
     annotated_types.Ge: ("≥", "ge"),
     annotated_types.Gt: (">", "gt"),
@@ -88,7 +89,7 @@ def type_name(annotation: Any) -> str:
 
 
 def _link(model: type[BaseModel]) -> str:
-    for kind, spec in KINDS.items():
+    for kind, spec in _SPECS.items():
         if spec is model:
             return f"[`{kind}`](#dataset-kind-{kind})"
     return f"[{title(model).lower()}](#{title(model).lower()})"
@@ -202,13 +203,19 @@ def table(model: type[BaseModel], defaults: Mapping[str, str] | None = None) -> 
     lines = ["| field | type | default | bounds | meaning |", "|---|---|---|---|---|"]
     for name, field in walk_fields(model):
         default = own_default(field) if defaults is None else defaults[name]
-        cells = (f"`{name}`", type_name(field.annotation), default, list_bounds(field.metadata), _description(field))
+        cells = (
+            f"`{name}`",
+            type_name(field.annotation),
+            default,
+            list_bounds(field.metadata),
+            _description(name, field),
+        )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines
 
 
-def _description(field: FieldInfo) -> str:
-    return _sentence(field.description or "")
+def _description(name: str, field: FieldInfo) -> str:
+    return "Name of the kind" if name == "kind" else _sentence(field.description or "")
 
 
 def _sentence(text: str) -> str:
@@ -251,7 +258,7 @@ def value_models(models: Iterable[type[BaseModel]]) -> list[type[BaseModel]]:
     for model in models:
         for _, field in walk_fields(model):
             for mentioned in mentioned_models(field.annotation):
-                if mentioned not in (*KINDS.values(), *found):
+                if mentioned not in (*_SPECS.values(), *found):
                     found |= dict.fromkeys((mentioned, *value_models([mentioned])))
     return list(found)
 
@@ -260,9 +267,9 @@ def build_page() -> str:
     """Return the whole page."""
     lines = [INTRODUCTION, "## Space file", "", "The keys of a space file; `dataset` is one of the kinds below.", ""]
     lines += [*table(SpaceFile), ""]
-    for kind, spec in KINDS.items():
+    for kind, spec in _SPECS.items():
         lines += [f"## Dataset kind `{kind}`", "", summary(spec), "", *table(spec), ""]
-    for model in value_models([SpaceFile, *KINDS.values()]):
+    for model in value_models([SpaceFile, *_SPECS.values()]):
         lines += [f"## {title(model)}", "", summary(model), "", *table(model), ""]
     for name in BUILT_IN:
         lines += trainable_section(name)

@@ -1,0 +1,1 @@
+"""Trainables outside the project's packages, as templates for your own."""

@@ -1,0 +1,57 @@
+"""The examples run as the documentation shows them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples import make_arrays
+from search.study.study import read_trials
+from search.study.trials import Trial
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def run_search(space: str, storage: Path, *options: str) -> tuple[str, list[Trial]]:
+    """Run a search; return its output and its trials."""
+    command = [sys.executable, "-m", "search.launch", f"examples/{space}.yaml", "--storage", str(storage), *options]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, read_trials(storage / "searches" / space / "study.journal")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+
+
+@pytest.mark.slow
+def test_a_search_over_own_arrays(tmp_path: Path) -> None:
+    make_arrays.main()
+    _, trials = run_search("my_space", tmp_path, "--trials", "4")
+    assert len(trials) == 4
+    assert max(trial.epochs[-1].metrics["f1"] for trial in trials) > 0.7
+    resumed, more = run_search("my_space", tmp_path, "--trials", "5", "--resume")
+    assert [trial.parameters for trial in more[:4]] == [trial.parameters for trial in trials]
+    assert len(more) == 5, resumed
+
+
+@pytest.mark.slow
+def test_a_search_over_room_data(tmp_path: Path) -> None:
+    small = [
+        "dataset.train=600",
+        "dataset.validate=100",
+        "dataset.tests={one: 100}",
+        "dataset.excerpts=8",
+        "budget.epochs=3",
+    ]
+    changes = [word for change in small for word in ("--set", change)]
+    _, trials = run_search("delay_space", tmp_path, "--trials", "3", *changes)
+    errors = [trial.epochs[-1].metrics["error_m"] for trial in trials if trial.epochs]
+    assert min(errors) < 2.2  # a constant guess at the centre of the room is off by 2.3 m on average
