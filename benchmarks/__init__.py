@@ -1,1 +1,1 @@
-"""Every claim of speed or quality, one command each, side by side with what it is compared to."""
+"""Benchmarks of speed and quality, one command each, with paired measurements of the alternatives."""

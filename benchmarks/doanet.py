@@ -1,8 +1,8 @@
-"""`python -m benchmarks.doanet`: DOAnet's features and training steps, against what one would write first.
+"""`python -m benchmarks.doanet`: features and training steps of DOAnet, compared with a plain implementation.
 
-The plain ways have the structure of the authors' implementation: features file by file, channel by channel and pair by
-pair; a network in fp32 and NCHW, whose batch is flattened to frames before the losses. tests/benchmarks holds that they
-give the same features and losses. Everything runs in this process, in turn, on one thread.
+The plain implementation has the structure of that of the authors: features per file, channel and pair; a network in fp32
+and NCHW, whose batch is flattened to frames before the losses. tests/benchmarks asserts that features and losses are equal.
+All measurements alternate in this process, on one thread.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.hnet import LayersOfTorch
+from benchmarks.hnet import TorchLayers
 from benchmarks.measure import Spread, measure_paired, measure_rate, write_results
 from trainables.doanet.association import PADDING, Assign
-from trainables.doanet.config import DoanetConfig, Format, Loss
+from trainables.doanet.config import DoanetConfig, Format, LossConfig
 from trainables.doanet.features import (
     BANDS,
     FEATURE_CHANNELS,
@@ -38,7 +38,7 @@ from trainables.doanet.targets import EMPTY, ReferenceTracks
 from trainables.hnet.config import HnetConfig
 from trainables.hnet.network import HungarianNetwork
 
-Array = NDArray[Any]  # single precision throughout, where NumPy's annotations say double
+Array = NDArray[Any]  # single precision, although the annotations of NumPy declare double precision
 ROUNDS: Final = 7
 SECONDS: Final = 3.0
 RECORDING_S: Final = 60
@@ -51,7 +51,7 @@ NETWORKS: Final[dict[str, dict[str, Any]]] = {
 
 
 def plain_spectrum(wave: Array) -> Array:
-    """STFT of one channel, shape (frames, 513)."""
+    """Compute the STFT of one channel, shape (frames, 513)."""
     window = np.zeros(FFT, np.float32)
     margin = (FFT - WINDOW) // 2
     window[margin : margin + WINDOW] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
@@ -60,27 +60,27 @@ def plain_spectrum(wave: Array) -> Array:
 
 
 def plain_level(spectrum: Array, mel: Array) -> Array:
-    """Log-mel of one channel, shape (frames, 64)."""
+    """Compute the log-mel spectrum of one channel, shape (frames, 64)."""
     level = 10 * np.log10(np.maximum(np.abs(spectrum) ** 2 @ mel, 1e-10))
     raised: Array = np.maximum(level, level.max() - 80)
     return raised
 
 
 def plain_intensity(spectra: list[Array], mel: Array) -> list[Array]:
-    """Y, Z and X, each of shape (frames, 64)."""
+    """Compute the intensities along Y, Z and X, each of shape (frames, 64)."""
     omni, *dipoles = spectra
     energy = 1e-8 + np.abs(omni) ** 2 + sum(np.abs(dipole) ** 2 for dipole in dipoles) / 3
     return [np.real(np.conj(omni) * dipole) / energy @ mel for dipole in dipoles]
 
 
 def plain_correlation(first: Array, second: Array) -> Array:
-    """GCC-PHAT of one pair, shape (frames, 64)."""
+    """Compute the GCC-PHAT of one pair, shape (frames, 64)."""
     lags = np.fft.irfft(np.exp(1j * np.angle(first.conj() * second)))
     return np.concatenate([lags[:, -BANDS // 2 :], lags[:, : BANDS // 2]], axis=1)
 
 
 def plain_extract(recording: Array, fmt: Format) -> Array:
-    """Features of one recording of shape (4, samples), as `extract` gives them."""
+    """Compute the features of one recording of shape (4, samples), equal to those of `extract_features`."""
     mel = mel_matrix().astype(np.float32)
     spectra = [plain_spectrum(wave) for wave in recording]
     levels = [plain_level(spectrum, mel) for spectrum in spectra]
@@ -90,7 +90,10 @@ def plain_extract(recording: Array, fmt: Format) -> Array:
 
 
 class PlainNetwork(nn.Module):
-    """The network in fp32 and NCHW, with the parameters of another; gives x of all sources, then y, then z, and activity."""
+    """DOAnet in fp32 and NCHW, with the parameters of another network.
+
+    The output consists of x of all sources, then y, then z, and of the activities.
+    """
 
     def __init__(self, config: DoanetConfig, network: DoaNetwork) -> None:
         super().__init__()
@@ -119,7 +122,7 @@ class PlainNetwork(nn.Module):
                 own.copy_(other)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (batch, channels, frames, 64) to (batch, labels, 3 · sources) and (batch, labels, sources)."""
+        """Map features (batch, channels, frames, 64) to (batch, labels, 3 · sources) and (batch, labels, sources)."""
         local = self.convolutions(features).transpose(1, 2).flatten(2)
         both = self.gru(local)[0].tanh()
         half = both.shape[-1] // 2
@@ -127,15 +130,17 @@ class PlainNetwork(nn.Module):
         return self.directions(hidden), self.activity(hidden)
 
 
-def plain_objective(output: tuple[Tensor, Tensor], reference: ReferenceTracks, loss: Loss, assign: Assign) -> Tensor:
-    """The authors' tracking losses over all frames of a batch."""
+def plain_objective(
+    output: tuple[Tensor, Tensor], reference: ReferenceTracks, loss: LossConfig, assign: Assign
+) -> Tensor:
+    """Compute the tracking losses of the authors over all frames of a batch."""
     directions, activity = output
     sources = activity.shape[-1]
-    found = directions.flatten(0, 1).unflatten(-1, (3, sources)).transpose(1, 2)
-    found = found / (found.square().sum(-1, keepdim=True) + 1e-10).sqrt()
-    wanted = torch.where(reference.active[..., None], reference.directions, PADDING).flatten(0, 1)
+    estimated = directions.flatten(0, 1).unflatten(-1, (3, sources)).transpose(1, 2)
+    estimated = estimated / (estimated.square().sum(-1, keepdim=True) + 1e-10).sqrt()
+    target = torch.where(reference.active[..., None], reference.directions, PADDING).flatten(0, 1)
     count = reference.active.flatten(0, 1).sum(-1)
-    distance = (found[:, :, None] - wanted[:, None]).norm(dim=-1)
+    distance = (estimated[:, :, None] - target[:, None]).norm(dim=-1)
     association = assign(distance)
     association = association * (association > loss.gate)
     strength = association.sum((1, 2))
@@ -146,23 +151,25 @@ def plain_objective(output: tuple[Tensor, Tensor], reference: ReferenceTracks, l
     switches = (association[1:] * (1 - association[:-1])).sum((1, 2))
     errors = false_positives.sum() + misses.sum() + loss.ids_weight * switches.sum()
     dmota = errors / (matched + torch.finfo(torch.float32).eps).sum()
-    heard = functional.binary_cross_entropy_with_logits(activity.flatten(0, 1), (best > loss.gate).float().detach())
-    total: Tensor = loss.dmotp_weight * dmotp + loss.dmota_weight * dmota + loss.activity_weight * heard
+    activity_loss = functional.binary_cross_entropy_with_logits(
+        activity.flatten(0, 1), (best > loss.gate).float().detach()
+    )
+    total: Tensor = loss.dmotp_weight * dmotp + loss.dmota_weight * dmota + loss.activity_weight * activity_loss
     return total
 
 
 def random_association(sources: int) -> tuple[Assign, Assign]:
-    """An untrained Hungarian network, ours and with PyTorch's GRU."""
+    """Return the association by an untrained Hungarian network, in our implementation and with standard PyTorch layers."""
     torch.manual_seed(0)
     ours = HungarianNetwork(HnetConfig(max_sources=sources)).requires_grad_(False)
     plain = HungarianNetwork(HnetConfig(max_sources=sources)).requires_grad_(False)
     plain.load_state_dict(ours.state_dict())
-    plain.gru, plain.attention = LayersOfTorch(plain), nn.Identity()  # type: ignore[assignment]
-    return lambda found: ours(found).entries.sigmoid(), lambda found: plain(found).entries.sigmoid()
+    plain.gru, plain.attention = TorchLayers(plain), nn.Identity()  # type: ignore[assignment]
+    return lambda distances: ours(distances).entries.sigmoid(), lambda distances: plain(distances).entries.sigmoid()
 
 
 def draw_targets(config: DoanetConfig, batch: int) -> tuple[Tensor, ReferenceTracks]:
-    """Features and labels of some sequences, at random."""
+    """Draw random features and labels of a batch of sequences."""
     generator = torch.Generator().manual_seed(0)
     labels, sources = config.sequence_frames, config.max_sources
     features = torch.randn(
@@ -174,7 +181,7 @@ def draw_targets(config: DoanetConfig, batch: int) -> tuple[Tensor, ReferenceTra
 
 
 def loss_functions(config: DoanetConfig, batch: int) -> tuple[tuple[nn.Module, Callable[[], Tensor]], ...]:
-    """Two networks with the same weights, ours and the plain one, and what gives the loss of each on the same batch."""
+    """Return our network and the plain one with equal weights, each with a function that computes its loss."""
     torch.manual_seed(1)
     ours = DoaNetwork(config)
     plain = PlainNetwork(config, ours)
@@ -187,13 +194,13 @@ def loss_functions(config: DoanetConfig, batch: int) -> tuple[tuple[nn.Module, C
 
 
 def make_trainer(network: nn.Module, loss: Callable[[], Tensor], batch: int, *, fused: bool) -> Callable[[], float]:
-    """Something that trains for a while and returns sequences a second; `fused` as `Doanet` has its optimizer."""
+    """Return a function that trains for a fixed time and returns sequences per second; `Doanet` uses a fused optimizer."""
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=fused)
 
     def step() -> int:
-        found = loss()
+        batch_loss = loss()
         optimizer.zero_grad(set_to_none=True)
-        found.backward()
+        batch_loss.backward()
         optimizer.step()
         return batch
 
@@ -201,7 +208,7 @@ def make_trainer(network: nn.Module, loss: Callable[[], Tensor], batch: int, *, 
 
 
 def make_extractors(fmt: Format) -> tuple[Callable[[], float], Callable[[], float]]:
-    """Two that extract for a while and return recordings a second, ours and the plain one."""
+    """Return functions that extract features for a fixed time and return recordings per second, ours and the plain one."""
     samples = RECORDING_S * SAMPLE_RATE_HZ
     recording = np.random.default_rng(0).normal(0, 0.1, (4, samples)).astype(np.float32)
 
@@ -215,14 +222,14 @@ def make_extractors(fmt: Format) -> tuple[Callable[[], float], Callable[[], floa
 
 
 def main() -> None:
-    """Measure, print, store."""
+    """Measure, print and store the results."""
     torch.set_num_threads(1)
     features: dict[str, dict[str, Spread]] = {}
     for fmt in FORMATS:
-        features[fmt] = found = measure_paired(*make_extractors(fmt), ROUNDS)
+        features[fmt] = rates = measure_paired(*make_extractors(fmt), ROUNDS)
         print(
-            f"{fmt} features: {found['ours']} recordings/s, {found['ours'].median * RECORDING_S:.0f} times real time, "
-            f"{found['ratio']} times the plain way's",
+            f"{fmt} features: {rates['ours']} recordings/s, {rates['ours'].median * RECORDING_S:.0f} times real time, "
+            f"{rates['ratio']} times the plain implementation",
             flush=True,
         )
     steps: dict[str, dict[str, Spread]] = {}
@@ -231,7 +238,10 @@ def main() -> None:
         steps[name] = measure_paired(
             make_trainer(*ours, BATCH, fused=True), make_trainer(*plain, BATCH, fused=False), ROUNDS
         )
-        print(f"{name}: {steps[name]['ours']} sequences/s, {steps[name]['ratio']} times the plain way's", flush=True)
+        print(
+            f"{name}: {steps[name]['ours']} sequences/s, {steps[name]['ratio']} times the plain implementation",
+            flush=True,
+        )
     result = {"recordings_per_second": features, "recording_s": RECORDING_S, "sequences_per_second": steps}
     print(write_results("doanet", result | {"batch": BATCH, "threads": 1}))
 

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.generate`: whole runs of `datasets.generate` at three sizes, against pyroomacoustics and the disk.
+"""`python -m benchmarks.generate`: complete runs of `datasets.generate` at three sizes, compared with pyroomacoustics.
 
-Everything is counted: starting Ray, playing the music, rendering, checksums, writing; then verifying every byte, and reading in
-a training's order. Beside it, in the same run: pyroomacoustics with one room object a sample on all cores, and writing as many
-bytes to the same disk.
+The times include starting Ray, synthesizing music, rendering, checksums and writing; verification and reading in random
+order are measured separately. The same run measures pyroomacoustics with one room object per sample on all cores, and
+writing the same number of bytes to the same disk.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import write_results
-from benchmarks.render import prepare_inputs, simulate_free_field
+from benchmarks.render import set_up_worker, simulate_free_field
 from datasets import config_file
-from datasets.building import parts
-from datasets.building.builder import build_dataset
+from datasets.rooms.dataset import build_dataset
+from datasets.rooms.plan import RoomPlan
 from datasets.rooms.spec import RoomSpec
 from runtime import machine
 
 _SIZES = (10_000, 50_000, 100_000)
 _ROUNDS = 2
 _SCRATCH = Path("runs/benchmarks")
-"""Beside what searches keep, on the disk that they use, and out of version control."""
+"""Scratch folder on the disk that searches use, excluded from version control."""
 _STAGE = re.compile(r"^data +(\w+) [\d,]+ of [\d,]+ in ([\d.]+) s$", re.MULTILINE)
 
 
 class PeakMemory:
-    """The most memory that was in use beyond what was in use at the start; page cache does not count."""
+    """Peak memory use above that at the start, not counting the page cache."""
 
     def __init__(self) -> None:
         self._first = self._least = available_bytes()
@@ -50,14 +50,14 @@ class PeakMemory:
             self._least = min(self._least, available_bytes())
 
     def peak_gb(self) -> float:
-        """Stop watching."""
+        """Stop the measurement and return the peak in GB."""
         self._stop.set()
         self._thread.join()
         return (self._first - self._least) / 1e9
 
 
 def available_bytes() -> int:
-    """Bytes that new processes could have."""
+    """Return the memory available to new processes, in bytes."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable"):
             return int(line.split()[1]) * 1024
@@ -65,7 +65,7 @@ def available_bytes() -> int:
 
 
 def run_generate(folder: Path, samples: int, *options: str) -> tuple[float, dict[str, float]]:
-    """Run the command; seconds in all, and of each stage."""
+    """Run the command and return its total time and the time of each stage, in seconds."""
     spec = folder / "spec.yaml"
     spec.write_text(f"{{kind: room, train: {samples}, validate: 1, tests: {{S0: 1}}}}")
     command = [sys.executable, "-m", "datasets.generate", str(spec), "--storage", str(folder), *options]
@@ -75,11 +75,11 @@ def run_generate(folder: Path, samples: int, *options: str) -> tuple[float, dict
 
 
 def read_rate(folder: Path) -> float:
-    """Samples a second that one process reads in batches of 64, in random order, for training."""
+    """Return the samples per second that one process reads in random order, in batches of 64."""
     spec = config_file.read_specs(folder / "spec.yaml", has_gpu=False)[0]
     if not isinstance(spec, RoomSpec):
         raise TypeError(spec)
-    split = build_dataset(parts.plan_dataset(spec, "spec.yaml"), folder / "datasets").open_split("train")
+    split = build_dataset(RoomPlan.from_spec(spec, "spec.yaml"), folder / "datasets").open_split("train")
     order = np.random.default_rng(0).permutation(len(split))
     started = time.perf_counter()
     for first in range(0, len(order), 64):
@@ -88,12 +88,12 @@ def read_rate(folder: Path) -> float:
 
 
 def measure_generate(samples: int) -> dict[str, float]:
-    """One size: made, verified, and as many bytes written plainly."""
+    """Measure one size: generation, verification, reading, and plain writing of the same number of bytes."""
     _SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_SCRATCH) as name:
         folder = Path(name)
         memory = PeakMemory()
-        whole, stages = run_generate(folder, samples)
+        total, stages = run_generate(folder, samples)
         peak = memory.peak_gb()
         verified, _ = run_generate(folder, samples, "--verify")
         making = stages["samples"]
@@ -108,12 +108,12 @@ def measure_generate(samples: int) -> dict[str, float]:
         shutil.rmtree(folder / "datasets")
     return {
         "samples": samples,
-        "seconds": whole,
+        "seconds": total,
         "seconds_music": stages["excerpts"],
         "seconds_samples": making,
         "seconds_verify_run": verified,
         "seconds_plain_write": plain,
-        "samples_per_second_all": samples / whole,
+        "samples_per_second_all": samples / total,
         "samples_per_second_made": samples / making,
         "samples_per_second_read": reading,
         "peak_memory_gb": peak,
@@ -121,10 +121,10 @@ def measure_generate(samples: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print, store."""
+    """Measure, print and store the results."""
     cores = machine.count_cores()
     runs: list[dict[str, Any]] = []
-    with multiprocessing.get_context("spawn").Pool(cores, prepare_inputs) as pool:
+    with multiprocessing.get_context("spawn").Pool(cores, set_up_worker) as pool:
         pool.map(simulate_free_field, [160] * cores, chunksize=1)
         for _ in range(_ROUNDS):
             for samples in _SIZES:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.hnet`: training steps of the Hungarian network, against `nn.GRU` and attention with three products."""
+"""`python -m benchmarks.hnet`: training steps of the Hungarian network, compared with standard PyTorch layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.measure import Spread, measure_paired, measure_rate, write_results
 from trainables.hnet import matrices
-from trainables.hnet.config import HnetConfig, Loss
+from trainables.hnet.config import HnetConfig, LossConfig
 from trainables.hnet.losses import association_loss
 from trainables.hnet.network import HungarianNetwork
 
@@ -21,34 +21,34 @@ BATCHES: Final = (256, 1024)
 SOURCES: Final = (2, 5)
 
 
-class LayersOfTorch(nn.Module):
-    """GRU and attention as one would write them first, with the parameters of a network that it replaces them in."""
+class TorchLayers(nn.Module):
+    """GRU and attention of a Hungarian network by standard PyTorch operations, with shared parameters."""
 
     def __init__(self, network: HungarianNetwork) -> None:
         super().__init__()
         self.gru, self.attention = network.gru.gru, network.attention
 
     def forward(self, distances: Tensor) -> Tensor:
-        """As the network's GRU and attention in turn."""
-        rows, own = self.gru(distances)[0], self.attention
-        scores = own.query(rows) @ own.key(rows).mT * own.scale
-        mixed: Tensor = scores.softmax(dim=2) @ own.value(rows)
+        """Apply the GRU and the attention."""
+        rows, attention = self.gru(distances)[0], self.attention
+        scores = attention.query(rows) @ attention.key(rows).mT * attention.scale
+        mixed: Tensor = scores.softmax(dim=2) @ attention.value(rows)
         return mixed
 
 
 def make_stepper(sources: int, batch: int, *, plain: bool) -> Callable[[], float]:
-    """Something that trains for a while and returns matrices a second."""
+    """Return a function that trains for a fixed time and returns the number of matrices per second."""
     torch.manual_seed(0)
     network = HungarianNetwork(HnetConfig(max_sources=sources))
     if plain:
-        network.gru, network.attention = LayersOfTorch(network), nn.Identity()  # type: ignore[assignment]
+        network.gru, network.attention = TorchLayers(network), nn.Identity()  # type: ignore[assignment]
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
     drawn = matrices.draw_matrices(sources, 300, np.random.default_rng(0))
     chosen = np.random.default_rng(1).permutation(len(drawn))[:batch]
     distances, truth = torch.from_numpy(drawn.distances[chosen]), torch.from_numpy(drawn.associations[chosen])
 
     def step() -> int:
-        loss = association_loss(network(distances), truth, Loss())
+        loss = association_loss(network(distances), truth, LossConfig())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -58,7 +58,7 @@ def make_stepper(sources: int, batch: int, *, plain: bool) -> Callable[[], float
 
 
 def main() -> None:
-    """Measure, print, store."""
+    """Measure, print and store the results."""
     torch.set_num_threads(1)
     result: dict[str, dict[str, Spread]] = {}
     for sources in SOURCES:

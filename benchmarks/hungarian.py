@@ -1,6 +1,7 @@
-"""`python -m benchmarks.hungarian`: how well a Hungarian network is trained within minutes, from nothing, on fresh matrices.
+"""`python -m benchmarks.hungarian`: accuracy of Hungarian networks after minutes of training from scratch.
 
-The recipe that `hnet: trained` uses, for two and three sources. Each seed draws its own matrices; time includes drawing them.
+The benchmark uses the recipe of `hnet: trained` for two and three sources. Each seed draws separate matrices; the time
+includes drawing them.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from trainables.hnet.trainable import Hnet
 
 SEEDS: Final = (0, 1, 2)
 SOURCES: Final = (2, 3)
-SHOWN: Final = ("f_weighted", "f1", "exact")
+METRICS: Final = ("f_weighted", "f1", "exact")
 
 
 def train_network(config: HnetConfig, seed: int) -> dict[str, float]:
-    """Draw, train, and score on matrices that no training saw."""
+    """Train a network, and return its scores on test matrices and the elapsed time."""
     started = time.perf_counter()
     network = Hnet(config, MatricesSpec(seed=seed), device="cpu", seed=seed, epochs=EPOCHS)
     for _ in range(EPOCHS):
@@ -32,14 +33,14 @@ def train_network(config: HnetConfig, seed: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Train, print, store."""
+    """Train, print and store the results."""
     torch.set_num_threads(1)
     result: dict[str, dict[str, Spread]] = {}
     for sources in SOURCES:
         name = f"{sources} sources"
-        found = [train_network(default_config(sources), seed) for seed in SEEDS]
-        result[name] = {figure: Spread.from_samples([run[figure] for run in found]) for figure in (*SHOWN, "seconds")}
-        print(name, "  ".join(f"{figure} {spread}" for figure, spread in result[name].items()), flush=True)
+        runs = [train_network(default_config(sources), seed) for seed in SEEDS]
+        result[name] = {metric: Spread.from_samples([run[metric] for run in runs]) for metric in (*METRICS, "seconds")}
+        print(name, "  ".join(f"{metric} {spread}" for metric, spread in result[name].items()), flush=True)
     print(write_results("hungarian", {"epochs": EPOCHS, "threads": 1, "seeds": len(SEEDS), "test": result}))
 
 

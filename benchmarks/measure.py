@@ -1,4 +1,4 @@
-"""Paired measurements: two ways in turn, round after round, so that a drifting machine drifts under both."""
+"""Paired measurements: two implementations alternate, so that drifts of the machine affect both alike."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESULTS: Final = Path(__file__).resolve().parent / "results"
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, least and greatest of repeated measurements."""
+    """Median, minimum and maximum of repeated measurements."""
 
     median: float
     least: float
@@ -27,7 +27,7 @@ class Spread:
 
     @classmethod
     def from_samples(cls, values: list[float]) -> Spread:
-        """Summarise."""
+        """Summarise measurements."""
         return cls(statistics.median(values), min(values), max(values))
 
     def __str__(self) -> str:
@@ -35,15 +35,15 @@ class Spread:
 
 
 def measure_rate(work: Callable[[], int], seconds: float) -> float:
-    """Items a second: repeats `work`, which returns how many it did, for at least so long."""
+    """Return the items per second of a function that returns its number of items, called repeatedly for a minimum time."""
     done, started = 0, time.perf_counter()
-    while (passed := time.perf_counter() - started) < seconds:
+    while (elapsed := time.perf_counter() - started) < seconds:
         done += work()
-    return done / passed
+    return done / elapsed
 
 
 def measure_paired(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> dict[str, Spread]:
-    """Measure both in turn; the ratio is taken within each round."""
+    """Measure two implementations alternately; ratios are taken within each round."""
     ours(), theirs()  # warm-up
     pairs = [(ours(), theirs()) for _ in range(rounds)]
     return {
@@ -54,16 +54,16 @@ def measure_paired(ours: Callable[[], float], theirs: Callable[[], float], round
 
 
 def write_results(name: str, result: dict[str, Any]) -> Path:
-    """Store a result with what it was measured on."""
+    """Write results to a file, with the machine and the package versions that they were measured on."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    on = {
+    environment = {
         "cpu": _cpu_name(),
         "cores": machine.count_cores(),
         "system": platform.system(),
         "versions": machine.package_versions(),
     }
     path = RESULTS / f"{name}.json"
-    write_text_atomic(path, json.dumps({"result": result, "measured_on": on}, indent=1, default=vars) + "\n")
+    write_text_atomic(path, json.dumps({"result": result, "measured_on": environment}, indent=1, default=vars) + "\n")
     return path
 
 

@@ -1,13 +1,14 @@
-"""`python -m benchmarks.training`: samples a second of training, as `search` trains against the plain way.
+"""`python -m benchmarks.training`: training throughput of the localizer, compared with a plain implementation.
 
-The plain way is the same network in fp32 and NCHW, its pairs laid out row by row as Table II draws them. Both run in this
-process, in turn, on as many threads as a trial gets.
+The plain implementation is the same network in fp32 and NCHW, with the microphone pairs arranged in rows as in Table II.
+Both are measured alternately in this process, with the number of threads of a trial.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from trainables.localizer.config import LocalizerConfig
 from trainables.localizer.features import BINS, FRAMES
 from trainables.localizer.network import LocalizerNetwork
 from trainables.localizer.trainable import build_optimizer
-from trainables.schedules import use_bf16
+from trainables.precision import use_bf16
 
 _SECONDS = 3.0
 _ROUNDS = 5
@@ -32,7 +33,7 @@ NETWORKS = {
 
 
 class LaidOutPairs(nn.Module):
-    """The pair extractor as drawn: 24 rows side by side, a 2×7 convolution with stride 2 over them."""
+    """Pair extractor as in Table II: a 2×7 convolution with stride 2 over 24 rows."""
 
     def __init__(self, mics: int, leak: float) -> None:
         super().__init__()
@@ -41,17 +42,17 @@ class LaidOutPairs(nn.Module):
         self.layers = nn.Sequential(nn.Conv2d(1, 8, (2, 7), (2, 1), (0, 3)), nn.BatchNorm2d(8), nn.LeakyReLU(leak))
 
     def forward(self, spectra: Tensor) -> Tensor:
-        """Lay out, convolve, put back."""
+        """Arrange the rows, convolve them and restore the frames."""
         rows = spectra[:, self.order].transpose(1, 2).reshape(-1, 1, len(self.order), BINS)
-        found: Tensor = self.layers(rows)
-        by_frame: Tensor = found.flatten(1, 2).unflatten(0, (len(spectra), FRAMES))
+        pairs: Tensor = self.layers(rows)
+        by_frame: Tensor = pairs.flatten(1, 2).unflatten(0, (len(spectra), FRAMES))
         return by_frame.transpose(1, 2)
 
 
 def make_trainer(
     network: LocalizerNetwork, config: LocalizerConfig, batch: int, *, half: bool, last: bool
 ) -> Callable[[], int]:
-    """A function that trains one batch."""
+    """Return a function that trains one batch and returns its size."""
     if last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(config.optimizer, network)
@@ -69,7 +70,7 @@ def make_trainer(
 
 
 def main() -> None:
-    """Measure, print, store."""
+    """Measure, print and store the results."""
     torch.set_num_threads(1)
     half = use_bf16("auto", torch.device("cpu"))
     results = {}
@@ -81,8 +82,8 @@ def main() -> None:
         ours = make_trainer(LocalizerNetwork(config, 2, 4), config, batch, half=half, last=True)
         theirs = make_trainer(plain, config, batch, half=False, last=False)
         results[name] = measure_paired(
-            lambda: measure_rate(ours, _SECONDS), lambda: measure_rate(theirs, _SECONDS), _ROUNDS
-        )  # noqa: B023
+            partial(measure_rate, ours, _SECONDS), partial(measure_rate, theirs, _SECONDS), _ROUNDS
+        )
         print(
             f"{name:<24} ours {results[name]['ours']}  plain {results[name]['theirs']}  ratio {results[name]['ratio']}",
             flush=True,

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.wrong_inputs`: how long a wrong space file or command line takes to be answered, and `--help`."""
+"""`python -m benchmarks.wrong_inputs`: response time for wrong space files and command lines, and for `--help`."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from tests.search.wrong_recordings import RECORDING_CASES
 
 
 def answer_seconds(words: list[str], status: int) -> float:
-    """Wall time of a command; it must exit with the status, or the figure means nothing."""
+    """Measure the wall time of a command, and check its exit status."""
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "search.launch", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    passed = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     if done.returncode != status or "Traceback" in done.stderr:
         raise SystemExit(f"{words}: status {done.returncode}\n{done.stderr}")
-    return passed
+    return elapsed
 
 
 def main() -> None:
-    """Measure, print, store."""
-    answers = {}
+    """Measure, print and store the results."""
+    durations = {}
     cases = [*CASES, *DATA_CASES, *RECORDING_CASES]
     for case in cases:
         with tempfile.TemporaryDirectory() as folder:
-            answers[case.name] = answer_seconds(case.command(Path(folder)), 2)
-    slowest = max(answers, key=lambda name: answers[name])
-    spread = Spread.from_samples(list(answers.values()))
+            durations[case.name] = answer_seconds(case.command(Path(folder)), 2)
+    slowest = max(durations, key=lambda name: durations[name])
+    spread = Spread.from_samples(list(durations.values()))
     helps = Spread.from_samples([answer_seconds(["--help"], 0) for _ in range(7)])
     print(f"{len(cases)} wrong inputs  {spread} s, slowest: {slowest}\n--help           {helps} s")
     print(

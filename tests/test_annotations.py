@@ -1,4 +1,4 @@
-"""The annotations are not decoration: while tests run, each call is held to them."""
+"""Annotations of shapes and types are checked at run time while tests run."""
 
 from __future__ import annotations
 

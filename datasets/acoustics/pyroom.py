@@ -1,4 +1,8 @@
-"""The reference simulator, pyroomacoustics: one room object a sample. The batched renderer is tested and timed against it."""
+"""Simulations by pyroomacoustics: impulse responses, image sources, and mixtures one by one.
+
+Impulse responses and image sources enter the data. The mixtures are the reference against which the batched renderer of
+`datasets.acoustics.propagation` is tested and timed.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,26 @@ import numpy as np
 import pyroomacoustics
 from numpy.typing import NDArray
 
-from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_S
+from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
 from datasets.acoustics.shoebox import ShoeboxRoom
 
 
 def simulate_free_field(
     sources: NDArray[np.float32], positions_m: NDArray[np.float64], microphones_m: NDArray[np.float64], lead: int
 ) -> NDArray[np.float64]:
-    """Simulate one sample in an anechoic room (section III-A).
+    """Simulate one mixture in an anechoic room (section III-A).
 
     Args:
-        sources: Shape (sources, length).
-        positions_m: Shape (sources, 2).
-        microphones_m: Shape (arrays, microphones, 2).
-        lead: First sample of the 160 ms that are kept, counted without the simulator's own constant delay.
+        sources: Source signals, shape (sources, length).
+        positions_m: Source positions, shape (sources, 2).
+        microphones_m: Microphone positions, shape (arrays, microphones, 2).
+        lead: Index of the first returned sample, not counting the constant delay of the simulator.
 
     Returns:
-        Shape (arrays, microphones, 2560).
+        Microphone signals, shape (arrays, microphones, 2560).
     """
     pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
-    # Its 10 Hz high-pass runs over impulse responses of some 20 ms, whose ends cut it off: an artefact, not physics.
+    # The 10 Hz high-pass of the simulator is truncated by impulse responses of about 20 ms, which causes artefacts.
     pyroomacoustics.constants.set("rir_hpf_enable", False)
     room = pyroomacoustics.AnechoicRoom(dim=2, fs=SAMPLE_RATE_HZ)
     for wave, position in zip(sources, positions_m, strict=True):
@@ -36,60 +40,62 @@ def simulate_free_field(
     room.add_microphone_array(microphones_m.reshape(-1, 2).T)
     room.simulate()
     start = lead + pyroomacoustics.constants.get("frac_delay_length") // 2
-    heard = room.mic_array.signals[:, start : start + SAMPLES]
-    return np.asarray(heard).reshape(*microphones_m.shape[:2], SAMPLES)
+    signals = room.mic_array.signals[:, start : start + MIXTURE_SAMPLES]
+    return np.asarray(signals).reshape(*microphones_m.shape[:2], MIXTURE_SAMPLES)
 
 
 def compute_impulse_responses(
-    room: ShoeboxRoom, places_m: NDArray[np.float64], *, decay_db: float = 70.0
+    room: ShoeboxRoom, positions_m: NDArray[np.float64], *, decay_db: float = 70.0
 ) -> NDArray[np.float32]:
-    """Impulse responses of a shoebox by the image source method, cut where no energy to speak of is left.
+    """Compute impulse responses of a shoebox room by the image source method, truncated after the energy has decayed.
 
-    They keep the simulator's constant delay of 40 samples, so that nothing of the first arrival is lost, and its 10 Hz
-    high-pass, without which the sum of so many positive reflections drifts.
+    The responses include the constant delay of the simulator, 40 samples, so that the first arrival is complete, and its
+    10 Hz high-pass, without which the sum of many positive reflections drifts.
 
     Args:
-        room: The shoebox.
-        places_m: Of the sources, in room coordinates, shape (places, 3).
-        decay_db: What is cut off has less than the whole response's energy, by so many dB.
+        room: Shoebox room.
+        positions_m: Source positions in room coordinates, shape (positions, 3).
+        decay_db: Minimum level difference between the energy of a response and that of its truncated tail, in dB.
 
     Returns:
-        Shape (places, arrays, microphones, taps).
+        Impulse responses, shape (positions, arrays, microphones, taps).
     """
-    # Sound travels both ways alike; the images of the few microphones are fewer than those of the many places.
-    simulated = _shoebox(room, sources=room.microphones_m.reshape(-1, 3), microphones=places_m)
+    # By reciprocity, sources and microphones are interchanged: the few microphones have fewer images than the positions.
+    simulated = _build_shoebox(room, sources=room.microphones_m.reshape(-1, 3), microphones=positions_m)
     simulated.compute_rir()
     taps = max(len(response) for row in simulated.rir for response in row)
-    full = np.zeros((len(places_m), room.microphones_m.size // 3, taps), np.float32)
-    for place, row in enumerate(simulated.rir):
+    full = np.zeros((len(positions_m), room.microphones_m.size // 3, taps), np.float32)
+    for position, row in enumerate(simulated.rir):
         for microphone, response in enumerate(row):
-            full[place, microphone, : len(response)] = response
-    left = np.cumsum(np.square(full[..., ::-1], dtype=np.float64), axis=-1)[..., ::-1]
-    kept = int((left > 10 ** (-decay_db / 10) * left[..., :1]).sum(-1).max())
-    return full[..., :kept].reshape(len(places_m), *room.microphones_m.shape[:2], kept)
+            full[position, microphone, : len(response)] = response
+    remaining = np.cumsum(np.square(full[..., ::-1], dtype=np.float64), axis=-1)[..., ::-1]
+    length = int((remaining > 10 ** (-decay_db / 10) * remaining[..., :1]).sum(-1).max())
+    return full[..., :length].reshape(len(positions_m), *room.microphones_m.shape[:2], length)
 
 
-def simulate_scene(
-    room: ShoeboxRoom, sources: NDArray[np.float32], places_m: NDArray[np.float64], lead: int
+def simulate_shoebox(
+    room: ShoeboxRoom, sources: NDArray[np.float32], positions_m: NDArray[np.float64], lead: int
 ) -> NDArray[np.float64]:
-    """Simulate one sample in a shoebox, the way a pyroomacoustics user does.
+    """Simulate one mixture in a shoebox room with the standard interface of pyroomacoustics.
 
     Args:
-        room: The shoebox.
-        sources: Shape (sources, length).
-        places_m: In room coordinates, shape (sources, 3).
-        lead: First sample of the 160 ms that are kept.
+        room: Shoebox room.
+        sources: Source signals, shape (sources, length).
+        positions_m: Source positions in room coordinates, shape (sources, 3).
+        lead: Index of the first returned sample.
 
     Returns:
-        Shape (arrays, microphones, 2560).
+        Microphone signals, shape (arrays, microphones, 2560).
     """
-    simulated = _shoebox(room, sources=places_m, microphones=room.microphones_m.reshape(-1, 3), signals=sources)
+    simulated = _build_shoebox(
+        room, sources=positions_m, microphones=room.microphones_m.reshape(-1, 3), signals=sources
+    )
     simulated.simulate()
-    heard = simulated.mic_array.signals[:, lead : lead + SAMPLES]
-    return np.asarray(heard).reshape(*room.microphones_m.shape[:2], SAMPLES)
+    signals = simulated.mic_array.signals[:, lead : lead + MIXTURE_SAMPLES]
+    return np.asarray(signals).reshape(*room.microphones_m.shape[:2], MIXTURE_SAMPLES)
 
 
-def _shoebox(
+def _build_shoebox(
     room: ShoeboxRoom,
     *,
     sources: NDArray[np.float64],
@@ -98,7 +104,7 @@ def _shoebox(
 ) -> Any:
     pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
     pyroomacoustics.constants.set("rir_hpf_enable", True)
-    pyroomacoustics.constants.set("num_threads", 1)  # a worker has one core, and the sum's order stays the same
+    pyroomacoustics.constants.set("num_threads", 1)  # one core per worker, and a fixed order of summation
     simulated = pyroomacoustics.ShoeBox(
         room.size_m,
         fs=SAMPLE_RATE_HZ,
@@ -113,12 +119,12 @@ def _shoebox(
 
 @dataclass(frozen=True, eq=False)
 class ImageSources:
-    """Image sources of a room, seen from its array.
+    """Image sources of a room relative to a microphone array.
 
     Attributes:
-        offsets_m: From the array to each image, shape (sources, images, 3).
-        damping: Amplitude that the walls left, shape (sources, images).
-        delays_s: Distance over the speed of sound, shape (sources, images).
+        offsets_m: Vectors from the array to the images, shape (sources, images, 3).
+        damping: Amplitudes after the reflections, shape (sources, images).
+        delays_s: Propagation delays, shape (sources, images).
     """
 
     offsets_m: NDArray[np.float64]
@@ -134,14 +140,14 @@ def compute_image_sources(
     absorption: float,
     max_order: int,
 ) -> ImageSources:
-    """Mirror sources at the walls of a box (Allen and Berkley, 1979).
+    """Compute the image sources of a shoebox room (Allen and Berkley, 1979).
 
     Args:
-        size_m: The room: x, y and height.
-        array_m: Shape (3,).
-        sources_m: Shape (sources, 3).
-        absorption: Share of the energy that a wall takes at each reflection; 1 leaves the sources alone.
-        max_order: Reflections of an image at most; 0 keeps the sources alone.
+        size_m: Size of the room: x, y and height.
+        array_m: Position of the array, shape (3,).
+        sources_m: Source positions, shape (sources, 3).
+        absorption: Energy absorption coefficient of all walls; 1 removes all reflections.
+        max_order: Maximum reflection order; 0 yields the direct sound only.
     """
     pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
     room = pyroomacoustics.ShoeBox(

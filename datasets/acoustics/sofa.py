@@ -1,7 +1,8 @@
-"""Impulse responses from SOFA files (AES69): SingleRoomSRIR, SingleRoomMIMOSRIR, GeneralFIR(-E), MultiSpeakerBRIR.
+"""Reading of impulse responses from SOFA files (AES69): SingleRoomSRIR, SingleRoomMIMOSRIR, GeneralFIR(-E), MultiSpeakerBRIR.
 
-Only what a bank needs is read, by the names and dimensions of the standard (M measurements, R receivers, E emitters,
-N samples), so that a file with a fault elsewhere is still of use. Every pair of a measurement and an emitter is a position.
+Only the variables that a bank needs are read, with the names and dimensions of the standard (M measurements, R receivers,
+E emitters, N samples), so that errors elsewhere in a file do not matter. Each pair of a measurement and an emitter is a
+source position.
 """
 
 from __future__ import annotations
@@ -17,24 +18,25 @@ from numpy.typing import NDArray
 
 from runtime.errors import InputError
 
-_SAME_M: Final = 1e-3
+_MOVEMENT_TOLERANCE_M: Final = 1e-3
+"""Maximum difference between microphone positions that count as equal."""
 _EMITTERS_BEFORE_SAMPLES: Final = "FIRE"
-"""The data type of the older conventions with emitters, whose responses are (M, R, E, N); FIR-E has (M, R, N, E)."""
+"""Data type of the older conventions with emitters, whose responses are (M, R, E, N); FIR-E has (M, R, N, E)."""
 _DATA_TYPES: Final = ("FIR", "FIR-E", _EMITTERS_BEFORE_SAMPLES)
-_MARGIN: Final = 64
-"""Samples after the end of a response for a fractional delay to ring out in."""
+_DELAY_TAIL: Final = 64
+"""Samples appended to a response for the decay of a fractional-delay filter."""
 
 
 @dataclass(frozen=True)
-class Measurements:
-    """What a file holds, before it is dealt to arrays.
+class SofaMeasurements:
+    """Content of a SOFA file, before the receivers are assigned to arrays.
 
     Attributes:
-        responses: Shape (positions, receivers, taps), delays applied.
-        positions_m: Shape (positions, 2).
-        microphones_m: Shape (receivers, 2).
-        rate_hz: All sampling rates that the file names, shape (rates,); not checked yet.
-        origin: Convention and title.
+        responses: Impulse responses with their delays applied, shape (positions, receivers, taps).
+        positions_m: Source positions, shape (positions, 2).
+        microphones_m: Microphone positions, shape (receivers, 2).
+        rate_hz: All sample rates in the file, shape (rates,), not validated.
+        origin: Convention and title of the file.
     """
 
     responses: NDArray[np.float32]
@@ -44,15 +46,15 @@ class Measurements:
     origin: str
 
 
-def read_sofa(path: Path) -> Measurements:
+def read_sofa(path: Path) -> SofaMeasurements:
     """Read a SOFA file.
 
     Args:
-        path: A file with the suffix `.sofa`.
+        path: Path of a file with the suffix `.sofa`.
 
     Raises:
-        InputError: If the file is unreadable, holds no impulse responses, or a variable is missing or does not fit;
-            or if the microphones move between measurements.
+        InputError: If the file is unreadable or contains no impulse responses, a variable is missing or inconsistent, or
+            the microphones move between measurements.
     """
     file = _SofaFile(path)
     responses = _read_responses(file)
@@ -61,9 +63,9 @@ def read_sofa(path: Path) -> Measurements:
     microphones = _to_room_coordinates(file, "Listener", "ReceiverPosition", measurements, receivers)
     _require_still(file, microphones)
     sources = _to_room_coordinates(file, "Source", "EmitterPosition", measurements, emitters)
-    late = _apply_delays(responses.reshape(-1, taps), delays.reshape(-1))
-    ordered = late.reshape(measurements, receivers, emitters, -1).transpose(0, 2, 1, 3)
-    return Measurements(
+    delayed = _apply_delays(responses.reshape(-1, taps), delays.reshape(-1))
+    ordered = delayed.reshape(measurements, receivers, emitters, -1).transpose(0, 2, 1, 3)
+    return SofaMeasurements(
         ordered.reshape(measurements * emitters, receivers, -1).astype(np.float32),
         sources.reshape(-1, 3)[:, :2],
         microphones[0, :, :2],
@@ -73,7 +75,7 @@ def read_sofa(path: Path) -> Measurements:
 
 
 class _SofaFile:
-    """Variables of a SOFA file, checked as they are asked for."""
+    """Variables of a SOFA file, validated when they are read."""
 
     def __init__(self, path: Path) -> None:
         import sofar
@@ -81,10 +83,10 @@ class _SofaFile:
         self._path = path
         try:
             with warnings.catch_warnings():
-                # Missing values come as masks with a warning; they are filled with NaN below and answered there.
+                # Missing values are masked with a warning; `get_array` fills them with NaN, which is reported as an error.
                 warnings.simplefilter("ignore")
                 self._content: Any = sofar.read_sofa_as_netcdf(str(path))
-        except Exception as error:  # whatever HDF5 stumbles over, the file is what is wrong
+        except Exception as error:  # HDF5 raises various errors for files that are corrupt
             raise InputError(
                 str(path),
                 "a SOFA file must be readable",
@@ -110,15 +112,15 @@ class _SofaFile:
         return np.ma.filled(values.astype(np.float64), np.nan)
 
     def get_vectors(self, name: str, rows: int | None, measurements: int) -> NDArray[np.float64]:
-        """Cartesian vectors of all measurements, in metres.
+        """Return Cartesian vectors of all measurements, in metres.
 
         Args:
-            name: A variable of shape (1 or M, 3), or with `rows` (rows, 3, 1 or M); a trailing 1 may be absent.
-            rows: Receivers or emitters, or None.
-            measurements: M.
+            name: Name of a variable of shape (1 or M, 3), or with `rows` (rows, 3, 1 or M); a trailing 1 may be absent.
+            rows: Number of receivers or emitters, or None.
+            measurements: Number of measurements, M.
 
         Returns:
-            Shape (M, rows, 3), where rows is 1 if it is None.
+            Vectors, shape (M, rows, 3); rows is 1 for None.
         """
         values = self.get_array(name)
         if rows is None:
@@ -152,14 +154,14 @@ class _SofaFile:
 
 
 def _read_responses(file: _SofaFile) -> NDArray[np.float64]:
-    """Shape (M, R, E, N)."""
+    """Return the impulse responses, shape (M, R, E, N)."""
     kind = file.get_text("GLOBAL:DataType")
     if kind not in _DATA_TYPES:
         raise file.format_error(
             "GLOBAL:DataType",
             f"the data type must be one of {', '.join(_DATA_TYPES)}",
             kind or None,
-            "export impulse responses, e.g. by the convention SingleRoomSRIR",
+            "export impulse responses, e.g. with the convention SingleRoomSRIR",
         )
     values = file.get_array("Data.IR")
     shape = {"FIR": "(M, R, N)", "FIR-E": "(M, R, N, E)"}.get(kind, "(M, R, E, N)")
@@ -173,7 +175,7 @@ def _read_responses(file: _SofaFile) -> NDArray[np.float64]:
 
 
 def _read_delays(file: _SofaFile, shape: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Delays in samples, shape (M, R, E); zeros where the file has none."""
+    """Return the delays in samples, shape (M, R, E); zeros if the file has none."""
     if not file.has_variable("Data.Delay"):
         return np.zeros(shape)
     values = file.get_array("Data.Delay")
@@ -184,20 +186,23 @@ def _read_delays(file: _SofaFile, shape: tuple[int, int, int]) -> NDArray[np.flo
         raise file.format_error(
             "Data.Delay", f"the shape must be (M, R, E) = {shape}, or 1 instead", values.shape, "correct Data.Delay"
         ) from error
-    if not (delays >= 0).all():  # NaN fails too
+    if not (delays >= 0).all():  # also true for NaN
         raise file.format_error(
             "Data.Delay", "delays must be numbers of at least 0", float(values.min()), "correct them"
         )
     return delays
 
 
-def _to_room_coordinates(file: _SofaFile, body: str, part: str, measurements: int, parts: int) -> NDArray[np.float64]:
-    """Positions of the parts of a listener or source in the room, shape (M, parts, 3).
+def _to_room_coordinates(
+    file: _SofaFile, body: str, element: str, measurements: int, elements: int
+) -> NDArray[np.float64]:
+    """Return the room coordinates of the receivers or emitters of a body, shape (M, elements, 3).
 
-    They are given relative to the body: x along its view, z along its up vector (AES69, sections on coordinate systems).
+    The file contains coordinates relative to the body (listener or source): x along its view vector, z along its up vector
+    (AES69, sections on coordinate systems).
     """
     origin = file.get_vectors(f"{body}Position", None, measurements)
-    local = file.get_vectors(part, parts, measurements)
+    local = file.get_vectors(element, elements, measurements)
     view = _view_direction(file, f"{body}View", (1.0, 0.0, 0.0), measurements)
     up = _view_direction(file, f"{body}Up", (0.0, 0.0, 1.0), measurements)
     left = np.cross(up, view)
@@ -205,7 +210,7 @@ def _to_room_coordinates(file: _SofaFile, body: str, part: str, measurements: in
     if (length < 1e-6).any():
         row = int(np.argmin(length))
         raise file.format_error(
-            f"{body}View[{row}]", f"{body}View and {body}Up must differ", view[row].tolist(), "correct one"
+            f"{body}View[{row}]", f"{body}View and {body}Up must not be parallel", view[row].tolist(), "correct one"
         )
     left = left / length
     axes = np.stack([view, left, np.cross(view, left)], axis=1)
@@ -216,45 +221,53 @@ def _to_room_coordinates(file: _SofaFile, body: str, part: str, measurements: in
 def _view_direction(
     file: _SofaFile, name: str, default: tuple[float, float, float], measurements: int
 ) -> NDArray[np.float64]:
-    """Unit vectors, shape (M, 3)."""
+    """Return the unit vectors of a direction, shape (M, 3)."""
     if not file.has_variable(name):
         return np.broadcast_to(np.asarray(default), (measurements, 3))
     values = file.get_vectors(name, None, measurements)[:, 0]
     length = np.linalg.norm(values, axis=-1, keepdims=True)
     if (length == 0).any():
         raise file.format_error(
-            f"{name}[{int(np.argmin(length))}]", "a direction must have a length", [0, 0, 0], f"correct {name}"
+            f"{name}[{int(np.argmin(length))}]", "a direction must not be the zero vector", [0, 0, 0], f"correct {name}"
         )
     unit: NDArray[np.float64] = values / length
     return unit
 
 
 def _require_still(file: _SofaFile, microphones: NDArray[np.float64]) -> None:
-    moved = np.abs(microphones - microphones[0]).max((1, 2)) > _SAME_M
+    moved = np.abs(microphones - microphones[0]).max((1, 2)) > _MOVEMENT_TOLERANCE_M
     if moved.any():
         index = int(np.argmax(moved))
         raise file.format_error(
             f"ListenerPosition[{index}]",
-            "the microphones must stay where they are: one bank has one set of positions",
+            "the microphones must not move between measurements",
             microphones[index, 0].round(4).tolist(),
-            "export the measurements of one pose of the listener",
+            "export the measurements of a single pose of the listener",
         )
 
 
 def _apply_delays(responses: NDArray[np.float64], delays: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Put the delay that a file keeps apart back into each response; shape (responses, taps), longer by the largest."""
+    """Apply delays to responses.
+
+    Args:
+        responses: Impulse responses, shape (responses, taps).
+        delays: Delays in samples, shape (responses,).
+
+    Returns:
+        Delayed responses, longer by the largest delay.
+    """
     if not delays.any():
         return responses
     taps = responses.shape[1]
     whole = np.floor(delays).astype(np.int64)
     fraction = delays - whole
-    tail = _MARGIN if fraction.any() else 0
-    late = np.zeros((len(responses), taps + math.ceil(delays.max()) + tail))
+    tail = _DELAY_TAIL if fraction.any() else 0
+    delayed = np.zeros((len(responses), taps + math.ceil(delays.max()) + tail))
     for row, (response, start, part) in enumerate(zip(responses, whole, fraction, strict=True)):
         padded = np.pad(response, (0, tail))
-        # A fraction of a sample is a phase; what rings ahead of the response wraps to the padding's end.
+        # A fractional delay is a linear phase; its pre-ringing wraps around to the end of the padding.
         phase = np.exp(-2j * np.pi * np.fft.rfftfreq(len(padded)) * part)
-        late[row, start : start + len(padded)] = (
+        delayed[row, start : start + len(padded)] = (
             np.fft.irfft(np.fft.rfft(padded) * phase, len(padded)) if part else padded
         )
-    return late
+    return delayed

@@ -1,1 +1,1 @@
-"""Sound files, music corpora and the procedural band."""
+"""Sound files, music corpora and procedural music."""

@@ -1,8 +1,7 @@
-"""Music for the sources: a folder of one's own, or the procedural band, cut into excerpts that belong to one split each."""
+"""Sound files of a corpus: one sub-folder per genre or class of sound, read in excerpts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,20 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
-from datasets.audio import files
-from datasets.rooms.spec import PROCEDURAL_GENRES, MusicSpec
+from datasets.audio import sound_files
 from runtime import hashing
-from runtime.errors import InputError
 
-SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3")
+SOUND_SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3")
 EXCERPT_RMS: Final = 0.1
-_SHARE_OF_A_SPLIT: Final = 0.1
+"""RMS to which excerpts are normalised."""
 SILENT_RMS: Final = 1e-4
 
 
 @dataclass(frozen=True)
 class MusicFile:
-    """One sound file, its header read."""
+    """Sound file of a music corpus, with the values of its header."""
 
     path: Path
     genre: str
@@ -32,181 +29,56 @@ class MusicFile:
     rate_hz: int
 
     def count_excerpts(self, seconds: float) -> int:
-        """How many whole excerpts it holds."""
+        """Return the number of complete excerpts in the file."""
         return int(self.frames / self.rate_hz / seconds)
 
 
-@dataclass(frozen=True)
-class MusicExcerpts:
-    """Excerpts in memory.
-
-    Attributes:
-        waves: One an excerpt, shape (samples,), float32, 16 kHz, each with an RMS of 0.1.
-        of_split: Rows of `waves` that a split may use; no row is in two.
-    """
-
-    waves: tuple[NDArray[np.float32], ...]
-    of_split: dict[str, NDArray[np.int64]]
-
-
-def scan_corpus(spec: MusicSpec, place: str) -> tuple[MusicFile, ...]:
-    """Read the headers of all sound files a spec uses.
-
-    Args:
-        spec: Its music is a folder.
-        place: Where the folder was named, for errors.
+def scan_genre(folder: Path, genre: str) -> list[MusicFile]:
+    """Read the headers of all sound files below the folder of a genre.
 
     Raises:
-        InputError: If the folder, a genre or a readable file is missing.
+        InputError: If a file is empty, truncated or unreadable.
     """
-    folder = Path(spec.music)
-    if not folder.is_dir():
-        raise InputError(
-            place, "the music folder must exist", value=str(folder), remedy="name a folder with one sub-folder a genre"
-        )
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    seen = list(spec.genres) if spec.genres is not None else [genre for genre in found if genre != spec.held_out]
-    wanted = seen + [spec.held_out] * spec.uses_held_out()
-    if not seen:
-        raise InputError(
-            place,
-            "the music folder needs a sub-folder a genre besides the held-out one",
-            value=str(folder),
-            remedy="put the files of each genre into a folder of its own, e.g. classical/ and funk/",
-        )
-    pieces: list[MusicFile] = []
-    for genre in wanted:
-        if genre not in found:
-            raise InputError(
-                place,
-                f"the music folder {folder} needs the genre {genre!r}",
-                value=found,
-                remedy="add that sub-folder, or set dataset.genres and dataset.held_out to folders that exist",
-            )
-        pieces += _scan_genre(folder / genre, genre)
-        _require_enough(pieces, genre, spec, folder)
-    return tuple(pieces)
-
-
-def _scan_genre(folder: Path, genre: str) -> list[MusicFile]:
-    return [read_music_header(path, genre) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    return [
+        read_music_header(path, genre) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SOUND_SUFFIXES
+    ]
 
 
 def read_music_header(path: Path, genre: str) -> MusicFile:
     """Read the header of a sound file.
 
     Args:
-        path: The file.
-        genre: What it belongs to.
+        path: Path of the file.
+        genre: Genre of the music.
 
     Raises:
         InputError: If the file is empty, truncated or unreadable.
     """
-    found = files.read_header(path)
-    return MusicFile(path, genre, found.frames, found.rate_hz)
-
-
-def _require_enough(pieces: list[MusicFile], genre: str, spec: MusicSpec, folder: Path) -> None:
-    have = sum(piece.count_excerpts(spec.excerpt_s) for piece in pieces if piece.genre == genre)
-    need = len(_splits_of(spec, held_out=genre == spec.held_out))
-    if have < need:
-        raise InputError(
-            str(folder / genre),
-            f"a genre needs at least {need} excerpts of {spec.excerpt_s:g} s, since no excerpt serves two splits",
-            value=f"{have} excerpts",
-            remedy="add longer recordings, or shorten dataset.excerpt_s",
-        )
+    header = sound_files.read_header(path)
+    return MusicFile(path, genre, header.frames, header.rate_hz)
 
 
 def hash_files(pieces: tuple[MusicFile, ...], folder: Path) -> dict[str, str]:
-    """SHA-256 of every sound file, by path relative to the folder."""
+    """Compute the SHA-256 of each sound file, by its path relative to the folder."""
     return {piece.path.relative_to(folder).as_posix(): hashing.hash_file(piece.path) for piece in pieces}
 
 
-@dataclass(frozen=True)
-class Excerpt:
-    """A stretch of music to be cut or played; its number counts within its file, or within its genre of the band."""
-
-    genre: str
-    number: int
-    piece: MusicFile | None
-
-
-def list_excerpts(spec: MusicSpec, pieces: tuple[MusicFile, ...] | None) -> tuple[Excerpt, ...]:
-    """All excerpts of a spec: at most `spec.excerpts` a genre, drawn from all its files, or as many from the band.
+def decode_excerpt(piece: MusicFile, number: int, seconds: float) -> NDArray[np.float32]:
+    """Decode an excerpt of a sound file.
 
     Args:
-        spec: The dataset.
-        pieces: What `scan` found, or None for the procedural band.
-    """
-    if pieces is None:
-        return tuple(Excerpt(genre, number, None) for genre in PROCEDURAL_GENRES for number in range(spec.excerpts))
-    chosen: list[Excerpt] = []
-    for genre in dict.fromkeys(piece.genre for piece in pieces):
-        held = [(piece, piece.count_excerpts(spec.excerpt_s)) for piece in pieces if piece.genre == genre]
-        everything = [Excerpt(genre, number, piece) for piece, count in held for number in range(count)]
-        order = np.random.default_rng([spec.seed, 1]).permutation(len(everything))[: spec.excerpts]
-        chosen += [everything[index] for index in sorted(order)]
-    return tuple(chosen)
-
-
-def load_excerpt(spec: MusicSpec, excerpt: Excerpt) -> tuple[NDArray[np.float32], float]:
-    """Cut or play one excerpt.
+        piece: Sound file.
+        number: Number of the excerpt within the file.
+        seconds: Length of the excerpts.
 
     Returns:
-        Samples with an RMS of 0.1 (zeros if it is silent), and the RMS it had.
+        Shape (samples,), mono, 16 kHz.
 
     Raises:
-        InputError: If its file cannot be decoded or holds NaN.
+        InputError: If the file cannot be decoded or holds NaN.
     """
-    if excerpt.piece is None:
-        # Imported here: the band's filters take a second to load, which a wrong space file should not wait for.
-        from datasets.audio import synth
-
-        wave = synth.synthesize_excerpt(excerpt.genre, spec.seed * 1_000_003 + excerpt.number, spec.excerpt_s)
-    else:
-        wave = _decode_excerpt(excerpt.piece, excerpt.number, spec.excerpt_s)
-    level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
-    gain = EXCERPT_RMS / level if level > SILENT_RMS else 0.0
-    return (wave * gain).astype(np.float32), level
-
-
-def assemble_excerpts(
-    spec: MusicSpec, chosen: Sequence[Excerpt], waves: Sequence[NDArray[np.float32]], levels: Sequence[float]
-) -> MusicExcerpts:
-    """Leave out what is silent, and hand every other excerpt to one split."""
-    audible = [row for row, level in enumerate(levels) if level > SILENT_RMS]
-    genres = np.array([chosen[row].genre for row in audible])
-    return MusicExcerpts(tuple(waves[row] for row in audible), _assign_excerpts(spec, genres))
-
-
-def _decode_excerpt(piece: MusicFile, number: int, seconds: float) -> NDArray[np.float32]:
     frames = int(seconds * piece.rate_hz)
-    mono = files.decode_sound(piece.path, number * frames, frames).mean(axis=1)
-    wanted = round(seconds * SAMPLE_RATE_HZ)
-    resampled = files.resample_sound(mono, piece.rate_hz)[:wanted]
-    return np.pad(resampled, (0, wanted - len(resampled)))
-
-
-def _splits_of(spec: MusicSpec, *, held_out: bool) -> list[str]:
-    """Splits that share a genre's excerpts; the first gets what the others leave."""
-    tests = [name for name, test in spec.tests.items() if (test.genres == "held_out") == held_out]
-    return tests if held_out else ["train", "validate", *tests]
-
-
-def _assign_excerpts(spec: MusicSpec, genres: NDArray[np.str_]) -> dict[str, NDArray[np.int64]]:
-    """Give every excerpt to one split, genre by genre; a tenth to each, the rest to the first."""
-    rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in spec.resolve_splits()}
-    generator = np.random.default_rng([spec.seed, 2])
-    for genre in sorted(set(genres.tolist())):
-        of_genre = generator.permutation(np.flatnonzero(genres == genre))
-        splits = _splits_of(spec, held_out=genre == spec.held_out)
-        if spec.genres is not None and genre != spec.held_out and genre not in spec.genres:
-            continue
-        share = max(1, int(_SHARE_OF_A_SPLIT * len(of_genre)))
-        for name in reversed(splits[1:]):
-            rows[name].append(of_genre[:share])
-            of_genre = of_genre[share:]
-        if splits:
-            rows[splits[0]].append(of_genre)
-    return {name: np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64) for name, parts in rows.items()}
+    mono = sound_files.decode_sound(piece.path, number * frames, frames).mean(axis=1)
+    length = round(seconds * SAMPLE_RATE_HZ)
+    resampled = sound_files.resample_sound(mono, piece.rate_hz)[:length]
+    return np.pad(resampled, (0, length - len(resampled)))

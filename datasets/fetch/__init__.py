@@ -1,1 +1,1 @@
-"""Downloads official archives of recordings: `python -m datasets.fetch`."""
+"""Download of published archives of recordings: `python -m datasets.fetch`."""

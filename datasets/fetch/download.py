@@ -1,4 +1,4 @@
-"""Large files over an unreliable network: continued where they broke off, and checked before they get their name."""
+"""Resumable downloads of large files; a file is checked before it gets its final name."""
 
 from __future__ import annotations
 
@@ -17,98 +17,104 @@ from urllib.request import Request, urlopen
 from datasets.fetch.zenodo import Archive
 from runtime.errors import InputError
 
-PAUSES_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+RETRY_DELAYS_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 _CHUNK: Final = 1 << 16
-_LONGEST_PAUSE_S: Final = 300.0
-_BUSY: Final = (408, 425, 429)
-"""Answers that ask to come back later, as those from 500 do."""
-_LISTING_BYTES: Final = 1 << 24
-_LISTING_TRIES: Final = 2
-"""Few, since it comes first: who has no network shall hear of it soon."""
+_MAX_RETRY_DELAY_S: Final = 300.0
+_RETRYABLE_STATUS: Final = (408, 425, 429)
+"""HTTP status codes below 500 after which a request is retried."""
+_MAX_LISTING_BYTES: Final = 1 << 24
+_LISTING_RETRIES: Final = 2
+"""Number of retries of the listing; low, since it is the first request and a missing network is reported soon."""
 
-Progress = Callable[[Archive, int], None]
-"""Called with the file and how many of its bytes are here."""
+DownloadProgress = Callable[[Archive, int], None]
+"""Called with an archive and the number of its bytes that have been downloaded."""
 
 
 @dataclass(frozen=True)
-class Network:
-    """How servers are asked.
+class HttpOptions:
+    """Timeouts and retry delays of HTTP requests.
 
     Attributes:
-        pauses_s: Before another try, after so many tries in a row that brought nothing; then it is given up.
-        timeout_s: How long a server may be silent.
-        sleep: Waits for so many seconds.
+        retry_delays_s: Delays before the retries of a request, in seconds; progress restarts the sequence, and its end
+            is an error.
+        timeout_s: Maximum time without a response from the server, in seconds.
+        sleep: Function that waits for a number of seconds.
     """
 
-    pauses_s: tuple[float, ...] = PAUSES_S
+    retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S
     timeout_s: float = 60.0
     sleep: Callable[[float], None] = time.sleep
 
 
-class _TryAgainError(Exception):
-    """A try that brought nothing, or not all; another may.
+class _RetryableError(Exception):
+    """Failure of a request that may succeed when retried.
 
     Args:
-        reason: What happened.
-        pause_s: How long the server asks to wait.
+        reason: Cause of the failure.
+        delay_s: Delay requested by the server, in seconds.
     """
 
-    def __init__(self, reason: str, pause_s: float = 0.0) -> None:
+    def __init__(self, reason: str, delay_s: float = 0.0) -> None:
         super().__init__(reason)
-        self.pause_s = pause_s
+        self.delay_s = delay_s
 
 
-def read_text(url: str, network: Network) -> str:
-    """Read a small text, e.g. a listing.
+def read_text(url: str, network: HttpOptions) -> str:
+    """Download a short text, e.g. a listing.
 
     Raises:
         InputError: If the server cannot be reached or refuses.
     """
-    failed = _RetryBudget(url, network, _LISTING_TRIES)
+    retry = _RetryBudget(url, network, _LISTING_RETRIES)
     while True:
         try:
             with _open_url(url, network) as response:
-                return _read_response(response, _LISTING_BYTES).decode("utf-8", errors="replace")
-        except _TryAgainError as error:
-            failed(error)
+                return _read_response(response, _MAX_LISTING_BYTES).decode("utf-8", errors="replace")
+        except _RetryableError as error:
+            retry(error)
 
 
-def is_whole(path: Path, archive: Archive) -> bool:
-    """Whether a file has the size and the MD5 that its record says."""
+def is_verified(path: Path, archive: Archive) -> bool:
+    """Return whether a file has the size and the MD5 listed in the record."""
     if not path.is_file() or path.stat().st_size != archive.size:
         return False
     with path.open("rb") as file:
-        # Not for safety: it is what the record offers against broken downloads.
+        # MD5 is the only checksum in the record; it protects against transmission errors, not against attackers.
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == archive.md5
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file lies until it is whole."""
+    """Return the path of a file during its download."""
     return path.with_name(f"{path.name}.part")
 
 
-def download_archive(archive: Archive, folder: Path, network: Network, progress: Progress = lambda *_: None) -> Path:
-    """Bring one file into a folder; nothing is done if it lies there whole.
+def download_archive(
+    archive: Archive, folder: Path, network: HttpOptions, progress: DownloadProgress = lambda *_: None
+) -> Path:
+    """Download a file into a folder unless a verified copy exists there.
 
-    What an earlier call left in `<name>.part` is continued. A file with a wrong MD5 is fetched once more from its start.
+    A partial download in `<name>.part` is resumed. A file with a wrong MD5 is downloaded once more from its start.
 
     Args:
-        archive: What is wanted.
-        folder: It exists.
-        network: How servers are asked.
-        progress: Told after every chunk.
+        archive: File to be downloaded.
+        folder: Existing target folder.
+        network: HTTP timeouts and retry delays.
+        progress: Called after every chunk.
+
+    Returns:
+        Path of the downloaded file.
 
     Raises:
-        InputError: If the server cannot be reached, refuses, or has another file than the record says.
+        InputError: If the server cannot be reached, refuses, or offers a file that differs from the record.
     """
     path = folder / archive.name
-    if is_whole(path, archive):
+    if is_verified(path, archive):
         progress(archive, archive.size)
         return path
     part = partial_path(path)
-    for _ in range(2):  # what was continued may be what is wrong
-        _complete(archive, part, network, progress)
-        if is_whole(part, archive):
+    for _ in range(2):  # the bytes of an earlier, resumed download may be wrong
+        _download_remainder(archive, part, network, progress)
+        if is_verified(part, archive):
             with part.open("rb") as file:
                 os.fsync(file.fileno())
             part.replace(path)
@@ -116,61 +122,61 @@ def download_archive(archive: Archive, folder: Path, network: Network, progress:
         part.unlink()
     raise InputError(
         archive.url,
-        f"the file must have the MD5 {archive.md5}, which its record says",
-        value="another one, twice",
-        remedy="try again later; if it stays so, the record's file has changed",
+        f"the file must have the MD5 {archive.md5} listed in the record",
+        value="a different MD5, twice",
+        remedy="try again later; if the error persists, the file of the record has changed",
     )
 
 
-def _complete(archive: Archive, part: Path, network: Network, progress: Progress) -> None:
-    """Append to the part until it is as long as the file."""
-    failed = _RetryBudget(archive.url, network)
+def _download_remainder(archive: Archive, part: Path, network: HttpOptions, progress: DownloadProgress) -> None:
+    """Download the missing bytes of a partial file, with retries."""
+    retry = _RetryBudget(archive.url, network)
     if not part.is_file() or part.stat().st_size > archive.size:
         part.write_bytes(b"")
     best = part.stat().st_size
     while part.stat().st_size < archive.size:
         try:
             _append_response(archive, part, network, progress)
-        except _TryAgainError as error:
+        except _RetryableError as error:
             have = part.stat().st_size
-            failed(error, gained=have > best)
+            retry(error, gained=have > best)
             best = max(best, have)
 
 
-def _append_response(archive: Archive, part: Path, network: Network, progress: Progress) -> None:
-    """Ask once for what is missing; whatever comes is kept."""
+def _append_response(archive: Archive, part: Path, network: HttpOptions, progress: DownloadProgress) -> None:
+    """Request the missing bytes once, and append the received ones to the partial file."""
     have = part.stat().st_size
     with _open_url(archive.url, network, have) as response:
-        continued = response.status == 206 and _start_download(response) == have
+        continued = response.status == 206 and _range_start(response) == have
         if response.status == 206 and not continued:
             part.write_bytes(b"")
-            raise _TryAgainError("the server sent another part than was asked for")
+            raise _RetryableError("the server sent a different range than requested")
         _require_size(archive, response, have if continued else 0)
         have = _receive_chunks(archive, response, part, have if continued else 0, progress)
     if have < archive.size:
-        raise _TryAgainError(f"the connection ended after {have} of {archive.size} bytes")
+        raise _RetryableError(f"the connection ended after {have} of {archive.size} bytes")
 
 
-def _receive_chunks(archive: Archive, response: HTTPResponse, part: Path, have: int, progress: Progress) -> int:
-    """Write what comes behind the bytes that are here already; how many there are then."""
+def _receive_chunks(archive: Archive, response: HTTPResponse, part: Path, have: int, progress: DownloadProgress) -> int:
+    """Append the received bytes to the partial file, and return its new length."""
     try:
         with part.open("ab" if have else "wb") as file:
             while have < archive.size and (chunk := _read_response(response, min(_CHUNK, archive.size - have))):
                 file.write(chunk)
                 have += len(chunk)
                 progress(archive, have)
-    except OSError as error:  # the network's are another error by now
+    except OSError as error:  # errors of the network have been converted to _RetryableError
         raise InputError(
             str(part),
-            "the disk must take the file",
+            "the file must be written to disk",
             value=error.strerror,
-            remedy="make room, then run the same command again: it goes on where it stopped",
+            remedy="free disk space, then run the same command again: the download is resumed",
         ) from error
     return have
 
 
-def _start_download(response: HTTPResponse) -> int | None:
-    """The first byte of a partial answer, from `Content-Range: bytes 100-199/200`."""
+def _range_start(response: HTTPResponse) -> int | None:
+    """Return the first byte of a partial response, from `Content-Range: bytes 100-199/200`."""
     first = (response.headers.get("Content-Range") or "").removeprefix("bytes ").partition("-")[0].strip()
     return int(first) if first.isdecimal() else None
 
@@ -180,34 +186,34 @@ def _require_size(archive: Archive, response: HTTPResponse, start: int) -> None:
     if length.isdecimal() and start + int(length) != archive.size:
         raise InputError(
             archive.url,
-            f"the file must have {archive.size} bytes, which its record says",
+            f"the file must have the {archive.size} bytes listed in the record",
             value=f"{start + int(length)} bytes",
-            remedy="fetch the record's listing anew; a network that asks for a login also answers like this",
+            remedy="download the listing of the record again; a network that requires a login causes the same error",
         )
 
 
 @contextmanager
-def _open_url(url: str, network: Network, start: int = 0) -> Iterator[HTTPResponse]:
-    """Ask a server for a file from one of its bytes on."""
+def _open_url(url: str, network: HttpOptions, start: int = 0) -> Iterator[HTTPResponse]:
+    """Request a file, starting from one of its bytes."""
     headers = {"User-Agent": "soundsweep"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
         response = urlopen(Request(url, headers=headers), timeout=network.timeout_s)
     except HTTPError as error:
         error.close()
-        _refusal_error(url, error)
+        _raise_http_error(url, error)
     except (InvalidURL, ValueError) as error:
-        raise InputError(url, "the address must be one", value=str(error), remedy="correct the address") from error
+        raise InputError(url, "the address must be valid", value=str(error), remedy="correct the address") from error
     except (OSError, HTTPException) as error:
-        raise _TryAgainError(_describe_reason(error)) from error
+        raise _RetryableError(_describe_reason(error)) from error
     with response:
         yield response
 
 
-def _read_response(response: HTTPResponse, most: int) -> bytes:
+def _read_response(response: HTTPResponse, limit: int) -> bytes:
     try:
-        return response.read(most)
+        return response.read(limit)
     except (OSError, HTTPException) as error:
-        raise _TryAgainError(_describe_reason(error)) from error
+        raise _RetryableError(_describe_reason(error)) from error
 
 
 def _describe_reason(error: Exception) -> str:
@@ -215,37 +221,37 @@ def _describe_reason(error: Exception) -> str:
     return getattr(cause, "strerror", None) or str(cause) or type(error).__name__
 
 
-def _refusal_error(url: str, error: HTTPError) -> NoReturn:
-    """Tell an answer that may change from one that will not."""
-    if error.code in _BUSY or error.code >= 500:
-        wait = error.headers.get("Retry-After") or ""
-        raise _TryAgainError(f"HTTP {error.code}", float(wait) if wait.isdecimal() else 0.0) from error
+def _raise_http_error(url: str, error: HTTPError) -> NoReturn:
+    """Raise a retryable error for a temporary HTTP status, an input error otherwise."""
+    if error.code in _RETRYABLE_STATUS or error.code >= 500:
+        delay = error.headers.get("Retry-After") or ""
+        raise _RetryableError(f"HTTP {error.code}", float(delay) if delay.isdecimal() else 0.0) from error
     raise InputError(
         url,
-        "the server must hand the file out",
+        "the server must provide the file",
         value=f"HTTP {error.code} {error.reason}",
         remedy="check the address of the record with a browser",
     ) from error
 
 
 class _RetryBudget:
-    """Pauses between tries, longer each time; ends in an error when too many in a row brought nothing."""
+    """Increasing delays between retries; too many failures in a row without progress raise an error."""
 
-    def __init__(self, url: str, network: Network, tries: int | None = None) -> None:
+    def __init__(self, url: str, network: HttpOptions, retries: int | None = None) -> None:
         self._url = url
-        self._pauses_s = network.pauses_s[:tries]
+        self._delays_s = network.retry_delays_s[:retries]
         self._sleep = network.sleep
         self._failures = 0
 
-    def __call__(self, error: _TryAgainError, *, gained: bool = False) -> None:
+    def __call__(self, error: _RetryableError, *, gained: bool = False) -> None:
         self._failures = 0 if gained else self._failures
-        if self._failures == len(self._pauses_s):
+        if self._failures == len(self._delays_s):
             raise InputError(
                 self._url,
-                "the server must be within reach",
+                "the server must be reachable",
                 value=str(error),
-                remedy="check the network, then run the same command again: it goes on where it stopped",
+                remedy="check the network, then run the same command again: the download is resumed",
             ) from error
-        pause = max(self._pauses_s[self._failures], error.pause_s)
+        delay = max(self._delays_s[self._failures], error.delay_s)
         self._failures += 1
-        self._sleep(min(pause, _LONGEST_PAUSE_S))
+        self._sleep(min(delay, _MAX_RETRY_DELAY_S))

@@ -1,4 +1,4 @@
-"""Zip archives, whole or split into `.z01`, `.z02` … `.zip`, into a folder; once, however often it is asked for."""
+"""Unpacking of zip archives, single or split into `.z01`, `.z02` … `.zip`; each version is unpacked once."""
 
 from __future__ import annotations
 
@@ -21,49 +21,51 @@ _PART: Final = re.compile(r"(.+)\.(zip|z\d\d)")
 
 @dataclass(frozen=True)
 class PackedArchive:
-    """An archive and its parts.
+    """Zip archive with all its parts.
 
     Attributes:
-        stem: Its name without suffix, e.g. foa_dev; also the folder that it holds.
-        parts: All its files, the one that ends in `.zip` last.
+        stem: File name without suffix, e.g. foa_dev; also the name of the folder that it contains.
+        parts: Files of the archive; the one that ends in `.zip` is the last.
     """
 
     stem: str
     parts: tuple[Archive, ...]
 
-    def unpack_state(self) -> str:
-        """What distinguishes this version of the archive."""
+    def marker_text(self) -> str:
+        """Return the checksums that identify this version of the archive."""
         return "".join(f"{part.md5}  {part.name}\n" for part in self.parts)
 
-    def unpack_command(self, folder: Path) -> str:
-        """How to unpack a split archive by hand, where 7z is missing."""
+    def manual_command(self, folder: Path) -> str:
+        """Return the command that unpacks a split archive without 7z."""
         last, joined = (shlex.quote(str(folder / name)) for name in (self.parts[-1].name, f"{self.stem}_joined.zip"))
         return f"zip -s 0 {last} --out {joined} && unzip -o {joined} -d {shlex.quote(str(folder))} && rm {joined}"
 
 
 def group_archives(archives: Iterable[Archive]) -> tuple[PackedArchive, ...]:
-    """Put the parts of each zip archive together; files of other kinds are left out."""
-    found: dict[str, list[Archive]] = {}
+    """Group the parts of each zip archive; other files are ignored."""
+    parts_by_stem: dict[str, list[Archive]] = {}
     for archive in sorted(archives, key=lambda archive: archive.name):  # .z01, .z02, .zip
         if match := _PART.fullmatch(archive.name):
-            found.setdefault(match.group(1), []).append(archive)
-    return tuple(PackedArchive(stem, tuple(parts)) for stem, parts in found.items() if parts[-1].name.endswith(".zip"))
+            parts_by_stem.setdefault(match.group(1), []).append(archive)
+    return tuple(
+        PackedArchive(stem, tuple(parts)) for stem, parts in parts_by_stem.items() if parts[-1].name.endswith(".zip")
+    )
 
 
 def is_unpacked(packed: PackedArchive, folder: Path) -> bool:
-    """Whether this version of the archive has been unpacked into the folder."""
-    noted = _write_note(packed, folder)
-    return noted.is_file() and noted.read_text(encoding="utf-8") == packed.unpack_state()
+    """Return whether this version of the archive has been unpacked into the folder."""
+    marker = _marker_path(packed, folder)
+    return marker.is_file() and marker.read_text(encoding="utf-8") == packed.marker_text()
 
 
 def unpack_archive(packed: PackedArchive, folder: Path) -> str | None:
-    """Unpack an archive whose parts all lie in the folder.
+    """Unpack an archive whose parts are all in the folder.
 
     Returns:
-        None when it is unpacked; for a split archive where 7z is not on the PATH, the command to run by hand.
+        None if the archive is unpacked; the command to run manually for a split archive if 7z is not on the PATH.
 
     Raises:
-        InputError: If the archive is spoilt, or its content cannot be written.
+        InputError: If the archive is corrupt, or its content cannot be written.
     """
     if is_unpacked(packed, folder):
         return None
@@ -72,13 +74,13 @@ def unpack_archive(packed: PackedArchive, folder: Path) -> str | None:
     elif (tool := shutil.which("7z")) is not None:
         _unpack_split(packed, folder, tool)
     else:
-        return packed.unpack_command(folder)
-    # Last, so that what was broken off is unpacked again.
-    files.write_text_atomic(_write_note(packed, folder), packed.unpack_state())
+        return packed.manual_command(folder)
+    # Written last, so that an interrupted run unpacks the archive again.
+    files.write_text_atomic(_marker_path(packed, folder), packed.marker_text())
     return None
 
 
-def _write_note(packed: PackedArchive, folder: Path) -> Path:
+def _marker_path(packed: PackedArchive, folder: Path) -> Path:
     return folder / f".{packed.stem}.unpacked"
 
 
@@ -89,7 +91,7 @@ def _unpack_whole(packed: PackedArchive, folder: Path) -> None:
             holds_folder = any(name.startswith(f"{packed.stem}/") for name in archive.namelist())
             archive.extractall(
                 folder if holds_folder else folder / packed.stem
-            )  # zipfile lets no name leave the folder
+            )  # zipfile rejects names outside of the folder
     except (zipfile.BadZipFile, OSError, RuntimeError) as error:
         raise _corrupt_error(path, str(error)) from error
 
@@ -98,14 +100,14 @@ def _unpack_split(packed: PackedArchive, folder: Path, tool: str) -> None:
     path = folder / packed.parts[-1].name
     done = subprocess.run([tool, "x", "-y", f"-o{folder}", str(path)], capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise _corrupt_error(path, said[-1] if said else f"7z ended with status {done.returncode}")
+        messages = (done.stderr or done.stdout).strip().splitlines()
+        raise _corrupt_error(path, messages[-1] if messages else f"7z ended with status {done.returncode}")
 
 
 def _corrupt_error(path: Path, reason: str) -> InputError:
     return InputError(
         str(path),
-        "the archive must unpack",
+        "the archive must be readable and its content writable",
         value=reason,
-        remedy="make sure that the disk has room; if it has, remove the archive and fetch it again",
+        remedy="check the free disk space; if it is sufficient, delete the archive and download it again",
     )

@@ -1,1 +1,1 @@
-"""A page that shows a dataset and lets one listen to it, before or after a night is spent on it."""
+"""Render a dataset as an HTML page with plots and audio players."""

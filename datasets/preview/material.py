@@ -1,4 +1,4 @@
-"""What there is to show of a dataset for the 2D localizer: itself where it is built, or a miniature of the same spec."""
+"""Samples of a dataset for the 2D localizer: the built dataset, or a miniature of the same specification."""
 
 from __future__ import annotations
 
@@ -8,83 +8,83 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from datasets.building import builder
-from datasets.building.arrow import Dataset
 from datasets.building.builder import Builder
-from datasets.building.manifest import MANIFEST, Manifest, missing_parts
-from datasets.building.parts import DatasetPart, DatasetPlan
+from datasets.building.manifest import MANIFEST, Manifest
+from datasets.building.plan import missing_parts
 from datasets.preview import miniature
+from datasets.rooms.dataset import Dataset, find_dataset
+from datasets.rooms.plan import SamplePart, SamplePlan
 from runtime.errors import InputError
 from runtime.storage import Store
 
-State = Literal["built", "beginning", "miniature"]
-"""Everything of it, the first shard of each part (in a bucket), or a likeness made just now."""
+State = Literal["built", "first_shards", "miniature"]
+"""The complete dataset, the first shard of each part (of a dataset in a bucket), or a generated miniature."""
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """A dataset to be shown.
+    """Samples to be shown, and the dataset that they represent.
 
     Attributes:
-        source: All of the dataset that was asked for.
-        made: What `data` was made from.
-        data: The samples on this machine.
-        state: What part of the whole they are.
-        notes: What a miniature does differently, in words.
+        plan: Plan of the complete dataset.
+        data_plan: Plan that `data` was built from; differs from `plan` for a miniature.
+        data: Samples in local storage.
+        state: Relation of `data` to the complete dataset.
+        notes: Differences between a miniature and the complete dataset, one sentence each.
     """
 
-    source: DatasetPlan
-    made: DatasetPlan
+    plan: SamplePlan
+    data_plan: SamplePlan
     data: Dataset
     state: State
     notes: tuple[str, ...] = ()
 
-    def find_part(self, split: str) -> DatasetPart:
-        """The part of the whole dataset that holds a split."""
-        return next(part for part in self.source.list_parts() if part.split == split)
+    def find_part(self, split: str) -> SamplePart:
+        """Return the part of the complete dataset that holds a split."""
+        return next(part for part in self.plan.list_parts() if part.split == split)
 
 
 @contextmanager
-def gather_material(source: DatasetPlan, store: Store) -> Iterator[Material]:
-    """Read a dataset where it is built; make a miniature of it elsewhere, which goes when the block ends.
+def gather_material(plan: SamplePlan, store: Store) -> Iterator[Material]:
+    """Open a built dataset, or generate a miniature of it that is deleted when the block ends.
 
     Args:
-        source: What is wanted.
-        store: Where it would lie.
+        plan: Plan of the dataset.
+        store: Store in which the dataset is looked up.
 
     Raises:
-        InputError: If sound files cannot be decoded, a split has nothing to play, or a manifest is damaged.
+        InputError: If sound files cannot be decoded, a split has no audible excerpt, or a manifest is damaged.
     """
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
-        if missing_parts(source, store):
-            small, notes = miniature.make_miniature(source)
-            here = Store(f"{folder}/datasets")
-            Builder(here).build(small)
-            yield Material(source, small, _require_part(builder.find_dataset(small, here), here), "miniature", notes)
+        if missing_parts(plan, store):
+            small, notes = miniature.make_miniature(plan)
+            scratch = Store(f"{folder}/datasets")
+            Builder(scratch).build(small)
+            yield Material(plan, small, _require_dataset(find_dataset(small, scratch), scratch), "miniature", notes)
         elif store.is_local:
-            yield Material(source, source, _require_part(builder.find_dataset(source, store), store), "built")
+            yield Material(plan, plan, _require_dataset(find_dataset(plan, store), store), "built")
         else:
-            yield Material(source, source, _first_shards(source, store, Store(folder)), "beginning")
+            yield Material(plan, plan, _first_shards(plan, store, Store(folder)), "first_shards")
 
 
-def _require_part(found: Dataset | None, store: Store) -> Dataset:
-    if found is None:
+def _require_dataset(dataset: Dataset | None, store: Store) -> Dataset:
+    if dataset is None:
         raise InputError(
-            store.name, "the dataset must stay where it is while it is shown", remedy="start the command again"
+            store.name, "the dataset must not be moved or deleted while it is read", remedy="run the command again"
         )
-    return found
+    return dataset
 
 
-def _first_shards(source: DatasetPlan, store: Store, here: Store) -> Dataset:
-    """Copy the first shard of every split and of the impulse responses: a bucket holds more than anyone waits for."""
+def _first_shards(plan: SamplePlan, store: Store, scratch: Store) -> Dataset:
+    """Copy the first shard of every split and of the impulse responses; a complete download would take too long."""
     manifests = {}
-    for part in source.list_parts():
+    for part in plan.list_parts():
         manifest = Manifest.read(store, part.folder)
         if part.kind == "music" or manifest is None:
             continue
         first = manifest.shards[0]
-        store.fetch_verified(first.name, first.sha256, here.local_path(first.name))
-        here.write_file(f"{part.folder}/{MANIFEST}", store.read_file(f"{part.folder}/{MANIFEST}"))
+        store.fetch_verified(first.name, first.sha256, scratch.local_path(first.name))
+        scratch.write_file(f"{part.folder}/{MANIFEST}", store.read_file(f"{part.folder}/{MANIFEST}"))
         if part.split is not None:
             manifests[part.split] = replace(manifest, shards=(first,))
-    return Dataset(here, source.fingerprint, source.spec, source.microphones_m, manifests)
+    return Dataset(scratch, plan.fingerprint, plan.spec, plan.microphones_m, manifests)

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing beside itself: everything is in it, and text is escaped on its way in."""
+"""Self-contained HTML pages: no external resources, and all plain text is escaped."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from html import escape
 from typing import Final, NewType
 
 Markup = NewType("Markup", str)
-"""HTML that is safe to put into a page; any other text goes through `text`."""
+"""HTML that is safe to insert into a page; plain text is converted by `escape_text`."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page that the table of contents lists.
+    """A section of a page, listed in its table of contents.
 
     Attributes:
-        anchor: Its id, unique in the page.
-        title: Plain text.
-        body: What it holds.
+        anchor: HTML id, unique within the page.
+        title: Heading, as plain text.
+        body: Content below the heading.
     """
 
     anchor: str
@@ -33,48 +33,48 @@ def escape_text(plain: object) -> Markup:
 
 
 def join_markup(parts: Iterable[Markup]) -> Markup:
-    """Markup after markup."""
+    """Concatenate markup, separated by line breaks."""
     return Markup("\n".join(parts))
 
 
-def make_paragraph(plain: str, kind: str = "") -> Markup:
-    """A paragraph of plain text; `kind` is its class."""
-    return Markup(f'<p class="{escape(kind)}">{escape(plain)}</p>' if kind else f"<p>{escape(plain)}</p>")
+def make_paragraph(plain: str, css_class: str = "") -> Markup:
+    """Return a paragraph of plain text with an optional CSS class."""
+    return Markup(f'<p class="{escape(css_class)}">{escape(plain)}</p>' if css_class else f"<p>{escape(plain)}</p>")
 
 
 def make_heading(plain: str) -> Markup:
-    """A heading within a section."""
+    """Return a heading within a section."""
     return Markup(f"<h3>{escape(plain)}</h3>")
 
 
 def make_table(rows: Iterable[tuple[str, str]]) -> Markup:
-    """Names and values, plain text."""
+    """Return a table of names and values, given as plain text."""
     lines = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
     return Markup(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
 
 
-def make_figure(drawing: Markup, caption: str, *, wide: bool = False) -> Markup:
-    """A drawing with a caption of plain text; a wide one is not shrunk to a narrow window, which scrolls instead."""
-    kind = ' class="wide"' if wide else ""
-    return Markup(f"<figure{kind}>{drawing}<figcaption>{escape(caption)}</figcaption></figure>")
+def make_figure(figure: Markup, caption: str, *, wide: bool = False) -> Markup:
+    """Return a figure with a plain-text caption; a wide figure scrolls in a narrow window instead of shrinking."""
+    attributes = ' class="wide"' if wide else ""
+    return Markup(f"<figure{attributes}>{figure}<figcaption>{escape(caption)}</figcaption></figure>")
 
 
 def make_grid(parts: Iterable[Markup]) -> Markup:
-    """Parts side by side where the window is wide enough."""
+    """Return elements arranged side by side where the window is wide enough."""
     return Markup(f'<div class="grid">{join_markup(parts)}</div>')
 
 
 def make_card(title: str, parts: Iterable[Markup]) -> Markup:
-    """A box with a title of plain text."""
+    """Return a box with a plain-text title."""
     return Markup(f'<article class="card"><h4>{escape(title)}</h4>{join_markup(parts)}</article>')
 
 
 def make_audio(content: bytes, label: str) -> Markup:
-    """A player.
+    """Return an audio player.
 
     Args:
-        content: A WAV file.
-        label: What is heard, plain text.
+        content: Content of a WAV file.
+        label: Description of the sound, as plain text.
     """
     data = base64.b64encode(content).decode()
     return Markup(
@@ -84,14 +84,14 @@ def make_audio(content: bytes, label: str) -> Markup:
 
 
 def make_document(title: str, lead: str, notices: Sequence[str], facts: Markup, sections: Sequence[Section]) -> str:
-    """The whole page.
+    """Return the complete HTML document.
 
     Args:
-        title: Of the page, plain text.
-        lead: What it shows, plain text.
-        notices: What a reader must know first, plain text; the first is the heading of the others.
-        facts: The key figures.
-        sections: In order.
+        title: Title of the page, as plain text.
+        lead: Introductory sentence, as plain text.
+        notices: Restrictions to be shown first, as plain text; the first one introduces the others.
+        facts: Table of the key figures.
+        sections: Sections in their order on the page.
     """
     contents = "".join(f'<li><a href="#{escape(s.anchor)}">{escape(s.title)}</a></li>' for s in sections)
     parts = "".join(
@@ -100,14 +100,14 @@ def make_document(title: str, lead: str, notices: Sequence[str], facts: Markup, 
     noted = "".join(f"<li>{escape(notice)}</li>" for notice in notices[1:])
     noted = f"<ul>{noted}</ul>" if noted else ""
     noted = f'<div class="notice" role="note"><p>{escape(notices[0])}</p>{noted}</div>' if notices else ""
-    whole = (
+    document = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n<header><h1>{escape(title)}</h1><p>{escape(lead)}</p>"
         f"{noted}</header>\n{facts}\n"
         f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n{parts}</main>\n</body>\n</html>\n'
     )
-    return whole.encode("utf-8", "replace").decode()  # names of files need not be Unicode
+    return document.encode("utf-8", "replace").decode()  # file names are not necessarily valid Unicode
 
 
 _STYLE: Final = """

@@ -40,9 +40,9 @@ def test_the_default_arrays_stand_where_the_kinect_has_its_microphones() -> None
     assert_allclose(second, [(6 + half * o, half * o) for o in offsets], atol=MICROMETRE)
 
 
-@pytest.mark.parametrize("layout", arrays.LAYOUTS)
+@pytest.mark.parametrize("layout", arrays.ARRAY_LAYOUTS)
 def test_every_named_array_faces_the_room(layout: str) -> None:
-    for centre, direction in arrays.LAYOUTS[layout]:
+    for centre, direction in arrays.ARRAY_LAYOUTS[layout]:
         front = np.deg2rad(direction + 90)  # the bar points to the right of someone who looks into the room
         towards = np.array([3.0, 3.0]) - centre
         assert towards @ [np.cos(front), np.sin(front)] > 0.99 * np.linalg.norm(towards)
@@ -51,7 +51,7 @@ def test_every_named_array_faces_the_room(layout: str) -> None:
 @pytest.mark.parametrize("layout", ["kinect_corners", "kinect_corners_outside"])
 def test_corner_arrays_see_the_whole_room_within_45_degrees_of_broadside(layout: str) -> None:
     walls = [(x, y) for x, y in itertools.product((0.0, 3.0, 6.0), repeat=2)]
-    for centre, direction in arrays.LAYOUTS[layout]:
+    for centre, direction in arrays.ARRAY_LAYOUTS[layout]:
         front = np.array([np.cos(np.deg2rad(direction + 90)), np.sin(np.deg2rad(direction + 90))])
         for point in walls:
             towards = np.asarray(point) - centre
@@ -96,7 +96,7 @@ def test_positions_cover_the_room_evenly() -> None:
 def test_both_axes_have_their_own_length() -> None:
     found = draw(2000, 1, size_m=(2.0, 5.0))[:, 0]
     assert_allclose(found.max(axis=0), [1.975, 4.975], atol=MICROMETRE)
-    assert arrays.raster_points((2.0, 5.0), 0.05) == (40, 100)
+    assert arrays.raster_shape((2.0, 5.0), 0.05) == (40, 100)
 
 
 def test_the_generator_decides_and_nothing_else_does() -> None:

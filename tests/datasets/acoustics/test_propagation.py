@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from datasets.acoustics import arrays, propagation, pyroom
-from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_S
+from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
 from datasets.rooms.spec import RoomSpec
 
 MICROPHONES = RoomSpec().microphones_m()
@@ -37,8 +37,8 @@ def pulse(centre: int) -> NDArray[np.float64]:
 
 def decibels(signal: NDArray[np.float64], other: NDArray[np.float64], top_hz: float) -> float:
     """Energy of the difference of two signals below that of the second, Hann-windowed, up to a frequency."""
-    window = np.hanning(SAMPLES)
-    bins = int(top_hz / SAMPLE_RATE_HZ * SAMPLES)
+    window = np.hanning(MIXTURE_SAMPLES)
+    bins = int(top_hz / SAMPLE_RATE_HZ * MIXTURE_SAMPLES)
     difference, reference_ = (np.abs(np.fft.rfft(window * wave)[..., :bins]) ** 2 for wave in (signal - other, other))
     return float((10 * np.log10(difference.sum(-1) / reference_.sum(-1))).max())
 
@@ -73,10 +73,12 @@ def test_sound_arrives_after_r_over_c_and_fades_as_1_over_r() -> None:
     centre = WINDOW.lead + 700
     packet = pulse(centre)
     places = np.array([[(1.025, 2.475)], [(4.975, 0.525)], [(3.025, 5.925)]])
-    heard = rendered(np.tile(packet.astype(np.float32), (3, 1, 1)), places).double().numpy().reshape(3, 8, SAMPLES)
+    heard = (
+        rendered(np.tile(packet.astype(np.float32), (3, 1, 1)), places).double().numpy().reshape(3, 8, MIXTURE_SAMPLES)
+    )
     distances = np.linalg.norm(places - MICROPHONES.reshape(1, 8, 2), axis=-1)
     energy = (heard**2).sum(-1)
-    arrival_s = (heard**2 @ np.arange(SAMPLES) / energy - (centre - WINDOW.lead)) / SAMPLE_RATE_HZ
+    arrival_s = (heard**2 @ np.arange(MIXTURE_SAMPLES) / energy - (centre - WINDOW.lead)) / SAMPLE_RATE_HZ
     assert np.abs(arrival_s - distances / SPEED_OF_SOUND_M_S).max() < MICROSECOND
     gain_db = 10 * np.log10(energy / (packet**2).sum())
     assert gain_db == pytest.approx(
@@ -86,27 +88,27 @@ def test_sound_arrives_after_r_over_c_and_fades_as_1_over_r() -> None:
 
 def test_noise_is_late_by_the_path_difference_between_two_microphones() -> None:
     place = np.array([[(4.025, 1.975)]])
-    heard = rendered(noise(1, 1), place).double().numpy().reshape(8, SAMPLES)
+    heard = rendered(noise(1, 1), place).double().numpy().reshape(8, MIXTURE_SAMPLES)
     paths = np.linalg.norm(place[0] - MICROPHONES.reshape(8, 2), axis=-1)
     for first, second in ((0, 3), (4, 7), (0, 4)):
         # Cross-correlation, interpolated twenty times; half of one of its steps is 1.6 µs.
-        spectra = np.fft.rfft(heard[[first, second]], 2 * SAMPLES)
-        correlation = np.fft.irfft(spectra[0] * spectra[1].conj(), 40 * SAMPLES)
+        spectra = np.fft.rfft(heard[[first, second]], 2 * MIXTURE_SAMPLES)
+        correlation = np.fft.irfft(spectra[0] * spectra[1].conj(), 40 * MIXTURE_SAMPLES)
         lag = int(np.argmax(correlation))
-        lag_s = (lag - 40 * SAMPLES * (lag > 20 * SAMPLES)) / 20 / SAMPLE_RATE_HZ
+        lag_s = (lag - 40 * MIXTURE_SAMPLES * (lag > 20 * MIXTURE_SAMPLES)) / 20 / SAMPLE_RATE_HZ
         assert lag_s == pytest.approx((paths[first] - paths[second]) / SPEED_OF_SOUND_M_S, abs=3 * MICROSECOND)
 
 
 def test_the_window_holds_the_longest_path() -> None:
     farthest = max(math.dist(mic, corner) for mic in MICROPHONES.reshape(-1, 2) for corner in ((0, 6), (6, 6)))
     assert WINDOW.lead >= farthest / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ
-    assert WINDOW.length >= WINDOW.lead + SAMPLES
+    assert WINDOW.length >= WINDOW.lead + MIXTURE_SAMPLES
 
 
 @pytest.mark.parametrize("place_m", [(3.0, 3.0), (5.975, 5.975), (0.025, 5.975)])
 def test_nothing_wraps_around_from_the_end_of_the_window(place_m: tuple[float, float]) -> None:
     sound = noise(1, 1)
-    sound[..., : WINDOW.lead + SAMPLES] = 0
+    sound[..., : WINDOW.lead + MIXTURE_SAMPLES] = 0
     assert float(rendered(sound, [[place_m]]).abs().max()) < 1e-5  # played after the 160 ms, so never heard in them
 
 
@@ -138,7 +140,7 @@ def test_arrays_of_other_shapes_are_rendered_in_their_order() -> None:
     bars = [((1.0, 0.0), 0.0), ((1.0, 5.0), 0.0), ((5.0, 1.0), 90.0)]
     mics = np.stack([arrays.linear_array(centre, direction, (-1.0, 0.0, 1.0)) for centre, direction in bars])
     heard = rendered(noise(1, 1), [[(3.0, 3.0)]], mics)
-    assert heard.shape == (1, 3, 3, SAMPLES)
+    assert heard.shape == (1, 3, 3, MIXTURE_SAMPLES)
     level = heard.double().square().mean(-1).sqrt()[0].numpy()
     distance = np.linalg.norm(mics - [3.0, 3.0], axis=-1)
     assert level * distance == pytest.approx(level[0, 0] * distance[0, 0], rel=0.05)  # the noise itself varies by that

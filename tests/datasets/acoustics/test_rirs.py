@@ -102,7 +102,7 @@ def reshaped(key: str, shape: Callable[[NDArray[Any]], NDArray[Any]]) -> Callabl
 
 
 @pytest.mark.parametrize(
-    ("spoil", "where", "rule", "value"),
+    ("corrupt", "where", "rule", "value"),
     [
         (without("responses"), ": responses", "needs the keys", "positions_m"),
         (without("rate_hz"), ": rate_hz", "needs the keys", "responses"),
@@ -112,7 +112,7 @@ def reshaped(key: str, shape: Callable[[NDArray[Any]], NDArray[Any]]) -> Callabl
         (reshaped("positions_m", np.ravel), ": positions_m", "(positions, 2)", "(6,)"),
         (reshaped("positions_m", lambda p: p[:0]), ": positions_m", "(positions, 2)", "(0, 2)"),
         (reshaped("microphones_m", lambda m: m[0]), ": microphones_m", "(arrays, microphones, 2)", "(4, 2)"),
-        (reshaped("microphones_m", lambda m: m[:1]), ": microphones_m", "the 2 arrays", "1 arrays"),
+        (reshaped("microphones_m", lambda m: m[:1]), ": microphones_m", "must have 2 arrays", "1 arrays"),
         (with_value("responses", (1, 0, 2, 7), np.nan), ": responses[1]", "finite", "NaN"),
         (with_value("responses", (2, 1, 3), 0.0), ": responses[2]", "every microphone", "array 1, microphone 3"),
         (with_value("positions_m", (1, 0), 6.01), ": positions_m[1]", "area of 6 × 6 m", "6.01"),
@@ -128,10 +128,10 @@ def reshaped(key: str, shape: Callable[[NDArray[Any]], NDArray[Any]]) -> Callabl
         (lambda content: content | {"rate_hz": np.array([None])}, "", "plain arrays", "allow_pickle"),
     ],
 )
-def test_a_spoilt_npz_is_answered_with_file_and_key(
-    tmp_path: Path, spoil: Callable[[dict[str, Any]], dict[str, Any]], where: str, rule: str, value: str
+def test_a_corrupt_npz_is_answered_with_file_and_key(
+    tmp_path: Path, corrupt: Callable[[dict[str, Any]], dict[str, Any]], where: str, rule: str, value: str
 ) -> None:
-    path = saved(tmp_path, spoil(plain()))
+    path = saved(tmp_path, corrupt(plain()))
     with pytest.raises(InputError) as caught:
         read(path)
     assert caught.value.place == f"{path}{where}"

@@ -1,4 +1,4 @@
-"""Rooms that echo, against pyroomacoustics and against physics: arrival, level and decay."""
+"""Reverberant rooms, compared with pyroomacoustics and with physics: arrival, level and decay."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from datasets.acoustics import propagation, pyroom, shoebox
-from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_S
-from datasets.acoustics.shoebox import ShoeboxRoom, PositionPool
+from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
+from datasets.acoustics.shoebox import PositionPool, ShoeboxRoom
+from datasets.rooms import reverberation
 from datasets.rooms.spec import Acoustics, MeasuredSpec, RoomSpec
 from runtime.errors import InputError
 
@@ -29,8 +30,8 @@ def spec_of(seed: int = 0, **acoustics: Any) -> tuple[RoomSpec, Acoustics]:
 def room_of(seed: int = 0, **acoustics: Any) -> tuple[ShoeboxRoom, NDArray[np.float64]]:
     """A room, and places in it in the room's coordinates."""
     spec, drawn_from = spec_of(seed, **acoustics)
-    room = shoebox.draw_room(spec, drawn_from, "train", 0)
-    return room, shoebox.draw_source_positions(spec, drawn_from, "train", 0) + np.array([*room.origin_m, 0.0])
+    room = reverberation.draw_room(spec, drawn_from, "train", 0)
+    return room, reverberation.draw_source_positions(spec, drawn_from, "train", 0) + np.array([*room.origin_m, 0.0])
 
 
 def distances(room: ShoeboxRoom, places_m: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,8 +57,8 @@ def test_waves_equal_the_reference_simulator_s_to_60_db(acoustics: dict[str, Any
     rows = generator.permutation(len(places)).reshape(2, 3)
     ours = field.propagate(torch.from_numpy(sources), torch.from_numpy(rows)).double().numpy()
     for wave, played, chosen in zip(ours, sources, rows, strict=True):
-        theirs = pyroom.simulate_scene(room, played, places[chosen], field.window.lead)
-        assert theirs.shape == wave.shape == (2, 4, SAMPLES)
+        theirs = pyroom.simulate_shoebox(room, played, places[chosen], field.window.lead)
+        assert theirs.shape == wave.shape == (2, 4, MIXTURE_SAMPLES)
         left = np.square(wave - theirs).sum(-1) / np.square(theirs).sum(-1)
         assert 10 * np.log10(left.max()) < -60
 
@@ -80,7 +81,7 @@ def test_a_room_that_cannot_be_so_dry_is_refused_with_the_least_it_can() -> None
     shoebox.sabine_absorption(0.162, (6.0, 6.0, 6.0))
     spec, acoustics = spec_of(rt60_s=0.05)
     with pytest.raises(InputError, match="Sabine") as caught:
-        shoebox.draw_room(spec, acoustics, "train", 0)
+        reverberation.draw_room(spec, acoustics, "train", 0)
     assert caught.value.place == "dataset: acoustics.rt60_s"
 
 
@@ -140,7 +141,9 @@ def test_what_is_cut_off_is_70_db_down() -> None:
 
 def test_rooms_are_drawn_from_the_ranges_asked_for_and_differ() -> None:
     spec, acoustics = spec_of(rt60_s=(0.3, 0.5), margin_m=(0.4, 1.0), height_m=(2.5, 2.8), array_height_m=(1.0, 1.4))
-    rooms = [shoebox.draw_room(spec, acoustics, role, n) for role in ("train", "validate", "tests") for n in range(20)]
+    rooms = [
+        reverberation.draw_room(spec, acoustics, role, n) for role in ("train", "validate", "tests") for n in range(20)
+    ]
     sizes = np.array([room.size_m for room in rooms])
     assert len(np.unique(sizes, axis=0)) == 60
     assert ((sizes[:, :2] >= 6.8) & (sizes[:, :2] <= 8.0)).all()
@@ -159,13 +162,13 @@ def test_rooms_are_drawn_from_the_ranges_asked_for_and_differ() -> None:
 def test_microphones_outside_the_room_are_refused() -> None:
     spec, acoustics = spec_of(rt60_s=0.4, margin_m=(0.0, 0.05))  # the arrays lie across the area's corners
     with pytest.raises(InputError, match="inside the room") as caught:
-        shoebox.draw_room(spec, acoustics, "train", 0)
+        reverberation.draw_room(spec, acoustics, "train", 0)
     assert caught.value.place == "dataset: acoustics.margin_m"
 
 
 def test_places_are_different_points_of_the_raster_away_from_microphones() -> None:
     spec, acoustics = spec_of(rt60_s=0.4, positions=500, source_height_m=(0.8, 1.6))
-    places = shoebox.draw_source_positions(spec, acoustics, "train", 0)
+    places = reverberation.draw_source_positions(spec, acoustics, "train", 0)
     assert places.shape == (500, 3)
     assert len(np.unique(places[:, :2].round(6), axis=0)) == 500
     np.testing.assert_allclose(places[:, :2] / spec.raster_m % 1, 0.5, atol=1e-6)
@@ -177,14 +180,14 @@ def test_places_are_different_points_of_the_raster_away_from_microphones() -> No
 
 def test_more_places_than_the_raster_has_are_refused() -> None:
     spec, acoustics = spec_of(rt60_s=0.4, positions=20_000)
-    with pytest.raises(InputError, match="so many places") as caught:
-        shoebox.draw_source_positions(spec, acoustics, "train", 0)
+    with pytest.raises(InputError, match="enough points away") as caught:
+        reverberation.draw_source_positions(spec, acoustics, "train", 0)
     assert caught.value.place == "dataset: acoustics.positions"
 
 
 def test_every_room_is_in_some_shard_and_a_shard_has_one_where_there_are_enough() -> None:
     for shards, rooms in ((1, 1), (3, 2), (8, 8), (20, 4), (2, 5), (1, 7), (3, 5)):
-        used = [list(shoebox.rooms_of_shard(number, shards, rooms)) for number in range(shards)]
+        used = [list(reverberation.rooms_of_shard(number, shards, rooms)) for number in range(shards)]
         assert {room for each in used for room in each} == set(range(rooms))
         assert max(map(len, used)) == max(1, -(-rooms // shards))
 
@@ -212,7 +215,7 @@ def test_places_that_are_never_far_enough_apart_are_refused() -> None:
 def test_training_validation_and_tests_share_no_measured_place(places: int) -> None:
     spec = MeasuredSpec(bank="bank.npz", test_share=0.2, validate_share=0.1)
     shares = {
-        split: set(shoebox.positions_of_split(spec, split, places).tolist())
+        split: set(reverberation.positions_of_split(spec, split, places).tolist())
         for split in ("train", "validate", "S0", "S1")
     }
     assert shares["S0"] == shares["S1"]

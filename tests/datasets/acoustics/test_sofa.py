@@ -171,7 +171,7 @@ def test_the_general_convention_needs_no_views(tmp_path: Path) -> None:
 def test_receivers_are_dealt_to_arrays_in_their_order(tmp_path: Path) -> None:
     path = written(tmp_path, single_room())
     assert read(path, arrays=4).microphones_m.shape == (4, 2, 2)
-    with pytest.raises(InputError, match="make 3 arrays") as caught:
+    with pytest.raises(InputError, match="into 3 arrays") as caught:
         read(path, arrays=3)
     assert (caught.value.place, caught.value.value) == (f"{path}: ReceiverPosition", "8 receivers")
 
@@ -216,7 +216,7 @@ def moved(values: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "where", "rule"),
+    ("corrupt", "where", "rule"),
     [
         (renamed("Data.IR"), "Data.IR", "needs this variable"),
         (renamed("SourcePosition"), "SourcePosition", "needs this variable"),
@@ -228,19 +228,19 @@ def moved(values: Any) -> Any:
         (edited("Data.Delay", lambda delay: delay - 1), "Data.Delay", "at least 0"),
         (edited("SourcePosition", at((1, 0), 7.5)), "SourcePosition[1]", "area of 6 × 6 m"),
         (edited("SourcePosition", at((2, 1), np.nan)), "SourcePosition[2]", "finite"),
-        (edited("ListenerPosition", moved), "ListenerPosition[1]", "stay where they are"),
-        (edited("ListenerView", lambda view: 0 * view), "ListenerView[0]", "must have a length"),
-        (edited("ListenerUp", lambda up: up[:, [0, 2, 1]]), "ListenerView[0]", "must differ"),
+        (edited("ListenerPosition", moved), "ListenerPosition[1]", "must not move"),
+        (edited("ListenerView", lambda view: 0 * view), "ListenerView[0]", "zero vector"),
+        (edited("ListenerUp", lambda up: up[:, [0, 2, 1]]), "ListenerView[0]", "not be parallel"),
         (labelled(None, "DataType", "TF"), "GLOBAL:DataType", "FIR"),
         (labelled(None, "DataType", "FIR-E"), "Data.IR", "(M, R, N, E)"),
         (labelled("SourcePosition", "Type", "spherical harmonics"), "SourcePosition:Type", "cartesian or spherical"),
     ],
 )
-def test_a_spoilt_sofa_file_is_answered_with_file_and_variable(
-    tmp_path: Path, spoil: Callable[[Path], None], where: str, rule: str
+def test_a_corrupt_sofa_file_is_answered_with_file_and_variable(
+    tmp_path: Path, corrupt: Callable[[Path], None], where: str, rule: str
 ) -> None:
     path = written(tmp_path, single_room())
-    spoil(path)
+    corrupt(path)
     with pytest.raises(InputError) as caught:
         read(path)
     assert caught.value.place == f"{path}: {where}"

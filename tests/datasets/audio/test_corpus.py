@@ -13,8 +13,8 @@ import soundfile
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from datasets.audio import corpus, synth
-from datasets.audio.corpus import MusicExcerpts
+from datasets.audio import corpus, music_synth
+from datasets.rooms.music import MusicExcerpts, assemble_excerpts, list_excerpts, load_excerpt, scan_corpus
 from datasets.rooms.spec import PROCEDURAL_GENRES, RoomSpec
 
 SECOND = 16_000
@@ -40,10 +40,10 @@ def spec_of(folder: Path, **changes: Any) -> RoomSpec:
 
 def gather(spec: RoomSpec, place: str = "here") -> MusicExcerpts:
     """All music of a spec in memory, the way a build goes: choose excerpts, hear each, share them out."""
-    pieces = None if spec.music_folder() is None else corpus.scan_corpus(spec, place)
-    chosen = corpus.list_excerpts(spec, pieces)
-    waves, levels = zip(*(corpus.load_excerpt(spec, excerpt) for excerpt in chosen), strict=True)
-    return corpus.assemble_excerpts(spec, chosen, waves, levels)
+    pieces = None if spec.music_folder() is None else scan_corpus(spec, place)
+    chosen = list_excerpts(spec, pieces)
+    waves, levels = zip(*(load_excerpt(spec, excerpt) for excerpt in chosen), strict=True)
+    return assemble_excerpts(spec, chosen, waves, levels)
 
 
 def waves_of(spec: RoomSpec) -> NDArray[np.float32]:
@@ -120,7 +120,7 @@ def test_silence_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("music", ["procedural", "folder"])
 def test_no_excerpt_serves_two_splits_and_every_split_has_some(music: str, three_genres: Path) -> None:
     spec = spec_of(three_genres) if music == "folder" else RoomSpec(excerpts=12, excerpt_s=1)
-    rows = {name: set(of_split.tolist()) for name, of_split in gather(spec).of_split.items()}
+    rows = {name: set(of_split.tolist()) for name, of_split in gather(spec).rows_by_split.items()}
     assert list(rows) == ["train", "validate", "S0", "S1", "S2"]
     assert all(rows.values())
     assert not any(first & second for first, second in itertools.combinations(rows.values(), 2))
@@ -128,13 +128,13 @@ def test_no_excerpt_serves_two_splits_and_every_split_has_some(music: str, three
 
 def test_the_held_out_genre_sounds_in_s2_and_nowhere_else(three_genres: Path) -> None:
     music = gather(spec_of(three_genres))
-    heard = {name: {round(pitch_hz(music.waves[row])) for row in rows} for name, rows in music.of_split.items()}
+    heard = {name: {round(pitch_hz(music.waves[row])) for row in rows} for name, rows in music.rows_by_split.items()}
     assert heard.pop("S2") == {800}
     assert heard == {name: {300, 500} for name in ("train", "validate", "S0", "S1")}
 
 
 def test_training_gets_seven_tenths_where_three_splits_take_one_each(three_genres: Path) -> None:
-    sizes = {name: len(rows) for name, rows in gather(spec_of(three_genres)).of_split.items()}
+    sizes = {name: len(rows) for name, rows in gather(spec_of(three_genres)).rows_by_split.items()}
     assert sizes == {"train": 28, "validate": 4, "S0": 4, "S1": 4, "S2": 20}  # of 20 excerpts a genre
 
 
@@ -148,13 +148,13 @@ def test_a_genre_gives_no_more_excerpts_than_asked(three_genres: Path) -> None:
 
 
 def test_the_seed_decides_who_gets_which_excerpt(three_genres: Path) -> None:
-    first, again, other = (gather(spec_of(three_genres, seed=seed)).of_split for seed in (1, 1, 2))
+    first, again, other = (gather(spec_of(three_genres, seed=seed)).rows_by_split for seed in (1, 1, 2))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert any(not np.array_equal(first[name], other[name]) for name in first)
 
 
 def test_files_are_hashed_by_their_path_in_the_folder(three_genres: Path) -> None:
-    pieces = corpus.scan_corpus(spec_of(three_genres), "here")
+    pieces = scan_corpus(spec_of(three_genres), "here")
     expected = {
         f"{genre}/{number}.wav": hashlib.sha256((three_genres / genre / f"{number}.wav").read_bytes()).hexdigest()
         for genre in ("funk", "rock", "jazz")
@@ -167,26 +167,26 @@ def test_other_files_and_hidden_folders_are_passed_over(three_genres: Path) -> N
     (three_genres / "funk" / "cover.jpg").write_bytes(b"picture")
     (three_genres / ".cache").mkdir()
     (three_genres / "notes.txt").write_text("music")
-    assert {piece.genre for piece in corpus.scan_corpus(spec_of(three_genres), "here")} == {"funk", "rock", "jazz"}
+    assert {piece.genre for piece in scan_corpus(spec_of(three_genres), "here")} == {"funk", "rock", "jazz"}
 
 
 def test_a_music_folder_is_not_read_for_a_genre_nobody_hears(three_genres: Path) -> None:
     (three_genres / "jazz" / "0.wav").write_bytes(b"")
-    pieces = corpus.scan_corpus(spec_of(three_genres, tests=["S0"]), "here")
+    pieces = scan_corpus(spec_of(three_genres, tests=["S0"]), "here")
     assert {piece.genre for piece in pieces} == {"funk", "rock"}
 
 
 @pytest.mark.parametrize("genre", ["classical", "funk", "jazz"])
 def test_the_band_plays_the_same_from_the_same_seed(genre: str) -> None:
-    first = synth.synthesize_excerpt(genre, 5, 2.0)
+    first = music_synth.synthesize_excerpt(genre, 5, 2.0)
     assert first.shape == (2 * SECOND,)
     assert np.isfinite(first).all()
-    assert np.array_equal(first, synth.synthesize_excerpt(genre, 5, 2.0))
-    assert abs(np.corrcoef(first, synth.synthesize_excerpt(genre, 6, 2.0))[0, 1]) < 0.5
+    assert np.array_equal(first, music_synth.synthesize_excerpt(genre, 5, 2.0))
+    assert abs(np.corrcoef(first, music_synth.synthesize_excerpt(genre, 6, 2.0))[0, 1]) < 0.5
 
 
 def test_genres_of_the_band_differ_in_sound_though_the_seed_is_one() -> None:
-    classical, funk, jazz = (synth.synthesize_excerpt(genre, 5, 2.0) for genre in PROCEDURAL_GENRES)
+    classical, funk, jazz = (music_synth.synthesize_excerpt(genre, 5, 2.0) for genre in PROCEDURAL_GENRES)
     for first, second in itertools.combinations((classical, funk, jazz), 2):
         assert abs(np.corrcoef(first, second)[0, 1]) < 0.5
 
@@ -194,7 +194,7 @@ def test_genres_of_the_band_differ_in_sound_though_the_seed_is_one() -> None:
 def test_drums_fill_the_treble_with_noise_and_strings_with_lines() -> None:
     def flatness(genre: str, seed: int) -> float:
         """Spectral flatness between 3 and 7.5 kHz: geometric over arithmetic mean of the power, 1 is white."""
-        sound = synth.synthesize_excerpt(genre, seed, 2.0)
+        sound = music_synth.synthesize_excerpt(genre, seed, 2.0)
         power = (np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2)[6_000:15_000]
         return float(np.exp(np.log(power + 1e-9 * power.max()).mean()) / power.mean())
 

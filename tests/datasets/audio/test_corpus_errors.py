@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from datasets.building import parts
+from datasets.registry import prepare_dataset
 from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError, suggest_name
 from tests.datasets.audio.test_corpus import gather
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read_all(spec: RoomSpec) -> None:
-    parts.plan_dataset(spec, PLACE)
+    prepare_dataset(spec, PLACE).plan
     gather(spec, PLACE)
 
 
@@ -133,7 +133,7 @@ def write_infinity(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "spoil", "rule", "remedy"),
+    ("name", "corrupt", "rule", "remedy"),
     [
         ("a.wav", write_empty, "must not be empty", "remove or replace"),
         ("a.mp3", write_empty, "must not be empty", "remove or replace"),
@@ -141,7 +141,7 @@ def write_infinity(path: Path) -> None:
         ("a.flac", write_garbage, "must be readable", "re-encode"),
         ("a.ogg", write_text, "must be readable", "re-encode"),
         ("a.mp3", write_text, "must be readable", "re-encode"),
-        ("a.wav", write_header_alone, "must hold sound", "remove or replace"),
+        ("a.wav", write_header_alone, "must contain sound", "remove or replace"),
         ("a.flac", write_truncated, "must be readable", "re-encode"),
         ("a.mp3", write_truncated, "as long as its header says", "truncated"),
         ("a.wav", write_nan, "finite numbers", "repair"),
@@ -149,10 +149,10 @@ def write_infinity(path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("genre", ["funk", "jazz"])
-def test_a_spoilt_file_is_named(
-    folder: Path, genre: str, name: str, spoil: Callable[[Path], None], rule: str, remedy: str
+def test_a_corrupt_file_is_named(
+    folder: Path, genre: str, name: str, corrupt: Callable[[Path], None], rule: str, remedy: str
 ) -> None:
-    spoil(folder / genre / name)
+    corrupt(folder / genre / name)
     error = complaint(folder)
     assert error.place == str(folder / genre / name)
     assert rule in error.rule

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.fetch.download import Network, download_archive, is_whole, read_text
+from datasets.fetch.download import HttpOptions, download_archive, is_verified, read_text
 from datasets.fetch.zenodo import Archive
 from runtime.errors import InputError
 from tests.datasets.fetch.server import Server, nobody, serving
@@ -29,8 +29,8 @@ def archive(server: Server | str, content: bytes = CONTENT) -> Archive:
     return Archive("foa_dev.zip", len(content), hashlib.md5(content).hexdigest(), url + PATH)
 
 
-def network(naps: Naps | None = None) -> Network:
-    return Network((1.0, 2.0, 4.0), 10.0, naps if naps is not None else Naps())
+def network(naps: Naps | None = None) -> HttpOptions:
+    return HttpOptions((1.0, 2.0, 4.0), 10.0, naps if naps is not None else Naps())
 
 
 def part(folder: Path) -> Path:
@@ -183,7 +183,7 @@ def test_a_listing_is_read_and_a_missing_network_is_said_soon() -> None:
     naps = Naps()
     with serving(files={"/record": "größe".encode()}, statuses=[(502, "")]) as server:
         assert read_text(server.url + "/record", network(naps)) == "größe"
-    with pytest.raises(InputError, match="within reach"):
+    with pytest.raises(InputError, match="reachable"):
         read_text(nobody(), network(naps))
     assert naps == [1.0, 1.0, 2.0]
 
@@ -198,7 +198,7 @@ def test_what_is_no_address_is_said_at_once(url: str) -> None:
 
 def test_whole_means_size_and_checksum(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    assert not is_whole(path, archive(""))
+    assert not is_verified(path, archive(""))
     path.write_bytes(CONTENT)
-    assert is_whole(path, archive(""))
-    assert not is_whole(path, archive("", CONTENT[:-1] + b"?"))
+    assert is_verified(path, archive(""))
+    assert not is_verified(path, archive("", CONTENT[:-1] + b"?"))

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from datasets.fetch import __main__ as fetch
-from datasets.fetch.download import Network
+from datasets.fetch.download import HttpOptions
 from datasets.fetch.unpack import PackedArchive, group_archives, unpack_archive
 from datasets.fetch.zenodo import Archive
 from runtime import machine
 from tests.datasets.fetch.server import nobody, serving
 
-QUICK = Network((0.0,), 10.0, lambda _: None)
+QUICK = HttpOptions((0.0,), 10.0, lambda _: None)
 
 
 def zipped(**members: str) -> bytes:
@@ -97,7 +97,7 @@ def test_a_new_version_of_an_archive_is_unpacked_again(tmp_path: Path) -> None:
 
 def test_only_what_fits_is_fetched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "--only", "README*", "--only", "foa_dev.zip") == (0, ["README.md", "foa_dev.zip"])
-    assert "foa_dev is not unpacked before foa_dev.z01 is here" in capsys.readouterr().out
+    assert "foa_dev is not unpacked: foa_dev.z01 has not been downloaded" in capsys.readouterr().out
 
 
 def test_a_list_downloads_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

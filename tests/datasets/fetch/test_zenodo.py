@@ -71,7 +71,7 @@ def test_what_is_no_listing_is_refused(text: str) -> None:
         ({"links": {}}, "address"),
         ({"links": None}, "address"),
         ({"links": {"self": "file:///etc/passwd"}}, "address"),
-        ({"key": "b.z01"}, "name of its own"),
+        ({"key": "b.z01"}, "distinct names"),
     ],
 )
 def test_a_bad_entry_is_refused(changes: dict[str, object], rule: str) -> None:

@@ -11,12 +11,13 @@ import pytest
 import soundfile
 import yaml
 
-from datasets.acoustics import rirs, shoebox
-from datasets.building import builder
-from datasets.building import parts as blueprint
-from datasets.building.arrow import Dataset, read_columns
-from datasets.preview import miniature, sounds
+from datasets.acoustics import rirs
+from datasets.building.arrow import read_columns
+from datasets.preview import miniature, playback
 from datasets.preview.__main__ import main
+from datasets.registry import prepare_dataset
+from datasets.rooms import reverberation
+from datasets.rooms.dataset import Dataset, build_dataset
 from datasets.rooms.spec import RoomSpec
 from tests.datasets.acoustics.test_rirs import MICROPHONES, free_field
 from tests.datasets.paged import Page, played, preview
@@ -91,7 +92,7 @@ def test_the_table_says_what_the_samples_are(built: Page, tiny: Dataset) -> None
     levels = 10 * np.log10(np.square(waves).reshape(len(split), -1).mean(axis=1))
     assert f"median {np.median(levels):.1f} dB".replace("-", "−") in built.text
     both = split.positions_m[split.counts == 2].double()
-    assert f"{float((both[:, 0] - both[:, 1]).norm(dim=-1).min()):.2f} m or more" in built.text
+    assert f"at least {float((both[:, 0] - both[:, 1]).norm(dim=-1).min()):.2f} m" in built.text
     assert "1: 50.0% (48), 2: 50.0% (48)" in built.text
     assert f"in {tiny.manifests['train'].part}" in built.text
     assert tiny.fingerprint in built.text
@@ -105,8 +106,8 @@ def test_what_is_not_built_is_shown_in_miniature_and_leaves_nothing_behind(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     spec = written(tmp_path, **SMALL | {"train": 1_000_000})
     page = preview(spec, tmp_path / "runs", "--samples", "1")
-    assert "not built" in page.text
-    assert "1,000,000 asked; all that follows is from the miniature's 120" in page.text
+    assert "not been built" in page.text
+    assert "1,000,000 requested; the statistics below refer to 120 samples of the miniature" in page.text
     assert len(page.sounds()) == 3
     assert [path.name for path in (tmp_path / "runs").rglob("*")] == ["previews", "data.html"]
     assert list((tmp_path / "scratch").iterdir()) == []
@@ -124,30 +125,30 @@ def test_names_from_files_are_text_and_not_tags(tmp_path: Path) -> None:
     assert page.text.startswith("<b>nasty")
 
 
-def test_a_room_that_echoes_shows_how_long_beside_how_long_it_should(tmp_path: Path) -> None:
+def test_a_reverberant_room_shows_measured_and_requested_rt60(tmp_path: Path) -> None:
     acoustics = {"rt60_s": 0.1, "rooms": 2, "positions": 30, "margin_m": [0.3, 0.6]}
     spec = written(tmp_path, **SMALL, size_m=[3, 3], min_distance_m=1, acoustics=acoustics, arrays=ARRAYS)
     page = preview(spec, tmp_path, "--samples", "1")
     assert [section["id"] for section in page.all("section")][-1] == "rooms"
-    assert page.text.count("RT60 asked 0.10 s") == 3
+    assert page.text.count("RT60 requested 0.10 s") == 3
     measured = [float(value) for value in re.findall(r"RT60 measured ([\d.]+) s", page.text)]
     eyring = [eyring_s(tmp_path / "data.yaml", role) for role in ("train", "validate", "tests")]
     assert [0.5 < found / expected < 2 for found, expected in zip(measured, eyring, strict=True)] == [True] * 3
-    assert "walls of 2 of its rooms" in page.text
+    assert "walls of 2 of the rooms" in page.text
 
 
 def test_a_built_room_shows_the_responses_that_lie_on_the_disk(tmp_path: Path) -> None:
     acoustics = {"rt60_s": 0.1, "rooms": 3, "positions": 8, "margin_m": [0.3, 0.6]}
     values = SMALL | {"size_m": [3, 3], "min_distance_m": 1, "acoustics": acoustics, "arrays": ARRAYS}
-    source = blueprint.plan_dataset(RoomSpec.model_validate(values), "tests")
-    data = builder.build_dataset(source, tmp_path / "datasets")
+    plan = prepare_dataset(RoomSpec.model_validate(values), "tests").plan
+    data = build_dataset(plan, tmp_path / "datasets")
     page = preview(written(tmp_path, **values), tmp_path, "--samples", "1")
-    assert "not built" not in page.text
-    assert page.text.count("RT60 asked 0.10 s") == 2 * 3
-    part = next(part for part in source.list_parts() if part.kind == "responses")
+    assert "not been built" not in page.text
+    assert page.text.count("RT60 requested 0.10 s") == 2 * 3
+    part = next(part for part in plan.list_parts() if part.kind == "responses")
     for number in range(2):  # a shard a room, since it has fewer than 25 places
         responses, places = read_columns(data.store.local_path(part.list_shards()[number].name), ("responses", "place"))
-        found = sounds.energy_decay(responses[0, 0, 0]).rt60_s
+        found = playback.energy_decay(responses[0, 0, 0]).rt60_s
         told = f"train: room {number + 1}, source at ({places[0][0]:.2f}, {places[0][1]:.2f}) m"
         assert re.search(rf"{re.escape(told)}.*?RT60 measured ([\d.]+)", page.text)[1] == f"{found:.2f}"  # type: ignore[index]
 
@@ -156,7 +157,7 @@ def test_of_a_bucket_the_first_shards_are_shown(tiny: Dataset, tmp_path: Path) -
     spec = written(tmp_path, **tiny.spec.model_dump(mode="json", by_alias=True, exclude_none=True))
     page = preview(spec, tmp_path, "--datasets", Path(tiny.store.uri).absolute().as_uri(), "--samples", "1")
     assert "first shard of each split" in page.text
-    assert "not read: the music lies in the bucket" in page.text
+    assert "not read: the music is stored in the bucket" in page.text
     wave = tiny.open_split("train").read_batch(np.array([0])).waves[0, :, 0].numpy()
     np.testing.assert_allclose(page.sounds()[0][0][160:2_400], played(wave).T[160:2_400], atol=1)
 
@@ -171,7 +172,7 @@ def eyring_s(path: Path, role: str) -> float:
     """Reverberation time of the first room after Eyring (1930), which holds in dry rooms, too."""
     spec = RoomSpec.model_validate(yaml.safe_load(path.read_text()))
     assert spec.acoustics is not None
-    room = shoebox.draw_room(spec, spec.acoustics, role, 0)
+    room = reverberation.draw_room(spec, spec.acoustics, role, 0)
     x, y, z = room.size_m
     return float(-0.1611 * x * y * z / (2 * (x * y + y * z + z * x) * np.log(1 - room.absorption)))
 
@@ -193,7 +194,7 @@ def test_measured_rooms_are_shown_with_their_decay(tmp_path: Path) -> None:
     rirs.write_rir_bank(tmp_path / "hall.npz", bank)
     spec = written(tmp_path, **SMALL, kind="measured", bank=str(tmp_path / "hall.npz"))
     page = preview(spec, tmp_path, "--samples", "1")
-    measured = [float(value) for value in re.findall(r"RT60 asked none RT60 measured ([\d.]+) s", page.text)]
+    measured = [float(value) for value in re.findall(r"RT60 requested none RT60 measured ([\d.]+) s", page.text)]
     assert len(measured) == 3
     assert measured == pytest.approx([0.2] * 3, rel=0.15)
 
@@ -202,13 +203,13 @@ def test_measured_rooms_are_shown_with_their_decay(tmp_path: Path) -> None:
 def test_images_are_counted_like_the_points_of_an_octahedron(order: int) -> None:
     axis = np.arange(-order, order + 1)
     reflections = np.abs(axis)[:, None, None] + np.abs(axis)[:, None] + np.abs(axis)
-    assert miniature.image_order(order) == (reflections <= order).sum()
+    assert miniature.count_images(order) == (reflections <= order).sum()
 
 
 @pytest.mark.parametrize("rt60_s", [0.2, 0.6, 1.5])
 def test_a_miniature_of_rooms_is_made_of_the_rooms_own_places_and_can_be_afforded(rt60_s: float) -> None:
     spec = RoomSpec.model_validate({"train": 5_000, "acoustics": {"rt60_s": rt60_s}})
-    small, notes = miniature.make_miniature(blueprint.plan_dataset(spec, "tests"))
+    small, notes = miniature.make_miniature(prepare_dataset(spec, "tests").plan)
     assert len(notes) == 3
     followed = 0
     for part in small.list_parts():
@@ -217,10 +218,10 @@ def test_a_miniature_of_rooms_is_made_of_the_rooms_own_places_and_can_be_afforde
         role = str(part.identity["role"])
         whole = spec.resolve_splits()[{"tests": "S1"}.get(role, role)].acoustics
         assert whole is not None
-        places = shoebox.draw_source_positions(small.spec, part.acoustics, role, 0)
-        np.testing.assert_array_equal(places, shoebox.draw_source_positions(spec, whole, role, 0)[: len(places)])
-        order = shoebox.draw_room(small.spec, part.acoustics, role, 0).max_order
-        followed += len(places) * part.acoustics.rooms * 8 * miniature.image_order(order)
+        places = reverberation.draw_source_positions(small.spec, part.acoustics, role, 0)
+        np.testing.assert_array_equal(places, reverberation.draw_source_positions(spec, whole, role, 0)[: len(places)])
+        order = reverberation.draw_room(small.spec, part.acoustics, role, 0).max_order
+        followed += len(places) * part.acoustics.rooms * 8 * miniature.count_images(order)
         apart = np.linalg.norm(places[:, None, :2] - places[None, :, :2], axis=-1) >= 2
         three = apart[:, :, None] & apart[:, None] & apart[None]
         assert three.any() or role != "tests"

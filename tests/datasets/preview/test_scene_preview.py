@@ -13,10 +13,10 @@ import yaml
 from numpy.typing import NDArray
 
 from datasets.building.manifest import Manifest
-from datasets.preview import recordings
+from datasets.preview import scene_material
 from datasets.scenes import synthesis
 from datasets.scenes.events import gather_events
-from datasets.scenes.provider import ScenePlan, shard_entry
+from datasets.scenes.plan import ScenePlan, shard_entry
 from datasets.scenes.schedule import SoundEvent, Trajectory, label_rows
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020 import layout
@@ -67,10 +67,10 @@ def test_built_recordings_are_played_as_two_cardioids_hear_them(built: Page) -> 
 
 
 def test_the_statistics_are_those_of_the_labels(built: Page) -> None:
-    assert "Events 6, 3.0 a recording" in built.text
+    assert "Events 6, 3.0 per recording" in built.text
     # 13 s of events, 2 s of them two at once, in 60 s.
     assert "0: 81.7% of the time, 1: 15.0% of the time, 2: 3.3% of the time" in built.text
-    assert re.search(r"4 of the 6 events of 1 s or more; [78] to 20 °/s", built.text)
+    assert re.search(r"4 of the 6 events of 1 s or longer; [78] to 20 °/s", built.text)
     assert "miniature" not in built.text
     assert built.open == []
 
@@ -90,14 +90,14 @@ def test_a_page_of_recordings_stays_small_and_whole(built: Page) -> None:
 
 
 def test_events_and_their_speeds_are_read_from_labels() -> None:
-    found = recordings.find_runs(label_rows(EVENTS))
+    found = scene_material.find_runs(label_rows(EVENTS))
     assert sorted((run[0, 1], run[0, 0], len(run)) for run in found) == [(0, 10, 60), (3, 50, 40), (3, 200, 30)]
-    speeds = recordings.speeds_deg_s(found)
+    speeds = scene_material.azimuth_speeds_deg_s(found)
     assert sorted(speeds.tolist()) == pytest.approx([0, 7.5, 20], abs=0.4)  # across +-180 degrees, too
 
 
 def test_the_time_without_events_counts() -> None:
-    shares = recordings.count_simultaneous((label_rows(EVENTS), np.empty((0, 5), np.int64)))
+    shares = scene_material.count_simultaneous((label_rows(EVENTS), np.empty((0, 5), np.int64)))
     assert shares == pytest.approx({0: (490 + 600) / 1200, 1: 90 / 1200, 2: 20 / 1200})
 
 
@@ -111,5 +111,5 @@ def test_recordings_that_are_not_built_are_the_ones_that_would_be(tmp_path: Path
     first = foa[:, : 15 * SECOND]
     np.testing.assert_allclose(found.T, played(np.stack([first[0] + first[1], first[0] - first[1]])), atol=2)
     assert not others
-    assert "not built" in page.text
+    assert "not been built" in page.text
     assert [path.name for path in (tmp_path / "runs").rglob("*")] == ["previews", "rooms.html"]

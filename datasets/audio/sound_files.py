@@ -1,4 +1,4 @@
-"""Sound files: their headers and their samples, and one answer to whatever is wrong with them."""
+"""Sound files: headers, decoding and resampling, with input errors for files that cannot be used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.errors import InputError
 
 @dataclass(frozen=True)
 class SoundHeader:
-    """What a sound file says about itself."""
+    """Properties of a sound file according to its header."""
 
     frames: int
     rate_hz: int
@@ -23,10 +23,10 @@ class SoundHeader:
 
 
 def read_header(path: Path) -> SoundHeader:
-    """Read the header of a sound file and its first samples.
+    """Read the header of a sound file, and check that its first samples can be decoded.
 
     Raises:
-        InputError: If the file is empty, unreadable, shorter than it says, or holds no sound.
+        InputError: If the file is empty, unreadable, shorter than its header says, or contains no sound.
     """
     if path.stat().st_size == 0:
         raise InputError(
@@ -46,28 +46,28 @@ def read_header(path: Path) -> SoundHeader:
         ) from error
     if header.frames < 1:
         raise InputError(
-            str(path), "a sound file must hold sound", value="0 frames", remedy="remove or replace the file"
+            str(path), "a sound file must contain sound", value="0 frames", remedy="remove or replace the file"
         )
     return header
 
 
 def decode_sound(path: Path, first: int, frames: int) -> NDArray[np.float32]:
-    """Read a part of a sound file.
+    """Decode a section of a sound file.
 
     Args:
-        path: The file.
-        first: Its first frame that is wanted.
-        frames: How many from there.
+        path: Path of the file.
+        first: Index of the first frame.
+        frames: Number of frames.
 
     Returns:
-        Shape (frames, channels).
+        Samples, shape (frames, channels).
 
     Raises:
-        InputError: If the file cannot be decoded, ends early, or holds NaN or infinity.
+        InputError: If the file cannot be decoded, ends early, or contains NaN or infinity.
     """
     try:
         with soundfile.SoundFile(path) as file:
-            promised = file.frames
+            declared = file.frames
             file.seek(first)
             sound: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
@@ -78,7 +78,7 @@ def decode_sound(path: Path, first: int, frames: int) -> NDArray[np.float32]:
         raise InputError(
             str(path),
             "a sound file must be as long as its header says",
-            value=f"{first + len(sound)} of {promised} frames",
+            value=f"{first + len(sound)} of {declared} frames",
             remedy="replace the truncated file",
         )
     if not np.isfinite(sound).all():
@@ -87,15 +87,15 @@ def decode_sound(path: Path, first: int, frames: int) -> NDArray[np.float32]:
 
 
 def resample_sound(sound: NDArray[np.float32], rate_hz: int, wanted_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
-    """Bring sound to another sample rate.
+    """Resample sound.
 
     Args:
-        sound: Shape (frames, ...).
-        rate_hz: Its rate.
-        wanted_hz: The rate it shall have.
+        sound: Samples, shape (frames, ...).
+        rate_hz: Sample rate of the input.
+        wanted_hz: Sample rate of the output.
 
     Returns:
-        Shape (⌈frames · wanted_hz / rate_hz⌉, ...).
+        Resampled sound, shape (⌈frames · wanted_hz / rate_hz⌉, ...).
     """
     from scipy import signal
 
@@ -105,21 +105,20 @@ def resample_sound(sound: NDArray[np.float32], rate_hz: int, wanted_hz: int = SA
 
 
 def require_complete(path: Path) -> None:
-    """Compare a WAV's header with the file; libsndfile would quietly play what is left of it.
+    """Check that a WAV file is as long as its header says, since libsndfile decodes truncated files without an error.
 
     Raises:
         InputError: If the file is shorter than its header says.
     """
     with path.open("rb") as file:
         start = file.read(8)
-    promised = int.from_bytes(start[4:8], "little")
-    streamed = promised in (0, 2**32 - 1)  # written without knowing its end
-    if start[:4] == b"RIFF" and not streamed and promised + 8 > path.stat().st_size:
-        have = f"{path.stat().st_size} of {promised + 8} bytes"
+    declared = int.from_bytes(start[4:8], "little")
+    is_streamed = declared in (0, 2**32 - 1)  # written before the length was known
+    if start[:4] == b"RIFF" and not is_streamed and declared + 8 > path.stat().st_size:
         raise InputError(
             str(path),
             "a sound file must be as long as its header says",
-            value=have,
+            value=f"{path.stat().st_size} of {declared + 8} bytes",
             remedy="replace the truncated file",
         )
 

@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 import soundfile
 
-from datasets.preview import sounds
+from datasets.preview import playback
 
 
 @pytest.mark.parametrize("rt60_s", [0.2, 0.5, 1.1])
 def test_the_reverberation_time_of_decaying_noise_is_found(rt60_s: float) -> None:
     time = np.arange(round(2 * rt60_s * 16_000)) / 16_000
     noise = np.random.default_rng(0).standard_normal(len(time)) * 10 ** (-3 * time / rt60_s)
-    found = sounds.energy_decay(noise.astype(np.float32))
+    found = playback.energy_decay(noise.astype(np.float32))
     assert found.rt60_s == pytest.approx(rt60_s, rel=0.05)
     assert found.curve_db[0] == 0
     assert (np.diff(found.curve_db) <= 0).all()
 
 
 def test_a_response_that_hardly_fades_has_no_reverberation_time() -> None:
-    assert sounds.energy_decay(np.ones(100, np.float32)).rt60_s is None
-    assert sounds.energy_decay(np.zeros(100, np.float32)).rt60_s is None
+    assert playback.energy_decay(np.ones(100, np.float32)).rt60_s is None
+    assert playback.energy_decay(np.zeros(100, np.float32)).rt60_s is None
 
 
 @pytest.mark.parametrize(("azimuth_deg", "left", "right"), [(90, 1, 0), (-90, 0, 1), (0, 0.5, 0.5), (30, 0.75, 0.25)])
@@ -31,12 +31,12 @@ def test_each_ear_hears_a_plane_wave_as_a_cardioid_does(azimuth_deg: float, left
     angle = np.deg2rad(azimuth_deg)
     wave = np.random.default_rng(1).standard_normal(50)
     foa = np.outer([1, np.sin(angle), 0, np.cos(angle)], wave).astype(np.float32)
-    np.testing.assert_allclose(sounds.cardioid_stereo(foa), np.outer([left, right], wave), atol=1e-6)
+    np.testing.assert_allclose(playback.cardioid_stereo(foa), np.outer([left, right], wave), atol=1e-6)
 
 
 def test_a_tone_stands_at_its_frequency() -> None:
     tone = np.sin(2 * np.pi * 2_000 * np.arange(2_560) / 16_000).astype(np.float32)
-    found = sounds.spectrogram_db(tone, 512, 32)
+    found = playback.spectrogram_db(tone, 512, 32)
     assert found.shape == (257, (2_560 - 512) // 32 + 1)
     assert (found.argmax(axis=0) == 2_000 // (16_000 / 512)).all()
     assert (found.max(), found.min()) == (pytest.approx(0, abs=1e-9), -70)
@@ -44,26 +44,26 @@ def test_a_tone_stands_at_its_frequency() -> None:
 
 def test_silence_stays_silent() -> None:
     silent = np.zeros((2, 1_000), np.float32)
-    played, gain_db = sounds.make_playable(silent)
+    played, gain_db = playback.make_playable(silent)
     assert (not played.any(), gain_db) == (True, 0)
-    assert (sounds.spectrogram_db(silent[0], 512, 32) == sounds.spectrogram_db(silent[0], 512, 32).max()).all()
+    assert (playback.spectrogram_db(silent[0], 512, 32) == playback.spectrogram_db(silent[0], 512, 32).max()).all()
 
 
 def test_the_gain_is_said_in_decibels() -> None:
-    played, gain_db = sounds.make_playable(np.array([[0.1, -0.35]], np.float32))
+    played, gain_db = playback.make_playable(np.array([[0.1, -0.35]], np.float32))
     assert np.abs(played).max() == pytest.approx(0.7)
     assert gain_db == pytest.approx(6.02, abs=0.01)
 
 
 def test_a_file_holds_its_channels_in_16_bits_and_no_more_than_full_scale() -> None:
     heard = np.array([[0.0, 0.5, -0.25, 2.0], [1.0, -1.0, 0.0, -3.0]], np.float32)
-    found, rate = soundfile.read(io.BytesIO(sounds.encode_wav(heard, 24_000)), dtype="int16")
+    found, rate = soundfile.read(io.BytesIO(playback.encode_wav(heard, 24_000)), dtype="int16")
     assert rate == 24_000
     assert found.T.tolist() == [[0, 16384, -8192, 32767], [32767, -32767, 0, -32767]]
 
 
 def test_a_loop_fades_at_its_ends_and_nowhere_else() -> None:
-    looped = sounds.loop_sound(np.ones((1, 2_560), np.float32)).reshape(9, 2_560)
+    looped = playback.loop_sound(np.ones((1, 2_560), np.float32)).reshape(9, 2_560)
     assert (looped == looped[0]).all()
     assert (looped[0, 160:-160] == 1).all()
     assert looped[0, 0] < 1e-4

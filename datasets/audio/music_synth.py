@@ -1,7 +1,6 @@
-"""A band that plays from a seed, so that a first run needs no music from outside.
+"""Procedural music from a seed, so that a first run needs no external music.
 
-Each genre has the traits that matter to a localizer: how tonal or percussive the sound is, how wide its spectrum, how
-often it rests. Nobody is asked to dance to it.
+The genres differ in the properties that matter to a localizer: tonal and percussive content, bandwidth, and rests.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ _DORIAN: Final = np.array([0, 2, 3, 5, 7, 9, 10])
 
 
 def synthesize_excerpt(genre: str, seed: int, seconds: float) -> NDArray[np.float32]:
-    """Play one excerpt.
+    """Synthesize an excerpt of music.
 
     Args:
-        genre: classical, funk or jazz.
-        seed: The same genre and seed give the same samples.
-        seconds: Length.
+        genre: One of classical, funk and jazz.
+        seed: Random seed; the samples depend on genre, seed and length only.
+        seconds: Length, in seconds.
 
     Returns:
-        Shape (samples,), 16 kHz, mono, not normalised.
+        Waveform, shape (samples,), 16 kHz, mono, not normalised.
     """
     generator = np.random.default_rng([_SEED_OF_GENRE[genre], seed])
     piece = np.zeros(round(seconds * SAMPLE_RATE_HZ))
-    _BANDS[genre](generator, piece)
+    _SYNTHESIZERS[genre](generator, piece)
     return piece.astype(np.float32)
 
 
 def _synthesize_classical(generator: np.random.Generator, piece: Wave) -> None:
-    """Bowed and plucked voices, slow attacks, rests; no percussion."""
+    """Add bowed and plucked voices with slow attacks and rests, without percussion."""
     beat = 60 / generator.uniform(60, 120)
     root, scale = generator.uniform(100, 180), (_MAJOR, _MINOR)[generator.integers(2)]
     for voice in range(int(generator.integers(2, 5))):
@@ -64,7 +63,7 @@ def _synthesize_classical(generator: np.random.Generator, piece: Wave) -> None:
 
 
 def _synthesize_funk(generator: np.random.Generator, piece: Wave) -> None:
-    """Drums in sixteenths, a plucked bass, short chords of a clavinet, stops."""
+    """Add drums in sixteenths, a plucked bass, short clavinet chords and rests."""
     step = 60 / generator.uniform(92, 122) / 4
     root, scale = generator.uniform(41, 62), _DORIAN
     kick, snare, clav, bass = (generator.random(16) < share for share in (0.25, 0.15, 0.4, 0.5))
@@ -94,7 +93,7 @@ def _synthesize_funk(generator: np.random.Generator, piece: Wave) -> None:
 
 
 def _synthesize_jazz(generator: np.random.Generator, piece: Wave) -> None:
-    """A swinging ride, a walking bass, a breathy lead, sparse chords with sevenths."""
+    """Add a swinging ride cymbal, a walking bass, a breathy lead and sparse seventh chords."""
     beat = 60 / generator.uniform(100, 200)
     root, scale = generator.uniform(45, 70), (_DORIAN, _MAJOR)[generator.integers(2)]
     ride, lead = generator.random() < 0.8, generator.random() < 0.85
@@ -121,12 +120,12 @@ def _synthesize_jazz(generator: np.random.Generator, piece: Wave) -> None:
             _mix_into(piece, start, 0.25 * _synthesize_chord(pitches, beat, roll_off=1.2, decay_s=0.4))
 
 
-_BANDS: Final[dict[str, Callable[[np.random.Generator, Wave], None]]] = {
+_SYNTHESIZERS: Final[dict[str, Callable[[np.random.Generator, Wave], None]]] = {
     "classical": _synthesize_classical,
     "funk": _synthesize_funk,
     "jazz": _synthesize_jazz,
 }
-_SEED_OF_GENRE: Final = {genre: index for index, genre in enumerate(_BANDS)}
+_SEED_OF_GENRE: Final = {genre: index for index, genre in enumerate(_SYNTHESIZERS)}
 
 
 def _note_frequency(root_hz: float, scale: NDArray[np.int_], degree: int) -> float:
@@ -143,7 +142,10 @@ def _synthesize_tone(
     decay_s: float = 0.3,
     vibrato: float = 0.0,
 ) -> Wave:
-    """A harmonic tone; the n-th partial has amplitude n^-roll_off. sin(n+1)φ = 2 cos φ sin nφ - sin(n-1)φ saves the sines."""
+    """Synthesize a harmonic tone whose n-th partial has the amplitude n^-roll_off.
+
+    The partials follow from the recurrence sin(n+1)φ = 2 cos φ sin nφ - sin(n-1)φ, which is faster than computing sines.
+    """
     time = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     phase = 2 * np.pi * pitch_hz * (time + vibrato / (2 * np.pi * 5.5) * np.sin(2 * np.pi * 5.5 * time))
     partials = max(1, min(24, int(7600 / pitch_hz)))
@@ -188,5 +190,5 @@ def _filter_band(low_hz: float, high_hz: float) -> NDArray[np.float64]:
 
 def _mix_into(piece: Wave, start_s: float, note: Wave) -> None:
     start = round(start_s * SAMPLE_RATE_HZ)
-    heard = note[: max(0, len(piece) - start)]
-    piece[start : start + len(heard)] += heard
+    audible = note[: max(0, len(piece) - start)]
+    piece[start : start + len(audible)] += audible
