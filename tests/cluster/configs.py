@@ -1,4 +1,4 @@
-"""`cluster.yaml` as it is, and as it becomes where there is no AWS: the changes that docs/cluster.md names, no others."""
+"""`cluster.yaml`, and its variants without AWS: with the changes that docs/cluster.md names, and no others."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Config = dict[str, Any]
 
 
 def cluster_yaml() -> Config:
-    """The file as Ray reads it."""
+    """Return the content of the file."""
     loaded: Config = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
     return loaded
 
 
 def on_premise(config: Mapping[str, Any], head: str, workers: Sequence[str], storage: str) -> Config:
-    """For machines that are there already."""
+    """Return the variant for existing machines."""
     result = _with_storage(config, storage)
     for key in ("available_node_types", "head_node_type", "upscaling_speed"):
         del result[key]
@@ -39,7 +39,7 @@ def _with_storage(config: Mapping[str, Any], storage: str) -> Config:
 
 
 def at_mock_aws(config: Mapping[str, Any], storage: str) -> Config:
-    """For the mock: its public addresses lead nowhere, and the hosts know one user."""
+    """Return the variant for the mock AWS: its public addresses are unreachable, and root is the only user of the hosts."""
     result = _with_storage(config, storage)
     result["provider"]["use_internal_ips"] = True
     result["auth"]["ssh_user"] = "root"

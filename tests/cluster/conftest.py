@@ -1,4 +1,4 @@
-"""Where there can be no lab, its tests are skipped, with the reason."""
+"""Skip tests of the lab where it cannot run, with the reason."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Hosts on this machine: namespaces with addresses and an ssh server of their own, joined by a bridge that leads nowhere.
+"""Hosts on this machine: namespaces with their own addresses and ssh servers, joined by a bridge without outside access.
 
-A host is one `unshare` process; killing it ends every process of the host and frees its network. Needs root, util-linux,
+A host is one `unshare` process; killing it ends all processes of the host and frees its network. Needs root, util-linux,
 iproute2, openssh-server and rsync.
 """
 
@@ -24,18 +24,20 @@ BRIDGE: Final = f"{NETWORK}.254"
 SHARED: Final = "/root/shared"
 TOOLS: Final = ("unshare", "nsenter", "setpriv", "ip", "rsync", "ssh", "ssh-keygen", "/usr/sbin/sshd")
 _HIDDEN: Final = ("root", "tmp")
-_PATIENCE_S: Final = 30.0
+_TIMEOUT_S: Final = 30.0
 
 
 def missing() -> str | None:
-    """Why there can be no lab here, or None."""
-    lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if lacking:
-        return f"not installed: {', '.join(lacking)} (apt-get install openssh-server iproute2 rsync)"
+    """Return why the lab cannot run here; None if it can."""
+    missing_tools = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing_tools:
+        return f"not installed: {', '.join(missing_tools)} (apt-get install openssh-server iproute2 rsync)"
     if os.geteuid() != 0:
         return "namespaces and an ssh server for root need root"
-    made = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], check=False, capture_output=True)
-    return None if made.returncode == 0 else f"no namespaces here: {made.stderr.decode().strip()}"
+    completed = subprocess.run(
+        ["unshare", "--net", "--mount", "--pid", "--fork", "true"], check=False, capture_output=True
+    )
+    return None if completed.returncode == 0 else f"no namespaces here: {completed.stderr.decode().strip()}"
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class Host:
     """A running host.
 
     Attributes:
-        name: Its host name.
-        address: Its only address, besides loopback.
-        process: The `unshare` that it lives and dies with.
-        init: Process id of its first process, as seen from outside.
+        name: Host name.
+        address: Only address besides loopback.
+        process: The `unshare` process; the host ends with it.
+        init: Process id of the first process of the host, as seen from outside.
     """
 
     name: str
@@ -56,12 +58,12 @@ class Host:
 
 
 class Lab:
-    """Brings hosts up, and everything down when it is left.
+    """Context manager that boots hosts, and ends all of them on exit.
 
     Args:
-        folder: What the hosts write lies here.
+        folder: Folder for the files of the hosts.
         addresses: Last number of the address of each host, by name.
-        python: Prefix of the environment that stands at `~/venv` on every host but the first.
+        python: Prefix of the environment that is `~/venv` on all hosts except the first.
         profile: Lines at the top of every `.bashrc`.
         later: Hosts that are not booted at the start.
     """
@@ -106,20 +108,20 @@ class Lab:
         self.close()
 
     def close(self) -> None:
-        """End all hosts, and what runs beside the bridge."""
+        """End all hosts and servers."""
         for process in reversed(self._started):
             process.kill()
             process.wait()
 
     def boot(self, name: str) -> Host:
-        """Start a host; one that was killed starts with an empty home."""
+        """Start a host; a host that was killed starts with an empty home."""
         shutil.rmtree(self._folder / name, ignore_errors=True)
         init = self._init(name)
         flags = ["--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
         process = self._start(["unshare", *flags, "bash", str(init)], name)
         pid = self._wait(lambda: _child(process.pid), f"{name}'s first process")
         host = self.hosts[name] = Host(name, self._addresses[name], process, pid)
-        # The old end of the wire may still be there for a moment after a host was killed.
+        # The old end of the virtual link may exist for a moment after a host was killed.
         self._in_switch(
             f"ip link delete v-{name} 2>/dev/null; ip link add v-{name} type veth peer name eth0 netns {pid}"
         )
@@ -127,13 +129,13 @@ class Lab:
         self._in_network(
             pid,
             f"ip link set lo up && ip addr add {host.address}/24 dev eth0 && ip link set eth0 up"
-            f" && ip route add default via {BRIDGE}",  # leads nowhere, but lets programs find their own address
+            f" && ip route add default via {BRIDGE}",  # unreachable, but lets programs determine their own address
         )
         self._wait(lambda: self._answers(host.address), f"{name}'s ssh server")
         return host
 
     def _init(self, name: str) -> Path:
-        """Write the script that a host starts with."""
+        """Write the init script of a host."""
         own = self._folder / name
         home = own / "root"
         (home / ".ssh").mkdir(parents=True)
@@ -152,16 +154,16 @@ class Lab:
             for entry in self._python.iterdir():
                 (home / "venv" / entry.name).symlink_to(entry)
             (home / "venv" / "ready").unlink(missing_ok=True)
-            (home / "venv" / "ready").touch()  # so that `make` finds nothing to install
+            (home / "venv" / "ready").touch()  # marks the environment as complete for `make`
         (own / "hosts").write_text(f"127.0.0.1 localhost\n{self._addresses[name]} {name}\n")
-        kept = {self._python, self._python.resolve(), Path(sys.prefix), Path(sys.base_prefix)}
+        mounted = {self._python, self._python.resolve(), Path(sys.prefix), Path(sys.base_prefix)}
         if name == first:
-            kept.add(ROOT)
+            mounted.add(ROOT)
         lines = [
             "set -e",
             "mount --make-rprivate /",
             f"mkdir -p {own}{SHARED} && mount --bind {self.shared} {own}{SHARED}",
-            *(f"mkdir -p {own}{path} && mount --bind {path} {own}{path}" for path in sorted(kept) if _hidden(path)),
+            *(f"mkdir -p {own}{path} && mount --bind {path} {own}{path}" for path in sorted(mounted) if _hidden(path)),
             f"cp {self._folder}/hostkey {own}/hostkey && mount --bind {own}/hosts /etc/hosts",
             "mount -t tmpfs tmpfs /run && mount -t tmpfs -o size=8g tmpfs /dev/shm && mkdir -p /run/sshd",
             f"cp {own}/hostkey /run/hostkey && echo {name} > /proc/sys/kernel/hostname",
@@ -177,15 +179,15 @@ class Lab:
         return script
 
     def _keys(self) -> list[str]:
-        """Public keys that open every host: the lab's, and those that AWS made for the first host."""
-        made = (self.home(next(iter(self._addresses))) / ".ssh").glob("*.pem")
-        asked = [["ssh-keygen", "-y", "-f", str(key)] for key in (self._folder / "id", *made)]
-        return [subprocess.run(words, check=True, capture_output=True, text=True).stdout for words in asked]
+        """Return the public keys accepted by every host: that of the lab, and those that AWS created for the first host."""
+        created = (self.home(next(iter(self._addresses))) / ".ssh").glob("*.pem")
+        commands = [["ssh-keygen", "-y", "-f", str(key)] for key in (self._folder / "id", *created)]
+        return [subprocess.run(command, check=True, capture_output=True, text=True).stdout for command in commands]
 
     def run(
         self, name: str, command: str, *, timeout_s: float = 300, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command on a host, with its output in the result."""
+        """Run a command on a host; stdout and stderr are both in `stdout` of the result."""
         done = subprocess.run(
             self._inside(name, command),
             capture_output=True,
@@ -201,24 +203,24 @@ class Lab:
     def start(
         self, name: str, command: str, log: Path, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a command on a host; it ends with the lab at the latest."""
+        """Start a command on a host; it ends at the latest with the lab."""
         return self._start(self._inside(name, command), name, log, self._environment(environment or {}))
 
-    def beside_bridge(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-        """Start a server that listens on the bridge's address, so that every host reaches it."""
+    def start_server(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        """Start a server on the address of the bridge, which every host can reach."""
         inside = ["nsenter", "--target", str(self._switch.pid), "--net", *command]
         self._start(inside, "server", log, {**os.environ, **environment})
 
     def home(self, name: str) -> Path:
-        """The home of a host's only user, seen from here."""
+        """Return the home folder of the only user of a host, as seen from outside."""
         return self._folder / name / "root"
 
-    def cut(self, name: str) -> None:
-        """Cut a host's wire: packets vanish, nobody is told."""
+    def disconnect(self, name: str) -> None:
+        """Drop all packets from and to a host, without closing connections."""
         self._in_switch(f"ip link set v-{name} down")
 
-    def mend(self, name: str) -> None:
-        """Join the wire again."""
+    def reconnect(self, name: str) -> None:
+        """Restore the network of a host."""
         self._in_switch(f"ip link set v-{name} up")
 
     def kill(self, name: str) -> None:
@@ -242,7 +244,7 @@ class Lab:
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a process that is killed even if this one is."""
+        """Start a process that is also killed when this process is."""
         with (log or self._folder / f"{name}.log").open("ab") as file:
             process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command],
@@ -271,12 +273,12 @@ class Lab:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
 
     def _wait(self, look: Callable[[], Any], what: str) -> Any:
-        until = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < until:
-            if found := look():
-                return found
+        deadline = time.monotonic() + _TIMEOUT_S
+        while time.monotonic() < deadline:
+            if result := look():
+                return result
             time.sleep(0.05)
-        raise TimeoutError(f"waited {_PATIENCE_S:g} s for {what}; see {self._folder}")
+        raise TimeoutError(f"waited {_TIMEOUT_S:g} s for {what}; see {self._folder}")
 
 
 def _hidden(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What a person types on the laptop."""
+"""Commands of a user on the laptop."""
 
 from __future__ import annotations
 
@@ -17,57 +17,57 @@ FILE = f"{SHARED}/cluster.yaml"
 
 
 class Laptop:
-    """The lab's first host, with the project checked out and a cluster's file beside it."""
+    """First host of the lab, with the project and a cluster file."""
 
     def __init__(self, lab: Lab, config: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> None:
         self._lab = lab
         self._environment = {"PYTHONPATH": str(ROOT), **(environment or {})}
         self.write(config)
-        self.says("ray get-auth-token --generate > /dev/null")
+        self.run_checked("ray get-auth-token --generate > /dev/null")
 
     def write(self, config: Mapping[str, Any]) -> None:
-        """Change the cluster's file."""
+        """Write the cluster file."""
         (self._lab.shared / "cluster.yaml").write_text(yaml.safe_dump(dict(config)))
 
-    def does(self, command: str, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project's folder."""
+    def run(self, command: str, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
+        """Run a command in the folder of the project."""
         return self._lab.run("laptop", f"cd {ROOT} && {command}", timeout_s=timeout_s, environment=self._environment)
 
-    def says(self, command: str, timeout_s: float = 900) -> str:
-        """Run a command that has to succeed; returns what it printed."""
-        done = self.does(command, timeout_s)
-        assert done.returncode == 0, f"{command}\n{done.stdout[-8000:]}"
-        return done.stdout
+    def run_checked(self, command: str, timeout_s: float = 900) -> str:
+        """Run a command that must succeed, and return its output."""
+        completed = self.run(command, timeout_s)
+        assert completed.returncode == 0, f"{command}\n{completed.stdout[-8000:]}"
+        return completed.stdout
 
     def python(self, program: str) -> str:
-        """Run a program that has to succeed; returns what it printed."""
-        return self.says(f"python -c {shlex.quote(program)}")
+        """Run a Python program that must succeed, and return its output."""
+        return self.run_checked(f"python -c {shlex.quote(program)}")
 
-    def starts(self, command: str, log: Path) -> subprocess.Popen[bytes]:
-        """Start a command in the project's folder."""
+    def start(self, command: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start a command in the folder of the project."""
         return self._lab.start("laptop", f"cd {ROOT} && {command}", log, self._environment)
 
     def up(self) -> float:
-        """`ray up`; returns its seconds."""
+        """Run `ray up`, and return the seconds it took."""
         started = time.monotonic()
-        self.says(f"ray up --yes {FILE}")
+        self.run_checked(f"ray up --yes {FILE}")
         return time.monotonic() - started
 
     def down(self) -> None:
-        """`ray down`."""
-        self.says(f"ray down --yes {FILE}")
+        """Run `ray down`."""
+        self.run_checked(f"ray down --yes {FILE}")
 
     def dashboard(self) -> None:
-        """`ray dashboard`, in another terminal: the head's job server is then on this host's port 8265."""
-        self.starts(f"ray dashboard {FILE}", self._lab.shared / "dashboard.log")
-        knock = "for _ in $(seq 60); do (</dev/tcp/127.0.0.1/8265) && exit 0; sleep 0.5; done 2>/dev/null; exit 1"
-        self.says(f"bash -c '{knock}'")
+        """Start `ray dashboard`, which forwards port 8265 of this host to the job server on the head."""
+        self.start(f"ray dashboard {FILE}", self._lab.shared / "dashboard.log")
+        probe = "for _ in $(seq 60); do (</dev/tcp/127.0.0.1/8265) && exit 0; sleep 0.5; done 2>/dev/null; exit 1"
+        self.run_checked(f"bash -c '{probe}'")
 
     def on_head(self, command: str) -> str:
-        """`ray exec`: a command that has to succeed on the head, in the project's folder there."""
-        return self.says(exec_line(command))
+        """Run a command that must succeed with `ray exec` on the head, in the folder of the project."""
+        return self.run_checked(exec_line(command))
 
 
 def exec_line(command: str) -> str:
-    """The command line that runs another on the head."""
+    """Return the command line that runs a command on the head."""
     return f"ray exec {FILE} 'cd ~/soundsweep && {command}'"

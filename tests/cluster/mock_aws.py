@@ -1,8 +1,8 @@
-"""AWS on the bridge: moto's server, which also keeps what it was asked for, refuses spot, and takes instances back.
+"""Mock AWS on the bridge: moto's server, which also records requests for instances, refuses spot capacity and reclaims instances.
 
-Run by an environment of its own, since moto and MLflow want different releases of one package:
-`python mock_aws.py ADDRESS PORT FOLDER`. In the folder, `instances.json` says what runs, and `requests.jsonl` every request
-for instances; while `no_spot` exists none are given on the spot market, and an id written to `reclaim` is terminated.
+It runs in a separate environment, since moto and MLflow need different releases of one package:
+`python mock_aws.py ADDRESS PORT FOLDER`. In the folder, `instances.json` lists the instances, and `requests.jsonl` every request
+for instances; while `no_spot` exists, spot requests are refused, and an id written to `reclaim` is terminated.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ REFUSAL = (
 
 
 class Watched:
-    """The application, with requests for instances read on their way in."""
+    """WSGI application that records requests for instances before it passes them to moto."""
 
     def __init__(self, folder: Path, image: str) -> None:
         self._folder = folder
         self._image = image
-        self._within = DomainDispatcherApplication(create_backend_app)
+        self._moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if "/ec2/" not in environ.get("HTTP_AUTHORIZATION", ""):
-            return self._within(environ, start)  # type: ignore[no-any-return]
+            return self._moto(environ, start)  # type: ignore[no-any-return]
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         if b"Action=RunInstances" in body:
             asked = dict(parse_qsl(body.decode()))
@@ -51,15 +51,15 @@ class Watched:
             if refused:
                 start("400 Bad Request", [("Content-Type", "text/xml")])
                 return [REFUSAL.encode()]
-            # AWS looks the image up under this name; moto knows only images by their ids.
+            # AWS resolves the name of the image; moto accepts ids only.
             body = urlencode({**asked, "ImageId": self._image}).encode()
             environ["CONTENT_LENGTH"] = str(len(body))
         environ["wsgi.input"] = io.BytesIO(body)
-        return self._within(environ, start)  # type: ignore[no-any-return]
+        return self._moto(environ, start)  # type: ignore[no-any-return]
 
 
 def watch(folder: Path) -> None:
-    """Say again and again what runs; take back what is to be taken back."""
+    """Write the list of instances periodically, and terminate instances to be reclaimed."""
     while True:
         backend = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]
         reclaim = folder / "reclaim"
@@ -89,7 +89,7 @@ def _described(backend: Any, instance: Any) -> dict[str, Any]:
 
 
 def main(address: str, port: str, folder: str) -> None:
-    """Serve until killed."""
+    """Serve until the process is killed."""
     backend = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]
     for subnet in backend.describe_subnets():
         backend.delete_subnet(subnet.id)

@@ -1,4 +1,4 @@
-"""cluster.yaml from end to end against a mock AWS, whose instances are hosts of the lab."""
+"""cluster.yaml from end to end on a mock AWS whose instances are hosts of the lab."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ boto3.resource("s3").Bucket("my-bucket").create(CreateBucketConfiguration={"Loca
 """
 LIST_BUCKET = f"""
 from runtime.storage import Store
-print(*Store("{STORAGE}").names(""))
+print(*Store("{STORAGE}").list_names(""))
 """
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[tuple[Lab, Cloud]]:
     if not PYTHON.exists():
-        pytest.skip(f"no moto at {PYTHON}; `make test-cluster` puts it there")
+        pytest.skip(f"no moto at {PYTHON}; `make test-cluster` installs it")
     pytest.importorskip("boto3")
     everything = list(ADDRESSES)
     with (
@@ -45,7 +45,7 @@ def cloud(tmp_path: Path) -> Iterator[tuple[Lab, Cloud]]:
 
 
 def assert_asked(request: dict[str, Any], instance_type: str, role: str, *, spot: bool) -> None:
-    """What matters of a request for an instance."""
+    """Check the relevant fields of a request for an instance."""
     types = cluster_yaml()["available_node_types"]
     disk = types["head"]["node_config"]["BlockDeviceMappings"][0]["Ebs"]
     assert request["InstanceType"] == instance_type
@@ -61,34 +61,34 @@ def assert_asked(request: dict[str, Any], instance_type: str, role: str, *, spot
 
 
 def assert_closed(instance: dict[str, Any]) -> None:
-    """The security group lets in ssh, and the group's own members."""
+    """Check that the security group admits only ssh and its own members."""
     for protocol, low, high, cidr, from_group in instance["open"]:
         assert (protocol, low, high, cidr) == ("tcp", 22, 22, "0.0.0.0/0") or (from_group and cidr is None)
 
 
-def test_a_search_goes_on_while_workers_come_are_reclaimed_and_go(cloud: tuple[Lab, Cloud]) -> None:
+def test_a_search_continues_while_workers_join_are_reclaimed_and_end(cloud: tuple[Lab, Cloud]) -> None:
     lab, aws = cloud
     config = at_mock_aws(cluster_yaml(), STORAGE)
     config["idle_timeout_minutes"] = 1
     config["max_workers"] = config["available_node_types"]["worker"]["max_workers"] = 2
     laptop = Laptop(lab, config, {**ENVIRONMENT, "RAY_AUTH_MODE": "token"})
-    laptop.says("python deploy/roles.py my-bucket && python deploy/roles.py my-bucket")
+    laptop.run_checked("python deploy/roles.py my-bucket && python deploy/roles.py my-bucket")
     laptop.python(MAKE_BUCKET)
     print(f"\nray up: {laptop.up():.0f} s")
     assert_asked(aws.requests()[0], "m7i.xlarge", "soundsweep-head", spot=False)
     assert_closed(aws.instances("running")[0])
     assert aws.workers() == []
     laptop.dashboard()
-    (lab.shared / "who.py").write_text("import socket; print('this is', socket.gethostname())")
-    assert f"this is {HEAD}" in laptop.says(f"ray submit {FILE} {SHARED}/who.py")
+    (lab.shared / "hostname.py").write_text("import socket; print('this is', socket.gethostname())")
+    assert f"this is {HEAD}" in laptop.run_checked(f"ray submit {FILE} {SHARED}/hostname.py")
     assert "ready" in laptop.on_head(f"python -m search.doctor --address auto {WHERE}")
 
     nodes = Nodes(lab, HEAD)
     options = ("--set resources.gpu=1", "--at-once 1")
     search = Submitted(laptop, lab, HEAD, "first", *options)
-    asked = search.until(aws.workers, "asked for a worker")
-    joined = search.until(lambda: len(nodes.alive()) == 2, "a worker joined")
-    print(f"first worker: asked for after {asked:.0f} s, there {joined:.0f} s later")
+    asked = search.until(aws.workers, "a request for a worker")
+    joined = search.until(lambda: len(nodes.alive()) == 2, "a worker that joins")
+    print(f"first worker: requested after {asked:.0f} s, joined {joined:.0f} s later")
     assert_asked(aws.requests()[1], "g6.xlarge", "soundsweep-worker", spot=True)
     assert_closed(aws.workers()[0])
     search.until(lambda: search.epochs() >= 2, "two epochs")
@@ -97,11 +97,11 @@ def test_a_search_goes_on_while_workers_come_are_reclaimed_and_go(cloud: tuple[L
     assert "was stopped" in search.status()
 
     search = Submitted(laptop, lab, HEAD, "second", *options, "--resume")
-    print(f"stopped and resumed: next epoch {search.goes_on():.0f} s later")
+    print(f"stopped and resumed: next epoch {search.wait_for_epoch():.0f} s later")
     for spot in (True, False):
         aws.allow_spot(spot)
         _lose_a_worker(aws, nodes, search, spot=spot)
-    search.ends_well()
+    search.assert_completes()
     assert "succeeded" in search.status()
     for trial in before:
         assert search.trials()[trial.number].epochs[: len(trial.epochs)] == trial.epochs
@@ -111,26 +111,26 @@ def test_a_search_goes_on_while_workers_come_are_reclaimed_and_go(cloud: tuple[L
     assert {"state/study.db", "state/mlflow.db"} <= set(names)
     assert any(name.endswith("model.pt") for name in names)
 
-    print(f"idle worker: gone after {until(lambda: not aws.workers(), 'ended the idle worker'):.0f} s")
+    print(f"idle worker: ended after {until(lambda: not aws.workers(), 'the end of the idle worker'):.0f} s")
     laptop.down()
     assert aws.instances("running", "pending", "stopped", "stopping") == []
     until(lambda: set(lab.hosts) == {"laptop"}, "all hosts gone")
 
 
 def _lose_a_worker(aws: Cloud, nodes: Nodes, search: Search, *, spot: bool) -> None:
-    """Reclaim the one there is; another has to come, as a spot instance or on demand."""
+    """Reclaim the only worker, and check that another one replaces it, as a spot instance or on demand."""
     asked_before = len(aws.requests())
     search.until(lambda: aws.workers() and len(nodes.ids()) == 2, "a worker to lose")
     victim = aws.workers()[0]
     node = next(node for node, address in nodes.ids().items() if address == victim["address"])
     aws.reclaim(victim["id"])
-    gone = search.until(lambda: node not in nodes.ids(), "noticed the loss")
+    gone = search.until(lambda: node not in nodes.ids(), "the detection of the loss")
     replaced = search.until(
         lambda: len(nodes.ids()) == 2 and [w for w in aws.workers() if w["id"] != victim["id"]],
-        "replaced the worker",
+        "the replacement of the worker",
     )
     print(f"reclaimed: noticed after {gone:.1f} s, replaced {replaced:.1f} s later", end=", ")
-    print(f"next epoch {search.goes_on():.0f} s later")
+    print(f"next epoch {search.wait_for_epoch():.0f} s later")
     asked = aws.requests()[asked_before:]
     assert asked[0]["InstanceMarketOptions.MarketType"] == "spot"
     assert_asked(asked[-1], "g6.xlarge", "soundsweep-worker", spot=spot)

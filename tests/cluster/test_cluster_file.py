@@ -1,4 +1,4 @@
-"""`cluster.yaml` and what it rests on, without starting anything: what Ray checks, and what it does not."""
+"""Static checks of `cluster.yaml` and the files it uses, including some that Ray does not make."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ NODE_ENV = (ROOT / "deploy" / "node.env").read_text(encoding="utf-8")
 
 
 def out_of_bounds(config: Config) -> list[str]:
-    """Bounds that Ray's schema leaves unchecked."""
+    """Return violations of bounds that Ray's schema does not check."""
     types = config["available_node_types"]
     workers = {name: kind for name, kind in types.items() if name != config["head_node_type"]}
-    wrong = [
+    violations = [
         f"{name}: max_workers {kind['max_workers']} < min_workers {kind['min_workers']}"
         for name, kind in workers.items()
         if kind["max_workers"] < kind["min_workers"]
     ]
-    wrong += [f"{name}: no GPU" for name, kind in workers.items() if kind["resources"].get("GPU", 0) < 1]
+    violations += [f"{name}: no GPU" for name, kind in workers.items() if kind["resources"].get("GPU", 0) < 1]
     if config["max_workers"] > sum(kind["max_workers"] for kind in workers.values()):
-        wrong.append("max_workers: more than the types allow together")
+        violations.append("max_workers: more than the types allow together")
     if not 0 < config["idle_timeout_minutes"] <= 30:
-        wrong.append("idle_timeout_minutes: a forgotten cluster is paid for")
-    return wrong
+        violations.append("idle_timeout_minutes: a forgotten cluster costs money")
+    return violations
 
 
 def changed(path: str, value: Any) -> Config:
     config = copy.deepcopy(cluster_yaml())
     *parents, last = path.split("/")
-    place: Any = config
+    section: Any = config
     for key in parents:
-        place = place[key]
-    place[last] = value
+        section = section[key]
+    section[last] = value
     return config
 
 
@@ -65,14 +65,14 @@ def test_its_bounds_hold() -> None:
         ("available_node_types/worker/min_workers", 9, "worker: max_workers 8 < min_workers 9"),
         ("available_node_types/worker/resources", {"CPU": 4}, "worker: no GPU"),
         ("max_workers", 9, "max_workers: more than the types allow together"),
-        ("idle_timeout_minutes", 600, "idle_timeout_minutes: a forgotten cluster is paid for"),
+        ("idle_timeout_minutes", 600, "idle_timeout_minutes: a forgotten cluster costs money"),
     ],
 )
 def test_a_broken_bound_is_found(path: str, value: Any, complaint: str) -> None:
     assert out_of_bounds(changed(path, value)) == [complaint]
 
 
-def test_every_mounted_path_is_there_and_none_is_large() -> None:
+def test_every_mounted_path_exists_and_none_is_large() -> None:
     own = {remote: local for remote, local in cluster_yaml()["file_mounts"].items() if not local.startswith("~")}
     for local in own.values():
         assert (ROOT / local).exists(), local
@@ -81,37 +81,37 @@ def test_every_mounted_path_is_there_and_none_is_large() -> None:
 
 
 def test_every_import_package_is_mounted() -> None:
-    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
-    packages = {pattern.removesuffix("*") for pattern in found}
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    packages = {pattern.removesuffix("*") for pattern in patterns}
     assert "runtime" in packages
     mounted = set(cluster_yaml()["file_mounts"].values())
     assert packages <= mounted
 
 
-def test_the_token_reaches_every_node_and_is_asked_for() -> None:
+def test_the_token_is_copied_to_every_node_and_required() -> None:
     assert cluster_yaml()["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     assert "export RAY_AUTH_MODE=token" in NODE_ENV
 
 
-def test_a_silent_node_is_given_up_within_twenty_seconds() -> None:
+def test_a_silent_node_counts_as_lost_within_twenty_seconds() -> None:
     period, timeout, threshold = (
         int(re.search(rf"RAY_health_check_{name}=(\d+)", NODE_ENV)[1])  # type: ignore[index]
         for name in ("period_ms", "timeout_ms", "failure_threshold")
     )
     assert threshold * (period + timeout) < 20_000
-    assert timeout >= 3_000  # or a node that swaps for a moment is lost
+    assert timeout >= 3_000  # otherwise a node that swaps for a moment counts as lost
     assert threshold >= 3
 
 
-def test_dashboard_and_mlflow_listen_on_loopback_alone() -> None:
+def test_dashboard_and_mlflow_listen_on_loopback_only() -> None:
     start = " ".join(cluster_yaml()["head_start_ray_commands"])
     assert "--dashboard-host=127.0.0.1" in start
     for command in services.service_commands("s3://bucket", Path("/state"), ""):
         assert "127.0.0.1" in " ".join(command)
 
 
-def test_only_ssh_is_let_in() -> None:
-    assert "security_group" not in cluster_yaml()["provider"]  # Ray's own group: port 22, and the group's members
+def test_only_ssh_is_open() -> None:
+    assert "security_group" not in cluster_yaml()["provider"]  # Ray's default group: port 22, and members of the group
 
 
 def test_workers_are_spot_and_the_head_is_not() -> None:
@@ -120,7 +120,7 @@ def test_workers_are_spot_and_the_head_is_not() -> None:
     assert "InstanceMarketOptions" not in types["head"]["node_config"]
 
 
-def test_what_every_shell_reads_parses() -> None:
+def test_the_environment_file_of_every_shell_parses() -> None:
     subprocess.run(["bash", "-n", str(ROOT / "deploy" / "node.env")], check=True)
 
 
@@ -130,7 +130,7 @@ def test_commands_parse(key: str) -> None:
         subprocess.run(["bash", "-n", "-c", command], check=True)
 
 
-def test_a_node_installs_what_is_pinned() -> None:
+def test_nodes_install_pinned_packages() -> None:
     pinned = {
         line.partition("==")[0].lower().replace("_", "-")
         for line in (ROOT / "constraints.txt").read_text().splitlines()

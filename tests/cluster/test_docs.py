@@ -15,21 +15,21 @@ PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 
 
 def launches() -> list[list[str]]:
-    """Every search in the page, without `python -m search.launch`."""
-    found = re.findall(r"python -m search\.launch((?:\s+(?!')[^\s']+)+)", PAGE)
-    return [shlex.split(words) for words in found]
+    """Return the arguments of every search on the page."""
+    commands = re.findall(r"python -m search\.launch((?:\s+(?!')[^\s']+)+)", PAGE)
+    return [shlex.split(words) for words in commands]
 
 
 @pytest.mark.parametrize("words", launches(), ids=" ".join)
-def test_a_search_is_one_that_launch_understands(words: list[str]) -> None:
+def test_launch_accepts_the_searches(words: list[str]) -> None:
     assert launch.build_parser().parse_args(words).space.name == "rg_rep.yaml"
 
 
-def test_there_are_searches() -> None:
+def test_the_page_has_searches() -> None:
     assert len(launches()) == 2
 
 
-def test_ray_knows_its_commands() -> None:
+def test_ray_has_the_commands_of_the_page() -> None:
     commands = set(
         re.findall(r"(?:^|[ `=])ray (up|down|exec|attach|submit|dashboard|job|status|get-auth-token)\b", PAGE)
     )
@@ -38,5 +38,5 @@ def test_ray_knows_its_commands() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:deploy|search|spaces)/[\w.]+\.\w+", PAGE))))
-def test_files_it_names_are_there(path: str) -> None:
+def test_the_files_named_on_the_page_exist(path: str) -> None:
     assert (ROOT / path).is_file()

@@ -1,7 +1,7 @@
 """`deploy/kuberay.yaml` against a schema of the fields it uses.
 
-The schema is written by hand after KubeRay's published types; it is stricter than they are (no field that is not named
-here), and no substitute for `kubectl apply --dry-run=server` on a cluster that has the operator.
+The schema follows KubeRay's published types but is stricter: it allows only the fields named here. It does not replace
+`kubectl apply --dry-run=server` on a cluster with the operator.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ QUANTITIES: Schema = {
 }
 
 
-def several(item: Schema) -> Schema:
+def array_of(item: Schema) -> Schema:
     return {"type": "array", "items": item}
 
 
@@ -43,19 +43,19 @@ CONTAINER = struct(
     name=TEXT,
     image=TEXT,
     workingDir=TEXT,
-    env=several(struct("name value", name=TEXT, value=TEXT)),
-    envFrom=several(struct(secretRef=struct("name", name=TEXT))),
+    env=array_of(struct("name value", name=TEXT, value=TEXT)),
+    envFrom=array_of(struct(secretRef=struct("name", name=TEXT))),
     resources=struct(requests=QUANTITIES, limits=QUANTITIES),
-    volumeMounts=several(struct("name mountPath", name=TEXT, mountPath=TEXT)),
+    volumeMounts=array_of(struct("name mountPath", name=TEXT, mountPath=TEXT)),
 )
 POD = struct(
     "spec",
     spec=struct(
         "containers",
-        containers={**several(CONTAINER), "minItems": 1},
+        containers={**array_of(CONTAINER), "minItems": 1},
         nodeSelector=TEXTS,
-        tolerations=several(struct(key=TEXT, operator={"enum": ["Exists", "Equal"]}, effect=TEXT, value=TEXT)),
-        volumes=several(struct("name", name=TEXT, emptyDir=struct(medium=TEXT, sizeLimit=TEXT))),
+        tolerations=array_of(struct(key=TEXT, operator={"enum": ["Exists", "Equal"]}, effect=TEXT, value=TEXT)),
+        volumes=array_of(struct("name", name=TEXT, emptyDir=struct(medium=TEXT, sizeLimit=TEXT))),
     ),
 )
 CLUSTER = struct(
@@ -67,7 +67,7 @@ CLUSTER = struct(
         idleTimeoutSeconds=COUNT, upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]}
     ),
     headGroupSpec=struct("template", rayStartParams=TEXTS, template=POD),
-    workerGroupSpecs=several(
+    workerGroupSpecs=array_of(
         struct(
             "groupName minReplicas maxReplicas template",
             groupName=TEXT,
@@ -123,7 +123,7 @@ def test_it_runs_the_pinned_ray(manifest: Any) -> None:
     assert manifest["spec"]["rayClusterSpec"]["rayVersion"] == pinned[1]
 
 
-def test_its_nodes_are_given_up_as_those_of_cluster_yaml(manifest: Any) -> None:
+def test_its_health_checks_are_those_of_cluster_yaml(manifest: Any) -> None:
     node_env = (ROOT / "deploy" / "node.env").read_text()
     cluster = manifest["spec"]["rayClusterSpec"]
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
@@ -131,7 +131,7 @@ def test_its_nodes_are_given_up_as_those_of_cluster_yaml(manifest: Any) -> None:
             assert f"{variable['name']}={variable['value']}" in node_env
 
 
-def test_its_search_is_one_that_launch_understands(manifest: Any) -> None:
+def test_launch_accepts_its_search(manifest: Any) -> None:
     words = shlex.split(manifest["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "search.launch"]
     options = launch.build_parser().parse_args(words[3:])

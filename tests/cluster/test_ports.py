@@ -1,4 +1,4 @@
-"""What a host outside meets at a running head: ssh, and doors that want the token."""
+"""Ports of a running head as seen from another host: ssh, and services that require the token."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def listening(lab: Lab, host: str) -> dict[int, set[str]]:
-    """Ports that a host listens on, and at which addresses."""
-    found: dict[int, set[str]] = {}
+    """Return the ports that a host listens on, with their addresses."""
+    ports: dict[int, set[str]] = {}
     for line in lab.run(host, "ss -Hltn").stdout.splitlines():
         address, _, port = line.split()[3].rpartition(":")
-        found.setdefault(int(port), set()).add(address)
-    return found
+        ports.setdefault(int(port), set()).add(address)
+    return ports
 
 
 def answers(lab: Lab, port: int) -> bool:
-    """Whether the laptop can connect to a port of the head."""
+    """Return whether the laptop can connect to a port of the head."""
     return lab.run("laptop", f"timeout 3 bash -c '</dev/tcp/{HEAD}/{port}'").returncode == 0
 
 
 def drive(lab: Lab, token: str | None) -> str:
-    """Try to be a driver from a shell of the worker, with another token or without any."""
+    """Try to connect a driver from a worker, with this token or without any."""
     home = "/root/stranger"
     program = DRIVER.format(head=HEAD)
     lab.run("w1", f"mkdir -p {home}/.ray && cat > {home}/drive.py <<'END'\n{program}\nEND")
@@ -60,7 +60,7 @@ def drive(lab: Lab, token: str | None) -> str:
     ).stdout
 
 
-def test_without_the_token_only_ssh_is_of_use(lab: Lab) -> None:
+def test_without_the_token_only_ssh_is_usable(lab: Lab) -> None:
     laptop = Laptop(
         lab,
         on_premise(cluster_yaml(), HEAD, [f"{NETWORK}.5"], SHARED),
@@ -70,21 +70,21 @@ def test_without_the_token_only_ssh_is_of_use(lab: Lab) -> None:
     until(lambda: set(LOOPBACK) <= set(listening(lab, "head")), "the head's services")
     ports = listening(lab, "head")
     outside = {port for port, addresses in ports.items() if addresses - {"127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"}}
-    print(f"\nheard outside: {sorted(outside)}")
+    print(f"\nopen to other hosts: {sorted(outside)}")
     assert 22 in outside
     for port, name in LOOPBACK.items():
         assert port not in outside, name
         assert not answers(lab, port), name
 
-    token = laptop.says("cat ~/.ray/auth_token").split()[0]
-    until(lambda: "nodes:" in drive(lab, token), "let a driver in that has the token", 200)
+    token = laptop.run_checked("cat ~/.ray/auth_token").split()[0]
+    until(lambda: "nodes:" in drive(lab, token), "connected a driver with the token", 200)
     for other in ("0" * 64, None):
         stranger = drive(lab, other)
         assert "nodes:" not in stranger
         assert re.search("authenti|token", stranger, re.IGNORECASE), stranger
 
     jobs = "curl -s -o /dev/null -w %{http_code} http://127.0.0.1:8265/api/jobs/"
-    assert laptop.does(f"ssh -i ~/.ssh/id -o StrictHostKeyChecking=no {HEAD} {jobs}").stdout.strip()[:3] == "401"
+    assert laptop.run(f"ssh -i ~/.ssh/id -o StrictHostKeyChecking=no {HEAD} {jobs}").stdout.strip()[:3] == "401"
     with_token = f'{jobs} -H "Authorization: Bearer $(cat ~/.ray/auth_token)"'
-    assert re.search("200", laptop.does(f"ssh -i ~/.ssh/id {HEAD} '{with_token}'").stdout)
+    assert re.search("200", laptop.run(f"ssh -i ~/.ssh/id {HEAD} '{with_token}'").stdout)
     laptop.down()

@@ -1,4 +1,4 @@
-"""The head's databases go to the bucket whole, and come back to a new head."""
+"""The databases of the head are copied consistently to the bucket, and restored on a new head."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def database(file: Path, *rows: str) -> Path:
 
 def rows(file: Path) -> list[str]:
     with sqlite3.connect(file) as connection:
-        found = [row[0] for row in connection.execute("select x from t order by rowid")]
+        values = [row[0] for row in connection.execute("select x from t order by rowid")]
     connection.close()
-    return found
+    return values
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path, str]:
     return old, new, (tmp_path / "bucket").as_uri()
 
 
-def test_a_new_head_goes_on_from_the_old_ones_databases(folders: tuple[Path, Path, str]) -> None:
+def test_a_new_head_continues_with_the_databases_of_the_old_one(folders: tuple[Path, Path, str]) -> None:
     old, new, bucket = folders
     database(old / "study.db", "trial 0")
     assert services.keep_databases(bucket, old) == ["study"]
@@ -44,9 +44,9 @@ def test_a_new_head_goes_on_from_the_old_ones_databases(folders: tuple[Path, Pat
     assert rows(new / "study.db") == ["trial 0", "trial 1"]
 
 
-def test_a_database_that_is_written_to_is_kept_as_it_was_at_one_moment(folders: tuple[Path, Path, str]) -> None:
+def test_the_copy_of_a_database_in_use_is_consistent(folders: tuple[Path, Path, str]) -> None:
     old, new, bucket = folders
-    database(old / "mlflow.db", "told")
+    database(old / "mlflow.db", "committed")
     with sqlite3.connect(old / "mlflow.db", isolation_level=None) as writer:
         writer.execute("begin")
         writer.execute("insert into t values ('half done')")
@@ -54,10 +54,10 @@ def test_a_database_that_is_written_to_is_kept_as_it_was_at_one_moment(folders: 
         writer.execute("rollback")
     writer.close()
     services.fetch_databases(bucket, new)
-    assert rows(new / "mlflow.db") == ["told"]
+    assert rows(new / "mlflow.db") == ["committed"]
 
 
-def test_what_is_here_is_not_overwritten_by_an_older_copy(folders: tuple[Path, Path, str]) -> None:
+def test_a_local_database_is_not_overwritten_by_an_older_copy(folders: tuple[Path, Path, str]) -> None:
     old, new, bucket = folders
     database(old / "study.db", "old")
     services.keep_databases(bucket, old)
@@ -70,15 +70,15 @@ def test_an_empty_bucket_is_a_first_start(folders: tuple[Path, Path, str]) -> No
     assert services.fetch_databases(folders[2], folders[1]) == []
 
 
-def test_with_a_database_server_both_are_there() -> None:
+def test_with_a_database_server_both_services_use_it() -> None:
     mlflow, study = services.service_commands("s3://bucket", Path("/state"), "postgresql://me@host/soundsweep")
     assert "postgresql+psycopg://me@host/soundsweep" in mlflow
     (uri,) = (make_url(word) for word in study if word.startswith("postgresql"))
     assert (uri.drivername, uri.host, uri.database) == ("postgresql+psycopg", "host", "soundsweep")
-    assert uri.query["options"] == "-csearch_path=study"  # apart from MLflow's tables
+    assert uri.query["options"] == "-csearch_path=study"  # separate from MLflow's tables
 
 
-def test_without_a_storage_it_says_what_is_needed(
+def test_without_a_storage_the_error_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("SOUNDSWEEP_STORAGE", raising=False)

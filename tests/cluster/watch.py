@@ -1,4 +1,4 @@
-"""What a running search and its cluster say, read from beside them."""
+"""State of a running search and its cluster, read from outside without disturbing them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SMALL = (
     "network.decoder_width=32",
     f"budget.trials={TRIALS}",
     "budget.epochs=10",
-    "stopping.rule=none",  # so that it is not over before the last host is lost
+    "stopping.rule=none",  # the search must not end before the last host is lost
     "resources.cpu=2",
 )
 _NODES = """
@@ -49,17 +49,17 @@ while True:
 """
 
 
-def until(holds: Callable[[], object], what: str, patience_s: float = 600) -> float:
-    """Wait; returns the seconds that it took."""
+def until(holds: Callable[[], object], what: str, timeout_s: float = 600) -> float:
+    """Wait for a condition, and return the seconds it took."""
     started = time.monotonic()
     while not holds():
-        assert time.monotonic() < started + patience_s, f"never {what}"
+        assert time.monotonic() < started + timeout_s, f"timed out waiting for: {what}"
         time.sleep(0.2)
     return time.monotonic() - started
 
 
 class Nodes:
-    """What the head says of its nodes, as it changes."""
+    """Nodes of a cluster as reported by its head, updated continuously."""
 
     def __init__(self, lab: Lab, head: str) -> None:
         (lab.shared / "nodes.py").write_text(_NODES)
@@ -67,22 +67,22 @@ class Nodes:
         lab.start(head, f". ~/.soundsweep && python {SHARED}/nodes.py", self._log)
 
     def ids(self) -> dict[str, str]:
-        """Address of each node that is there, by Ray's id of it."""
+        """Return the addresses of all alive nodes, by node id."""
         lines = [line for line in self._log.read_text().splitlines() if NETWORK in line and line[0].isdigit()]
         entries = [word.split("/") for word in lines[-1].split()[1:]] if lines else []
         return {node: address for address, node in entries}
 
     def alive(self) -> set[str]:
-        """Addresses of the nodes that are there."""
+        """Return the addresses of all alive nodes."""
         return set(self.ids().values())
 
 
 class Search:
-    """A small search that was started from the laptop, and what it has written so far.
+    """Small search started from the laptop, and its results so far.
 
     Args:
-        process: Runs as long as the search does.
-        log: What the process says.
+        process: Process that runs as long as the search.
+        log: Output of the process.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -90,42 +90,42 @@ class Search:
         self._log = log
 
     def trials(self) -> list[Trial]:
-        """What the study says, read without disturbing the launch."""
+        """Return the trials in the study, without disturbing the search."""
         raise NotImplementedError
 
     def runs(self) -> str:
-        """URI of what MLflow has, likewise."""
+        """Return the URI of MLflow's store, or of a copy."""
         raise NotImplementedError
 
     def epochs(self) -> int:
-        """How many are recorded."""
+        """Return the number of recorded epochs."""
         return sum(len(trial.epochs) for trial in self.trials())
 
     def until(self, holds: Callable[[], object], what: str) -> float:
-        """Wait while it runs; returns the seconds that it took."""
+        """Wait for a condition while the search runs, and return the seconds it took."""
 
-        def either() -> object:
+        def is_met() -> object:
             assert self._process.poll() is None, self._log.read_text()[-8000:]
             return holds()
 
-        return until(either, what)
+        return until(is_met, what)
 
-    def goes_on(self) -> float:
-        """Wait for the next epoch; returns the seconds that it took."""
-        seen = self.epochs()
-        return self.until(lambda: self.epochs() > seen, "went on")
+    def wait_for_epoch(self) -> float:
+        """Wait for the next epoch, and return the seconds it took."""
+        before = self.epochs()
+        return self.until(lambda: self.epochs() > before, "recorded another epoch")
 
-    def ends(self, patience_s: float = 1200) -> None:
-        """Wait for its end, which has to be a good one."""
+    def wait_for_end(self, timeout_s: float = 1200) -> None:
+        """Wait until the search ends, and check its exit status."""
         try:
-            self._process.wait(patience_s)
+            self._process.wait(timeout_s)
         except subprocess.TimeoutExpired as late:
             raise AssertionError(self._log.read_text()[-8000:]) from late
         assert self._process.returncode == 0, self._log.read_text()[-8000:]
 
-    def ends_well(self) -> None:
-        """Wait for its end; every trial is there, each of its epochs once, in the study and in MLflow."""
-        self.ends()
+    def assert_completes(self) -> None:
+        """Wait until the search ends, and check that study and MLflow hold every epoch of every trial once."""
+        self.wait_for_end()
         after = self.trials()
         assert [trial.number for trial in after] == list(range(TRIALS)), self._log.read_text()[-8000:]
         client = MlflowClient(self.runs())
@@ -142,15 +142,15 @@ class Search:
 
 
 class InSharedFolder(Search):
-    """Started by `ray exec`; its results lie in the folder that all hosts share."""
+    """Search started by `ray exec`, with results in the folder shared by all hosts."""
 
     def __init__(self, laptop: Laptop, lab: Lab) -> None:
         self._storage = lab.shared / "runs"
         log = lab.shared / "launch.log"
-        super().__init__(laptop.starts(exec_line(launch(f"--storage {SHARED}/runs")), log), log)
+        super().__init__(laptop.start(exec_line(launch(f"--storage {SHARED}/runs")), log), log)
 
     def trials(self) -> list[Trial]:
-        """See the base class."""
+        """Return the trials in a copy of the study."""
         folder = SearchFolder(self._storage, "rg_rep")
         if not folder.journal_path.is_file():
             return []
@@ -160,42 +160,42 @@ class InSharedFolder(Search):
         return Study(copy, load_space(SPACE, has_gpu=False, overrides=SMALL)).get_trials()
 
     def runs(self) -> str:
-        """See the base class."""
+        """Return the URI of MLflow's store, or of a copy."""
         return f"sqlite:///{self._storage / 'mlflow.db'}"
 
 
 class Submitted(Search):
-    """Started by `ray job submit` as docs/cluster.md says; its study and its runs are with the head's services.
+    """Search started by `ray job submit` as in docs/cluster.md, with study and runs in the services of the head.
 
     Args:
-        laptop: Where `ray dashboard` runs.
-        lab: Its host.
+        laptop: Host on which `ray dashboard` runs.
+        lab: Lab of the host.
         head: Name of the head.
-        job: A name for it that is new.
-        options: Of `search.launch`.
+        job: New submission id.
+        options: Further options of `search.launch`.
     """
 
     def __init__(self, laptop: Laptop, lab: Lab, head: str, job: str, *options: str) -> None:
         where = "--storage $SOUNDSWEEP_STORAGE --study grpc://localhost:13000 --tracking-uri http://localhost:5000"
         command = shlex.quote(f"cd ~/soundsweep && {launch(where, *options)}")
-        laptop.says(f"ray job submit --no-wait --submission-id {job} --address {DASHBOARD} -- bash -c {command}")
+        laptop.run_checked(f"ray job submit --no-wait --submission-id {job} --address {DASHBOARD} -- bash -c {command}")
         self.job = job
         self._laptop = laptop
         self._state = lab.home(head) / "state"
         self._copies = lab.shared
         log = lab.shared / f"{job}.log"
-        super().__init__(laptop.starts(f"ray job logs {job} --follow --address {DASHBOARD}", log), log)
+        super().__init__(laptop.start(f"ray job logs {job} --follow --address {DASHBOARD}", log), log)
 
     def stop(self) -> None:
-        """`ray job stop`."""
-        self._laptop.says(f"ray job stop {self.job} --address {DASHBOARD}")
+        """Run `ray job stop`."""
+        self._laptop.run_checked(f"ray job stop {self.job} --address {DASHBOARD}")
 
     def status(self) -> str:
-        """What `ray job status` says."""
-        return self._laptop.says(f"ray job status {self.job} --address {DASHBOARD}")
+        """Return the output of `ray job status`."""
+        return self._laptop.run_checked(f"ray job status {self.job} --address {DASHBOARD}")
 
     def trials(self) -> list[Trial]:
-        """See the base class."""
+        """Return the trials in a copy of the study."""
         if not (self._state / "study.db").exists():
             return []
         where = f"sqlite:///{self._copied('study')}"
@@ -206,11 +206,11 @@ class Submitted(Search):
             return study.get_trials()
 
     def runs(self) -> str:
-        """See the base class."""
+        """Return the URI of MLflow's store, or of a copy."""
         return f"sqlite:///{self._copied('mlflow')}"
 
     def _copied(self, name: str) -> Path:
-        """A copy of one of the head's databases, as it is at one moment."""
+        """Return the path of a consistent copy of one of the databases of the head."""
         copy = self._copies / f"{name}.copy.db"
         with (
             closing(sqlite3.connect(f"file:{self._state / name}.db?mode=ro", uri=True)) as source,
@@ -221,7 +221,7 @@ class Submitted(Search):
 
 
 def launch(where: str, *options: str) -> str:
-    """The command line of the small search."""
+    """Return the command line of the small search."""
     sets = [f'--set "{override}"' for override in SMALL]
     return " ".join(
         ["python -m search.launch spaces/rg_rep.yaml --address auto --profile laptop", where, *sets, *options]
