@@ -81,3 +81,4 @@ def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "optimizer.lr" in (tmp_path / "reference.html").read_text(encoding="utf-8")
+    assert "expit" in (tmp_path / "tutorial" / "trainable.html").read_text(encoding="utf-8")  # the code of an example
