@@ -1,4 +1,4 @@
-"""A trainable that trains nothing: an epoch is a second of sleep. What a search costs beside its trials is left."""
+"""A trainable that trains nothing: an epoch is one second of sleep, which leaves only the overhead of a search."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from trainables.contract import Metric, Metrics, Settings, Trainable
+from trainables.contract import InferenceParams, Metric, Metrics, Trainable, TrainableConfig
 
 
-class IdleConfig(BaseModel):
-    """One hyperparameter, as an example has it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class IdleConfig(TrainableConfig):
+    """Hyperparameters of `Idle`."""
 
     lr: float = Field(1e-3, gt=0)
     epoch_s: float = Field(1.0, gt=0, description="length of an epoch, seconds")
 
 
 class Idle(Trainable):
-    """Gets better with every epoch, and is best at a learning rate of 0.003."""
+    """Trainable whose metrics improve with every epoch and are best at a learning rate of 0.003."""
 
     Config = IdleConfig
     metrics = (Metric("f1", "maximize", "made up"), Metric("loss", "minimize", "made up"))
@@ -34,32 +32,28 @@ class Idle(Trainable):
         self._epoch = 0
 
     def train_epoch(self) -> Metrics:
-        """Sleep."""
+        """Sleep for the length of an epoch."""
         time.sleep(self._config.epoch_s)
         self._epoch += 1
         return {}
 
-    def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
-        """A made-up F1."""
+    def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:
+        """Return an F1 that depends on the learning rate and the epoch alone."""
         del split
         f1 = math.exp(-((math.log10(self._config.lr) + 2.5) ** 2)) * self._epoch / (self._epoch + 2)
-        return [{"f1": f1, "loss": 1 - f1} for _ in settings]
+        return [{"f1": f1, "loss": 1 - f1} for _ in params_grid]
 
     def state(self) -> dict[str, Any]:
-        """The epoch."""
+        """Return the number of epochs."""
         return {"epoch": self._epoch}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on."""
+        """Continue from a number of epochs."""
         self._epoch = state["epoch"]
 
     def weights(self) -> dict[str, Any]:
-        """None."""
+        """Return no weights."""
         return {}
 
     def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """None."""
-
-    def predict(self, audio: Any, settings: Settings) -> Any:
-        """Nothing."""
-        del audio, settings
+        """Ignore the weights."""

@@ -1,1 +1,1 @@
-"""What can be trained. Nothing here knows of Ray, Optuna or MLflow."""
+"""Models that can be trained and searched, independent of Ray, Optuna and MLflow."""

@@ -1,36 +1,67 @@
-"""What everything that can be searched offers. A user's own trainable derives from `Trainable`, nothing else."""
+"""Base classes of everything that can be searched: a model in training and its hyperparameters.
+
+A trainable outside this package derives from `Trainable`, and its hyperparameters from `TrainableConfig`.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from trainables.prediction import Predictor
 
-Settings = Mapping[str, float]
-"""One choice of the parameters that need no training, by name."""
+if TYPE_CHECKING:
+    from datasets.building.provider import DatasetProvider
+
+__all__ = [
+    "ConfigSection",
+    "DivergedError",
+    "InferenceParams",
+    "InnerParameter",
+    "Metric",
+    "Metrics",
+    "Trainable",
+    "TrainableConfig",
+]
+
+InferenceParams = Mapping[str, float]
+"""Inference-time parameters by name, e.g. `{"threshold": 0.4}`; they need no training."""
 
 Metrics = dict[str, float]
+"""Values of metrics by name."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that `evaluate` returns."""
+    """A metric that `Trainable.evaluate` returns.
+
+    Attributes:
+        name: Key in the returned mapping.
+        direction: Direction in which the metric improves.
+        meaning: Description for users, with the unit.
+        headline: Whether tables show the metric in addition to the objectives.
+    """
 
     name: str
     direction: Literal["maximize", "minimize"]
     meaning: str
     headline: bool = False
-    """Whether tables show it, besides the objectives."""
 
 
 @dataclass(frozen=True)
 class InnerParameter:
-    """A parameter of inference: it needs no training, so every validation tries all its values."""
+    """A parameter of inference: it needs no training, so every validation sweeps all its values.
+
+    Attributes:
+        name: Key in `InferenceParams`.
+        low: Smallest value.
+        high: Largest value.
+        meaning: Description for users, with the unit.
+    """
 
     name: str
     low: float
@@ -39,27 +70,58 @@ class InnerParameter:
 
 
 class DivergedError(Exception):
-    """Training produced NaN or infinity; the message says where."""
+    """Training produced NaN or infinity; the message names the epoch."""
+
+
+class ConfigSection(BaseModel):
+    """A frozen group of hyperparameters without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainableConfig(ConfigSection):
+    """Hyperparameters of a trainable, and hooks that a search calls before it starts.
+
+    A subclass overrides the hooks it needs. `registry.load_trainable` refuses public names that resemble a hook, so that a
+    misspelling is noticed.
+
+    Attributes:
+        supports_ddp: Whether several processes can train one model, each on its own GPU. `train_epoch` is then called in all
+            of them and synchronises them with `trainables.distributed`, and `ddp_batch_size` returns a number.
+    """
+
+    supports_ddp: ClassVar[bool] = False
+
+    @property
+    def ddp_batch_size(self) -> int | None:
+        """Number of items per training step, which the processes share; None without `supports_ddp`."""
+        return None
+
+    def check_data(self, dataset: DatasetProvider) -> None:
+        """Check that a model with these hyperparameters can learn from a dataset; the default accepts every dataset.
+
+        Args:
+            dataset: Dataset of the search, not necessarily built yet.
+
+        Raises:
+            InputError: If the dataset is unsuitable.
+        """
 
 
 class Trainable(ABC):
-    """One model in training.
+    """A model in training.
 
-    A subclass sets the three class attributes and implements the methods. The same seed gives the same numbers on the same
-    CPU; `state` and `load_state` continue a training bit for bit.
+    A subclass sets the three class attributes and implements the abstract methods. The same seed gives the same numbers on the
+    same CPU; `state` and `load_state` continue a training bit for bit.
 
     Attributes:
-        Config: Frozen pydantic model; the only source of hyperparameter names, defaults, bounds and units. The defaults are
-            the paper's values. It may have a method `check_data(source)`, called before a search begins, that raises
-            `runtime.errors.InputError` where a model of these values cannot learn from a `datasets.building.provider.DataSource`.
-            Where it has a class attribute `several = True`, several processes can train one model, each on a GPU of its own:
-            `train_epoch` is then called in all of them and keeps them alike with `trainables.distributed`, and the Config has an
-            `optimizer.batch_size`.
-        metrics: What `evaluate` returns, the best-known first.
-        inner: Parameters of inference that `evaluate` accepts in its settings.
+        Config: Hyperparameters; the only source of their names, defaults, bounds and units. The defaults of the built-in
+            trainables are the papers' values.
+        metrics: Metrics that `evaluate` returns, the best-known first.
+        inner: Parameters of inference that `evaluate` accepts.
     """
 
-    Config: ClassVar[type[BaseModel]]
+    Config: ClassVar[type[TrainableConfig]]
     metrics: ClassVar[tuple[Metric, ...]]
     inner: ClassVar[tuple[InnerParameter, ...]]
 
@@ -68,80 +130,78 @@ class Trainable(ABC):
         """Build the model.
 
         Args:
-            config: An instance of `Config`.
-            data: A dataset whose `split(name)` returns its splits.
-            device: A torch device.
-            seed: Of initial weights, order of samples and augmentation.
-            epochs: The length of a full training, for schedules.
+            config: Instance of `Config`.
+            data: Opened dataset, as `DatasetProvider.open_dataset` returns it.
+            device: Name of a torch device.
+            seed: Seed of the initial weights, the order of samples and the augmentation.
+            epochs: Length of a full training in epochs, for learning-rate schedules.
         """
 
     @abstractmethod
     def train_epoch(self) -> Metrics:
-        """Train for one pass over the training split.
+        """Train for one epoch.
+
+        Returns:
+            Metrics of the epoch, e.g. the mean training loss.
 
         Raises:
             DivergedError: If a loss is not finite.
         """
 
     @abstractmethod
-    def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
-        """Measure on a split, with one pass of the model however many settings there are.
+    def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:
+        """Evaluate on a split, with one pass of the model for all choices of inference parameters.
 
         Args:
             split: Name of the split.
-            settings: Choices of inner parameters; missing ones take the Config's values.
+            params_grid: Choices of inner parameters; missing ones take the Config's values.
 
         Returns:
-            One mapping of metrics for each of the settings.
+            One mapping of metrics per element of `params_grid`.
         """
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Everything that continuing needs: weights, optimizer, schedule, randomness, the epoch."""
+        """Return everything that continuing needs: weights, optimizer, schedule, random state, epoch.
+
+        Returns:
+            Mapping of tensors and plain values, readable by `torch.load(…, weights_only=True)`.
+        """
 
     @abstractmethod
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Continue from a state that `state` returned."""
 
     @abstractmethod
     def weights(self) -> dict[str, Any]:
-        """What inference needs, and no more."""
+        """Return what inference needs, and nothing else."""
 
     @abstractmethod
     def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over weights for inference."""
-
-    @abstractmethod
-    def predict(self, audio: Any, settings: Settings) -> Any:
-        """Infer from raw audio.
-
-        Args:
-            audio: In the shape the dataset has it, with a batch axis.
-            settings: Inner parameters; missing ones take the Config's values.
-        """
+        """Replace the weights by those that `weights` returned."""
 
     @classmethod
     def predictor(cls, config: Any, weights: Mapping[str, Any], *, device: str) -> Predictor | None:
-        """Build what predicts from recordings, without any data.
+        """Build a predictor for recordings, without any dataset.
 
         Args:
-            config: An instance of `Config`.
-            weights: As `weights` returned them.
-            device: A torch device.
+            config: Instance of `Config`.
+            weights: Weights that `weights` returned.
+            device: Name of a torch device.
 
         Returns:
-            None if this trainable does not predict from recordings.
+            The predictor; None if this trainable does not predict from recordings.
 
         Raises:
-            KeyError, RuntimeError: If the weights are not of this Config.
+            KeyError, RuntimeError: If the weights do not belong to this Config.
         """
         del config, weights, device
         return None
 
-    def plot_predictions(self, splits: Sequence[str], settings: Settings) -> Any:
-        """Draw predictions for a few samples.
+    def plot_predictions(self, splits: Sequence[str], inference_params: InferenceParams) -> Any:
+        """Plot predictions for a few samples of each split.
 
         Returns:
-            A matplotlib figure, or None if there is nothing to see.
+            A matplotlib figure, or None if there is nothing to show.
         """
-        del splits, settings
+        del splits, inference_params

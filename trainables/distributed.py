@@ -1,7 +1,7 @@
-"""Several processes that train one model: each learns from its part of every batch, with the mean of all gradients.
+"""Data-parallel training: several processes train one model on shards of every batch and average their gradients.
 
-The processes are those of torch's default process group; without one, this process is alone and nothing here changes
-anything. `search.execution.ddp` starts them, one for each GPU of a trial.
+The processes are those of torch's default process group; without one, this process is alone and all functions here leave
+their arguments unchanged. `search.execution.ddp` starts the processes, one per GPU of a trial.
 """
 
 from __future__ import annotations
@@ -12,47 +12,50 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def world_size() -> int:
-    """How many processes train this model."""
+    """Return the number of processes that train this model."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this one is, from 0."""
+    """Return the index of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def rank_seed(common: int) -> int:
-    """A seed that no other of the processes has, and that is `common` in the first."""
+    """Return a seed that is unique to this process, and equal to `common` in the first one."""
     return common + (rank() << 40)
 
 
 def shard_batch(size: int) -> slice:
-    """This process's part of a batch; all parts are of one length, so a rest is left out.
+    """Return the shard of a batch that belongs to this process.
+
+    All shards have the same length, so a remainder is left out.
 
     Args:
-        size: Of the batch, the same in all processes.
+        size: Number of items in the batch, the same in all processes.
 
     Returns:
-        `size // count()` places, or all where the process is alone.
+        Range of `size // world_size()` items.
     """
-    each = size // world_size()
-    return slice(rank() * each, (rank() + 1) * each)
+    length = size // world_size()
+    return slice(rank() * length, (rank() + 1) * length)
 
 
 def wrap_ddp(network: nn.Module) -> nn.Module:
-    """A network as a step of training is to call it: its gradients become the mean over all processes.
+    """Wrap a network so that its gradients are averaged over all processes.
 
-    Where the process is alone, that is the network itself.
+    Returns:
+        The wrapper, or the network itself if this process is alone.
     """
     if world_size() == 1:
         return network
-    # Heads that a loss leaves out have no gradient, which is no mistake.
+    # Heads that a loss leaves out have no gradient, which is not an error.
     return DistributedDataParallel(network, find_unused_parameters=True)
 
 
 @torch.no_grad()
 def all_reduce_mean(value: Tensor) -> Tensor:
-    """The mean of a tensor over all processes."""
+    """Return the mean of a tensor over all processes."""
     if world_size() > 1:
         value = value.clone()
         distributed.all_reduce(value)

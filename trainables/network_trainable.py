@@ -1,4 +1,4 @@
-"""What trainables share that are one network, one optimizer and a loss to descend."""
+"""Base class of trainables with one network, one optimizer and one loss."""
 
 from __future__ import annotations
 
@@ -15,19 +15,24 @@ from trainables import distributed
 from trainables.contract import DivergedError, Metrics, Trainable
 from trainables.schedules import rate_factor
 
-Network = TypeVar("Network", bound=nn.Module)
+_NetworkT = TypeVar("_NetworkT", bound=nn.Module)
 
 
 class NetworkTrainable(Trainable):
-    """A trainable with one network. Order and augmentation follow from seed and epoch, so they are in no state.
+    """Trainable with one network.
 
-    A subclass sets `network`, from `_seeded`, and `optimizer`. Its Config has a group `optimizer` with `lr`, `schedule` and
-    `clip_norm`. Where several processes train together, it calls `_in_training` in place of `network`.
+    A subclass sets `network`, with `_build_seeded`, and `optimizer`. Its Config has a group `optimizer` with `lr`, `schedule`
+    and `clip_norm`. If its Config supports DDP, training steps call `_ddp_network()` instead of `network`. The order of samples
+    and the augmentation are functions of seed and epoch, so the state does not contain them.
+
+    Attributes:
+        network: Network in training.
+        optimizer: Optimizer of its parameters.
     """
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
-    _beside: nn.Module | None = None
+    _ddp: nn.Module | None = None
 
     def __init__(self, config: Any, *, device: str, seed: int, epochs: int) -> None:
         self.config = config
@@ -36,27 +41,27 @@ class NetworkTrainable(Trainable):
         self.epochs = epochs
         self.epoch = 0
 
-    def _build_seeded(self, build: Callable[[], Network]) -> Network:
-        """Build a network whose first weights the seed decides, and nothing else's randomness is touched."""
+    def _build_seeded(self, build: Callable[[], _NetworkT]) -> _NetworkT:
+        """Build a network with initial weights from the seed, leaving the global random state unchanged."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return build().to(self.device)
 
     def _ddp_network(self) -> nn.Module:
-        """The network, for a step of training; the first call gives all processes the first one's weights."""
-        if self._beside is None:
-            self._beside = distributed.wrap_ddp(self.network)
-        return self._beside
+        """Return the network for training steps; the first call broadcasts the weights of the first process."""
+        if self._ddp is None:
+            self._ddp = distributed.wrap_ddp(self.network)
+        return self._ddp
 
-    def _set_lr(self, part: float) -> None:
-        """Set the learning rate for a point of this epoch, from 0 to 1."""
-        progress = (self.epoch + part) / self.epochs
+    def _set_lr(self, fraction: float) -> None:
+        """Set the learning rate at a completed fraction of this epoch, from 0 to 1."""
+        progress = (self.epoch + fraction) / self.epochs
         rate = self.config.optimizer.lr * rate_factor(self.config.optimizer.schedule, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
     def _optimizer_step(self, loss: Tensor) -> None:
-        """One step of the optimizer."""
+        """Compute gradients, clip them, and step the optimizer."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.config.optimizer.clip_norm:
@@ -64,13 +69,13 @@ class NetworkTrainable(Trainable):
         self.optimizer.step()
 
     def _end_epoch(self, loss: float) -> Metrics:
-        """Count the epoch.
+        """Increment the epoch and return its metrics.
 
         Args:
-            loss: Its mean.
+            loss: Mean training loss of the epoch.
 
         Raises:
-            DivergedError: If that is not finite.
+            DivergedError: If the loss is not finite.
         """
         self.epoch += 1
         if not math.isfinite(loss):
@@ -78,34 +83,34 @@ class NetworkTrainable(Trainable):
         return {"train_loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"]}
 
     def state(self) -> dict[str, Any]:
-        """Weights, optimizer and epoch."""
+        """Return weights, optimizer state and epoch."""
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Continue from a state that `state` returned."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
 
     def weights(self) -> dict[str, Any]:
-        """The network's weights."""
+        """Return a copy of the weights on the CPU."""
         return {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
 
     def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over a network's weights."""
+        """Replace the weights of the network."""
         self.network.load_state_dict(weights)
 
 
-def epoch_indices(epoch: int, length: int, whole: int, order: Callable[[int], NDArray[np.int64]]) -> NDArray[np.int64]:
-    """What an epoch trains on: a stretch of passes over the data, one after the other.
+def epoch_indices(epoch: int, length: int, items: int, order: Callable[[int], NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return the items of an epoch: a segment of the concatenated passes over the data.
 
     Args:
-        epoch: Its number, from 0.
-        length: How many items it takes.
-        whole: How many items there are.
-        order: All items, shape (whole,), in the order of a pass, by its number.
+        epoch: Number of the epoch, from 0.
+        length: Number of items per epoch.
+        items: Number of items in the data.
+        order: Function from the number of a pass to the order of its items, shape (items,).
     """
     first, last = epoch * length, (epoch + 1) * length
-    passes = range(first // whole, -(-last // whole))
+    passes = range(first // items, -(-last // items))
     stream = np.concatenate([order(number) for number in passes])
-    return stream[first - passes[0] * whole : last - passes[0] * whole]
+    return stream[first - passes[0] * items : last - passes[0] * items]

@@ -1,4 +1,4 @@
-"""What a trainable offers whose kept models can be used on recordings: all that `python -m search.predict` asks for."""
+"""Prediction from recordings with saved models: the interface that `python -m search.predict` uses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class SoundFormat:
-    """What a recording has to be.
+    """Required format of a recording.
 
     Attributes:
-        rate_hz: Sample rate.
-        channels: How many.
-        meaning: What the channels are, in order, for errors.
-        least_samples: The shortest recording there is something to say about.
+        rate_hz: Sample rate, in Hz.
+        channels: Number of channels.
+        meaning: Description of the channels in their order, for errors.
+        least_samples: Length of the shortest recording that yields a prediction, in samples.
     """
 
     rate_hz: int
@@ -30,12 +30,12 @@ class SoundFormat:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Sound of any length, read piece by piece.
+    """Recording of any length, read segment by segment.
 
     Attributes:
-        name: For pictures.
-        samples: How many each channel has.
-        read: Takes the first sample that is wanted and how many, returns shape (samples, channels), full scale 1.
+        name: Title in figures.
+        samples: Number of samples per channel.
+        read: Function of the first sample and the number of samples; returns shape (samples, channels), full scale 1.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Recording:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What is written of a recording.
+    """Prediction from one recording, as a table and a figure.
 
     Attributes:
-        columns: Names.
-        rows: Of the table, a value a column.
-        header: Whether the file begins with the names.
+        columns: Names of the columns.
+        rows: Rows of the table, one value per column.
+        header: Whether the file begins with the names of the columns.
         figure: A matplotlib figure.
     """
 
@@ -61,36 +61,36 @@ class Prediction:
 
 
 class Predictor(ABC):
-    """A kept model in use.
+    """Saved model that predicts from recordings.
 
     Attributes:
-        sound: What recordings have to be.
+        sound: Required format of the recordings.
     """
 
     sound: SoundFormat
 
     @abstractmethod
-    def predict(self, recording: Recording, settings: Mapping[str, float]) -> Prediction:
-        """Predict from a whole recording.
+    def predict(self, recording: Recording, inference_params: Mapping[str, float]) -> Prediction:
+        """Predict from a complete recording.
 
         Args:
-            recording: In the format of `sound`.
-            settings: Inner parameters; missing ones take the Config's values.
+            recording: Recording in the format of `sound`.
+            inference_params: Inner parameters; missing ones take the Config's values.
         """
 
 
 def cover_segments(total: int, length: int) -> list[tuple[int, int]]:
-    """Cover a range by stretches of one length, the last one of which ends where the range does.
+    """Cover a range by segments of one length, the last of which ends with the range and may overlap the previous one.
 
     Args:
-        total: Of the range; if it is shorter than a stretch, there is one, as long as the range.
-        length: Of a stretch.
+        total: Length of the range; a range shorter than a segment is covered by one segment of its own length.
+        length: Length of a segment.
 
     Returns:
-        Where each begins, and how much at its beginning the stretch before has covered.
+        Start of each segment, and the length at its beginning that the previous segment already covers.
     """
-    whole, rest = divmod(total, length)
-    found = [(number * length, 0) for number in range(whole)]
-    if rest and whole:
-        found.append((total - length, length - rest))
-    return found or [(0, 0)]
+    full, remainder = divmod(total, length)
+    segments = [(number * length, 0) for number in range(full)]
+    if remainder and full:
+        segments.append((total - length, length - remainder))
+    return segments or [(0, 0)]

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.building.arrow import Dataset
 from datasets.building.builder import Builder
 from datasets.matrices import MatricesSpec
+from datasets.rooms.dataset import Dataset
 from datasets.scenes.provider import SceneProvider
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.provider import RecordingSet
-from runtime.storage import Store
+from runtime.storage import storage_at
 from spaces.schema import Value
 from trainables.hnet import pretrained
 from trainables.hnet.config import HnetConfig
@@ -39,7 +39,7 @@ class Case:
         exploding: A change that makes training diverge sooner or later, if any can.
         fields: For every field of the Config, what has to be set for it to matter, and another value for it.
         data: What it is trained on, made in a folder for all tests; the localizer's dataset if there is no such thing.
-        heard: What it can predict from.
+        infer: Runs inference outside of an evaluation.
         recorded: A recording for its predictor, shape (samples, channels); None if it has no predictor.
         test: Name of a test set.
         inference: Group of the Config with the defaults of inner parameters.
@@ -50,7 +50,9 @@ class Case:
     exploding: Values | None
     fields: Mapping[str, tuple[Values, Value | Late]]
     data: Callable[[Path], Any] | None = None
-    heard: Callable[[Dataset], Any] = lambda tiny: tiny.open_split("S0").read_batch(np.arange(3)).waves
+    infer: Callable[[Any, Dataset], Any] = lambda model, tiny: model.predict(
+        tiny.open_split("S0").read_batch(np.arange(3)).waves, {}
+    )
     recorded: Callable[[Dataset], NDArray[np.float32]] | None = None
     test: str = "S0"
     inference: str = "retrieval"
@@ -63,7 +65,7 @@ SCENES = SceneSpec.model_validate({"folds": {1: 1, 2: 1, 3: 4}, "rooms": 3})
 def scenes(folder: Path) -> RecordingSet:
     """Six recordings of 60 s, four of them to train on."""
     source = SceneProvider.from_spec(SCENES, "tests")
-    store = Store(str(folder / "scenes"))
+    store = storage_at(str(folder / "scenes"))
     source.build(Builder(store))
     return source.open_dataset(store, folder / "cache")
 
@@ -198,7 +200,7 @@ CASES: Mapping[str, Case] = {
             "augment.permute": ({}, "both"),
         },
         data=lambda _: MatricesSpec(seed=1),
-        heard=lambda _: torch.rand(3, 2, 2),
+        infer=lambda model, _: model.associate(torch.rand(3, 2, 2)),
         test="test",
     ),
     "doanet": Case(
@@ -258,7 +260,7 @@ CASES: Mapping[str, Case] = {
             "inference.smoothing_frames": ({"optimizer.lr": 0.03, "inference.threshold": 0.525}, 31),
         },
         data=scenes,
-        heard=lambda _: torch.randn(1, 4, 48_000) / 10,
+        infer=lambda model, _: model.predict(torch.randn(1, 4, 48_000) / 10, {}),
         recorded=lambda _: np.random.default_rng(0).normal(0, 0.1, (80_000, 4)).astype(np.float32),
         test="test",
         inference="inference",

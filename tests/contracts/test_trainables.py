@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from datasets.building.arrow import Dataset
+from datasets.rooms.dataset import Dataset
 from spaces.schema import Value, field_names, nest_names
 from tests.contracts.cases import CASES, Values
 from trainables import registry
@@ -109,7 +109,7 @@ def test_evaluating_in_between_changes_nothing(name: str, tiny: Dataset) -> None
     for trainable in (disturbed, left_alone):
         train(trainable, 1)
     disturbed.evaluate("validate", [{}])
-    disturbed.predict(CASES[name].heard(tiny), {})
+    CASES[name].infer(disturbed, tiny)
     assert evidence(disturbed) == evidence(left_alone)
 
 
@@ -173,7 +173,7 @@ def test_every_inner_parameter_changes_the_figures(name: str, tiny: Dataset) -> 
 
 
 def test_the_localizer_predicts_one_result_a_sample_and_reads_each_alone(tiny: Dataset) -> None:
-    trainable = make("localizer", tiny, {})
+    trainable: Any = make("localizer", tiny, {})
     train(trainable, 1)
     audio = tiny.open_split("S0").read_batch(np.arange(5)).waves
     together: Sequence[Any] = trainable.predict(audio, {})

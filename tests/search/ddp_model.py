@@ -59,10 +59,7 @@ class LinearTrainable(NetworkTrainable):
             float("nan") if self._failure == "diverges" else float(distributed.all_reduce_mean(total)) / STEPS
         )
 
-    def evaluate(self, split: str, settings: Any) -> list[Metrics]:
-        raise NotImplementedError
-
-    def predict(self, audio: Any, settings: Any) -> Any:
+    def evaluate(self, split: str, params_grid: Any) -> list[Metrics]:
         raise NotImplementedError
 
 

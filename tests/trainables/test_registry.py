@@ -1,4 +1,4 @@
-"""Names of trainables: what is known, what one's own class has to keep, and what the answer to a mistake says."""
+"""Names of trainables: what is known, what a class of one's own has to keep, and how a mistake is answered."""
 
 from __future__ import annotations
 
@@ -15,11 +15,35 @@ PLACE = "space.yaml: trainable"
 @pytest.fixture
 def my_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_trainables.py").write_text(
+        "from typing import ClassVar\n"
+        "from pydantic import BaseModel\n"
+        "from benchmarks.idle import Idle, IdleConfig\n"
         "from trainables.contract import Trainable\n"
         "class Unfinished(Trainable):\n"
         "    def train_epoch(self): return {}\n"
         "class Unrelated: pass\n"
         "number = 3\n"
+        "class Plain(Idle):\n"
+        "    class Config(BaseModel): pass\n"
+        "class Misspelt(Idle):\n"
+        "    class Config(IdleConfig):\n"
+        "        def check_dataset(self, dataset): pass\n"
+        "class Singular(Idle):\n"
+        "    class Config(IdleConfig):\n"
+        "        support_ddp: ClassVar[bool] = True\n"
+        "class Searched(Idle):\n"
+        "    class Config(IdleConfig):\n"
+        "        support_ddp: bool = True\n"
+        "class Incomplete(Idle):\n"
+        "    class Config(IdleConfig):\n"
+        "        supports_ddp: ClassVar[bool] = True\n"
+        "class Complete(Idle):\n"
+        "    class Config(IdleConfig):\n"
+        "        supports_ddp: ClassVar[bool] = True\n"
+        "        @property\n"
+        "        def ddp_batch_size(self): return 8\n"
+        "        def check_data(self, dataset): pass\n"
+        "        def learning_rate(self): return self.lr\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -68,3 +92,31 @@ def test_everything_that_is_missing_is_listed() -> None:
     assert "Config" in value
     assert "load_state" in value
     assert "train_epoch" not in value
+
+
+@pytest.mark.usefixtures("my_package")
+def test_a_config_derives_from_the_base_class_that_has_the_hooks() -> None:
+    error = complaint("my_trainables:Plain")
+    assert "derives from trainables.contract.TrainableConfig" in error.rule
+    assert "my_trainables:Plain" in str(error.value)
+
+
+@pytest.mark.usefixtures("my_package")
+@pytest.mark.parametrize(
+    ("name", "hook"), [("Misspelt", "check_data"), ("Singular", "supports_ddp"), ("Searched", "supports_ddp")]
+)
+def test_a_misspelt_hook_is_answered_with_the_hook(name: str, hook: str) -> None:
+    error = complaint(f"my_trainables:{name}")
+    assert str(error.value) in ("Config.check_dataset", "Config.support_ddp")
+    assert f"define {hook} as TrainableConfig does" in error.remedy
+
+
+@pytest.mark.usefixtures("my_package")
+def test_training_in_several_processes_needs_the_batch_they_share() -> None:
+    assert "must define ddp_batch_size" in complaint("my_trainables:Incomplete").rule
+
+
+@pytest.mark.usefixtures("my_package")
+def test_hooks_and_other_methods_are_accepted() -> None:
+    config = registry.load_trainable("my_trainables:Complete", PLACE).Config()
+    assert (config.supports_ddp, config.ddp_batch_size) == (True, 8)

@@ -1,1 +1,1 @@
-"""DOAnet: directions of up to a few moving sources, trained with differentiable tracking losses."""
+"""DOAnet, which estimates directions of a few moving sources and is trained with differentiable tracking losses."""

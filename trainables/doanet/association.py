@@ -1,4 +1,4 @@
-"""Which output stands for which reference, frame by frame."""
+"""Association of network outputs with references, frame by frame."""
 
 from __future__ import annotations
 
@@ -13,48 +13,52 @@ from torch import Tensor
 from trainables.doanet.targets import ReferenceTracks
 
 Assign = Callable[[Tensor], Tensor]
-"""From distances (frames, outputs, references) to the probability of each pair; a Hungarian network, or `exact`."""
+"""Function from distances (frames, outputs, references) to the probability of each pair: a Hungarian network, or
+`exact_association`."""
 
 PADDING: Final = 10.0
-"""Every coordinate of an absent reference, which is thereby more than 16 away from any direction."""
+"""Coordinates of an absent reference, which makes it more than 16 away from any direction."""
 _FARTHEST: Final = 3.0
-"""Two directions are at most 2 apart; what is farther is padding."""
+"""Distance above which a reference is padding; two directions are at most 2 apart."""
 
 
-def unit_vectors(directions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-    """Bring to length 1; the zero vector stays, with a finite gradient."""
+def normalise_directions(directions: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """Scale vectors to length 1; the zero vector is unchanged and has a finite gradient."""
     return directions / (directions.square().sum(-1, keepdim=True) + 1e-10).sqrt()
 
 
 def pairwise_distances(
     directions: Float[Tensor, "batch labels sources 3"], reference: ReferenceTracks
 ) -> Float[Tensor, "batch labels sources sources"]:
-    """Euclidean distances of unit vectors; rows are outputs, columns references.
+    """Return Euclidean distances of unit vectors; rows are outputs, columns references.
 
-    All outputs take part, whether they sound or not. Columns of empty slots hold distances to (10, 10, 10).
+    All outputs take part, active or not. Columns of empty slots contain distances to (10, 10, 10).
     """
     present = torch.where(reference.active[..., None], reference.directions, PADDING)
-    gap = unit_vectors(directions.float())[..., :, None, :] - present[..., None, :, :]
-    length: Tensor = torch.linalg.vector_norm(gap, dim=-1)
+    difference = normalise_directions(directions.float())[..., :, None, :] - present[..., None, :, :]
+    length: Tensor = torch.linalg.vector_norm(difference, dim=-1)
     return length
 
 
 def slot_orders(sources: int, device: torch.device) -> Tensor:
-    """All ways to give each reference an output of its own, shape (sources!, sources)."""
+    """Return all one-to-one assignments of outputs to references, shape (sources!, sources)."""
     return torch.tensor(list(itertools.permutations(range(sources))), device=device)
 
 
-def exact_association(found: Float[Tensor, "frames sources sources"]) -> Float[Tensor, "frames sources sources"]:
-    """The optimal assignment by trial of all orders: what a Hungarian network imitates, without gradient.
+def exact_association(distances: Float[Tensor, "frames sources sources"]) -> Float[Tensor, "frames sources sources"]:
+    """Return the optimal assignment by trial of all orders, without gradient; Hungarian networks approximate it.
+
+    Args:
+        distances: Distances; rows are outputs, columns references.
 
     Returns:
         1 for the pairs of the one-to-one assignment with the least sum, 0 elsewhere and in columns of padding.
     """
-    absent = found > _FARTHEST
-    cost = torch.where(absent, _FARTHEST, found.detach())
-    ways = slot_orders(found.shape[-1], found.device)
-    columns = torch.arange(found.shape[-1], device=found.device)
-    best = ways[cost[:, ways, columns].sum(-1).argmin(-1)]
+    absent = distances > _FARTHEST
+    cost = torch.where(absent, _FARTHEST, distances.detach())
+    orders = slot_orders(distances.shape[-1], distances.device)
+    columns = torch.arange(distances.shape[-1], device=distances.device)
+    best = orders[cost[:, orders, columns].sum(-1).argmin(-1)]
     chosen = torch.zeros_like(cost).scatter(1, best[:, None, :], 1.0)
     return chosen.masked_fill(absent, 0.0)
 
@@ -62,5 +66,5 @@ def exact_association(found: Float[Tensor, "frames sources sources"]) -> Float[T
 def gate_association(
     association: Float[Tensor, "*batch sources sources"], gate: float
 ) -> Float[Tensor, "*batch sources sources"]:
-    """Keep probabilities above the gate as they are; the others become 0 and lose their gradient."""
+    """Set probabilities up to the gate to 0, without gradient; leave the others unchanged."""
     return torch.where(association > gate, association, 0.0)

@@ -1,7 +1,7 @@
-"""CLEAR-MOT: tracks that keep their identity, for many settings at once.
+"""CLEAR-MOT metrics of tracks, for many choices of inference parameters at once.
 
 Source: Bernardin and Stiefelhagen, "Evaluating multiple object tracking performance: the CLEAR MOT metrics" (2008). As is
-usual, the memory of who followed whom survives frames in which an event or its output is silent.
+customary, associations persist over frames in which an event or its output is inactive.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from trainables.doanet.tracks import NONE, TrackingOutputs, angles_deg, cheapest
 
 @dataclass(frozen=True, eq=False)
 class ClearCounts:
-    """Sums over frames and recordings, one of each setting.
+    """Sums over frames and recordings, one per choice of inference parameters.
 
     Attributes:
-        references: Events in frames.
-        matches: Events in frames that an output follows.
-        angle_deg: Their angles, summed.
-        misses: Events in frames without output.
-        false_positives: Sounding outputs in frames without event.
-        switches: Events taken over by another output than the one that followed them last.
-        fragmentations: Events followed again after frames of theirs in which they were not.
+        references: Number of active events, summed over frames.
+        matches: Number of matched events, summed over frames.
+        angle_deg: Sum of the angles between matched events and outputs, in degrees.
+        misses: Number of active events without a match.
+        false_positives: Number of active outputs without a match.
+        switches: Number of matches with another output than the previous match of the event.
+        fragmentations: Number of matches of events that were missed since their previous match.
     """
 
     references: NDArray[np.int64]
@@ -39,9 +39,9 @@ class ClearCounts:
     fragmentations: NDArray[np.int64]
 
     def summarise_counts(self) -> list[dict[str, float]]:
-        """MOTA in percent, MOTP in degrees (NaN without a match), and the errors, one mapping a setting.
+        """Return MOTA in percent, MOTP in degrees (NaN without a match), and the errors, one mapping per choice.
 
-        Without events MOTA divides by 1, so that false positives still count.
+        Without events, MOTA divides by 1, so that false positives still count.
         """
         result = []
         for row in range(len(self.references)):
@@ -61,89 +61,89 @@ class ClearCounts:
 
 
 class _AssociationMemory:
-    """Who followed each event last, and whether it has been missed since; a recording in each row of a setting."""
+    """Last matched output of each event, and whether the event was missed since, per choice and recording."""
 
-    def __init__(self, settings: int, ids: NDArray[np.int64]) -> None:
-        # One place more than events: the number -1 of empty slots points to the last.
-        shape = (settings, ids.shape[0], int(ids.max(initial=NONE)) + 2)
+    def __init__(self, choices: int, ids: NDArray[np.int64]) -> None:
+        # One entry more than events: the id -1 of empty slots indexes the last one.
+        shape = (choices, ids.shape[0], int(ids.max(initial=NONE)) + 2)
         self.output = np.full(shape, NONE, np.int64)
         self.lost = np.zeros(shape, np.bool_)
 
-    def recall_matches(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The last output of the events of a frame, -1 if none yet, and whether they were missed since."""
+    def last_matches(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the last output of the events of a frame, -1 if none yet, and whether they were missed since."""
         return np.take_along_axis(self.output, ids, 2), np.take_along_axis(self.lost, ids, 2)
 
     def store_matches(self, ids: NDArray[np.int64], output: NDArray[np.int64], lost: NDArray[np.bool_]) -> None:
-        """Remember a frame."""
+        """Store the matches of a frame."""
         np.put_along_axis(self.output, ids, output, 2)
         np.put_along_axis(self.lost, ids, lost, 2)
 
 
 def clear_counts(tracks: TrackingOutputs, sounding: NDArray[np.bool_], gates_deg: NDArray[np.float64]) -> ClearCounts:
-    """Follow every event through its recording.
+    """Match events with outputs through all recordings and count errors.
 
-    In each frame an event keeps the output that followed it last, if that sounds and is within the gate; where two events
-    remember the same output, the one in the earlier slot keeps it. The others are paired with what is left, as many as
-    possible within the gate, at the least sum of angles.
+    In each frame an event keeps its last output if that is active and within the gate; if two events have the same last
+    output, the one in the earlier slot keeps it. Remaining events and outputs are paired within the gate, as many as
+    possible, at the least sum of angles.
 
     Args:
-        tracks: The recordings.
-        sounding: Which outputs sound, shape (settings, recordings, frames, sources).
-        gates_deg: The largest angle of a pair, shape (settings,), degrees.
+        tracks: Outputs and events of the recordings.
+        sounding: Whether each output is active, shape (choices, recordings, frames, sources).
+        gates_deg: Largest angle of a pair, in degrees, shape (choices,).
     """
-    settings, recordings, frames, sources = sounding.shape
-    memory = _AssociationMemory(settings, tracks.ids)
+    choices, recordings, frames, sources = sounding.shape
+    memory = _AssociationMemory(choices, tracks.ids)
     angle = angles_deg(tracks.predicted, tracks.reference)
     sums: dict[str, NDArray[Any]] = {
-        name: np.zeros(settings, np.int64) for name in ("matches", "misses", "switches", "fragmentations")
+        name: np.zeros(choices, np.int64) for name in ("matches", "misses", "switches", "fragmentations")
     }
-    angle_deg = np.zeros(settings)
+    angle_deg = np.zeros(choices)
     for frame in range(frames):
-        there, here_deg = tracks.active[:, frame], angle[:, frame]
-        ids = np.broadcast_to(tracks.ids[:, frame], (settings, recordings, sources))
-        pairs = sounding[:, :, frame, :, None] & there[:, None, :]
-        allowed = pairs & (here_deg <= gates_deg[:, None, None, None])
-        previous, lost = memory.recall_matches(ids)
+        active, frame_deg = tracks.active[:, frame], angle[:, frame]
+        ids = np.broadcast_to(tracks.ids[:, frame], (choices, recordings, sources))
+        pairs = sounding[:, :, frame, :, None] & active[:, None, :]
+        allowed = pairs & (frame_deg <= gates_deg[:, None, None, None])
+        previous, lost = memory.last_matches(ids)
         output = _continue_tracks(previous, allowed)
-        output = _fill_matches(output, here_deg, allowed)
-        found = output != NONE
+        output = _fill_matches(output, frame_deg, allowed)
+        matched = output != NONE
         known = previous != NONE
-        memory.store_matches(ids, np.where(found, output, previous), ~found & (lost | (there & known)))
-        sums["matches"] += found.sum((1, 2))
-        sums["misses"] += (there & ~found).sum((1, 2))
-        sums["switches"] += (found & known & (output != previous)).sum((1, 2))
-        sums["fragmentations"] += (found & lost).sum((1, 2))
-        matched_deg = np.take_along_axis(here_deg[None], np.maximum(output, 0)[:, :, None], 2)[:, :, 0]
-        angle_deg += np.where(found, matched_deg, 0).sum((1, 2))
-    references = np.full(settings, tracks.active.sum())
+        memory.store_matches(ids, np.where(matched, output, previous), ~matched & (lost | (active & known)))
+        sums["matches"] += matched.sum((1, 2))
+        sums["misses"] += (active & ~matched).sum((1, 2))
+        sums["switches"] += (matched & known & (output != previous)).sum((1, 2))
+        sums["fragmentations"] += (matched & lost).sum((1, 2))
+        matched_deg = np.take_along_axis(frame_deg[None], np.maximum(output, 0)[:, :, None], 2)[:, :, 0]
+        angle_deg += np.where(matched, matched_deg, 0).sum((1, 2))
+    references = np.full(choices, tracks.active.sum())
     extra = sounding.sum((1, 2, 3)) - sums["matches"]
     return ClearCounts(references=references, angle_deg=angle_deg, false_positives=extra, **sums)
 
 
 def _continue_tracks(previous: NDArray[np.int64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Give each event its last output where it may have it and no event before it has."""
+    """Return the last output of each event if the pair is allowed and no earlier event has that output, else -1."""
     outputs = np.arange(allowed.shape[-1])
     taken = np.zeros(allowed.shape[:-1], np.bool_)
-    kept = np.empty_like(previous)
+    output = np.empty_like(previous)
     for event in range(allowed.shape[-1]):
         same = (outputs == previous[..., event, None]) & allowed[..., event] & ~taken
         taken |= same
-        kept[..., event] = np.where(same.any(-1), previous[..., event], NONE)
-    return kept
+        output[..., event] = np.where(same.any(-1), previous[..., event], NONE)
+    return output
 
 
 def _fill_matches(
     output: NDArray[np.int64], angle_deg: NDArray[np.float64], allowed: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Pair the events and outputs that are left."""
+    """Pair the remaining events and outputs."""
     outputs = np.arange(allowed.shape[-1])
     taken = (output[..., None, :] == outputs[:, None]).any(-1)
     free = allowed & ~taken[..., None] & (output == NONE)[..., None, :]
     if not free.any():
         return output
-    # Few frames have anything left, and these are all that the search over orders needs to see.
+    # Only the few frames with remaining pairs enter the search over orders.
     rows = free.any((-2, -1))
     filled = output.copy()
-    fresh = cheapest_order(np.broadcast_to(angle_deg, allowed.shape)[rows], free[rows])
-    filled[rows] = np.where(fresh == NONE, output[rows], fresh)
+    paired = cheapest_order(np.broadcast_to(angle_deg, allowed.shape)[rows], free[rows])
+    filled[rows] = np.where(paired == NONE, output[rows], paired)
     return filled

@@ -1,7 +1,7 @@
-"""Every hyperparameter of DOAnet: name, default (the authors'), bounds, unit. Needs no torch.
+"""Hyperparameters of DOAnet: names, defaults (the authors'), bounds and units. Does not import torch.
 
 Source: Adavanne, Politis and Virtanen, "Differentiable tracking-based training of deep learning sound source localizers"
-(WASPAA 2021), and the authors' published implementation where the paper is silent.
+(WASPAA 2021), and the authors' published implementation for what the paper does not state.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from typing import ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from datasets.building.provider import DatasetProvider, require_kind
-from datasets.rooms.spec import Frozen
 from datasets.tau2020.provider import RecordingProvider
-from trainables.contract import InnerParameter, Metric
+from trainables.contract import ConfigSection, InnerParameter, Metric, TrainableConfig
 
 Format = Literal["foa", "mic"]
 LossKind = Literal["mse", "pit_mse", "dmotp", "dmotp_act", "dmotp_dmota_act"]
 
 GATES_DEG: Final = (20.0, 180.0)
-"""Angles up to which a prediction may stand for a reference in CLEAR-MOT; the second one admits every pair."""
+"""Largest angles between a matched prediction and reference in CLEAR-MOT; the second one admits every pair."""
 
 _CLEAR: Final = (
     ("mota", "MOTA (CLEAR-MOT, %)"),
@@ -60,7 +59,7 @@ INNER: Final = (
 )
 
 
-class Network(Frozen):
+class NetworkConfig(ConfigSection):
     """Sizes of the convolutional recurrent network."""
 
     channels: int = Field(128, ge=4, le=512, description="filters of each of the three convolutions")
@@ -71,14 +70,14 @@ class Network(Frozen):
     heads: int = Field(0, ge=0, le=16, description="heads of the self-attention after the GRU; 0 is none")
 
     @model_validator(mode="after")
-    def _check_consistency(self) -> Network:
+    def _check_consistency(self) -> NetworkConfig:
         if self.heads and self.gru % self.heads:
             raise ValueError(f"gru is a multiple of heads, got gru {self.gru} and heads {self.heads}")
         return self
 
 
-class Loss(Frozen):
-    """What is minimised. Everything but `kind` serves the tracking losses alone."""
+class LossConfig(ConfigSection):
+    """Loss function. All fields except `kind` concern the tracking losses alone."""
 
     kind: LossKind = Field(
         "dmotp_dmota_act",
@@ -97,8 +96,8 @@ class Loss(Frozen):
     gate: float = Field(0.5, ge=0, lt=1, description="associations up to this probability count as none")
     borders: Literal["crossed", "kept"] = Field(
         "crossed",
-        description="whether a sequence's first frame follows the last one of the sequence before it in the batch, as the "
-        "authors have it, or no frame; DeepMOT's form always keeps borders",
+        description="`crossed` as the authors have it: the first frame of a sequence follows the last one of the previous "
+        "sequence in the batch; `kept`: it follows no frame. DeepMOT's form always keeps borders",
     )
     delta: float = Field(
         0.5, gt=0, lt=1, description="DeepMOT: the association that a pair has to exceed to be a match"
@@ -107,7 +106,7 @@ class Loss(Frozen):
 
     @property
     def uses_tracking(self) -> bool:
-        """Whether associations are needed."""
+        """Whether the loss needs associations."""
         return self.kind not in ("mse", "pit_mse")
 
     @property
@@ -121,13 +120,13 @@ class Loss(Frozen):
         return self.kind == "dmotp_dmota_act"
 
 
-class Optimizer(Frozen):
-    """How it is trained."""
+class OptimizerConfig(ConfigSection):
+    """Optimizer and learning-rate schedule."""
 
-    name: Literal["adam", "adamw"] = "adam"
+    name: Literal["adam", "adamw"] = Field("adam", description="optimizer")
     lr: float = Field(1e-3, gt=0, le=1, description="learning rate")
-    weight_decay: float = Field(0.0, ge=0, le=1)
-    batch_size: int = Field(64, ge=1, le=4096, description="sequences a step")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="weight decay; decoupled with AdamW")
+    batch_size: int = Field(64, ge=1, le=4096, description="sequences per step")
     epoch_sequences: int = Field(
         0, ge=0, le=10_000_000, description="sequences between two validations; 0 is the whole training split"
     )
@@ -137,21 +136,21 @@ class Optimizer(Frozen):
     clip_norm: float = Field(0.0, ge=0, le=1000, description="largest gradient norm; 0 is no limit")
 
 
-class Augment(Frozen):
-    """What is added to the training recordings; validation and tests stay as they are."""
+class AugmentConfig(ConfigSection):
+    """Additions to the training recordings; validation and test splits are unchanged."""
 
     mixing: int = Field(
         4,
         ge=0,
         le=8,
-        description="for each recording without overlap, so many mixtures of two of its fold and room; 0 is none. The paper "
-        "trains everything with activity on recordings mixed so, with 4: on three times as many where half have no overlap. "
-        "Mixtures with more events at once than max_sources are left out",
+        description="number of mixtures of two recordings of one fold and room for each recording without overlap; 0 is none. "
+        "The paper trains all losses with activity on such mixtures, with 4: three times as many recordings where half have no "
+        "overlap. Mixtures with more simultaneous events than max_sources are left out",
     )
 
 
-class Inference(Frozen):
-    """From the output to tracks. `inner:` of a space sweeps these at every validation."""
+class InferenceConfig(ConfigSection):
+    """Inference of tracks from the output. `inner:` of a space sweeps these at every validation."""
 
     threshold: float = Field(0.5, ge=0, le=1, description="an output sounds where its activity is above")
     smoothing_frames: int = Field(
@@ -159,13 +158,15 @@ class Inference(Frozen):
     )
 
 
-class DoanetConfig(Frozen):
-    """DOAnet. All defaults are the authors'."""
+class DoanetConfig(TrainableConfig):
+    """Hyperparameters of DOAnet; all defaults are the authors'."""
 
-    several: ClassVar[bool] = True
+    supports_ddp: ClassVar[bool] = True
 
     format: Format = Field("foa", description="first-order Ambisonics, or the four capsules of the tetrahedron")
-    max_sources: int = Field(2, ge=1, le=4, description="outputs of the network; no more events may sound at once")
+    max_sources: int = Field(
+        2, ge=1, le=4, description="outputs of the network, and the largest number of simultaneous events"
+    )
     sequence_frames: int = Field(50, ge=2, le=600, description="length of a sequence, frames of 100 ms")
     activity_tanh: bool = Field(
         True,
@@ -175,23 +176,32 @@ class DoanetConfig(Frozen):
     hnet: str = Field(
         "trained",
         min_length=1,
-        description="through what the tracking losses see the association: `trained`, a Hungarian network that is trained "
-        "when it is first needed and kept; `exact`, which has no gradient of its own; or the file of a network",
+        description="source of the association in the tracking losses: `trained`, a Hungarian network that is trained at first "
+        "use and stored; `exact`, which has no gradient of its own; or the file of a network",
     )
-    network: Network = Field(default_factory=Network)
-    loss: Loss = Field(default_factory=Loss)
-    optimizer: Optimizer = Field(default_factory=Optimizer)
-    augment: Augment = Field(default_factory=Augment)
-    inference: Inference = Field(default_factory=Inference)
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    loss: LossConfig = Field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    inference: InferenceConfig = Field(default_factory=InferenceConfig)
 
     @model_validator(mode="after")
-    def _one_source_needs_no_network(self) -> DoanetConfig:
+    def _check_single_source(self) -> DoanetConfig:
         if self.max_sources == 1 and self.hnet != "exact" and self.loss.uses_tracking:
             raise ValueError("with max_sources 1 there is nothing to associate: write  hnet: exact")
         return self
 
-    def check_data(self, source: DatasetProvider) -> None:
-        """See `trainables.contract.Trainable.Config`."""
-        require_kind(source, "scenes", "tau2020")
-        if isinstance(source, RecordingProvider):
-            source.require_split(self.format, self.max_sources)
+    @property
+    def ddp_batch_size(self) -> int:
+        """Number of sequences per training step."""
+        return self.optimizer.batch_size
+
+    def check_data(self, dataset: DatasetProvider) -> None:
+        """Require recordings with trajectories, in this format and with at most `max_sources` simultaneous events.
+
+        Raises:
+            InputError: If the dataset is unsuitable.
+        """
+        require_kind(dataset, "scenes", "tau2020")
+        if isinstance(dataset, RecordingProvider):
+            dataset.require_split(self.format, self.max_sources)

@@ -1,8 +1,8 @@
-"""The tracking losses as DeepMOT has them, for comparison with those of DOAnet's authors.
+"""Tracking losses of DeepMOT, for comparison with those of DOAnet's authors.
 
 Source: Xu et al., "How to train your deep multi-object tracker" (CVPR 2020). Hypotheses are the network's
 outputs, objects the events. All outputs take part, as in the authors' form: those beyond the number of events add a
-constant to the false positives. Frames weigh the same, and a frame's memory is that of its sequence.
+constant to the false positives. All frames have the same weight, and associations persist within a sequence.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.doanet.config import Loss
+from trainables.doanet.config import LossConfig
 from trainables.doanet.targets import EMPTY, ReferenceTracks
 
 
 def tracking_losses(
-    found: Float[Tensor, "batch labels sources sources"],
+    distances: Float[Tensor, "batch labels sources sources"],
     association: Float[Tensor, "batch labels sources sources"],
     reference: ReferenceTracks,
-    loss: Loss,
+    loss: LossConfig,
 ) -> dict[str, Tensor]:
-    """The tracking losses, means over frames.
+    """Return the tracking losses, means over frames.
 
     Args:
-        found: Distances; rows are outputs, columns references.
-        association: Probabilities, not gated.
-        reference: Which references there are, and which events they are.
-        loss: Temperature and δ of the softmax, weight of the switches.
+        distances: Distances; rows are outputs, columns references.
+        association: Probabilities of associations, not gated.
+        reference: Labels.
+        loss: Temperature and δ of the softmax, and weight of the switches.
 
     Returns:
-        `dmotp`, the mean distance of a frame's matches, with the old output where an event switched, 0 without matches;
-        `dmota`, false positives, misses and weighted switches over the number of events, at least 1.
+        `dmotp`, the mean distance of the matches of a frame, with the previous output where an event switched, 0 without
+        matches; `dmota`, false positives, misses and weighted switches over the number of events, at least 1.
     """
     columns, rows = _softmax_matrix(association, reference.active, loss)
     matched = _soft_matches(columns, rows, reference.active)
@@ -44,11 +44,11 @@ def tracking_losses(
     false_positives = rows[..., -1].sum(-1)
     events = reference.active.sum(-1).clamp(min=1)
     dmota = (false_positives + misses + loss.ids_weight * switches) / events
-    return {"dmotp": _dmotp_loss(found, matched, previous).mean(), "dmota": dmota.mean()}
+    return {"dmotp": _dmotp_loss(distances, matched, previous).mean(), "dmota": dmota.mean()}
 
 
-def _softmax_matrix(association: Tensor, active: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
-    """Column-wise with a row of δ below, row-wise with a column of δ to the right; empty slots take no part."""
+def _softmax_matrix(association: Tensor, active: Tensor, loss: LossConfig) -> tuple[Tensor, Tensor]:
+    """Return softmax along columns with a row of δ below, and along rows of real references with a column of δ."""
     scaled = association * loss.temperature
     delta = torch.full_like(scaled[..., :1], loss.delta * loss.temperature)
     columns = torch.cat([scaled, delta.transpose(-1, -2)], dim=-2).softmax(-2)
@@ -61,7 +61,7 @@ def _soft_matches(
     rows: Float[Tensor, "batch labels sources columns"],
     active: Bool[Tensor, "batch labels sources"],
 ) -> Int[Tensor, "batch labels sources"]:
-    """The output that each reference prefers over all others and over δ, if that output prefers it too; else -1."""
+    """Return the output that each reference prefers over all others and δ, if the preference is mutual; else -1."""
     sources = active.shape[-1]
     preferred = columns.argmax(-2)
     of_output = rows.argmax(-1).gather(-1, preferred.clamp(max=sources - 1))
@@ -72,11 +72,11 @@ def _soft_matches(
 def previous_match(
     matched: Int[Tensor, "batch labels sources"], ids: Int[Tensor, "batch labels sources"]
 ) -> Int[Tensor, "batch labels sources"]:
-    """The output that each event was matched with last, in any earlier frame of its sequence; -1 if in none."""
+    """Return the output of the last match of each event in earlier frames of its sequence; -1 without a match."""
     sources = matched.shape[-1]
     known, column = ids.unique(return_inverse=True)
     frame = torch.arange(matched.shape[1], device=matched.device)[:, None]
-    # Later frames have larger numbers, so that a running maximum remembers the last match of every event.
+    # Later frames have larger numbers, so the running maximum is the last match of every event.
     stamp = torch.where(matched == EMPTY, EMPTY, frame * sources + matched)
     table = stamp.new_full((*matched.shape[:2], len(known)), EMPTY).scatter(2, column, stamp)
     latest = table.cummax(1).values
@@ -85,11 +85,11 @@ def previous_match(
 
 
 def _dmotp_loss(
-    found: Float[Tensor, "batch labels sources sources"],
+    distances: Float[Tensor, "batch labels sources sources"],
     matched: Int[Tensor, "batch labels sources"],
     previous: Int[Tensor, "batch labels sources"],
 ) -> Float[Tensor, "batch labels"]:
     hit = matched != EMPTY
     hypothesis = torch.where(previous == EMPTY, matched, previous).clamp(min=0)
-    distance = found.gather(-2, hypothesis[..., None, :]).squeeze(-2)
-    return (distance * hit).sum(-1) / hit.sum(-1).clamp(min=1)
+    matched_distance = distances.gather(-2, hypothesis[..., None, :]).squeeze(-2)
+    return (matched_distance * hit).sum(-1) / hit.sum(-1).clamp(min=1)

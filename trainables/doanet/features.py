@@ -1,7 +1,7 @@
-"""Log-mel spectra with the intensity vector (FOA) or the GCC-PHAT of all pairs (MIC), and their scaling.
+"""Log-mel spectra with intensity vectors (FOA) or GCC-PHAT of all pairs (MIC), and their scaling.
 
 Source: section on features in Adavanne, Politis and Virtanen, "Differentiable tracking-based training of deep learning
-sound source localizers" (2021); numbers that the paper leaves open are those of the authors' implementation.
+sound source localizers" (2021); values that the paper does not state are those of the authors' implementation.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ from trainables.doanet.config import Format
 
 SAMPLE_RATE_HZ: Final = 24_000
 HOP: Final = 480
+"""Distance of feature frames, in samples."""
 WINDOW: Final = 960
+"""Length of the windows, in samples."""
 FFT: Final = 1024
+"""Length of the transforms, in samples."""
 BANDS: Final = 64
+"""Number of mel bands."""
 FRAMES_PER_LABEL: Final = 5
-"""Labels come every 100 ms, feature frames every 20 ms."""
+"""Number of feature frames per label frame: 20 ms and 100 ms."""
 FEATURE_CHANNELS: Final[dict[Format, int]] = {"foa": 7, "mic": 10}
 
 _LEAST_POWER: Final = 1e-10
 _LEAST_ENERGY: Final = 1e-8
 
 _MEL_PARTS: Final = 2
-"""Groups of bands that are multiplied apart, which halves the product; more groups save no more time."""
+"""Number of groups of bands with separate products, which halves the work; more groups are not faster."""
 _CACHED_FRAMES: Final = 50
-"""Frames worked on at once, over all recordings: on a CPU what lies between the steps then stays in its cache."""
+"""Number of frames processed at once on a CPU, over all recordings, so that intermediate results stay in its cache."""
 _FRAMES_AT_ONCE: Final = 20_000
-"""Likewise on other devices, where memory is the limit: 20 000 frames take about 2 GiB."""
+"""Number of frames processed at once on other devices, limited by memory: 20 000 frames take about 2 GiB."""
 
 # Slaney's scale: linear up to 1 kHz, then 27 steps to a factor of 6.4.
 _LINEAR_HZ: Final = 200 / 3
@@ -46,26 +50,30 @@ _LOG_STEP: Final = float(np.log(6.4)) / 27
 
 
 def hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Slaney's mel scale (Auditory Toolbox, 1998): 3 mel per 200 Hz up to 1 kHz, logarithmic above."""
+    """Convert frequencies to Slaney's mel scale (Auditory Toolbox, 1998): linear up to 1 kHz, logarithmic above.
+
+    The linear part has 3 mel per 200 Hz.
+    """
     above = _BREAK_MEL + np.log(np.maximum(hz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
     return np.where(hz < _BREAK_HZ, hz / _LINEAR_HZ, above)
 
 
 def mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of `hz_to_mel`."""
+    """Convert mel to Hz, the inverse of `hz_to_mel`."""
     above = _BREAK_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _BREAK_MEL) - _BREAK_MEL))
     return np.where(mel < _BREAK_MEL, mel * _LINEAR_HZ, above)
 
 
 def mel_frequencies(count: int, high_hz: float) -> NDArray[np.float64]:
-    """Frequencies from 0 to `high_hz`, equally far apart in mel, shape (count,), Hz."""
+    """Return frequencies from 0 to `high_hz` with equal distances in mel, in Hz, shape (count,)."""
     return mel_to_hz(np.linspace(0.0, float(hz_to_mel(np.array(high_hz))), count))
 
 
 def mel_matrix() -> NDArray[np.float64]:
-    """Triangles over the bins of the STFT, each of area 1 in Hz, from 0 to 12 kHz; shape (513 bins, 64 bands).
+    """Return triangular filters over the bins of the STFT from 0 to 12 kHz, shape (513 bins, 64 bands).
 
-    Each triangle rises from the centre of the band below to its own, and falls to that of the band above.
+    Each triangle has an area of 1 in Hz; it rises from the centre of the band below to its own, and falls to that of the band
+    above.
     """
     bins_hz = np.fft.rfftfreq(FFT, 1 / SAMPLE_RATE_HZ)[:, None]
     edges_hz = mel_frequencies(BANDS + 2, SAMPLE_RATE_HZ / 2)
@@ -76,34 +84,34 @@ def mel_matrix() -> NDArray[np.float64]:
 
 
 def _mel_parts(like: Tensor) -> list[tuple[slice, Tensor]]:
-    """The mel matrix in groups of bands, each with the bins it hears alone: all others are zero in it."""
+    """Return the mel matrix in groups of bands, each with its range of non-zero bins."""
     parts = []
     for bands in np.split(mel_matrix(), _MEL_PARTS, axis=1):
-        heard = np.flatnonzero(bands.any(axis=1)).tolist()
-        bins = slice(heard[0], heard[-1] + 1)
+        nonzero = np.flatnonzero(bands.any(axis=1)).tolist()
+        bins = slice(nonzero[0], nonzero[-1] + 1)
         parts.append((bins, torch.as_tensor(bands[bins], dtype=like.dtype, device=like.device)))
     return parts
 
 
 def _to_mel_bands(values: Float[Tensor, "*batch 513"], mel: list[tuple[slice, Tensor]]) -> Float[Tensor, "*batch 64"]:
-    """The product with the mel matrix."""
-    return torch.cat([values[..., bins] @ part for bins, part in mel], dim=-1)
+    """Multiply with the mel matrix."""
+    return torch.cat([values[..., bins] @ matrix for bins, matrix in mel], dim=-1)
 
 
 def compute_stft(
     waves: Float[Tensor, "batch channels samples"], at_once: int
 ) -> Iterator[tuple[slice, Complex[Tensor, "batch channels frames 513"]]]:
-    """Spectra every 20 ms through a periodic Hann window of 40 ms, which stands in the middle of 1024 samples.
+    """Compute spectra every 20 ms with a periodic Hann window of 40 ms, centred in 1024 samples.
 
-    Frames are centred on samples 0, 480, 960 …; beyond the edges the sound is zero. The frame centred on the end of the
-    sound is left out, so that 60 s have 3000 frames.
+    Frames are centred on samples 0, 480, 960 …; the signal is zero beyond its ends. The frame centred on the end is left out,
+    so that 60 s have 3000 frames.
 
     Args:
-        waves: Whole recordings.
-        at_once: How many frames come together.
+        waves: Complete recordings.
+        at_once: Number of frames per step.
 
     Yields:
-        Which frames, and their spectra.
+        Range of frames, and their spectra.
     """
     window = functional.pad(
         torch.hann_window(WINDOW, device=waves.device, dtype=waves.dtype), ((FFT - WINDOW) // 2,) * 2
@@ -112,14 +120,14 @@ def compute_stft(
     for first in range(0, samples // HOP, at_once):
         last = min(first + at_once, samples // HOP)
         start, stop = first * HOP - FFT // 2, (last - 1) * HOP + FFT // 2
-        heard = waves[..., max(start, 0) : stop]
+        segment = waves[..., max(start, 0) : stop]
         if start < 0 or stop > samples:
-            heard = functional.pad(heard, (max(-start, 0), max(stop - samples, 0)))
-        yield slice(first, last), torch.fft.rfft(heard.unfold(-1, FFT, HOP) * window)
+            segment = functional.pad(segment, (max(-start, 0), max(stop - samples, 0)))
+        yield slice(first, last), torch.fft.rfft(segment.unfold(-1, FFT, HOP) * window)
 
 
 def band_power(spectra: Complex[Tensor, "*batch 513"]) -> Float[Tensor, "*batch 513"]:
-    """Squared magnitudes; without a square root on the way, as `abs` would take it."""
+    """Return squared magnitudes, without the square root that `abs` would compute."""
     parts = torch.view_as_real(spectra)
     return _sum_spectra(parts * parts)
 
@@ -127,16 +135,16 @@ def band_power(spectra: Complex[Tensor, "*batch 513"]) -> Float[Tensor, "*batch 
 def intensity_vectors(
     spectra: Complex[Tensor, "batch 4 frames 513"], powers: Float[Tensor, "batch 4 frames 513"]
 ) -> Float[Tensor, "batch 3 frames 513"]:
-    """Active intensity over the energy density.
+    """Return the active intensity divided by the energy density.
 
-    A plane wave of unit-gain dipoles has a vector of length 3/4 in every bin, which points to where it comes from.
+    With unit-gain dipoles, a plane wave has a vector of length 3/4 in every bin, which points to its direction of arrival.
 
     Args:
-        spectra: Channels W, Y, Z, X.
-        powers: Of these spectra.
+        spectra: Spectra of the channels W, Y, Z, X.
+        powers: Squared magnitudes of the spectra.
 
     Returns:
-        Channels Y, Z, X: the order of the recording, as in the authors' implementation; the paper says x, y, z.
+        Channels Y, Z, X: the order of the recording, as in the authors' implementation; the paper states x, y, z.
     """
     parts = torch.view_as_real(spectra)
     active = _sum_spectra(parts[:, :1] * parts[:, 1:])
@@ -150,64 +158,67 @@ def _sum_spectra(products: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]
 def gcc_phat(
     spectra: Complex[Tensor, "batch mics frames 513"], powers: Float[Tensor, "batch mics frames 513"]
 ) -> Float[Tensor, "batch pairs frames 64"]:
-    """Generalised cross-correlation with phase transform (Knapp and Carter 1976) of all pairs (0,1), (0,2) … (2,3).
+    """Return the generalised cross-correlation with phase transform (Knapp and Carter 1976) of all pairs.
 
     Args:
-        spectra: Of all microphones.
-        powers: Of these spectra.
+        spectra: Spectra of the microphones.
+        powers: Squared magnitudes of the spectra.
 
     Returns:
-        Lags of -32 … 31 samples of 41.7 µs; a peak at lag d says that the pair's second microphone hears it d later.
+        Correlations of the pairs (0,1), (0,2) … (2,3) at lags of -32 … 31 samples of 41.7 µs; a peak at lag d means that the
+        sound arrives d samples later at the second microphone of the pair.
     """
-    # The phase of a product is the product of phases: there are fewer microphones to normalise than pairs.
+    # The phase of a product is the product of the phases, and there are fewer microphones than pairs to normalise.
     phases = spectra * powers.rsqrt()
     silent = powers == 0 if bool(powers.amin() == 0) else None
-    half, found = BANDS // 2, []
+    half, correlations = BANDS // 2, []
     for first in range(spectra.shape[1] - 1):
         one, others = slice(first, first + 1), slice(first + 1, None)
         cross = phases[:, one].conj() * phases[:, others]
         if silent is not None:
-            # A bin without sound has the phase 0, so that silence correlates at lag 0.
+            # A silent bin has the phase 0, so that silence correlates at lag 0.
             cross = cross.masked_fill(silent[:, one] | silent[:, others], 1)
         lags = torch.fft.irfft(cross, FFT)
-        found.append(torch.cat([lags[..., -half:], lags[..., :half]], dim=-1))
-    return torch.cat(found, dim=1)
+        correlations.append(torch.cat([lags[..., -half:], lags[..., :half]], dim=-1))
+    return torch.cat(correlations, dim=1)
 
 
 def extract_features(
     waves: Float[Tensor, "batch 4 samples"], fmt: Format, *, top_db: float | None = 80.0
 ) -> Float[Tensor, "batch features frames 64"]:
-    """Features of recordings at 24 kHz, full scale 1.
+    """Compute the features of recordings at 24 kHz, full scale 1.
 
     Args:
-        waves: Whole recordings; FOA channels are W, Y, Z, X. As in any batch all are of one length.
-        fmt: `foa` or `mic`.
-        top_db: Log-mel values further below their channel's maximum are raised to that; None raises none.
+        waves: Complete recordings of one length; FOA channels are W, Y, Z, X.
+        fmt: Format of the recordings, `foa` or `mic`.
+        top_db: Largest distance of log-mel values below the maximum of their channel, in dB; lower values are raised to it.
+            None disables this.
 
     Returns:
-        4 log-mel channels in dB, then 3 of intensity (FOA) or 6 of GCC-PHAT (MIC); one frame per 480 samples. Unscaled.
+        Unscaled features: 4 log-mel channels in dB, then 3 of intensity (FOA) or 6 of GCC-PHAT (MIC); one frame per 480
+        samples.
     """
     mel = _mel_parts(waves)
-    found = waves.new_empty(len(waves), FEATURE_CHANNELS[fmt], waves.shape[-1] // HOP, BANDS)
+    features = waves.new_empty(len(waves), FEATURE_CHANNELS[fmt], waves.shape[-1] // HOP, BANDS)
     at_once = max(1, (_CACHED_FRAMES if waves.device.type == "cpu" else _FRAMES_AT_ONCE) // len(waves))
     for frames, spectra in compute_stft(waves, at_once):
         powers = band_power(spectra)
-        found[:, :4, frames] = _to_mel_bands(powers, mel)
+        features[:, :4, frames] = _to_mel_bands(powers, mel)
         spatial = _to_mel_bands(intensity_vectors(spectra, powers), mel) if fmt == "foa" else gcc_phat(spectra, powers)
-        found[:, 4:, frames] = spatial
-    level = found[:, :4].clamp_(min=_LEAST_POWER).log10_().mul_(10)
+        features[:, 4:, frames] = spatial
+    level = features[:, :4].clamp_(min=_LEAST_POWER).log10_().mul_(10)
     if top_db is not None:
         torch.maximum(level, level.amax((2, 3), keepdim=True) - top_db, out=level)
-    return found
+    return features
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureScaler:
-    """Zero mean and unit variance for every channel and band.
+    """Scaling of features to zero mean and unit variance per channel and band.
 
     Attributes:
-        mean: Shape (channels, bands).
-        std: Population standard deviation, shape (channels, bands); 1 where nothing varies.
+        mean: Means, shape (channels, bands).
+        std: Population standard deviations, shape (channels, bands); 1 for constant features.
     """
 
     mean: Tensor
@@ -216,15 +227,18 @@ class FeatureScaler:
     def scale_features(
         self, features: Float[Tensor, "batch channels frames bands"]
     ) -> Float[Tensor, "batch channels frames bands"]:
-        """Subtract the mean, divide by the standard deviation."""
+        """Subtract the mean and divide by the standard deviation."""
         mean, std = (value.to(features)[:, None] for value in (self.mean, self.std))
         return (features - mean) / std
 
 
 def fit_scaler(recordings: Iterable[Float[Tensor, "channels frames bands"]]) -> FeatureScaler:
-    """Fit to the recordings given; they should be those of training alone.
+    """Fit a scaler to recordings, which should be those of the training split.
 
-    Means and variances of recordings are pooled (Chan, Golub and LeVeque 1979), so one recording at a time is in memory.
+    Means and variances of recordings are pooled (Chan, Golub and LeVeque 1979), so only one recording is in memory.
+
+    Args:
+        recordings: Features of the recordings.
 
     Raises:
         ValueError: If there is no recording.

@@ -1,8 +1,8 @@
-"""The figures of `config.METRICS`: those of DOAnet's authors, and CLEAR-MOT at every gate.
+"""Metrics of `config.METRICS`: those of DOAnet's authors, and CLEAR-MOT at every gate.
 
 Source of the former: Adavanne, Politis and Virtanen, "Differentiable tracking-based training of deep learning sound source
-localizers" (2021), section on metrics, as their implementation computes them. Their MOTa cannot see a switch: what counts as
-such is the onset of an output. Two tracks that swap cost nothing there, and a correct onset costs one.
+localizers" (2021), section on metrics, as their implementation computes them. Their MOTa does not detect switches: it
+counts onsets of outputs instead. Two tracks that swap cost nothing there, and a correct onset costs one.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from trainables.doanet.config import GATES_DEG
 from trainables.doanet.tracks import NONE, OutputChoice, TrackingOutputs, cheapest_order, is_sounding
 
 _TINY: Final = 1e-7
-"""What the authors' totals start from."""
+"""Initial value of the authors' totals."""
 _LARGEST_DEG: Final = 180.0
+"""Largest angle, reported as LE without a match."""
 
 
 @dataclass(frozen=True, eq=False)
 class AuthorsCounts:
-    """Sums over frames and recordings, one of each choice.
+    """Sums over frames and recordings, one per choice of inference parameters.
 
     Attributes:
-        references: Events in frames.
-        predictions: Sounding outputs in frames.
-        matches: The smaller of the two in each frame, summed, however far apart they are.
-        angle_deg: Angles of their best pairs, summed.
-        misses: Events in excess of the outputs.
-        false_positives: Outputs in excess of the events.
-        onsets: Outputs that sound and did not in the frame before; the first frame of a recording has none.
+        references: Number of active events.
+        predictions: Number of active outputs.
+        matches: Sum of the smaller of the two per frame, at any angle.
+        angle_deg: Sum of the angles of the best pairs, in degrees.
+        misses: Number of events in excess of the outputs.
+        false_positives: Number of outputs in excess of the events.
+        onsets: Number of active outputs that were inactive in the previous frame of the recording.
     """
 
     references: NDArray[np.int64]
@@ -47,7 +48,7 @@ class AuthorsCounts:
     onsets: NDArray[np.int64]
 
     def summarise_counts(self) -> list[dict[str, float]]:
-        """LE in degrees (NaN without a match), LR, LP, LF and MOTa in percent, onsets; one mapping a choice."""
+        """Return LE in degrees (NaN without a match), LR, LP, LF and MOTa in percent, and onsets; one mapping per choice."""
         result = []
         for row in range(len(self.references)):
             matches, references = int(self.matches[row]), int(self.references[row]) + _TINY
@@ -67,20 +68,20 @@ class AuthorsCounts:
 
 
 def authors_counts(tracks: TrackingOutputs, active: NDArray[np.bool_]) -> AuthorsCounts:
-    """Count as the authors do, without any largest angle.
+    """Count as the authors do, without a largest angle.
 
-    Where activity is not predicted, all outputs sound all the time: localization error and recall are then the authors',
-    who leave out the other figures, while precision and MOTa show what being always on costs.
+    If activity is not predicted, all outputs are always active: localization error and recall then equal those of the authors,
+    who omit the other metrics, while precision and MOTa show the cost of outputs that are always active.
 
     Args:
-        tracks: Recordings; onsets are not counted across their borders, as the authors' are not across their batches.
-        active: Which outputs sound, shape (choices, recordings, frames, sources).
+        tracks: Recordings; onsets are not counted across them, as the authors do not count them across batches.
+        active: Whether each output is active, shape (choices, recordings, frames, sources).
     """
     angle = _authors_angles_deg(tracks)
     outputs, events = active.sum(-1), tracks.active.sum(-1)
     angle_sums = []
-    for of_choice in active:
-        output = cheapest_order(angle, of_choice[..., :, None] & tracks.active[..., None, :])
+    for choice_active in active:
+        output = cheapest_order(angle, choice_active[..., :, None] & tracks.active[..., None, :])
         paired = np.take_along_axis(angle, np.maximum(output, 0)[..., None, :], -2)[..., 0, :]
         angle_sums.append(float(np.where(output != NONE, paired, 0.0).sum()))
     return AuthorsCounts(
@@ -95,23 +96,23 @@ def authors_counts(tracks: TrackingOutputs, active: NDArray[np.bool_]) -> Author
 
 
 def _authors_angles_deg(tracks: TrackingOutputs) -> NDArray[np.float64]:
-    """Angles of unit vectors in single precision, which cannot go below 0.03°."""
-    found = tracks.predicted.astype(np.float32)
-    found /= np.maximum(np.linalg.norm(found, axis=-1, keepdims=True), 1e-5)
+    """Return angles of unit vectors in single precision, which cannot be smaller than 0.03°."""
+    predicted = tracks.predicted.astype(np.float32)
+    predicted /= np.maximum(np.linalg.norm(predicted, axis=-1, keepdims=True), 1e-5)
     truth = np.where(tracks.active[..., None], tracks.reference, 0).astype(np.float32)
-    cosine = np.clip(found @ np.swapaxes(truth, -1, -2), np.float32(-1 + _TINY), np.float32(1 - _TINY))
+    cosine = np.clip(predicted @ np.swapaxes(truth, -1, -2), np.float32(-1 + _TINY), np.float32(1 - _TINY))
     angle: NDArray[np.float64] = np.degrees(np.arccos(cosine)).astype(np.float64)
     return angle
 
 
 @dataclass(frozen=True, eq=False)
-class Counts:
-    """Everything that is counted, for some choices and gates.
+class TrackingCounts:
+    """All counts for choices of inference parameters and gates.
 
     Attributes:
-        authors: One of each choice.
-        clear: One of each choice and gate; the gates of a choice follow each other.
-        gates_deg: The gates.
+        authors: Counts of the authors, one per choice.
+        clear: Counts of CLEAR-MOT, one per choice and gate; the gates of a choice are consecutive.
+        gates_deg: Gates, in degrees.
     """
 
     authors: AuthorsCounts
@@ -119,17 +120,17 @@ class Counts:
     gates_deg: tuple[float, ...]
 
     def summarise_counts(self) -> list[dict[str, float]]:
-        """The metrics of each choice, by their names in `config.METRICS`; without a match LE is the largest angle there is.
+        """Return the metrics of each choice by their names in `config.METRICS`; without a match LE is 180°.
 
-        A search compares choices by LE: one that stays silent is to be the worst, not without a result.
+        A search compares choices by LE, so a choice without active outputs must be the worst instead of having no result.
         """
         clear = self.clear.summarise_counts()
         result = []
         for row, authors in enumerate(self.authors.summarise_counts()):
-            of_choice = clear[row * len(self.gates_deg) : (row + 1) * len(self.gates_deg)]
+            choice_clear = clear[row * len(self.gates_deg) : (row + 1) * len(self.gates_deg)]
             named = {
                 f"{name}_{gate:g}deg": value
-                for gate, values in zip(self.gates_deg, of_choice, strict=True)
+                for gate, values in zip(self.gates_deg, choice_clear, strict=True)
                 for name, value in values.items()
             }
             result.append(named | authors | {"le": _LARGEST_DEG if math.isnan(authors["le"]) else authors["le"]})
@@ -138,15 +139,15 @@ class Counts:
 
 def count_errors(
     tracks: TrackingOutputs, choices: Sequence[OutputChoice], gates_deg: tuple[float, ...] = GATES_DEG
-) -> Counts:
-    """Compare outputs with events for every choice of inference parameters.
+) -> TrackingCounts:
+    """Compare outputs with events for all choices of inference parameters.
 
     Args:
-        tracks: Some recordings.
-        choices: Thresholds and smoothings of the activity.
-        gates_deg: Largest angles of a pair in CLEAR-MOT, degrees.
+        tracks: Outputs and events.
+        choices: Choices of inference parameters.
+        gates_deg: Largest angles of a pair in CLEAR-MOT, in degrees.
     """
     active = np.stack([is_sounding(tracks, choice) for choice in choices])
     every_gate = np.tile(np.array(gates_deg, np.float64), len(choices))
     clear = clear_counts(tracks, active.repeat(len(gates_deg), axis=0), every_gate)
-    return Counts(authors_counts(tracks, active), clear, gates_deg)
+    return TrackingCounts(authors_counts(tracks, active), clear, gates_deg)

@@ -1,4 +1,4 @@
-"""The convolutional recurrent network of DOAnet: features in, directions and activity of each output out."""
+"""Convolutional recurrent network of DOAnet, from features to directions and activity of each output."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainables.doanet.blocks import ConvolutionBlock
-from trainables.doanet.config import DoanetConfig, Network
+from trainables.doanet.config import DoanetConfig, NetworkConfig
 from trainables.doanet.features import BANDS, FEATURE_CHANNELS, FRAMES_PER_LABEL
 
 _POOLS: Final = ((FRAMES_PER_LABEL, 2), (1, 2), (1, 2))
-"""Time and band. The first one brings feature frames to label frames."""
+"""Pooling in time and band per block; the first one reduces feature frames to label frames."""
 
 
-class Output(NamedTuple):
-    """What the network says of every label frame.
+class DoaOutput(NamedTuple):
+    """Output of the network per label frame.
 
     Attributes:
-        directions: Within a cube of side 2; only the direction counts. Axes x, y, z.
-        activity: Logits, None without that branch.
+        directions: Vectors (x, y, z) within a cube of side 2; only their direction matters.
+        activity: Logits of the activity, None without that branch.
     """
 
     directions: Float[Tensor, "batch labels sources 3"]
@@ -28,22 +28,22 @@ class Output(NamedTuple):
 
 
 class RecurrentProduct(nn.Module):
-    """Bidirectional GRU whose two directions are multiplied after a tanh.
+    """Bidirectional GRU with the product of its two directions after a tanh.
 
     Shape:
         input (batch, labels, inputs), output (batch, labels, units).
     """
 
-    def __init__(self, inputs: int, network: Network) -> None:
+    def __init__(self, inputs: int, network: NetworkConfig) -> None:
         super().__init__()
-        # Between layers: PyTorch warns of a dropout that has no next layer.
+        # Dropout acts between layers; PyTorch warns if there is only one.
         dropout = network.dropout if network.gru_layers > 1 else 0.0
         self.gru = nn.GRU(
             inputs, network.gru, network.gru_layers, batch_first=True, dropout=dropout, bidirectional=True
         )
 
     def forward(self, inputs: Float[Tensor, "batch labels inputs"]) -> Float[Tensor, "batch labels units"]:
-        """Run both directions, multiply them."""
+        """Run both directions and multiply them."""
         forwards, backwards = self.gru(inputs)[0].tanh().chunk(2, dim=-1)
         product: Tensor = forwards * backwards
         return product
@@ -52,7 +52,7 @@ class RecurrentProduct(nn.Module):
 class SelfAttention(nn.Module):
     """Multi-head self-attention over the sequence (Vaswani et al. 2017), followed by a tanh; no residual.
 
-    The authors mention it as an option that is off; the tanh keeps its output in the range of what it replaces.
+    The authors mention it as an option that is off; the tanh keeps its output in the range of the recurrent block.
     """
 
     def __init__(self, units: int, heads: int, dropout: float) -> None:
@@ -60,12 +60,12 @@ class SelfAttention(nn.Module):
         self.attention = nn.MultiheadAttention(units, heads, dropout, batch_first=True)
 
     def forward(self, inputs: Float[Tensor, "batch labels units"]) -> Float[Tensor, "batch labels units"]:
-        """Attend to the whole sequence."""
+        """Attend to the complete sequence."""
         attended: Tensor = self.attention(inputs, inputs, inputs, need_weights=False)[0]
         return attended.tanh()
 
 
-def _output_branch(network: Network, outputs: int, *, tanh: bool) -> nn.Sequential:
+def _output_branch(network: NetworkConfig, outputs: int, *, tanh: bool) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(network.gru, network.branch),
         nn.ReLU(),
@@ -77,7 +77,7 @@ def _output_branch(network: Network, outputs: int, *, tanh: bool) -> nn.Sequenti
 
 
 class DoaNetwork(nn.Module):
-    """Three convolution blocks, a recurrent block, a branch for directions and, if the loss has it, one for activity.
+    """Network of three convolution blocks, a recurrent block, a branch for directions and optionally one for activity.
 
     With the defaults it has 1 553 928 parameters (FOA) or 1 557 384 (MIC).
 
@@ -106,9 +106,9 @@ class DoaNetwork(nn.Module):
         has_activity = config.loss.has_activity
         self.activity = _output_branch(network, config.max_sources, tanh=config.activity_tanh) if has_activity else None
 
-    def forward(self, features: Float[Tensor, "batch channels frames 64"]) -> Output:
-        """Say where each output points, and whether it sounds."""
+    def forward(self, features: Float[Tensor, "batch channels frames 64"]) -> DoaOutput:
+        """Return direction and activity of each output."""
         local = self.blocks(features).transpose(1, 2).flatten(2)
         hidden = self.attention(self.recurrent(local))
         directions = self.directions(hidden).unflatten(-1, (3, -1)).transpose(-1, -2)
-        return Output(directions, None if self.activity is None else self.activity(hidden))
+        return DoaOutput(directions, None if self.activity is None else self.activity(hidden))

@@ -1,4 +1,4 @@
-"""Azimuth and elevation over time."""
+"""Plots of azimuth and elevation over time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ from trainables.doanet.tracks import OutputChoice, TrackingOutputs, azimuth_deg,
 _FRAME_S = 0.1
 
 
-def plot_timelines(shown: Mapping[str, TrackingOutputs], choice: OutputChoice, title: str | None = None) -> Figure:
-    """Draw recordings, a row each: events as wide grey lines, outputs as coloured points where they sound.
+def plot_timelines(recordings: Mapping[str, TrackingOutputs], choice: OutputChoice, title: str | None = None) -> Figure:
+    """Plot recordings, one row each: events as wide grey lines, active outputs as coloured points.
 
     Args:
-        shown: Recordings by split.
-        choice: When an output sounds.
-        title: Stands above instead of the split's name beside each row.
+        recordings: Recordings by split.
+        choice: Inference parameters.
+        title: Title of the figure, which replaces the name of the split at each row.
     """
-    rows = [(f"{name} {number}", tracks, number) for name, tracks in shown.items() for number in range(len(tracks.ids))]
+    rows = [
+        (f"{name} {number}", tracks, number) for name, tracks in recordings.items() for number in range(len(tracks.ids))
+    ]
     figure = Figure(figsize=(12, 1.9 * len(rows) + 0.8), layout="constrained")
     figure.suptitle(title or "")
     axes = figure.subplots(len(rows), 2, squeeze=False, sharex=True)
-    for (label, tracks, number), (across, up) in zip(rows, axes, strict=True):
-        loud = is_sounding(tracks, choice)[number]
-        _draw_angles(across, azimuth_deg, tracks, number, loud)
-        _draw_angles(up, elevation_deg, tracks, number, loud)
-        beside = f"{label}\n" if title is None else ""
-        across.set(ylabel=f"{beside}azimuth, °", ylim=(-185, 185), yticks=(-180, -90, 0, 90, 180))
-        up.set(ylabel="elevation, °", ylim=(-95, 95), yticks=(-90, -45, 0, 45, 90), xlim=(0, len(loud) * _FRAME_S))
+    for (label, tracks, number), (azimuth_plot, elevation_plot) in zip(rows, axes, strict=True):
+        sounding = is_sounding(tracks, choice)[number]
+        _draw_angles(azimuth_plot, azimuth_deg, tracks, number, sounding)
+        _draw_angles(elevation_plot, elevation_deg, tracks, number, sounding)
+        prefix = f"{label}\n" if title is None else ""
+        azimuth_plot.set(ylabel=f"{prefix}azimuth, °", ylim=(-185, 185), yticks=(-180, -90, 0, 90, 180))
+        elevation_plot.set(
+            ylabel="elevation, °", ylim=(-95, 95), yticks=(-90, -45, 0, 45, 90), xlim=(0, len(sounding) * _FRAME_S)
+        )
     for plot in axes[-1]:
         plot.set_xlabel("time, s")
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -41,12 +45,12 @@ def plot_timelines(shown: Mapping[str, TrackingOutputs], choice: OutputChoice, t
     return figure
 
 
-def _draw_angles(plot: Axes, angle: Any, tracks: TrackingOutputs, number: int, loud: NDArray[np.bool_]) -> None:
-    time = np.arange(len(loud)) * _FRAME_S
-    for slot in range(loud.shape[1]):
-        there = tracks.active[number, :, slot]
-        plot.plot(time[there], angle(tracks.reference[number, there, slot]), ".", color="0.75", markersize=7)
-    for output in range(loud.shape[1]):
-        heard = loud[:, output]
-        degrees = angle(tracks.predicted[number, heard, output])
-        plot.plot(time[heard], degrees, ".", color=f"C{output}", markersize=2, label=f"output {output}")
+def _draw_angles(plot: Axes, angle: Any, tracks: TrackingOutputs, number: int, sounding: NDArray[np.bool_]) -> None:
+    time = np.arange(len(sounding)) * _FRAME_S
+    for slot in range(sounding.shape[1]):
+        active = tracks.active[number, :, slot]
+        plot.plot(time[active], angle(tracks.reference[number, active, slot]), ".", color="0.75", markersize=7)
+    for output in range(sounding.shape[1]):
+        active = sounding[:, output]
+        degrees = angle(tracks.predicted[number, active, output])
+        plot.plot(time[active], degrees, ".", color=f"C{output}", markersize=2, label=f"output {output}")

@@ -1,4 +1,4 @@
-"""What the network should say: directions in slots, and which event each slot holds."""
+"""Training targets: directions in slots, and the event in each slot."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from datasets.tau2020.labels import FRAMES
 
 EMPTY: Final = -1
+"""Number of the event in an empty slot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +21,9 @@ class ReferenceTracks:
     """Labels of a batch of sequences.
 
     Attributes:
-        directions: Unit vectors (x front, y left, z up); anything, NaN included, in empty slots.
-        active: Which slots hold an event.
-        ids: The event in each slot, unique within its sequence; -1 in empty slots.
+        directions: Unit vectors (x front, y left, z up); arbitrary values, including NaN, in empty slots.
+        active: Whether each slot contains an event.
+        ids: Number of the event in each slot, unique within its sequence; -1 in empty slots.
     """
 
     directions: Float[Tensor, "batch labels sources 3"]
@@ -31,17 +32,17 @@ class ReferenceTracks:
 
 
 def track_identities(rows: NDArray[np.int64], sources: int = 2) -> NDArray[np.int64]:
-    """Number the events of a recording, in the slots of `datasets.tau2020.labels.slots`.
+    """Return the number of the event in each slot of `datasets.tau2020.labels.track_slots`.
 
-    A slot is no identity, since an event moves to slot 0 when the one before it ends. An event is an unbroken run of
-    frames of one class and track: the data set reuses track numbers, so what returns after a pause is another event.
+    A slot does not identify an event, since an event moves to slot 0 when the previous one ends. An event is an unbroken run
+    of frames of one class and track; the dataset reuses track numbers, so a run after a pause is another event.
 
     Args:
         rows: Labels, shape (lines, 5): frame, class, track, azimuth, elevation; no frame has more lines than `sources`.
-        sources: How many slots there are.
+        sources: Number of slots.
 
     Returns:
-        Shape (600, sources), numbered from 0 in order of onset; -1 in slots without event.
+        Event numbers from 0 in order of onset, shape (600, sources); -1 in empty slots.
     """
     numbers = np.full((FRAMES, sources), EMPTY, np.int64)
     current: dict[tuple[int, int], tuple[int, int]] = {}

@@ -1,4 +1,4 @@
-"""Outputs and events side by side: what every metric starts from."""
+"""Outputs and events of recordings, and operations on them that the metrics share."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from trainables.contract import InferenceParams
+from trainables.doanet.config import InferenceConfig
+
 NONE: Final = -1
+"""Number of a missing output or event."""
 _BEYOND_DEG: Final = 1000.0
-"""More than all angles of a frame together."""
+"""Larger than the sum of all angles of a frame."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrackingOutputs:
-    """Recordings of one length, or the chunks that metrics should not look beyond.
+    """Outputs and events of recordings of one length; associations and onsets do not cross recordings.
 
     Attributes:
         predicted: Directions of the outputs, shape (recordings, frames, sources, 3); their length does not matter.
-        activity: Probability that an output sounds, shape (recordings, frames, sources); None if it is not predicted.
-        reference: Directions of the events, like `predicted`; anything, NaN included, in empty slots.
-        active: Which slots hold an event, shape (recordings, frames, sources).
-        ids: The event in each slot, numbered from 0 in each recording; -1 in empty slots.
+        activity: Probability that an output is active, shape (recordings, frames, sources); None if it is not predicted.
+        reference: Directions of the events, like `predicted`; arbitrary values, including NaN, in empty slots.
+        active: Whether each slot contains an event, shape (recordings, frames, sources).
+        ids: Number of the event in each slot, from 0 in each recording; -1 in empty slots.
     """
 
     predicted: NDArray[np.floating[Any]]
@@ -38,16 +42,16 @@ class TrackingOutputs:
     def without_events(
         cls, predicted: NDArray[np.floating[Any]], activity: NDArray[np.floating[Any]] | None
     ) -> TrackingOutputs:
-        """Recordings whose events nobody knows."""
+        """Build the outputs of recordings without labels."""
         shape = predicted.shape[:3]
         return cls(predicted, activity, np.full_like(predicted, np.nan), np.zeros(shape, bool), np.full(shape, NONE))
 
 
 def concatenate_outputs(parts: Sequence[TrackingOutputs]) -> TrackingOutputs:
-    """Recordings of several sets as one.
+    """Concatenate sets of recordings.
 
     Args:
-        parts: At least one; all with activity, or all without.
+        parts: At least one set; all with activity, or all without.
     """
     activity = [part.activity for part in parts if part.activity is not None]
     return TrackingOutputs(
@@ -61,27 +65,35 @@ def concatenate_outputs(parts: Sequence[TrackingOutputs]) -> TrackingOutputs:
 
 @dataclass(frozen=True)
 class OutputChoice:
-    """Parameters of inference.
+    """Choice of inference parameters.
 
     Attributes:
-        threshold: An output sounds where its activity is above.
-        smoothing_frames: Length of the median over its activity; an even number means the next odd one.
+        threshold: Activity above which an output is active.
+        smoothing_frames: Length of the median over the activity, in frames; an even number means the next odd one.
     """
 
     threshold: float = 0.5
     smoothing_frames: int = 1
 
+    @classmethod
+    def from_params(cls, inference: InferenceConfig, inference_params: InferenceParams) -> OutputChoice:
+        """Build a choice from inference parameters, with the Config's values for missing ones."""
+        return cls(
+            float(inference_params.get("threshold", inference.threshold)),
+            round(inference_params.get("smoothing_frames", inference.smoothing_frames)),
+        )
+
 
 def is_sounding(tracks: TrackingOutputs, choice: OutputChoice) -> NDArray[np.bool_]:
-    """Which outputs sound, shape (recordings, frames, sources): all of them if activity is not predicted.
+    """Return whether each output is active, shape (recordings, frames, sources); all are if activity is not predicted.
 
-    The median of a recording's first and last frames takes its edge to go on for ever.
+    The median extends the first and last frame of a recording beyond its ends.
     """
     if tracks.activity is None:
         return np.ones(tracks.active.shape, np.bool_)
     length = choice.smoothing_frames // 2 * 2 + 1
     loud = tracks.activity > choice.threshold
-    # The median of the decisions is the decision on the median, and bytes are faster to sort.
+    # The median of the decisions equals the decision on the median, and bytes are faster to sort.
     smooth = (
         scipy.ndimage.median_filter(loud.view(np.uint8), size=(1, length, 1), mode="nearest") if length > 1 else loud
     )
@@ -89,50 +101,52 @@ def is_sounding(tracks: TrackingOutputs, choice: OutputChoice) -> NDArray[np.boo
 
 
 def azimuth_deg(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Counter-clockwise from the front, shape (...,) from (..., 3)."""
+    """Return azimuths, counter-clockwise from the front, in degrees, of vectors of shape (..., 3)."""
     return np.asarray(np.degrees(np.arctan2(vectors[..., 1], vectors[..., 0])), np.float64)
 
 
 def elevation_deg(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Above the horizon, shape (...,) from (..., 3)."""
+    """Return elevations above the horizon, in degrees, of vectors of shape (..., 3)."""
     return np.asarray(np.degrees(np.arctan2(vectors[..., 2], np.hypot(vectors[..., 0], vectors[..., 1]))), np.float64)
 
 
 def angles_deg(predicted: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Angles between all outputs and all events of a frame, 180° where the event is NaN.
+    """Return the angles between all outputs and all events of a frame, 180° where the event is NaN.
 
     Args:
-        predicted: Shape (..., outputs, 3).
-        reference: Shape (..., events, 3).
+        predicted: Directions of the outputs, shape (..., outputs, 3).
+        reference: Directions of the events, shape (..., events, 3).
 
     Returns:
-        Shape (..., outputs, events), degrees.
+        Angles in degrees, shape (..., outputs, events).
     """
-    found, truth = (
-        sides / np.maximum(np.linalg.norm(sides, axis=-1, keepdims=True), 1e-12)
-        for sides in (predicted.astype(np.float64), reference.astype(np.float64))
+    outputs, events = (
+        vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+        for vectors in (predicted.astype(np.float64), reference.astype(np.float64))
     )
-    cosine = np.nan_to_num(found @ np.swapaxes(truth, -1, -2), nan=-1.0)
+    cosine = np.nan_to_num(outputs @ np.swapaxes(events, -1, -2), nan=-1.0)
     angle: NDArray[np.float64] = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     return angle
 
 
 def cheapest_order(angle_deg: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """One-to-one pairs: as many as possible, and of these the least sum of angles, by trial of all orders.
+    """Pair outputs and events one-to-one: as many pairs as possible, then the least sum of angles.
+
+    The search tries all orders.
 
     Args:
-        angle_deg: Shape (..., sources, sources); rows are outputs, columns events.
-        allowed: Which pairs may be made, likewise.
+        angle_deg: Angles in degrees, shape (..., sources, sources); rows are outputs, columns events.
+        allowed: Whether each pair is allowed, of the same shape.
 
     Returns:
-        The output of each event, shape (..., sources); -1 if it has none.
+        Output of each event, shape (..., sources); -1 if it has none.
     """
     sources = allowed.shape[-1]
-    # Every allowed pair is worth more than any angle.
-    worth = np.where(allowed, angle_deg - _BEYOND_DEG, 0.0)
-    ways = np.array(list(itertools.permutations(range(sources))))
+    # Every allowed pair outweighs any angle.
+    cost = np.where(allowed, angle_deg - _BEYOND_DEG, 0.0)
+    orders = np.array(list(itertools.permutations(range(sources))))
     columns = np.arange(sources)
-    costs = np.stack([worth[..., way, columns].sum(-1) for way in ways])
-    chosen = ways[costs.argmin(0)]
+    costs = np.stack([cost[..., order, columns].sum(-1) for order in orders])
+    chosen = orders[costs.argmin(0)]
     possible = np.take_along_axis(allowed, chosen[..., None, :], axis=-2)[..., 0, :]
     return np.where(possible, chosen, NONE)

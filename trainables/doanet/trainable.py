@@ -1,4 +1,4 @@
-"""DOAnet in training: sequences, network, losses through a frozen Hungarian network, tracks and metrics put together."""
+"""Training of DOAnet: sequences, network, losses through a frozen Hungarian network, tracks and metrics."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from datasets.tau2020.labels import FRAMES
 from datasets.tau2020.provider import RecordingSet
 from runtime.errors import InputError
 from trainables import distributed
-from trainables.contract import Metrics, Settings
+from trainables.contract import InferenceParams, Metrics
 from trainables.doanet.association import Assign, exact_association
 from trainables.doanet.config import INNER, METRICS, DoanetConfig
 from trainables.doanet.losses import compute_objective
 from trainables.doanet.metrics import count_errors
-from trainables.doanet.network import DoaNetwork, Output
-from trainables.doanet.predictor import DoanetPredictor, PredictedTrajectories, join_outputs, separate_slots
-from trainables.doanet.sequences import LabelledSequences, cut_sequences, load_split, fit_split_scaler
+from trainables.doanet.network import DoaNetwork, DoaOutput
+from trainables.doanet.predictor import DoanetPredictor, PredictedTrajectories, merge_weights, split_weights
+from trainables.doanet.sequences import LabelledSequences, cut_sequences, fit_split_scaler, load_split
 from trainables.doanet.targets import ReferenceTracks
-from trainables.doanet.tracks import TrackingOutputs, concatenate_outputs
+from trainables.doanet.tracks import OutputChoice, TrackingOutputs, concatenate_outputs
 from trainables.hnet import pretrained
 from trainables.network_trainable import NetworkTrainable, epoch_indices
 
-_RECORDINGS_AT_ONCE: Final = 4
-_SHOWN: Final = 3
-"""Recordings of a split in the picture."""
+_EVALUATION_BATCH: Final = 4
+"""Number of recordings that are evaluated at once."""
+_PLOTTED_RECORDINGS: Final = 3
+"""Number of recordings per split in the figure."""
 
 
 class Doanet(NetworkTrainable):
-    """Direction estimation that is trained to track."""
+    """Direction estimation with tracking-based training."""
 
     Config = DoanetConfig
     metrics = METRICS
@@ -57,130 +58,128 @@ class Doanet(NetworkTrainable):
         )
 
     def train_epoch(self) -> Metrics:
-        """Train on sequences of files in an order that seed and epoch decide; within a file they follow each other."""
+        """Train on sequences of recordings; seed and epoch determine the order of recordings, and sequences stay in order."""
         self.network.train()
         train, size = self._splits["train"], self.config.optimizer.batch_size
         order = self._epoch_order()
         batches = [order[first : first + size] for first in range(0, len(order), size)]
         if len(batches[-1]) < distributed.world_size() and len(batches) > 1:
-            batches.pop()  # not one sequence for each process
+            batches.pop()  # fewer sequences than processes
         sums: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(
-                distributed.rank_seed(self.seed * 100_003 + self.epoch)
-            )  # dropout has no generator of its own
+            # Dropout uses the global generator.
+            torch.manual_seed(distributed.rank_seed(self.seed * 100_003 + self.epoch))
             for step, chosen in enumerate(batches):
                 self._set_lr(step / len(batches))
-                own = chosen[distributed.shard_batch(len(chosen))]
-                for name, part in self._train_step(
-                    *train.read_batch(own, self.config.sequence_frames, self._scaler)
-                ).items():
-                    sums[name] = sums.get(name, torch.zeros((), device=self.device)) + part * len(chosen) / len(order)
-        found = {f"train_{name}": float(distributed.all_reduce_mean(value)) for name, value in sums.items()}
-        return found | self._end_epoch(found["train_loss"])
+                shard = chosen[distributed.shard_batch(len(chosen))]
+                features, reference = train.read_batch(shard, self.config.sequence_frames, self._scaler)
+                for name, term in self._train_step(features, reference).items():
+                    sums[name] = sums.get(name, torch.zeros((), device=self.device)) + term * len(chosen) / len(order)
+        means = {f"train_{name}": float(distributed.all_reduce_mean(value)) for name, value in sums.items()}
+        return means | self._end_epoch(means["train_loss"])
 
     def _epoch_order(self) -> list[tuple[int, int]]:
-        """This epoch's sequences: files in endlessly reshuffled order, of which an epoch takes a stretch."""
+        """Return the sequences of this epoch: a segment of concatenated permutations of the recordings."""
         files = len(self._splits["train"].features)
-        whole = cut_sequences(range(files), self.config.sequence_frames)
-        places = np.arange(len(whole)).reshape(files, -1)
+        sequences = cut_sequences(range(files), self.config.sequence_frames)
+        indices = np.arange(len(sequences)).reshape(files, -1)
 
-        def shuffled(number: int) -> NDArray[np.int64]:
-            return places[np.random.default_rng([self.seed, number]).permutation(files)].ravel()
+        def permutation(number: int) -> NDArray[np.int64]:
+            return indices[np.random.default_rng([self.seed, number]).permutation(files)].ravel()
 
-        length = self.config.optimizer.epoch_sequences or len(whole)
-        return [whole[place] for place in epoch_indices(self.epoch, length, len(whole), shuffled)]
+        length = self.config.optimizer.epoch_sequences or len(sequences)
+        return [sequences[index] for index in epoch_indices(self.epoch, length, len(sequences), permutation)]
 
     def _train_step(self, features: Tensor, reference: ReferenceTracks) -> dict[str, Tensor]:
-        parts = compute_objective(
-            self._ddp_network()(features.to(self.device)), self._loaded_data(reference), self.config.loss, self._assign
-        )
-        self._optimizer_step(parts["loss"])
-        return {name: part.detach() for name, part in parts.items()}
+        output = self._ddp_network()(features.to(self.device))
+        terms = compute_objective(output, self._move_to_device(reference), self.config.loss, self._assign)
+        self._optimizer_step(terms["loss"])
+        return {name: term.detach() for name, term in terms.items()}
 
-    def _loaded_data(self, reference: ReferenceTracks) -> ReferenceTracks:
+    def _move_to_device(self, reference: ReferenceTracks) -> ReferenceTracks:
         return ReferenceTracks(
             reference.directions.to(self.device), reference.active.to(self.device), reference.ids.to(self.device)
         )
 
     @torch.inference_mode()
-    def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
-        """Track whole recordings with all settings from one pass of the network, and measure each; adds the mean loss."""
+    def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:
+        """Evaluate all inference parameters on complete recordings from one pass of the network; adds the mean loss."""
         self.network.eval()
-        whole = self._load_split(split)
-        loss, found = 0.0, []
-        files = len(whole.features)
+        sequences = self._load_split(split)
+        loss, tracks = 0.0, []
+        files = len(sequences.features)
         if not files:
             raise ValueError(f"split {split!r} is empty")
-        for first in range(0, files, _RECORDINGS_AT_ONCE):
-            rows = range(first, min(first + _RECORDINGS_AT_ONCE, files))
-            output, reference = self._run_network(whole, rows)
-            loss += (
-                float(compute_objective(output, reference, self.config.loss, self._assign)["loss"]) * len(rows) / files
-            )
-            found.append(_tracking_outputs(output, whole, rows, self.config.sequence_frames))
-        total = count_errors(
-            concatenate_outputs(found), [self._predictor().inference_choice(setting) for setting in settings]
-        )
-        return [summary | {"loss": loss} for summary in total.summarise_counts()]
+        for first in range(0, files, _EVALUATION_BATCH):
+            rows = range(first, min(first + _EVALUATION_BATCH, files))
+            output, reference = self._run_network(sequences, rows)
+            objective = compute_objective(output, reference, self.config.loss, self._assign)["loss"]
+            loss += float(objective) * len(rows) / files
+            tracks.append(_tracking_outputs(output, sequences, rows, self.config.sequence_frames))
+        choices = [OutputChoice.from_params(self.config.inference, params) for params in params_grid]
+        counts = count_errors(concatenate_outputs(tracks), choices)
+        return [summary | {"loss": loss} for summary in counts.summarise_counts()]
 
     def _load_split(self, name: str) -> LabelledSequences:
         if name not in self._splits:
             self._splits[name] = self._load(name)
         return self._splits[name]
 
-    def _run_network(self, whole: LabelledSequences, rows: Sequence[int]) -> tuple[Output, ReferenceTracks]:
-        features, reference = whole.read_batch(
+    def _run_network(self, sequences: LabelledSequences, rows: Sequence[int]) -> tuple[DoaOutput, ReferenceTracks]:
+        features, reference = sequences.read_batch(
             cut_sequences(rows, self.config.sequence_frames), self.config.sequence_frames, self._scaler
         )
-        return self.network(features.to(self.device)), self._loaded_data(reference)
+        return self.network(features.to(self.device)), self._move_to_device(reference)
 
-    def _predictor(self) -> DoanetPredictor:
-        return DoanetPredictor(self.config, self.network, self._scaler, self.device)
-
-    def predict(self, audio: Float[Tensor, "batch 4 samples"], settings: Settings) -> PredictedTrajectories:
-        """Follow the events in recordings at 24 kHz, of at most 60 s."""
-        return self._predictor().follow_sources(audio, settings)
+    def predict(
+        self, audio: Float[Tensor, "batch 4 samples"], inference_params: InferenceParams
+    ) -> PredictedTrajectories:
+        """Predict the trajectories in recordings at 24 kHz of at most 60 s."""
+        predictor = DoanetPredictor(self.config, self.network, self._scaler, self.device)
+        return predictor.predict_trajectories(audio, inference_params)
 
     @classmethod
     def predictor(cls, config: DoanetConfig, weights: Mapping[str, Any], *, device: str) -> DoanetPredictor:
-        """See the base class."""
+        """Build a predictor for recordings in the format of the training data."""
         return DoanetPredictor.from_weights(config, weights, torch.device(device))
 
-    def picture(self, splits: Sequence[str], settings: Settings) -> Any:
-        """Azimuth and elevation over time, events and outputs, a row a recording."""
+    def plot_predictions(self, splits: Sequence[str], inference_params: InferenceParams) -> Any:
+        """Plot azimuth and elevation of events and outputs over time, one row per recording."""
         from trainables.doanet.plots import plot_timelines
 
         self.network.eval()
-        shown = {}
+        tracks = {}
         with torch.inference_mode():
             for name in splits:
-                whole = self._load_split(name)
-                rows = range(min(_SHOWN, len(whole.features)))
-                output, _ = self._run_network(whole, rows)
-                shown[name] = _tracking_outputs(output, whole, rows, self.config.sequence_frames)
-        return plot_timelines(shown, self._predictor().inference_choice(settings))
+                sequences = self._load_split(name)
+                rows = range(min(_PLOTTED_RECORDINGS, len(sequences.features)))
+                output, _ = self._run_network(sequences, rows)
+                tracks[name] = _tracking_outputs(output, sequences, rows, self.config.sequence_frames)
+        return plot_timelines(tracks, OutputChoice.from_params(self.config.inference, inference_params))
 
     def weights(self) -> dict[str, Any]:
-        """The network's weights, and the scaling of the features it was trained with."""
-        return join_outputs(super().weights(), self._scaler)
+        """Return the weights of the network and the scaling of its features."""
+        return merge_weights(super().weights(), self._scaler)
 
     def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over a network's weights and scaling."""
-        network, self._scaler = separate_slots(weights)
+        """Replace the weights of the network and the scaling of its features."""
+        network, self._scaler = split_weights(weights)
         super().load_weights(network)
 
 
 def build_association(config: DoanetConfig, folder: Path, device: str) -> Assign:
-    """How the tracking losses see which output stands for which event.
+    """Build the association of outputs with events for the tracking losses.
 
     Args:
-        config: Names a network, or what to do without one.
-        folder: Where trained networks are kept.
-        device: A torch device.
+        config: Hyperparameters; `hnet` selects the association.
+        folder: Folder of trained Hungarian networks.
+        device: Name of a torch device.
+
+    Returns:
+        `exact_association`, or a frozen Hungarian network.
 
     Raises:
-        InputError: If the network is for another number of sources, or no network.
+        InputError: If the file of the network is missing or is for another number of sources.
     """
     if config.hnet == "exact" or not config.loss.uses_tracking:
         return exact_association
@@ -191,16 +190,18 @@ def build_association(config: DoanetConfig, folder: Path, device: str) -> Assign
     if hnet.max_sources != config.max_sources:
         raise InputError(
             "hnet",
-            f"the Hungarian network must be for {config.max_sources} sources, as max_sources says",
+            f"the Hungarian network must be for {config.max_sources} sources, the value of max_sources",
             value=f"{path} is for {hnet.max_sources}",
             remedy="train one with  --set max_sources=…  of spaces/hnet.yaml, or write `trained`",
         )
     network.to(device)
-    return lambda found: network(found).entries.sigmoid()
+    return lambda distances: network(distances).entries.sigmoid()
 
 
-def _tracking_outputs(output: Output, whole: LabelledSequences, rows: Sequence[int], frames: int) -> TrackingOutputs:
-    """Sequences joined to recordings again, as far as whole sequences go."""
+def _tracking_outputs(
+    output: DoaOutput, sequences: LabelledSequences, rows: Sequence[int], frames: int
+) -> TrackingOutputs:
+    """Concatenate the sequences of recordings; a rest shorter than a sequence is left out."""
     files, length = len(rows), FRAMES // frames * frames
     directions = output.directions.cpu().unflatten(0, (files, -1)).flatten(1, 2).numpy()
     activity = None
@@ -210,7 +211,7 @@ def _tracking_outputs(output: Output, whole: LabelledSequences, rows: Sequence[i
     return TrackingOutputs(
         directions,
         activity,
-        whole.directions[chosen, :length],
-        whole.active[chosen, :length],
-        whole.ids[chosen, :length],
+        sequences.directions[chosen, :length],
+        sequences.active[chosen, :length],
+        sequences.ids[chosen, :length],
     )

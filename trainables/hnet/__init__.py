@@ -1,1 +1,1 @@
-"""The Hungarian network: learns to associate references and predictions from their distances (Adavanne et al. 2021)."""
+"""Hungarian network, which associates references and predictions from their distances (Adavanne et al. 2021)."""

@@ -1,4 +1,4 @@
-"""Three cross entropies: is the association right, and has each row and each column one (Adavanne et al. 2021, section III-A)."""
+"""Cross entropies of associations, and of rows and columns that have one (Adavanne et al. 2021, section III-A)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.hnet.config import Loss
-from trainables.hnet.network import Output
+from trainables.hnet.config import LossConfig
+from trainables.hnet.network import HungarianOutput
 
 
-def association_loss(output: Output, associations: Bool[Tensor, "batch n n"], loss: Loss) -> Float[Tensor, ""]:
-    """Weighted sum of the binary cross entropies of entries, rows and columns, in nats.
+def association_loss(
+    output: HungarianOutput, associations: Bool[Tensor, "batch n n"], loss: LossConfig
+) -> Float[Tensor, ""]:
+    """Return the weighted sum of the binary cross entropies of entries, rows and columns, in nats.
 
-    An association is one-to-one, so the truth of a row or a column is the sum of its entries.
+    An association is one-to-one, so the target of a row or a column is the sum of its entries.
 
     Args:
-        output: Logits.
-        associations: The truth.
+        output: Logits of the network.
+        associations: True associations.
         loss: Weights, and whether each term is a sum or a mean over batch and entries.
     """
     truth = associations.to(output.entries.dtype)
@@ -27,6 +29,6 @@ def association_loss(output: Output, associations: Bool[Tensor, "batch n n"], lo
         (loss.columns, output.columns, truth.sum(dim=1)),
     )
     total = output.entries.new_zeros(())
-    for weight, logits, wanted in terms:
-        total = total + weight * functional.binary_cross_entropy_with_logits(logits, wanted, reduction=loss.reduction)
+    for weight, logits, target in terms:
+        total = total + weight * functional.binary_cross_entropy_with_logits(logits, target, reduction=loss.reduction)
     return total

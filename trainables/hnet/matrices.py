@@ -1,6 +1,6 @@
-"""Distance matrices of random directions, and who belongs to whom in them: what the Hungarian network learns from.
+"""Distance matrices of random directions and their optimal associations, the data of the Hungarian network.
 
-Adavanne et al. 2021, section IV-A, in the detail of the authors' published programs where the paper is short.
+Source: Adavanne et al. 2021, section IV-A, and the authors' published programs for what the paper does not state.
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ from jaxtyping import Bool, Float, Float32, Int, Int8
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from datasets.acoustics.directions import unit_vectors
 from runtime.errors import InputError
 from trainables.hnet.config import Padding, Permutation
 
 RESOLUTIONS_DEG: Final = (1, 2, 3, 4, 5, 10, 15, 20, 30)
-"""Spacings of the grids that directions are drawn from; all divide 180."""
+"""Spacings of the grids that directions are drawn from, in degrees; all divide 180."""
 
 SOURCES: Final = (2, 7)
-"""Least and most sources; directions of a matrix differ in elevation, and the coarsest grid has seven."""
+"""Smallest and largest number of sources; directions of a matrix differ in elevation, and the coarsest grid has seven."""
 
 _FAR: Final = 10.0
+"""Coordinates of missing sources with constant padding."""
 _RANDOM_RANGE: Final = 100.0
+"""Largest magnitude of their coordinates with random padding."""
 
 
 @dataclass(frozen=True)
 class Matrices:
-    """Distances and associations; rows are references, columns are predictions.
+    """Distance matrices and their associations; rows are references, columns are predictions.
 
     Attributes:
-        distances: Euclidean, between unit vectors (0 to 2) or with a missing source (mostly far more).
-        associations: True where reference and prediction belong together.
-        references: How many references are real.
-        predictions: How many predictions are real.
+        distances: Euclidean distances between unit vectors (0 to 2) or to a missing source (mostly far more).
+        associations: Whether reference and prediction are associated.
+        references: Number of real references per matrix.
+        predictions: Number of real predictions per matrix.
     """
 
     distances: Float32[np.ndarray, "n rows columns"]
@@ -47,14 +50,14 @@ class Matrices:
 
 
 def count_pairs(max_sources: int, largest: int) -> dict[tuple[int, int], int]:
-    """How many matrices to draw, by number of references and of predictions.
+    """Return the number of matrices to draw, by number of references and of predictions.
 
-    With k = min(references, predictions), 2 (N - k) + 1 combinations share `largest` matrices: each number of associations
-    is as frequent as any other, up to rounding. For N = 2 and 15 000 these are the authors' 3000, 5000 and 15 000.
+    With k = min(references, predictions), 2 (N - k) + 1 combinations share `largest` matrices: all numbers of
+    associations are equally frequent, up to rounding. For N = 2 and 15 000 these are the authors' 3000, 5000 and 15 000.
 
     Args:
-        max_sources: N.
-        largest: Matrices with N references and N predictions.
+        max_sources: Number of rows and columns N.
+        largest: Number of matrices with N references and N predictions.
 
     Raises:
         InputError: If N is not 2 … 7.
@@ -73,13 +76,13 @@ def count_pairs(max_sources: int, largest: int) -> dict[tuple[int, int], int]:
 def draw_matrices(
     max_sources: int, largest: int, generator: np.random.Generator, *, padding: Padding = "mixed"
 ) -> Matrices:
-    """Draw a whole set, resolution by resolution and combination by combination; shuffle it before training.
+    """Draw a set of matrices, ordered by resolution and combination; shuffle it before training.
 
     Args:
-        max_sources: N, rows and columns of each matrix.
-        largest: Matrices of each resolution with N references and N predictions; `amounts` says how many others.
-        generator: Decides everything.
-        padding: Where missing sources are.
+        max_sources: Number of rows and columns N of each matrix.
+        largest: Number of matrices per resolution with N references and N predictions; `count_pairs` gives the others.
+        generator: Generator of all random numbers.
+        padding: Positions of missing sources.
 
     Raises:
         InputError: If N is not 2 … 7.
@@ -102,47 +105,50 @@ def _draw_resolution(
     constant = _constant_padding(len(pairs), generator, padding)
     sides = []
     for present in pairs.T:
-        vectors = unit_vectors(step_deg, len(pairs), slots, generator)
+        vectors = draw_directions(step_deg, len(pairs), slots, generator)
         sides.append(np.where(np.arange(slots) < present[:, None], vectors, _missing_rows(constant, slots, generator)))
-    x, y, z = (np.square(mine[:, :, None] - theirs[:, None]) for mine, theirs in zip(*sides, strict=True))
+    x, y, z = (
+        np.square(reference[:, :, None] - prediction[:, None]) for reference, prediction in zip(*sides, strict=True)
+    )
     exact = np.sqrt(x + y + z)
-    # Associated before rounding to single precision, which makes ties of what differs.
+    # Associations precede rounding to single precision, which would turn small differences into ties.
     return permute_rows(
         exact.astype(np.float32), hungarian_association(exact, pairs[:, 0], pairs[:, 1]), generator, "either"
     )
 
 
-def unit_vectors(
+def draw_directions(
     step_deg: int, samples: int, slots: int, generator: np.random.Generator
 ) -> Float[np.ndarray, "3 samples slots"]:
-    """Directions on a grid of azimuths from -180° and elevations from -90° to 90°; in a sample each occurs once at most.
+    """Draw directions on a grid of azimuths from -180° and elevations from -90° to 90°.
+
+    Within a sample, all azimuths differ and all elevations differ; azimuths and elevations are independent of each other.
 
     Args:
-        step_deg: Spacing of the grid.
-        samples: How many sets of directions.
-        slots: Directions in each.
-        generator: Azimuths and elevations are drawn independently of each other.
+        step_deg: Spacing of the grid, in degrees.
+        samples: Number of sets of directions.
+        slots: Number of directions per set.
+        generator: Generator of the random numbers.
 
     Returns:
-        x = cos(el) cos(az), y = cos(el) sin(az), z = sin(el).
+        Unit vectors with the coordinates on the first axis.
     """
-    azimuth = np.deg2rad(-180.0 + step_deg * _distinct_directions(360 // step_deg, samples, slots, generator))
-    elevation = np.deg2rad(-90.0 + step_deg * _distinct_directions(180 // step_deg + 1, samples, slots, generator))
-    across = np.cos(elevation)
-    return np.stack([across * np.cos(azimuth), across * np.sin(azimuth), np.sin(elevation)])
+    azimuth_deg = -180.0 + step_deg * _distinct_integers(360 // step_deg, samples, slots, generator)
+    elevation_deg = -90.0 + step_deg * _distinct_integers(180 // step_deg + 1, samples, slots, generator)
+    return unit_vectors(azimuth_deg, elevation_deg, axis=0)
 
 
-def _distinct_directions(
+def _distinct_integers(
     pool: int, samples: int, slots: int, generator: np.random.Generator
 ) -> Int[np.ndarray, "samples slots"]:
-    """Numbers below `pool`, without replacement within a sample, every order as likely as any other."""
+    """Draw integers below `pool` without replacement within a sample; all orders are equally likely."""
     drawn = np.empty((slots, samples), np.int64)
     for slot in range(slots):
-        # The number of a place among those still free; stepping over the taken ones in rising order finds the place.
-        place = generator.integers(pool - slot, size=samples)
-        for taken in np.sort(drawn[:slot], axis=0):
-            place += place >= taken
-        drawn[slot] = place
+        # The rank among the unused integers; stepping over the used ones in ascending order gives the integer itself.
+        value = generator.integers(pool - slot, size=samples)
+        for used in np.sort(drawn[:slot], axis=0):
+            value += value >= used
+        drawn[slot] = value
     return drawn.T
 
 
@@ -155,38 +161,38 @@ def _constant_padding(samples: int, generator: np.random.Generator, padding: Pad
 def _missing_rows(
     constant: Bool[np.ndarray, "samples"], slots: int, generator: np.random.Generator
 ) -> Float[np.ndarray, "3 samples slots"]:
-    """Where missing sources are: at (10, 10, 10), or anywhere within ±100 but with no coordinate within ±1.
+    """Return positions of missing sources: (10, 10, 10), or random within ±100 but with no coordinate within ±1.
 
-    Two missing sources at (10, 10, 10) have a distance of exactly 0: not every small distance is an association.
+    Two missing sources at (10, 10, 10) have a distance of exactly 0, so not every small distance is an association.
     """
-    anywhere = generator.uniform(-_RANDOM_RANGE, _RANDOM_RANGE, (3, len(constant), slots))
-    return np.where(constant[:, None] | (np.abs(anywhere) <= 1), _FAR, anywhere)
+    random = generator.uniform(-_RANDOM_RANGE, _RANDOM_RANGE, (3, len(constant), slots))
+    return np.where(constant[:, None] | (np.abs(random) <= 1), _FAR, random)
 
 
 def hungarian_association(
     distances: Float[np.ndarray, "n rows columns"], references: Int[np.ndarray, "n"], predictions: Int[np.ndarray, "n"]
 ) -> Bool[np.ndarray, "n rows columns"]:
-    """The one-to-one association of least total distance among the real sources (Kuhn 1955).
+    """Return the one-to-one association of least total distance among the real sources (Kuhn 1955).
 
     Args:
-        distances: The real sources come first in rows and columns.
-        references: How many rows are real.
-        predictions: How many columns are real.
+        distances: Distances, with the real sources first in rows and columns.
+        references: Number of real rows per matrix.
+        predictions: Number of real columns per matrix.
     """
     result = np.zeros(distances.shape, bool)
     for rows, columns in np.unique(np.stack([references, predictions], axis=1), axis=0):
         chosen = np.flatnonzero((references == rows) & (predictions == columns))
         if rows and columns:
-            result[chosen, :rows, :columns] = _least_total(distances[chosen, :rows, :columns])
+            result[chosen, :rows, :columns] = _optimal_assignment(distances[chosen, :rows, :columns])
     return result
 
 
-def _least_total(corner: Float[np.ndarray, "n rows columns"]) -> Bool[np.ndarray, "n rows columns"]:
+def _optimal_assignment(corner: Float[np.ndarray, "n rows columns"]) -> Bool[np.ndarray, "n rows columns"]:
     samples, rows, columns = corner.shape
     if min(rows, columns) == 1:
         nearest = corner.reshape(samples, -1).argmin(axis=1)
-        one: NDArray[np.bool_] = np.arange(rows * columns) == nearest[:, None]
-        return one.reshape(corner.shape)
+        single: NDArray[np.bool_] = np.arange(rows * columns) == nearest[:, None]
+        return single.reshape(corner.shape)
     if rows == columns == 2:
         straight = corner[:, 0, 0] + corner[:, 1, 1] <= corner[:, 0, 1] + corner[:, 1, 0]
         both: NDArray[np.bool_] = np.eye(2, dtype=bool) == straight[:, None, None]
@@ -203,13 +209,17 @@ def permute_rows(
     generator: np.random.Generator,
     which: Permutation,
 ) -> tuple[Float32[np.ndarray, "n rows columns"], Bool[np.ndarray, "n rows columns"]]:
-    """Reorder each matrix and its associations alike.
+    """Reorder each matrix and its associations by the same random permutations.
 
     Args:
-        distances: Matrices; not changed.
-        associations: Theirs; not changed.
-        generator: Draws the orders.
-        which: What is reordered; `either` tosses a coin for each matrix, as the authors do when they draw one.
+        distances: Matrices; not modified.
+        associations: Their associations; not modified.
+        generator: Generator of the permutations.
+        which: Reordered axes; `either` selects rows or columns of each matrix by a fair coin, as the authors do when they
+            draw one.
+
+    Returns:
+        Reordered distances and associations.
     """
     coin = generator.random(len(distances)) < 0.5 if which == "either" else None
     for axis, name in ((1, "rows"), (2, "columns")):

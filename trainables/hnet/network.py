@@ -1,4 +1,4 @@
-"""The network of Adavanne et al. 2021 (section III-A, Fig. 2): GRU over the rows, attention, one linear layer."""
+"""Network of Adavanne et al. 2021 (section III-A, Fig. 2): GRU over the rows, attention, one linear layer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from trainables.hnet.config import HnetConfig
 
 
 @dataclass(frozen=True)
-class Output:
-    """Logits.
+class HungarianOutput:
+    """Logits of associations.
 
     Attributes:
-        entries: Of row and column belonging together.
-        rows: Of a row belonging to any column: the largest of its entries.
-        columns: Of a column belonging to any row, likewise.
+        entries: Logits of the association of row and column.
+        rows: Logits of a row having any association, the largest of its entries.
+        columns: Logits of a column having any association, the largest of its entries.
     """
 
     entries: Float[Tensor, "batch n n"]
@@ -28,11 +28,11 @@ class Output:
 
 
 class ShortGru(nn.Module):
-    """One GRU layer (Cho et al. 2014) for sequences of a few steps: `nn.GRU` in parameters and results, with less to do.
+    """GRU layer (Cho et al. 2014) for sequences of a few steps, with the parameters and results of `nn.GRU` but less work.
 
-    The gates are kept apart from the start, since slicing them out of one tensor costs the backward pass as much as some of
-    the products; and the state before the first step is zero, so that step needs no product with it. Inputs are projected in
-    single precision whatever autocast says: associations hang on small differences of distances.
+    The gates are separate from the start, since slicing them out of one tensor costs the backward pass as much as some of the
+    products; the state before the first step is zero, so that step needs no product with it. Inputs are projected in single
+    precision even under autocast, because associations depend on small differences of distances.
 
     Shape:
         input (batch, steps, features), output (batch, steps, hidden · directions).
@@ -43,25 +43,25 @@ class ShortGru(nn.Module):
         self.gru = nn.GRU(features, hidden, batch_first=True, bidirectional=bidirectional)  # holds the parameters
 
     def forward(self, rows: Float[Tensor, "batch steps features"]) -> Float[Tensor, "batch steps out"]:
-        """Read from the first step to the last, and also from the last to the first if bidirectional."""
-        forwards = torch.stack(self._read(rows.unbind(1), ""), dim=1)
+        """Process the sequence forwards, and also backwards if bidirectional."""
+        forwards = torch.stack(self._run_direction(rows.unbind(1), ""), dim=1)
         if not self.gru.bidirectional:
             return forwards
-        backwards = self._read(rows.unbind(1)[::-1], "_reverse")[::-1]
+        backwards = self._run_direction(rows.unbind(1)[::-1], "_reverse")[::-1]
         return torch.cat([forwards, torch.stack(backwards, dim=1)], dim=2)
 
-    def _read(self, rows: tuple[Tensor, ...], direction: str) -> list[Tensor]:
-        # nn.GRU keeps reset gate, update gate and candidate one below the other.
+    def _run_direction(self, rows: tuple[Tensor, ...], direction: str) -> list[Tensor]:
+        # nn.GRU stacks reset gate, update gate and candidate along the first axis.
         weights_in, weights, biases_in, biases = (
             getattr(self.gru, f"{name}_l0{direction}").chunk(3)
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
-        # The candidate's second bias is under the reset gate and cannot join the first.
-        together = (biases_in[0] + biases[0], biases_in[1] + biases[1], biases_in[2])
+        # The reset gate scales the second bias of the candidate, which therefore cannot be added to the first.
+        merged_biases = (biases_in[0] + biases[0], biases_in[1] + biases[1], biases_in[2])
         states: list[Tensor] = []
         for row in rows:
             with torch.autocast(row.device.type, enabled=False):
-                reset, update, candidate = map(functional.linear, (row, row, row), weights_in, together)
+                reset, update, candidate = map(functional.linear, (row, row, row), weights_in, merged_biases)
             if not states:
                 candidate = (candidate + reset.sigmoid() * biases[2]).tanh()
                 states.append(candidate - update.sigmoid() * candidate)
@@ -74,7 +74,7 @@ class ShortGru(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention with one head and neither output projection nor bias; the authors do not divide scores by √hidden.
+    """Self-attention with one head and without output projection or bias; the authors do not divide scores by √hidden.
 
     Shape:
         input (batch, rows, features), output (batch, rows, hidden).
@@ -88,8 +88,8 @@ class Attention(nn.Module):
         self.scale = hidden**-0.5 if scaled else 1.0
 
     def forward(self, rows: Float[Tensor, "batch rows features"]) -> Float[Tensor, "batch rows hidden"]:
-        """Mix the rows' values by how well queries and keys agree."""
-        # (x Q') (x K')' = x (Q' K) x': the product of the two maps is small, and saves one of the three large ones.
+        """Average the values of all rows, weighted by the softmax of query-key products."""
+        # (x Q') (x K')' = x (Q' K) x': the product of the two weight matrices is small, and saves one of three large products.
         form = self.query.weight.mT @ self.key.weight
         scores = (rows @ form) @ rows.mT * self.scale
         mixed: Tensor = scores.softmax(dim=2) @ self.value(rows)
@@ -97,7 +97,7 @@ class Attention(nn.Module):
 
 
 class HungarianNetwork(nn.Module):
-    """Distances to logits of associations; 100 098 parameters for two sources.
+    """Network from distances to logits of associations; 100 098 parameters for two sources.
 
     Shape:
         input (batch, n, n), output entries (batch, n, n), rows and columns (batch, n).
@@ -112,8 +112,8 @@ class HungarianNetwork(nn.Module):
         self.attention = Attention(width, network.hidden, scaled=network.scaled_attention)
         self.last = nn.Linear(network.hidden, n)
 
-    def forward(self, distances: Float[Tensor, "batch n n"]) -> Output:
-        """Judge each pair of row and column."""
+    def forward(self, distances: Float[Tensor, "batch n n"]) -> HungarianOutput:
+        """Return the logits of all pairs of row and column."""
         near = distances.clamp(max=self.limit) if self.limit else distances
         entries: Tensor = self.last(self.attention(self.gru(near)).tanh()).float()
-        return Output(entries, entries.amax(dim=2), entries.amax(dim=1))
+        return HungarianOutput(entries, entries.amax(dim=2), entries.amax(dim=1))

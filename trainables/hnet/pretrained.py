@@ -1,4 +1,4 @@
-"""Trained Hungarian networks on disk: one for each recipe, trained when it is first needed and never again."""
+"""Trained Hungarian networks on disk: one per Config, trained at first use."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ from trainables.hnet.network import HungarianNetwork
 from trainables.hnet.trainable import Hnet
 
 _VERSION: Final = 1
+"""Part of the file name; raised when training changes."""
 EPOCHS: Final = 12
-_RECIPE: Final = {
+_OVERRIDES: Final = {
     "network": {"scaled_attention": True, "distance_limit": 4.0},
     "optimizer": {"lr": 8e-3, "batch_size": 1024, "schedule": "one_cycle"},
 }
-"""What reaches the authors' figures within minutes on two cores; their own recipe takes many epochs."""
+"""Values that reach the accuracy of the authors within minutes on two cores; their own values take many epochs."""
 
 
 def default_config(max_sources: int) -> HnetConfig:
-    """The Config of the network that is trained when nobody names one."""
-    return HnetConfig.model_validate({"max_sources": max_sources, **_RECIPE})
+    """Return the Config of the network that `hnet: trained` uses."""
+    return HnetConfig.model_validate({"max_sources": max_sources, **_OVERRIDES})
 
 
 def train_or_load(config: HnetConfig, folder: Path, *, device: str, epochs: int = EPOCHS) -> Path:
-    """The file of a network trained after a recipe; trains it if there is none. Others that ask meanwhile wait.
+    """Return the file of a trained network, after training it if there is none.
+
+    A file lock makes concurrent callers wait for one training.
 
     Args:
-        config: The recipe.
-        folder: Where such files are kept.
-        device: To train on.
-        epochs: Of the training.
+        config: Hyperparameters of the network.
+        folder: Folder of the files.
+        device: Name of the torch device to train on.
+        epochs: Length of the training, in epochs.
     """
     path = folder / f"hnet-{hashing.hash_values([_VERSION, epochs, config.model_dump(mode='json')])}.pt"
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,14 +63,17 @@ def train_or_load(config: HnetConfig, folder: Path, *, device: str, epochs: int 
 
 
 def load_pretrained(path: Path, place: str) -> tuple[HnetConfig, nn.Module]:
-    """Read a trained network, frozen.
+    """Read a trained network and freeze it.
 
     Args:
-        path: As `trained` writes it, or a search's `model.pt`.
-        place: Where it was named, for errors.
+        path: File written by `train_or_load`, or the `model.pt` of a search.
+        place: Location of the path, for errors.
+
+    Returns:
+        The Config and the network, on the CPU.
 
     Raises:
-        InputError: If there is no such file, or it is something else.
+        InputError: If there is no such file, or it contains no Hungarian network.
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -77,7 +83,7 @@ def load_pretrained(path: Path, place: str) -> tuple[HnetConfig, nn.Module]:
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             place,
-            "the Hungarian network must be a file that a search of spaces/hnet.yaml has kept",
+            "the Hungarian network must be a file written by a search of spaces/hnet.yaml",
             value=f"{path}: {type(error).__name__}",
             remedy="name its model.pt, or write `trained` or `exact`",
         ) from error

@@ -1,4 +1,4 @@
-"""The Hungarian network in training: matrices, network, losses and figures put together."""
+"""Training of the Hungarian network: matrices, network, losses and metrics."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from datasets.matrices import MatricesSpec
-from trainables.contract import Metrics, Settings
+from trainables.contract import InferenceParams, Metrics
 from trainables.hnet import matrices, metrics
 from trainables.hnet.config import INNER, METRICS, HnetConfig
 from trainables.hnet.losses import association_loss
 from trainables.hnet.network import HungarianNetwork
 from trainables.network_trainable import NetworkTrainable
-from trainables.schedules import use_bf16
+from trainables.precision import use_bf16
 
-_SHARE_OF_A_TEST: Final = 0.1
-"""Validation and test have a tenth of the training's matrices each; the authors have no validation."""
+_TEST_FRACTION: Final = 0.1
+"""Number of matrices of validation and of test relative to training; the authors have no validation."""
 _SPLITS: Final = ("train", "validate", "test")
 _EVALUATION_BATCH: Final = 8_192
+"""Number of matrices that are evaluated at once."""
 
 
 class Hnet(NetworkTrainable):
-    """The Hungarian network."""
+    """Hungarian network."""
 
     Config = HnetConfig
     metrics = METRICS
@@ -43,15 +44,15 @@ class Hnet(NetworkTrainable):
             weight_decay=config.optimizer.weight_decay,
             fused=True,
         )
-        self._half = use_bf16(config.precision, self.device)
+        self._bf16 = use_bf16(config.precision, self.device)
 
     def train_epoch(self) -> Metrics:
-        """Train on all matrices once, in an order that seed and epoch decide."""
+        """Train on all matrices once; seed and epoch determine their order."""
         self.network.train()
         generator = np.random.default_rng([self.seed, 7, self.epoch])
-        whole = self._splits["train"]
-        order = generator.permutation(len(whole.distances))
-        distances, associations = whole.distances[order], whole.associations[order]
+        train = self._splits["train"]
+        order = generator.permutation(len(train.distances))
+        distances, associations = train.distances[order], train.associations[order]
         if self.config.augment.permute != "none":
             distances, associations = matrices.permute_rows(
                 distances, associations, generator, self.config.augment.permute
@@ -72,40 +73,39 @@ class Hnet(NetworkTrainable):
         return loss.detach() / per_matrix
 
     def _compute_loss(self, distances: Tensor, associations: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             output = self.network(distances)
         return association_loss(output, associations, self.config.loss)
 
     @torch.inference_mode()
-    def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
-        """The figures of METRICS and the mean loss of a matrix; there is nothing to choose, so they are the same for all."""
+    def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:
+        """Return METRICS and the mean loss per matrix; without inner parameters, all elements of the result are equal."""
         self.network.eval()
-        whole = self._splits[split]
+        data = self._splits[split]
         logits = []
         loss = 0.0
-        for first in range(0, len(whole.distances), _EVALUATION_BATCH):
+        for first in range(0, len(data.distances), _EVALUATION_BATCH):
             rows = slice(first, first + _EVALUATION_BATCH)
-            distances = torch.from_numpy(whole.distances[rows]).to(self.device)
-            associations = torch.from_numpy(whole.associations[rows]).to(self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            distances = torch.from_numpy(data.distances[rows]).to(self.device)
+            associations = torch.from_numpy(data.associations[rows]).to(self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
                 output = self.network(distances)
-            part = float(association_loss(output, associations, self.config.loss))
-            loss += part if self.config.loss.reduction == "sum" else part * len(distances)
+            value = float(association_loss(output, associations, self.config.loss))
+            loss += value if self.config.loss.reduction == "sum" else value * len(distances)
             logits.append(output.entries.cpu())
-        found = metrics.summarise_counts(torch.cat(logits), torch.from_numpy(whole.associations), self._prevalence)
-        return [found | {"loss": loss / len(whole.distances)} for _ in settings]
+        summary = metrics.summarise_counts(torch.cat(logits), torch.from_numpy(data.associations), self._prevalence)
+        return [summary | {"loss": loss / len(data.distances)} for _ in params_grid]
 
     @torch.inference_mode()
-    def predict(self, audio: Float[Tensor, "batch n n"], settings: Settings) -> Float[Tensor, "batch n n"]:
-        """Probabilities of associations from distances; the network hears no sound."""
-        del settings
+    def associate(self, distances: Float[Tensor, "batch n n"]) -> Float[Tensor, "batch n n"]:
+        """Return probabilities of associations from distances."""
         self.network.eval()
-        probabilities: Tensor = self.network(audio.to(self.device)).entries.sigmoid().cpu()
+        probabilities: Tensor = self.network(distances.to(self.device)).entries.sigmoid().cpu()
         return probabilities
 
 
 def _draw_split(config: HnetConfig, seed: int, split: str) -> matrices.Matrices:
-    """A split, independent of the others and of how the network is trained."""
+    """Draw a split, independent of the other splits and of the training."""
     generator = np.random.default_rng([seed, config.max_sources, _SPLITS.index(split)])
-    largest = config.data.matrices if split == "train" else max(1, round(_SHARE_OF_A_TEST * config.data.matrices))
+    largest = config.data.matrices if split == "train" else max(1, round(_TEST_FRACTION * config.data.matrices))
     return matrices.draw_matrices(config.max_sources, largest, generator, padding=config.data.padding)

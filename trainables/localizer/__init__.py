@@ -1,1 +1,1 @@
-"""The multi-source 2D localizer (Le Moing et al., "Learning multiple sound source 2D localization")."""
+"""Multi-source 2D localizer (Le Moing et al., "Learning multiple sound source 2D localization")."""

@@ -1,18 +1,19 @@
-"""Every hyperparameter of the 2D localizer: name, default (the paper's), bounds, unit. Needs no torch."""
+"""Hyperparameters of the 2D localizer: names, defaults (the paper's), bounds and units. Does not import torch."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from datasets.building.provider import DatasetProvider, require_kind
-from trainables.contract import InnerParameter, Metric
+from trainables.contract import ConfigSection, InnerParameter, Metric, TrainableConfig
 
 Representation = Literal["tg", "hm", "rg"]
 Encoder = Literal["single", "array", "combined"]
 
 RESOLUTIONS_M: Final = (0.3, 1.0)
+"""Distances below which a prediction matches a source, in metres (section III-B)."""
 
 METRICS: Final = (
     Metric(
@@ -42,20 +43,14 @@ INNER: Final = (
 )
 
 
-class ConfigSection(BaseModel):
-    """A frozen part of the Config."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Features(ConfigSection):
-    """What the network hears (section III-C)."""
+class FeaturesConfig(ConfigSection):
+    """Input features of the network (section III-C)."""
 
     gain: Literal["none", "rms"] = Field("none", description="`rms` divides a sample by the RMS of all its microphones")
 
 
-class Network(ConfigSection):
-    """Sizes and variants of Table II."""
+class NetworkConfig(ConfigSection):
+    """Sizes and variants of the network (Table II)."""
 
     width: int = Field(128, ge=4, le=512, description="filters of the five 1×5 layers")
     tail_width: int = Field(
@@ -69,7 +64,7 @@ class Network(ConfigSection):
         description="`late` as in the paper; `early` halves the frequencies in the first two layers: about 2.5 times faster",
     )
     merge: Literal["concat", "sum"] = Field(
-        "concat", description="how the arrays' encodings meet; not stated in the paper"
+        "concat", description="how the arrays' encodings are merged; not stated in the paper"
     )
     leak: float = Field(0.01, ge=0, le=0.5, description="slope of LeakyReLU below zero; not stated in the paper")
     encoder_norm: bool = Field(
@@ -78,23 +73,25 @@ class Network(ConfigSection):
     heatmap_activation: Literal["relu", "linear", "sigmoid"] = Field("relu", description="last activation of HM")
 
 
-class Grid(ConfigSection):
-    """The output grid (section IV)."""
+class GridConfig(ConfigSection):
+    """Output grid (section IV)."""
 
     cells: int = Field(ge=3, le=243, description="cells along x and along y: 81 (TG, HM), 6 (RG)")
     margin_m: float = Field(
-        ge=0, le=3, description="how far the grid reaches beyond the room, m: 1.05 (TG, HM), 0 (RG)"
+        ge=0,
+        le=3,
+        description="distance of the edge of the grid from the walls, outside the room, m: 1.05 (TG, HM), 0 (RG)",
     )
 
 
-class Target(ConfigSection):
-    """What HM learns."""
+class TargetConfig(ConfigSection):
+    """Target of the heat map."""
 
     sigma_m: float = Field(0.1**0.5, gt=0.02, le=2, description="σ of the Gaussians, m; σ² = 0.1 m²")
 
 
-class Loss(ConfigSection):
-    """Equations 1 to 5."""
+class LossConfig(ConfigSection):
+    """Loss function (equations 1 to 5)."""
 
     classification: Literal["bce", "focal"] = Field("bce", description="loss of a cell's activity (TG, RG)")
     focal_gamma: float = Field(2.0, ge=0, le=5, description="focusing of the focal loss; 0 is BCE")
@@ -104,15 +101,15 @@ class Loss(ConfigSection):
     huber_delta: float = Field(0.1, gt=0, le=1, description="where smooth L1 turns from quadratic to linear")
 
 
-class Optimizer(ConfigSection):
-    """How it is trained (section III-C)."""
+class OptimizerConfig(ConfigSection):
+    """Optimizer and learning-rate schedule (section III-C)."""
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
+    name: Literal["adam", "adamw", "sgd"] = Field("adam", description="optimizer")
     lr: float = Field(1e-4, gt=0, le=1, description="learning rate")
     beta1: float = Field(0.5, ge=0, lt=1, description="first-moment decay of Adam, momentum of SGD")
     beta2: float = Field(0.999, gt=0, lt=1, description="second-moment decay of Adam")
-    weight_decay: float = Field(0.0, ge=0, le=1)
-    batch_size: int = Field(128, ge=2, le=4096, description="samples a step")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="weight decay; decoupled with AdamW")
+    batch_size: int = Field(128, ge=2, le=4096, description="samples per step")
     epoch_samples: int = Field(
         0, ge=0, le=10_000_000, description="samples between two validations; 0 is the whole training split"
     )
@@ -122,15 +119,15 @@ class Optimizer(ConfigSection):
     clip_norm: float = Field(0.0, ge=0, le=100, description="largest gradient norm; 0 is no limit")
 
 
-class Augment(ConfigSection):
-    """Changes to the training samples, drawn anew each time."""
+class AugmentConfig(ConfigSection):
+    """Random changes to the training samples, drawn independently each time a sample is used."""
 
     level_db: float = Field(0.0, ge=0, le=40, description="a sample's level changes by up to ± this, dB")
     channel_gain_db: float = Field(0.0, ge=0, le=12, description="each microphone's level changes by up to ± this, dB")
 
 
-class Retrieval(ConfigSection):
-    """From the output to keypoints (section II-C). `inner:` of a space sweeps these at every validation."""
+class RetrievalConfig(ConfigSection):
+    """Retrieval of keypoints from the output (section II-C). `inner:` of a space sweeps these at every validation."""
 
     peaks: bool = Field(True, description="False takes every cell above the threshold: the TG baseline")
     threshold: float = Field(0.6, ge=0, le=1, description="least score; 0.1 for TG with peaks")
@@ -158,28 +155,37 @@ _BY_REPRESENTATION: Final[dict[str, dict[str, dict[str, float]]]] = {
 """The paper's values that differ by representation (sections III-C and IV)."""
 
 
-class LocalizerConfig(ConfigSection):
-    """The 2D localizer. All defaults are the paper's; where the paper is silent, the field says so."""
+class LocalizerConfig(TrainableConfig):
+    """Hyperparameters of the 2D localizer; defaults are the paper's, or marked as not stated there."""
 
-    several: ClassVar[bool] = True
+    supports_ddp: ClassVar[bool] = True
 
     representation: Representation = Field("hm", description="tight grid, heat map or refined grid (section II-B)")
     encoder: Encoder = Field("combined", description="single-, array- or pair-wise array-encoder (section II-A)")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="`auto` takes bf16 where the hardware multiplies it faster"
     )
-    features: Features = Field(default_factory=Features)
-    network: Network = Field(default_factory=Network)
-    grid: Grid
-    target: Target = Field(default_factory=Target)
-    loss: Loss
-    optimizer: Optimizer = Field(default_factory=Optimizer)
-    augment: Augment = Field(default_factory=Augment)
-    retrieval: Retrieval
+    features: FeaturesConfig = Field(default_factory=FeaturesConfig)
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    grid: GridConfig
+    target: TargetConfig = Field(default_factory=TargetConfig)
+    loss: LossConfig
+    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    retrieval: RetrievalConfig
 
-    def check_data(self, source: DatasetProvider) -> None:
-        """See `trainables.contract.Trainable.Config`."""
-        require_kind(source, "room", "measured", "recordings")
+    @property
+    def ddp_batch_size(self) -> int:
+        """Number of samples per training step."""
+        return self.optimizer.batch_size
+
+    def check_data(self, dataset: DatasetProvider) -> None:
+        """Require a dataset of 160 ms mixtures at microphone arrays.
+
+        Raises:
+            InputError: If the dataset is of another kind.
+        """
+        require_kind(dataset, "room", "measured", "recordings")
 
     @model_validator(mode="before")
     @classmethod
@@ -188,13 +194,13 @@ class LocalizerConfig(ConfigSection):
         if not isinstance(data, dict):
             return data
         representation = data.get("representation", "hm")
-        papers = _BY_REPRESENTATION.get(representation if isinstance(representation, str) else "", {})
+        paper_values = _BY_REPRESENTATION.get(representation if isinstance(representation, str) else "", {})
         filled = dict(data)
         for section in ("grid", "loss", "retrieval"):
             given = filled.get(section, {})
             if not isinstance(given, dict):
                 continue
-            values = dict(papers.get(section, {})) | given
+            values = dict(paper_values.get(section, {})) | given
             if section == "retrieval":
                 _fill_retrieval(values, given, filled, representation)
             filled[section] = values
@@ -208,4 +214,4 @@ def _fill_retrieval(
         values["threshold"] = 0.6
     target = data.get("target", {})
     sigma = target.get("sigma_m") if isinstance(target, dict) else getattr(target, "sigma_m", None)
-    values.setdefault("smoothing_m", Target().sigma_m if sigma is None else sigma)
+    values.setdefault("smoothing_m", TargetConfig().sigma_m if sigma is None else sigma)

@@ -1,4 +1,4 @@
-"""The output grid in metres, and what the network should put on it (section II-B)."""
+"""Output grid in metres, and the training targets on it (section II-B)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trainables.localizer.config import Grid
+from trainables.localizer.config import GridConfig
 
 
 @dataclass(frozen=True)
 class CellGrid:
-    """A square grid of cells over a room.
+    """Grid of cells over a room, with equally many cells along both axes.
 
     Attributes:
-        cells: Along each axis.
-        origin_m: Lower corner of the first cell, x and y.
-        cell_m: Size of a cell, x and y.
+        cells: Number of cells along each axis.
+        origin_m: Lower corner of the first cell, x and y, in metres.
+        cell_m: Size of a cell along x and y, in metres.
     """
 
     cells: int
@@ -26,13 +26,18 @@ class CellGrid:
     cell_m: tuple[float, float]
 
     @classmethod
-    def over_area(cls, grid: Grid, size_m: tuple[float, float]) -> CellGrid:
-        """Lay the Config's grid over a room."""
+    def over_area(cls, grid: GridConfig, size_m: tuple[float, float]) -> CellGrid:
+        """Build the grid of a Config over a room.
+
+        Args:
+            grid: Number of cells and margin.
+            size_m: Size of the room along x and y, in metres.
+        """
         edge = tuple((size + 2 * grid.margin_m) / grid.cells for size in size_m)
         return cls(grid.cells, (-grid.margin_m, -grid.margin_m), (edge[0], edge[1]))
 
     def centres_m(self, device: torch.device | str = "cpu") -> Float[Tensor, "cells cells 2"]:
-        """Centres of all cells, indexed by x, then y."""
+        """Return the centres of all cells in metres, indexed by x, then y."""
         steps = torch.arange(self.cells, device=device) + 0.5
         x = self.origin_m[0] + steps * self.cell_m[0]
         y = self.origin_m[1] + steps * self.cell_m[1]
@@ -41,9 +46,12 @@ class CellGrid:
     def locate_sources(
         self, positions_m: Float[Tensor, "batch slots 2"]
     ) -> tuple[Int[Tensor, "batch slots 2"], Float[Tensor, "batch slots 2"]]:
-        """The cell each position lies in, and where in that cell, from 0 to 1. The room's far edge belongs to the last cell."""
-        places = positions_m.nan_to_num().double()
-        relative = (places - places.new_tensor(self.origin_m)) / places.new_tensor(self.cell_m)
+        """Return the cell of each position, and the position within that cell, from 0 to 1.
+
+        The far edge of the grid belongs to the last cell. NaN positions are empty slots; their values are meaningless.
+        """
+        positions = positions_m.nan_to_num().double()
+        relative = (positions - positions.new_tensor(self.origin_m)) / positions.new_tensor(self.cell_m)
         # Rounded to a ten-thousandth of a cell, so that single-precision positions on an edge all fall on its upper side.
         relative = (relative * 1e4).round() / 1e4
         index = relative.floor().clamp(0, self.cells - 1)
@@ -53,20 +61,26 @@ class CellGrid:
 def tight_grid_target(
     grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]
 ) -> Float[Tensor, "batch cells cells"]:
-    """TG: 1 in every cell that holds a source. NaN positions are empty slots."""
+    """Return the TG target: 1 in every cell that contains a source. NaN positions are empty slots."""
     return refined_grid_target(grid, positions_m)[:, 0]
 
 
 def heat_map_target(
     grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"], sigma_m: float
 ) -> Float[Tensor, "batch cells cells"]:
-    """HM: exp(-|c - s|² / 2σ²) of the nearest source s at every cell centre c."""
+    """Return the HM target: exp(-|c - s|² / 2σ²) of the nearest source s at every cell centre c.
+
+    Args:
+        grid: Output grid.
+        positions_m: Positions of the sources, in metres; NaN in empty slots.
+        sigma_m: σ of the Gaussians, in metres.
+    """
     present = _present_sources(positions_m)
-    places = positions_m.nan_to_num()
+    positions = positions_m.nan_to_num()
     maps = []
     for axis in range(2):  # a Gaussian is the product of one along x and one along y
-        centres = grid.origin_m[axis] + (torch.arange(grid.cells, device=places.device) + 0.5) * grid.cell_m[axis]
-        maps.append(torch.exp(-((places[..., axis, None] - centres) ** 2) / (2 * sigma_m**2)))
+        centres = grid.origin_m[axis] + (torch.arange(grid.cells, device=positions.device) + 0.5) * grid.cell_m[axis]
+        maps.append(torch.exp(-((positions[..., axis, None] - centres) ** 2) / (2 * sigma_m**2)))
     each = maps[0][..., :, None] * maps[1][..., None, :] * present[..., None, None]
     return each.amax(dim=1)
 
@@ -74,7 +88,7 @@ def heat_map_target(
 def refined_grid_target(
     grid: CellGrid, positions_m: Float[Tensor, "batch slots 2"]
 ) -> Float[Tensor, "batch 3 cells cells"]:
-    """RG: activity, and the position of the source within its cell along x and y."""
+    """Return the RG target: activity, and the position of the source within its cell along x and y."""
     batch, slots, _ = positions_m.shape
     index, within = grid.locate_sources(positions_m)
     target = positions_m.new_zeros(batch, 3, grid.cells, grid.cells)

@@ -14,15 +14,16 @@ from trainables.localizer.retrieval import Candidates
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Sums over samples; add the counts of batches to get those of a dataset.
+class MatchCounts:
+    """Sums over samples; the sum of the counts of all batches gives those of a dataset.
 
     Attributes:
-        true_positives: Keypoints of the truth that are matched, per threshold.
-        predicted: Predicted keypoints, per threshold.
-        truth: Keypoints of the truth.
-        squared_error_m2: Of every truth that has a match, the squared distance to its nearest, summed; per threshold.
-        matched: How many these are; equals `true_positives` unless two truths share their only match.
+        true_positives: Number of matched true keypoints, per threshold.
+        predicted: Number of predicted keypoints, per threshold.
+        truth: Number of true keypoints.
+        squared_error_m2: Sum of squared distances between each true keypoint with a prediction in reach and the nearest one,
+            per threshold, in m².
+        matched: Number of terms of that sum; equals `true_positives` unless two true keypoints share their only match.
     """
 
     true_positives: Float[Tensor, "thresholds"]
@@ -31,8 +32,8 @@ class Counts:
     squared_error_m2: Float[Tensor, "thresholds"]
     matched: Float[Tensor, "thresholds"]
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
+    def __add__(self, other: MatchCounts) -> MatchCounts:
+        return MatchCounts(
             self.true_positives + other.true_positives,
             self.predicted + other.predicted,
             self.truth + other.truth,
@@ -42,34 +43,34 @@ class Counts:
 
 
 def count_matches(
-    found: Candidates,
+    candidates: Candidates,
     keep: Bool[Tensor, "batch candidates"],
     positions_m: Float[Tensor, "batch slots 2"],
     thresholds: Float[Tensor, "thresholds"],
     resolution_m: float,
-) -> Counts:
-    """Match predictions to the truth: a pair matches if it is nearer than the resolution, strictly.
+) -> MatchCounts:
+    """Match predictions with true positions: a pair matches if its distance is strictly less than the resolution.
 
-    The paper counts the truths that have a match. Where two truths are within reach of a single prediction that count
-    exceeds the predictions (a precision above 1), so matches are one-to-one here, as many as possible; for sources at
-    least two resolutions apart, as in all the paper's data, both counts are the same.
+    The paper counts the true keypoints that have a match. Where two of them are within reach of a single prediction, that
+    count exceeds the number of predictions (a precision above 1). Matches are therefore one-to-one here, as many as
+    possible; for sources at least two resolutions apart, as in all the paper's data, both counts are equal.
 
     Args:
-        found: Possible keypoints.
-        keep: Those that survived suppression.
-        positions_m: The truth; NaN in empty slots.
-        thresholds: A candidate is predicted if its score is above the threshold.
-        resolution_m: 0.3 or 1 in the paper.
+        candidates: Possible keypoints.
+        keep: Whether each candidate survived suppression.
+        positions_m: True positions, in metres; NaN in empty slots.
+        thresholds: Thresholds above which a score makes a candidate a prediction.
+        resolution_m: Resolution in metres, 0.3 or 1 in the paper.
     """
     present = ~positions_m.isnan().any(dim=-1)
-    distance = (found.positions_m[:, None] - positions_m.nan_to_num(nan=math.inf)[:, :, None]).norm(dim=-1)
+    distance = (candidates.positions_m[:, None] - positions_m.nan_to_num(nan=math.inf)[:, :, None]).norm(dim=-1)
     adjacent = (distance < resolution_m) & keep[:, None] & present[..., None]
-    scores = torch.where(keep, found.scores, -math.inf)
+    scores = torch.where(keep, candidates.scores, -math.inf)
     nearest = torch.stack(
         [_nearest_distances(distance, adjacent & (scores > threshold)[:, None]) for threshold in thresholds]
     )
     hit = nearest.isfinite()
-    return Counts(
+    return MatchCounts(
         _matching_size(adjacent, scores, present, thresholds).sum(1).double().cpu(),
         (scores[None] > thresholds[:, None, None]).sum((1, 2)).double().cpu(),
         float(present.sum()),
@@ -90,27 +91,27 @@ def _matching_size(
     present: Bool[Tensor, "batch slots"],
     thresholds: Float[Tensor, "thresholds"],
 ) -> Int[Tensor, "thresholds batch"]:
-    """Size of the largest one-to-one matching: the least of |G| - |S| + |N(S)| over all sets S of truths (König).
+    """Return the size of the largest one-to-one matching: the minimum of |G| - |S| + |N(S)| over all S ⊆ G (König).
 
-    N(S) are the predictions adjacent to S. At most |S| of them matter, so the |S| strongest scores say how many there are
-    at every threshold.
+    G is the set of true keypoints and N(S) the predictions adjacent to S. At most |S| of them matter, so the |S| strongest
+    scores determine the number of predictions at every threshold.
     """
     slots = present.shape[1]
-    everything = present.sum(1)
-    size = everything.expand(len(thresholds), -1)
+    total = present.sum(1)
+    size = total.expand(len(thresholds), -1)
     for members in (c for n in range(1, slots + 1) for c in itertools.combinations(range(slots), n)):
         chosen = list(members)
         touched = torch.where(adjacent[:, chosen].any(dim=1), scores, -math.inf)
         strongest = touched.topk(min(len(chosen), touched.shape[1]), dim=1).values
         neighbours = (strongest[None] > thresholds[:, None, None]).sum(-1)
-        size = torch.minimum(size, everything - present[:, chosen].sum(1) + neighbours)
+        size = torch.minimum(size, total - present[:, chosen].sum(1) + neighbours)
     return size
 
 
-def summarise_counts(counts: Counts) -> list[dict[str, float]]:
-    """Precision, recall, F1 and RMSE (m) at every threshold, from sums over the dataset (micro averages).
+def summarise_counts(counts: MatchCounts) -> list[dict[str, float]]:
+    """Return precision, recall, F1 and RMSE (m) per threshold, from sums over the dataset (micro averages).
 
-    Without predictions or without truths the ratios are 0; without both they are 1. RMSE without a match is NaN.
+    Without predictions or without true keypoints the ratios are 0; without both they are 1. RMSE without a match is NaN.
     """
     result = []
     for hits, predicted, error, matched in zip(

@@ -1,4 +1,4 @@
-"""The encoder-decoder of Table II, for any number of arrays and any grid."""
+"""Encoder-decoder network of Table II, for any number of arrays and any grid."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.localizer.config import LocalizerConfig, Network
-from trainables.localizer.features import FRAMES
+from trainables.localizer.config import LocalizerConfig, NetworkConfig
+from trainables.localizer.features import FRAMES, normalise_gain, stft_features
 
 _CODE: Final = 512
+"""Values per encoded array."""
 _PAIR_FILTERS: Final = 8
+"""Filters of the pair-wise feature extractor."""
 
 _STRIDES: Final = {"late": ((1, 1, 1, 1, 1), (2, 2), 2), "early": ((2, 2, 1, 1, 1), (1, 1), 2)}
-"""Frequency strides of the 1×5 layers, of the two 1×3 layers, and of the 9×4 layer. All come to a factor of 8."""
+"""Frequency strides of the 1×5 layers, of the two 1×3 layers, and of the 9×4 layer. Their product is 8."""
 
 
 class PairExtractor(nn.Module):
-    """Pair-wise features: a 2×7 convolution with stride 2 over channels of all pairs side by side (section II-A, Table II).
+    """Pair-wise features: a 2×7 convolution with stride 2 over the stacked channels of all pairs (section II-A, Table II).
 
-    The convolution is linear in each channel, so the rows are never laid out: its kernel is spread over the array's own
-    channels, where each pair has its two entries, and one dense convolution gives the same numbers without the copies.
+    The convolution is linear in each channel, so the stacked channels are not materialised: its kernel is scattered to the
+    channels of the array, two per pair, and one dense convolution gives the same numbers without the copies.
 
     Shape:
         input (batch, 2 · mics, 9, 256), output (batch, 8 · rows, 9, 256) with rows = 2 · pairs; channel = filter · rows + row.
@@ -34,24 +36,24 @@ class PairExtractor(nn.Module):
 
     def __init__(self, mics: int, leak: float) -> None:
         super().__init__()
-        self.kernel = nn.Conv2d(1, _PAIR_FILTERS, (2, 7))  # holds Table II's parameters; `forward` spreads them
+        self.kernel = nn.Conv2d(1, _PAIR_FILTERS, (2, 7))  # holds the parameters of Table II; `forward` scatters them
         self.norm = nn.BatchNorm2d(_PAIR_FILTERS)
         self.activation = nn.LeakyReLU(leak)
         pairs = [
-            (part * mics + i, part * mics + j) for part in range(2) for i, j in itertools.combinations(range(mics), 2)
+            (half * mics + i, half * mics + j) for half in range(2) for i, j in itertools.combinations(range(mics), 2)
         ]
         self.rows = len(pairs)
-        # member[half, row, channel] is 1 where the channel is that half of the row's pair
+        # member[end, row, channel] is 1 where the channel is that end of the row's pair.
         member = functional.one_hot(torch.tensor(pairs).T, 2 * mics).float()
         self.register_buffer("member", member, persistent=False)
 
     @property
     def pair_channels(self) -> int:
-        """Channels of the output."""
+        """Number of channels of the output."""
         return _PAIR_FILTERS * self.rows
 
     def forward(self, spectra: Float[Tensor, "batch channels 9 256"]) -> Float[Tensor, "batch out 9 256"]:
-        """Convolve, normalise each filter over all its rows, activate."""
+        """Convolve, normalise each filter over all its rows, and apply the activation."""
         weight = torch.einsum("fhk,hrc->frck", self.kernel.weight[:, 0], self.member).flatten(0, 1)[:, :, None]
         bias = None if self.kernel.bias is None else self.kernel.bias.repeat_interleave(self.rows)
         responses = functional.conv2d(spectra, weight, bias, padding=(0, 3))
@@ -62,13 +64,13 @@ class PairExtractor(nn.Module):
 
 
 class ArrayEncoder(nn.Sequential):
-    """Spectra to a code of 512 values; the frequency axis shrinks from 256 to 32, the time axis from 9 to 1 (Table II).
+    """Encoder of spectra to a code of 512 values; frequency shrinks from 256 to 32, time from 9 to 1 (Table II).
 
     Shape:
         input (batch, channels, 9, 256), output (batch, 512).
     """
 
-    def __init__(self, channels: int, network: Network) -> None:
+    def __init__(self, channels: int, network: NetworkConfig) -> None:
         wide, narrow, last = _STRIDES[network.strides]
         layers: list[nn.Module] = []
         for stride in wide:
@@ -84,14 +86,20 @@ class ArrayEncoder(nn.Sequential):
 def _conv_block(
     channels: int, filters: int, kernel: tuple[int, int], stride: int, leak: float, *, norm: bool
 ) -> list[nn.Module]:
-    # Half padding in frequency; the 9×4 kernel is even-sized and pads by one, the paper's only way from 64 to 32 bins.
+    # Half padding in frequency; the even-sized 9×4 kernel pads by one, which alone gives the paper's 32 bins from 64.
     padding = (0, (kernel[1] - 1) // 2)
     conv = nn.Conv2d(channels, filters, kernel, (1, stride), padding)
     return [conv, *([nn.BatchNorm2d(filters)] if norm else []), nn.LeakyReLU(leak)]
 
 
 def decoder_sizes(cells: int) -> tuple[int, int, int, int]:
-    """Grid sizes after the four transposed convolutions: 3, 9, 27, 81 and 3, 6, 6, 6 as in Table II, and between."""
+    """Return the grid sizes after the four transposed convolutions.
+
+    They are 3, 9, 27, 81 and 3, 6, 6, 6 as in Table II, and interpolate between these for other grids.
+
+    Args:
+        cells: Number of cells of the output along each axis.
+    """
     if cells <= 9:
         return (3, cells, cells, cells)
     if cells <= 27:
@@ -100,7 +108,7 @@ def decoder_sizes(cells: int) -> tuple[int, int, int, int]:
 
 
 class GridDecoder(nn.Sequential):
-    """A code to a square grid of 1 or 3 channels (Table II).
+    """Decoder of a code to a square grid of 1 or 3 channels (Table II).
 
     Shape:
         input (batch, code), output (batch, outputs, cells, cells).
@@ -121,7 +129,7 @@ class GridDecoder(nn.Sequential):
 
 
 def _upsample_block(channels: int, filters: int, size: int, target: int) -> nn.ConvTranspose2d:
-    """A transposed convolution from `size` to exactly `target` cells, with the paper's kernels where it has them."""
+    """Return a transposed convolution from `size` to exactly `target` cells, with the paper's kernels for its sizes."""
     if size == target:
         return nn.ConvTranspose2d(channels, filters, 3, padding=1)
     stride = target // size
@@ -129,9 +137,9 @@ def _upsample_block(channels: int, filters: int, size: int, target: int) -> nn.C
 
 
 class LocalizerNetwork(nn.Module):
-    """Spectra of all arrays to the representation's raw output.
+    """Network from the spectra of all arrays to the raw output of the representation.
 
-    TG and RG return logits of activity (channel 0); RG's channels 1 and 2 are logits of the position in the cell; HM
+    TG and RG return logits of activity (channel 0); channels 1 and 2 of RG are logits of the position within the cell; HM
     returns the map after its last activation.
 
     Shape:
@@ -141,13 +149,13 @@ class LocalizerNetwork(nn.Module):
     def __init__(self, config: LocalizerConfig, arrays: int, mics: int) -> None:
         super().__init__()
         network = config.network
-        self.together = config.encoder == "single"
+        self.joint = config.encoder == "single"
         self.merge = network.merge
         pairs = PairExtractor(mics, network.leak) if config.encoder == "combined" else None
-        channels = pairs.pair_channels if pairs is not None else 2 * mics * (arrays if self.together else 1)
+        channels = pairs.pair_channels if pairs is not None else 2 * mics * (arrays if self.joint else 1)
         self.pairs = pairs if pairs is not None else nn.Identity()
         self.encoder = ArrayEncoder(channels, network)
-        code = _CODE * (arrays if not self.together and network.merge == "concat" else 1)
+        code = _CODE * (arrays if not self.joint and network.merge == "concat" else 1)
         self.decoder = GridDecoder(
             code, config.grid.cells, 3 if config.representation == "rg" else 1, network.decoder_width
         )
@@ -155,12 +163,30 @@ class LocalizerNetwork(nn.Module):
         self.last = activations[network.heatmap_activation] if config.representation == "hm" else nn.Identity()
 
     def forward(self, spectra: Float[Tensor, "batch arrays channels 9 256"]) -> Float[Tensor, "batch out cells cells"]:
-        """Encode each array with the same weights, merge, decode."""
+        """Encode each array with the same weights, merge the codes, decode."""
         batch, arrays = spectra.shape[:2]
-        if self.together:
+        if self.joint:
             code = self.encoder(self.pairs(spectra.flatten(1, 2)))
         else:
             codes = self.encoder(self.pairs(spectra.flatten(0, 1))).unflatten(0, (batch, arrays))
             code = codes.flatten(1) if self.merge == "concat" else codes.sum(1)
         result: Tensor = self.last(self.decoder(code))
         return result
+
+
+def run_network(
+    network: nn.Module, waves: Float[Tensor, "batch arrays mics 2560"], config: LocalizerConfig, *, bf16: bool
+) -> Float[Tensor, "batch out cells cells"]:
+    """Compute features and the raw output in single precision.
+
+    Args:
+        network: A `LocalizerNetwork`, or a wrapper of one that averages gradients over processes.
+        waves: Microphone signals on the device of the network.
+        config: Hyperparameters.
+        bf16: Whether the network computes in bf16.
+    """
+    if config.features.gain == "rms":
+        waves = normalise_gain(waves)
+    with torch.autocast(waves.device.type, torch.bfloat16, enabled=bf16):
+        output: Tensor = network(stft_features(waves))
+    return output.float()

@@ -1,4 +1,4 @@
-"""The 2D localizer in training: features, network, targets, losses, retrieval and metrics put together."""
+"""Training of the 2D localizer: features, network, targets, losses, retrieval and metrics."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.building.arrow import Batch, Dataset
+from datasets.rooms.dataset import Batch, Dataset
 from trainables import distributed
-from trainables.contract import Metrics, Settings
+from trainables.contract import InferenceParams, Metrics
 from trainables.localizer import features, grid, losses, retrieval
-from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, Optimizer
-from trainables.localizer.metrics import Counts, count_matches, summarise_counts
-from trainables.localizer.network import LocalizerNetwork
+from trainables.localizer.array_layout import ArrayLayout, network_weights
+from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, OptimizerConfig
+from trainables.localizer.metrics import MatchCounts, count_matches, summarise_counts
+from trainables.localizer.network import LocalizerNetwork, run_network
 from trainables.localizer.predictor import LocalizerPredictor
 from trainables.localizer.retrieval import Keypoints
-from trainables.localizer.room import ArrayLayout, layout_of_network
 from trainables.network_trainable import NetworkTrainable, epoch_indices
+from trainables.precision import use_bf16
 
 _EVALUATION_BATCH: Final = 250
-_SHOWN: Final = 4
-"""Samples of a split in the picture."""
+"""Number of samples that are evaluated at once."""
+_PLOTTED_SAMPLES: Final = 4
+"""Number of samples per split in the figure."""
 
 
 class Localizer(NetworkTrainable):
-    """The multi-source 2D localizer."""
+    """Multi-source 2D localizer."""
 
     Config = LocalizerConfig
     metrics = METRICS
@@ -38,16 +40,16 @@ class Localizer(NetworkTrainable):
     def __init__(self, config: LocalizerConfig, data: Dataset, *, device: str, seed: int, epochs: int) -> None:
         super().__init__(config, device=device, seed=seed, epochs=epochs)
         self.data = data
-        self._room = ArrayLayout(data.spec.size_m, data.microphones_m)
-        self.network = self._build_seeded(lambda: LocalizerNetwork(config, *self._room.microphones_m.shape[:2]))
+        self._layout = ArrayLayout(data.spec.size_m, data.microphones_m)
+        self.network = self._build_seeded(lambda: LocalizerNetwork(config, *self._layout.microphones_m.shape[:2]))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._in_use = LocalizerPredictor(config, self._room, self.network, self.device)
-        self.grid = self._in_use.grid
+        self.grid = grid.CellGrid.over_area(config.grid, self._layout.size_m)
+        self._bf16 = use_bf16(config.precision, self.device)
         self.optimizer = build_optimizer(config.optimizer, self.network)
         self._train = data.open_split("train")
 
     def train_epoch(self) -> Metrics:
-        """Train on the next `epoch_samples` of endlessly reshuffled training samples; seed and epoch decide which."""
+        """Train on the next `epoch_samples` of endlessly reshuffled training samples; seed and epoch determine them."""
         self.network.train()
         order = self._epoch_order()
         generator = torch.Generator().manual_seed(distributed.rank_seed(self.seed * 100_003 + self.epoch))
@@ -61,14 +63,14 @@ class Localizer(NetworkTrainable):
         return self._end_epoch(float(distributed.all_reduce_mean(total)) / steps)
 
     def _epoch_order(self) -> NDArray[np.int64]:
-        """Indices of this epoch: a stretch of permutations of the split, one after the other."""
-        whole = len(self._train)
-        length = self.config.optimizer.epoch_samples or whole
+        """Return the indices of this epoch: a segment of concatenated permutations of the split."""
+        samples = len(self._train)
+        length = self.config.optimizer.epoch_samples or samples
 
-        def shuffled(number: int) -> NDArray[np.int64]:
-            return np.random.default_rng([self.seed, number]).permutation(whole)
+        def permutation(number: int) -> NDArray[np.int64]:
+            return np.random.default_rng([self.seed, number]).permutation(samples)
 
-        return epoch_indices(self.epoch, length, whole, shuffled)
+        return epoch_indices(self.epoch, length, samples, permutation)
 
     def _train_step(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
         augment = self.config.augment
@@ -77,7 +79,8 @@ class Localizer(NetworkTrainable):
             waves = features.vary_levels(
                 waves, generator, level_db=augment.level_db, channel_gain_db=augment.channel_gain_db
             )
-        loss = self._compute_loss(self._in_use.forward(waves, self._ddp_network()), batch.positions_m.to(self.device))
+        output = run_network(self._ddp_network(), waves, self.config, bf16=self._bf16)
+        loss = self._compute_loss(output, batch.positions_m.to(self.device))
         self._optimizer_step(loss)
         return loss.detach()
 
@@ -91,87 +94,73 @@ class Localizer(NetworkTrainable):
         return losses.heat_map_loss(output[:, 0], target, loss)
 
     @torch.inference_mode()
-    def evaluate(self, split: str, settings: Sequence[Settings]) -> list[Metrics]:
-        """Retrieve keypoints with all settings from one pass of the network, and measure each; adds the mean loss."""
+    def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:
+        """Evaluate all inference parameters from one pass of the network; adds the mean loss."""
         self.network.eval()
-        complete = [self._in_use.complete_params(setting) for setting in settings]
-        sweeps = _parameter_group(complete)
-        counts: dict[tuple[float, float, float], Counts] = {}
+        complete = [retrieval.complete_params(self.config.retrieval, params) for params in params_grid]
+        sweeps = _group_thresholds(complete)
+        counts: dict[tuple[float, float, float], MatchCounts] = {}
         samples = self._train if split == "train" else self.data.open_split(split)
         loss = 0.0
         for first in range(0, len(samples), _EVALUATION_BATCH):
             batch = samples.read_batch(np.arange(first, min(first + _EVALUATION_BATCH, len(samples))))
-            output = self._in_use.forward(batch.waves.to(self.device))
+            output = run_network(self.network, batch.waves.to(self.device), self.config, bf16=self._bf16)
             positions = batch.positions_m.to(self.device)
             loss += float(self._compute_loss(output, positions)) * len(positions) / len(samples)
-            for key, found in self._count_matches(output, positions, sweeps).items():
-                counts[key] = counts[key] + found if key in counts else found
-        summaries = {key: summarise_counts(found) for key, found in counts.items()}
-        return [self._summarise_sweep(setting, sweeps, summaries, loss) for setting in complete]
+            for key, batch_counts in self._count_matches(output, positions, sweeps).items():
+                counts[key] = counts[key] + batch_counts if key in counts else batch_counts
+        summaries = {key: summarise_counts(total) for key, total in counts.items()}
+        return [_select_metrics(params, sweeps, summaries) | {"loss": loss} for params in complete]
 
     def _count_matches(
         self, output: Tensor, positions: Tensor, sweeps: dict[tuple[float, float], list[float]]
-    ) -> dict[tuple[float, float, float], Counts]:
+    ) -> dict[tuple[float, float, float], MatchCounts]:
         counts = {}
-        found_by_smoothing = {
+        candidates_by_smoothing = {
             smoothing: retrieval.find_candidates(self.config, self.grid, output, smoothing) for smoothing, _ in sweeps
         }
         for (smoothing, radius), thresholds in sweeps.items():
-            found = found_by_smoothing[smoothing]
-            keep = self._in_use.keep_keypoints(found, radius)
+            candidates = candidates_by_smoothing[smoothing]
+            keep = retrieval.keep_candidates(self.config.retrieval, candidates, radius)
             levels = torch.tensor(thresholds, device=output.device)
             for resolution in RESOLUTIONS_M:
-                counts[smoothing, radius, resolution] = count_matches(found, keep, positions, levels, resolution)
+                counts[smoothing, radius, resolution] = count_matches(candidates, keep, positions, levels, resolution)
         return counts
 
-    def _summarise_sweep(
-        self,
-        setting: Mapping[str, float],
-        sweeps: dict[tuple[float, float], list[float]],
-        summaries: Mapping[tuple[float, float, float], list[dict[str, float]]],
-        loss: float,
-    ) -> Metrics:
-        group = (setting["smoothing_m"], setting["nms_radius_m"])
-        place = sweeps[group].index(setting["threshold"])
-        report = {
-            f"{name}_{resolution:g}m": value
-            for resolution in RESOLUTIONS_M
-            for name, value in summaries[*group, resolution][place].items()
-        }
-        mean = sum(report[f"f1_{resolution:g}m"] for resolution in RESOLUTIONS_M) / len(RESOLUTIONS_M)
-        return {"f1_mean": mean} | report | {"loss": loss}
-
-    def predict(self, audio: Float[Tensor, "batch arrays mics 2560"], settings: Settings) -> list[Keypoints]:
-        """Find the sources of each sample."""
-        return self._in_use.find_keypoints(audio, settings)
+    def predict(
+        self, waves: Float[Tensor, "batch arrays mics 2560"], inference_params: InferenceParams
+    ) -> list[Keypoints]:
+        """Return the predicted sources of each sample."""
+        predictor = LocalizerPredictor(self.config, self._layout, self.network, self.device)
+        return predictor.find_keypoints(waves, inference_params)
 
     @classmethod
     def predictor(cls, config: LocalizerConfig, weights: Mapping[str, Any], *, device: str) -> LocalizerPredictor:
-        """See the base class."""
+        """Build a predictor for recordings in the room of the training data."""
         return LocalizerPredictor.from_weights(config, weights, torch.device(device))
 
     def weights(self) -> dict[str, Any]:
-        """The network's weights, and the room it was trained for."""
-        return super().weights() | self._room.weights()
+        """Return the weights of the network and the layout it was trained for."""
+        return super().weights() | self._layout.weights()
 
     def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over a network's weights; the room stays that of the data."""
-        super().load_weights(layout_of_network(weights))
+        """Replace the weights of the network; the layout remains that of the dataset."""
+        super().load_weights(network_weights(weights))
 
-    def picture(self, splits: Sequence[str], settings: Settings) -> Any:
-        """Room plans with true and predicted sources, a row a split."""
+    def plot_predictions(self, splits: Sequence[str], inference_params: InferenceParams) -> Any:
+        """Plot room plans with true and predicted sources, one row per split."""
         from trainables.localizer.plots import plot_room_plans
 
-        shown = {}
+        samples_by_split = {}
         for name in splits:
             samples = self.data.open_split(name)
-            batch = samples.read_batch(np.arange(min(_SHOWN, len(samples))))
-            shown[name] = (batch.positions_m, self.predict(batch.waves, settings))
-        return plot_room_plans(self._room, shown)
+            batch = samples.read_batch(np.arange(min(_PLOTTED_SAMPLES, len(samples))))
+            samples_by_split[name] = (batch.positions_m, self.predict(batch.waves, inference_params))
+        return plot_room_plans(self._layout, samples_by_split)
 
 
-def build_optimizer(config: Optimizer, network: torch.nn.Module) -> torch.optim.Optimizer:
-    """The Config's optimizer for a network's parameters."""
+def build_optimizer(config: OptimizerConfig, network: torch.nn.Module) -> torch.optim.Optimizer:
+    """Build the optimizer of a Config for the parameters of a network."""
     parameters = list(network.parameters())
     if config.name == "sgd":
         return torch.optim.SGD(parameters, config.lr, momentum=config.beta1, weight_decay=config.weight_decay)
@@ -180,11 +169,34 @@ def build_optimizer(config: Optimizer, network: torch.nn.Module) -> torch.optim.
     return kind(parameters, config.lr, betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
-def _parameter_group(settings: Sequence[Mapping[str, float]]) -> dict[tuple[float, float], list[float]]:
-    """Thresholds by smoothing and radius: what is computed together."""
+def _group_thresholds(params_grid: Sequence[InferenceParams]) -> dict[tuple[float, float], list[float]]:
+    """Group thresholds by smoothing and radius, since all thresholds of a group are evaluated together."""
     groups: dict[tuple[float, float], list[float]] = {}
-    for setting in settings:
-        thresholds = groups.setdefault((setting["smoothing_m"], setting["nms_radius_m"]), [])
-        if setting["threshold"] not in thresholds:
-            thresholds.append(setting["threshold"])
+    for params in params_grid:
+        thresholds = groups.setdefault((params["smoothing_m"], params["nms_radius_m"]), [])
+        if params["threshold"] not in thresholds:
+            thresholds.append(params["threshold"])
     return groups
+
+
+def _select_metrics(
+    params: InferenceParams,
+    groups: Mapping[tuple[float, float], list[float]],
+    summaries: Mapping[tuple[float, float, float], list[dict[str, float]]],
+) -> Metrics:
+    """Return the metrics of one choice of inference parameters.
+
+    Args:
+        params: Complete inference parameters.
+        groups: Thresholds by smoothing and radius.
+        summaries: Metrics per threshold, by smoothing, radius and resolution.
+    """
+    group = (params["smoothing_m"], params["nms_radius_m"])
+    row = groups[group].index(params["threshold"])
+    metrics = {
+        f"{name}_{resolution:g}m": value
+        for resolution in RESOLUTIONS_M
+        for name, value in summaries[*group, resolution][row].items()
+    }
+    mean = sum(metrics[f"f1_{resolution:g}m"] for resolution in RESOLUTIONS_M) / len(RESOLUTIONS_M)
+    return {"f1_mean": mean} | metrics

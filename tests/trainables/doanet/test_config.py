@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trainables.doanet.config import GATES_DEG, INNER, METRICS, DoanetConfig, Inference
+from trainables.doanet.config import GATES_DEG, INNER, METRICS, DoanetConfig, InferenceConfig
 
 AUTHORS = DoanetConfig()
 
@@ -64,12 +64,12 @@ def test_what_makes_no_sense_is_refused(part: dict[str, Any], message: str) -> N
 
 
 def test_inner_parameters_are_fields_with_the_same_bounds() -> None:
-    assert {inner.name for inner in INNER} == set(Inference.model_fields)
+    assert {inner.name for inner in INNER} == set(InferenceConfig.model_fields)
     for inner in INNER:
         for bound in (inner.low, inner.high):
-            Inference.model_validate({inner.name: int(bound)})
+            InferenceConfig.model_validate({inner.name: int(bound)})
         with pytest.raises(ValidationError):
-            Inference.model_validate({inner.name: int(inner.high) + 1})
+            InferenceConfig.model_validate({inner.name: int(inner.high) + 1})
 
 
 def test_metrics_have_names_of_their_own() -> None:

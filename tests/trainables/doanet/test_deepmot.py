@@ -9,7 +9,7 @@ import torch
 
 from tests.trainables.doanet.support import on_horizon, random_directions, random_reference
 from trainables.doanet import association, deepmot
-from trainables.doanet.config import Loss
+from trainables.doanet.config import LossConfig
 from trainables.doanet.targets import ReferenceTracks
 
 
@@ -18,7 +18,7 @@ def softmax(values: list[float]) -> list[float]:
     return [power / sum(powers) for power in powers]
 
 
-def by_loops(found: list, raw: list, active: list, ids: list, loss: Loss) -> tuple[float, float]:  # type: ignore[type-arg]
+def by_loops(found: list, raw: list, active: list, ids: list, loss: LossConfig) -> tuple[float, float]:  # type: ignore[type-arg]
     """Means over frames of dMOTP and dMOTA, one sequence after the other."""
     distances, accuracies = [], []
     n = len(found[0][0])
@@ -55,7 +55,7 @@ def test_it_follows_the_loops(sources: int, temperature: float) -> None:
     reference = random_reference(4, 12, sources, seed=5)
     found = association.pairwise_distances(random_directions(4, 12, sources), reference)
     raw = torch.rand(found.shape, generator=torch.Generator().manual_seed(6))
-    loss = Loss(form="deepmot", temperature=temperature, ids_weight=2.0, delta=0.4)
+    loss = LossConfig(form="deepmot", temperature=temperature, ids_weight=2.0, delta=0.4)
     parts = deepmot.tracking_losses(found, raw, reference, loss)
     expected = by_loops(found.tolist(), raw.tolist(), reference.active.tolist(), reference.ids.tolist(), loss)
     assert (float(parts["dmotp"]), float(parts["dmota"])) == pytest.approx(expected, rel=1e-4)
@@ -70,7 +70,7 @@ def dmota(
     reference = ReferenceTracks(directions, active, torch.tensor(ids)[None])
     found = association.pairwise_distances(torch.stack([on_horizon(*frame) for frame in outputs])[None], reference)
     chosen = association.exact_association(found[0])[None]
-    return float(deepmot.tracking_losses(found, chosen, reference, Loss(form="deepmot"))["dmota"])
+    return float(deepmot.tracking_losses(found, chosen, reference, LossConfig(form="deepmot"))["dmota"])
 
 
 def test_a_steady_output_costs_nothing_and_a_swap_two() -> None:

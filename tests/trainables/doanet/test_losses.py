@@ -14,8 +14,8 @@ from torch import Tensor
 
 from tests.trainables.doanet.support import on_horizon, random_directions, random_reference, smooth
 from trainables.doanet import association, losses
-from trainables.doanet.config import Loss
-from trainables.doanet.network import Output
+from trainables.doanet.config import LossConfig
+from trainables.doanet.network import DoaOutput
 from trainables.doanet.targets import ReferenceTracks
 
 CLOSE = 1e-4
@@ -59,8 +59,8 @@ def authors_by_loops(
 def test_the_authors_form_follows_the_loops(sources: int, borders: str, starts: set[int]) -> None:
     directions, reference = random_directions(3, 6, sources), random_reference(3, 6, sources)
     logits = torch.randn(3, 6, sources, generator=torch.Generator().manual_seed(2)).tanh()
-    loss = Loss.model_validate({"borders": borders, "ids_weight": 1.7})
-    parts = losses.compute_objective(Output(directions, logits), reference, loss, smooth)
+    loss = LossConfig.model_validate({"borders": borders, "ids_weight": 1.7})
+    parts = losses.compute_objective(DoaOutput(directions, logits), reference, loss, smooth)
     found = distance_by_loops(directions, reference)
     raw = smooth(torch.as_tensor(found)).numpy()
     assert 0 < (raw > 0.5).mean() < 1
@@ -87,8 +87,8 @@ def test_the_authors_form_follows_the_loops(sources: int, borders: str, starts: 
 )
 @pytest.mark.parametrize("form", ["authors", "deepmot"])
 def test_a_kind_consists_of_its_parts(kind: str, expected: set[str], form: str) -> None:
-    loss = Loss.model_validate({"kind": kind, "form": form})
-    output = Output(random_directions(2, 5, 2), torch.randn(2, 5, 2))
+    loss = LossConfig.model_validate({"kind": kind, "form": form})
+    output = DoaOutput(random_directions(2, 5, 2), torch.randn(2, 5, 2))
     assert set(losses.compute_objective(output, random_reference(2, 5, 2), loss, smooth)) == {"loss"} | expected
 
 
@@ -117,9 +117,9 @@ def parts_of(outputs: list[list[float]], events: list[list[float | None]], **val
     ids = torch.arange(2).expand(active.shape).where(active, torch.tensor(-1))
     logits = torch.zeros(active.shape)
     reference = ReferenceTracks(directions, active, ids)
-    loss = Loss.model_validate(values)
+    loss = LossConfig.model_validate(values)
     return losses.compute_objective(
-        Output(tracks([list(frame) for frame in outputs])[0], logits), reference, loss, association.exact_association
+        DoaOutput(tracks([list(frame) for frame in outputs])[0], logits), reference, loss, association.exact_association
     )
 
 
@@ -150,8 +150,8 @@ def test_without_associations_loss_and_gradient_are_finite(form: str, silent: bo
     reference = random_reference(2, 5, 2)
     if silent:
         reference = ReferenceTracks(reference.directions * torch.nan, reference.active & False, reference.ids * 0 - 1)
-    loss = Loss.model_validate({"form": form})
-    parts = losses.compute_objective(Output(raw, logits), reference, loss, lambda found: 0.1 * torch.exp(-found))
+    loss = LossConfig.model_validate({"form": form})
+    parts = losses.compute_objective(DoaOutput(raw, logits), reference, loss, lambda found: 0.1 * torch.exp(-found))
     parts["loss"].backward()
     assert float(parts["dmotp"].detach()) == 0
     assert form == "deepmot" or float(parts["dmota"].detach()) == 0
@@ -164,9 +164,9 @@ def test_a_pair_that_coincides_has_a_finite_gradient() -> None:
     raw = on_horizon(10, 100).reshape(1, 1, 2, 3).requires_grad_()
     directions, active = tracks([[10, 100]])
     reference = ReferenceTracks(directions, active, torch.tensor([[[0, 1]]]))
-    losses.compute_objective(Output(raw, torch.zeros(1, 1, 2)), reference, Loss(), association.exact_association)[
-        "loss"
-    ].backward()
+    losses.compute_objective(
+        DoaOutput(raw, torch.zeros(1, 1, 2)), reference, LossConfig(), association.exact_association
+    )["loss"].backward()
     assert raw.grad is not None
     assert raw.grad.isfinite().all()
 
@@ -177,11 +177,13 @@ def test_descent_brings_the_outputs_to_the_events(kind: str) -> None:
     raw = torch.randn(1, 8, 2, 3, generator=generator).requires_grad_()
     directions, active = tracks([[10, 100]] * 8)
     reference = ReferenceTracks(directions, active, torch.tensor([0, 1]).expand(1, 8, 2))
-    loss = Loss.model_validate({"kind": kind, "dmotp_weight": 1})
+    loss = LossConfig.model_validate({"kind": kind, "dmotp_weight": 1})
     optimizer = torch.optim.Adam([raw], lr=0.05)
     for _ in range(200):
         optimizer.zero_grad()
-        losses.compute_objective(Output(raw, None), reference, loss, association.exact_association)["loss"].backward()
+        losses.compute_objective(DoaOutput(raw, None), reference, loss, association.exact_association)[
+            "loss"
+        ].backward()
         optimizer.step()
     found = association.pairwise_distances(raw.detach(), reference)
     assert float((found * association.exact_association(found[0])[None]).amax()) < 0.1
@@ -192,7 +194,7 @@ def test_the_gradient_reaches_through_the_assignment() -> None:
     reference = random_reference(2, 5, 2)
     grads = []
     for assign in (smooth, lambda found: smooth(found).detach()):
-        parts = losses.compute_objective(Output(raw, None), reference, Loss(kind="dmotp"), assign)
+        parts = losses.compute_objective(DoaOutput(raw, None), reference, LossConfig(kind="dmotp"), assign)
         grads.append(torch.autograd.grad(parts["loss"], raw)[0])
     assert not torch.allclose(grads[0], grads[1])
 
@@ -221,6 +223,6 @@ def test_the_tanh_bounds_the_cross_entropy() -> None:
 
 
 def test_activity_needs_its_branch() -> None:
-    output = Output(random_directions(1, 3, 2), None)
-    with pytest.raises(ValueError, match="without activity"):
-        losses.compute_objective(output, random_reference(1, 3, 2), Loss(), smooth)
+    output = DoaOutput(random_directions(1, 3, 2), None)
+    with pytest.raises(ValueError, match="built without it"):
+        losses.compute_objective(output, random_reference(1, 3, 2), LossConfig(), smooth)

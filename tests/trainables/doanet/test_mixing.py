@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.scenes.spec import GROUPS
 from datasets.tau2020.layout import RecordingName, write_recording
 from datasets.tau2020.provider import RecordingSet
+from datasets.tau2020.spec import GROUPS
 from runtime.errors import InputError
 from trainables.doanet.features import extract_features
-from trainables.doanet.sequences import load_split, fit_split_scaler
+from trainables.doanet.sequences import fit_split_scaler, load_split
 
 ROWS = {
     "fold3_room1_mix001_ov1": [[0, 1, 0, 0, 0], [1, 1, 0, 0, 0], [5, 2, 0, 90, 0]],

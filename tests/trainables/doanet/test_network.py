@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from trainables.doanet.config import DoanetConfig, Network
+from trainables.doanet.config import DoanetConfig, NetworkConfig
 from trainables.doanet.network import DoaNetwork, RecurrentProduct
 
 SMALL = {"channels": 4, "gru": 8, "branch": 4}
@@ -66,7 +66,7 @@ def test_the_activity_is_bounded_only_if_asked(tanh: bool) -> None:
 
 def test_the_halves_of_the_gru_are_multiplied() -> None:
     torch.manual_seed(1)
-    block = RecurrentProduct(3, Network(gru=4, gru_layers=1))
+    block = RecurrentProduct(3, NetworkConfig(gru=4, gru_layers=1))
     inputs = torch.randn(2, 6, 3)
     one_way = torch.nn.GRU(3, 4, batch_first=True)
     halves = []

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainables.doanet.config import DoanetConfig
 from trainables.doanet.features import FeatureScaler
-from trainables.doanet.network import DoaNetwork, Output
+from trainables.doanet.network import DoaNetwork, DoaOutput
 from trainables.doanet.predictor import DoanetPredictor
 from trainables.prediction import Recording
 
@@ -25,11 +25,11 @@ class Known(nn.Module):
         self.directions = torch.tensor(directions)
         self.logits = None if activity is None else torch.tensor(activity).logit()
 
-    def forward(self, features: Tensor) -> Output:
+    def forward(self, features: Tensor) -> DoaOutput:
         labels = features.shape[2] // 5
         assert labels <= len(self.directions)
         activity = None if self.logits is None else self.logits[None, :labels]
-        return Output(self.directions[None, :labels], activity)
+        return DoaOutput(self.directions[None, :labels], activity)
 
 
 def config(**changes: object) -> DoanetConfig:
@@ -103,7 +103,7 @@ def test_a_long_recording_is_heard_in_stretches_of_a_minute() -> None:
     assert [row[0] for row in rows] == [frame for frame in range(750) for _ in range(2)]
     for first in (0, 15):  # seconds; the last minute begins there
         minute = torch.from_numpy(sound[first * 24_000 : (first + 60) * 24_000].T.copy())[None]
-        alone = predictor.follow_sources(minute, {"threshold": 0.0}).directions[0]
+        alone = predictor.predict_trajectories(minute, {"threshold": 0.0}).directions[0]
         new = slice(0, 600) if first == 0 else slice(450, 600)
         x, y, z = np.moveaxis(alone[new].astype(np.float64), -1, 0)
         expected = np.rint(np.degrees(np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], -1)))
@@ -118,7 +118,8 @@ def test_it_hears_one_sequence_at_a_time() -> None:
     changed = sound.copy()
     changed[: 4 * 24_000] = 0.1 * sound[: 4 * 24_000]  # in the first sequence, and never the loudest moment
     before, after = (
-        predictor.follow_sources(torch.from_numpy(heard.T.copy())[None], {}).directions[0] for heard in (sound, changed)
+        predictor.predict_trajectories(torch.from_numpy(heard.T.copy())[None], {}).directions[0]
+        for heard in (sound, changed)
     )
     assert not np.allclose(before[:50], after[:50])
     assert np.array_equal(before[50:], after[50:])

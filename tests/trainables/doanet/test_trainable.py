@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.building.arrow import Dataset
+from datasets.rooms.dataset import Dataset
 from datasets.tau2020.provider import RecordingSet
 from spaces.schema import nest_names
 from tests.contracts.cases import CASES, scenes
@@ -72,5 +72,5 @@ def test_weights_carry_the_scaling_of_the_features(data: RecordingSet) -> None:
 
 
 def test_the_picture_has_a_row_a_recording(data: RecordingSet) -> None:
-    figure = made(data).picture(["test", "validate"], {"threshold": 0.5})
+    figure = made(data).plot_predictions(["test", "validate"], {"threshold": 0.5})
     assert [axes.get_ylabel().partition("\n")[0] for axes in figure.axes[::2]] == ["test 0", "validate 0"]

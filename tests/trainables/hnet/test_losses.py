@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.hnet.config import Loss
+from trainables.hnet.config import LossConfig
 from trainables.hnet.losses import association_loss
-from trainables.hnet.network import Output
+from trainables.hnet.network import HungarianOutput
 
 
-def output(entries: Tensor) -> Output:
-    return Output(entries, entries.amax(2), entries.amax(1))
+def output(entries: Tensor) -> HungarianOutput:
+    return HungarianOutput(entries, entries.amax(2), entries.amax(1))
 
 
 def cross_entropy(logit: float, truth: bool) -> float:
@@ -26,7 +26,7 @@ TRUTH = torch.zeros(4, 3, 3, dtype=torch.bool)
 TRUTH[1, 0, 2] = TRUTH[2, 0, 0] = TRUTH[2, 1, 2] = TRUTH[2, 2, 1] = TRUTH[3, 2, 0] = True
 
 
-def by_loops(loss: Loss) -> float:
+def by_loops(loss: LossConfig) -> float:
     logits, truth = LOGITS.tolist(), TRUTH.tolist()
     places = [(sample, row, column) for sample in range(4) for row in range(3) for column in range(3)]
     entries = [cross_entropy(logits[s][r][c], truth[s][r][c]) for s, r, c in places]
@@ -46,15 +46,17 @@ def by_loops(loss: Loss) -> float:
 def test_the_loss_is_the_weighted_sum_of_three_cross_entropies(
     weights: tuple[float, float, float], reduction: str
 ) -> None:
-    loss = Loss.model_validate(dict(zip(("assignment", "rows", "columns"), weights, strict=True), reduction=reduction))
+    loss = LossConfig.model_validate(
+        dict(zip(("assignment", "rows", "columns"), weights, strict=True), reduction=reduction)
+    )
     assert float(association_loss(output(LOGITS), TRUTH, loss)) == pytest.approx(by_loops(loss), rel=1e-5)
 
 
 def test_a_network_that_knows_nothing_pays_log_2_for_each_of_eight_numbers() -> None:
-    found = association_loss(output(torch.zeros(5, 2, 2)), torch.zeros(5, 2, 2, dtype=torch.bool), Loss())
+    found = association_loss(output(torch.zeros(5, 2, 2)), torch.zeros(5, 2, 2, dtype=torch.bool), LossConfig())
     assert float(found) == pytest.approx(5 * 8 * math.log(2), rel=1e-6)
 
 
 def test_being_sure_and_right_costs_nothing() -> None:
     sure = torch.where(TRUTH, 60.0, -60.0)
-    assert float(association_loss(output(sure), TRUTH, Loss())) == pytest.approx(0, abs=1e-12)
+    assert float(association_loss(output(sure), TRUTH, LossConfig())) == pytest.approx(0, abs=1e-12)

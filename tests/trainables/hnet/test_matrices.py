@@ -80,7 +80,7 @@ def test_a_seed_decides_everything() -> None:
 
 @pytest.mark.parametrize("step_deg", matrices.RESOLUTIONS_DEG)
 def test_directions_lie_on_the_grid_and_never_share_an_angle(step_deg: int) -> None:
-    x, y, z = matrices.unit_vectors(step_deg, 500, 7, generator())
+    x, y, z = matrices.draw_directions(step_deg, 500, 7, generator())
     assert np.allclose(x**2 + y**2 + z**2, 1)
     elevation = (np.rad2deg(np.arcsin(z)) + 90) / step_deg
     assert np.allclose(elevation, elevation.round(), atol=1e-3)
@@ -94,12 +94,12 @@ def test_directions_lie_on_the_grid_and_never_share_an_angle(step_deg: int) -> N
 
 def test_the_whole_sphere_is_drawn_from_evenly() -> None:
     draws = 40_000
-    _, _, z = matrices.unit_vectors(30, draws, 7, generator())
+    _, _, z = matrices.draw_directions(30, draws, 7, generator())
     # With seven of seven elevations each sample is a permutation: every elevation is as likely in every slot.
     place = np.rad2deg(np.arcsin(z)).round().astype(int) // 30 + 3
     for slot in range(7):
         assert np.bincount(place[:, slot], minlength=7) == pytest.approx(draws / 7, rel=0.07)  # 5 standard deviations
-    x, y, z = matrices.unit_vectors(30, draws, 1, generator())
+    x, y, z = matrices.draw_directions(30, draws, 1, generator())
     equator = np.abs(z[:, 0]) < 0.1
     turns = np.rad2deg(np.arctan2(y, x))[equator, 0].round().astype(int) // 30 % 12
     assert np.bincount(turns, minlength=12) == pytest.approx(equator.sum() / 12, rel=0.25)

@@ -35,7 +35,7 @@ def test_what_was_kept_associates_as_the_network_that_was_trained(tmp_path: Path
     trained = Hnet(config, MatricesSpec(), device="cpu", seed=0, epochs=1)
     trained.train_epoch()
     found = torch.from_numpy(np.random.default_rng(0).random((5, 2, 2), np.float32))
-    assert torch.equal(network(found).entries.sigmoid(), trained.predict(found, {}))
+    assert torch.equal(network(found).entries.sigmoid(), trained.associate(found))
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spaces.schema import nest_names
-from trainables.localizer.config import Grid, LocalizerConfig
+from trainables.localizer.config import GridConfig, LocalizerConfig
 from trainables.localizer.grid import CellGrid
 
 SMALL = {
@@ -23,9 +23,9 @@ SMALL = {
     "optimizer.batch_size": 16,
 }
 
-FINE = CellGrid.over_area(Grid(cells=81, margin_m=1.05), (6.0, 6.0))
+FINE = CellGrid.over_area(GridConfig(cells=81, margin_m=1.05), (6.0, 6.0))
 """TG's and HM's grid: centres at -1.0, -0.9, … 7.0 m."""
-COARSE = CellGrid.over_area(Grid(cells=6, margin_m=0.0), (6.0, 6.0))
+COARSE = CellGrid.over_area(GridConfig(cells=6, margin_m=0.0), (6.0, 6.0))
 """RG's grid: cells of 1 m."""
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from spaces.schema import nest_names
 from tests.trainables.localizer.support import paper
-from trainables.localizer.config import INNER, METRICS, LocalizerConfig, Retrieval
+from trainables.localizer.config import INNER, METRICS, LocalizerConfig, RetrievalConfig
 
 SIGMA_M = 0.1**0.5
 
@@ -102,7 +102,7 @@ def test_a_config_survives_being_written() -> None:
 
 @pytest.mark.parametrize("parameter", INNER, ids=lambda parameter: parameter.name)
 def test_inner_parameters_are_fields_of_the_retrieval_with_the_same_bounds(parameter: Any) -> None:
-    bounds = Retrieval.model_fields[parameter.name].metadata
+    bounds = RetrievalConfig.model_fields[parameter.name].metadata
     assert {type(b).__name__: b for b in bounds}["Ge"].ge == parameter.low
     assert {type(b).__name__: b for b in bounds}["Le"].le == parameter.high
 

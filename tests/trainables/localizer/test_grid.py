@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.trainables.localizer.support import COARSE, FINE, places
 from trainables.localizer import grid
-from trainables.localizer.config import Grid
+from trainables.localizer.config import GridConfig
 from trainables.localizer.grid import CellGrid
 
 CENTIMETRE = 0.01
@@ -30,7 +30,7 @@ def test_the_fine_grid_has_its_centres_at_every_decimetre_from_minus_1_to_7() ->
 
 
 def test_a_room_that_is_not_square_has_cells_that_are_not() -> None:
-    laid = CellGrid.over_area(Grid(cells=4, margin_m=1.0), (6.0, 2.0))
+    laid = CellGrid.over_area(GridConfig(cells=4, margin_m=1.0), (6.0, 2.0))
     assert laid.cell_m == (2.0, 1.0)
     assert laid.centres_m()[0, 0].tolist() == [0.0, -0.5]
     assert laid.locate_sources(places([(6.9, 2.9)]))[0][0, 0].tolist() == [3, 3]

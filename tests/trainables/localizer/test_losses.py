@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from trainables.localizer import losses
-from trainables.localizer.config import Loss
+from trainables.localizer.config import LossConfig
 
 CELLS = 4
 CLOSE = 1e-5
 
 
-def settings(**values: Any) -> Loss:
-    return Loss(**({"inactive_weight": 0.25} | values))
+def settings(**values: Any) -> LossConfig:
+    return LossConfig(**({"inactive_weight": 0.25} | values))
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tests.trainables.localizer.support import places
 from trainables.localizer import metrics
-from trainables.localizer.metrics import Counts
+from trainables.localizer.metrics import MatchCounts
 from trainables.localizer.retrieval import Candidates
 
 Place = tuple[float, float]
@@ -30,13 +30,13 @@ def predicted(*samples: list[Place], width: int = 4) -> Candidates:
     return Candidates(positions, scores)
 
 
-def measure(found: list[Place], truth: list[Place], resolution_m: float) -> Counts:
+def measure(found: list[Place], truth: list[Place], resolution_m: float) -> MatchCounts:
     candidates = predicted(found)
     keep = torch.ones_like(candidates.scores, dtype=torch.bool)
     return metrics.count_matches(candidates, keep, places(truth), torch.tensor([0.5]), resolution_m)
 
 
-def outcome(counts: Counts) -> tuple[float, float, float]:
+def outcome(counts: MatchCounts) -> tuple[float, float, float]:
     """True positives, false positives, false negatives."""
     hits = counts.true_positives.item()
     return hits, counts.predicted.item() - hits, counts.truth - hits
@@ -188,7 +188,7 @@ def test_counts_of_batches_add_up_to_those_of_the_whole() -> None:
     found, keep, truth = crowd()
     thresholds = torch.tensor([0.1, 0.5])
 
-    def part(rows: slice) -> Counts:
+    def part(rows: slice) -> MatchCounts:
         return metrics.count_matches(
             Candidates(found.positions_m[rows], found.scores[rows]), keep[rows], truth[rows], thresholds, 0.3
         )

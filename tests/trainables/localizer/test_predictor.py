@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from datasets.building.arrow import Dataset
+from datasets.rooms.dataset import Dataset
 from tests.contracts.cases import one_after_the_other
 from tests.trainables.localizer.support import small
 from trainables.localizer import predictor as module
@@ -56,7 +56,7 @@ def test_long_recordings_are_read_in_pieces(
     predictor: LocalizerPredictor, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = predictor.predict(recorded(tiny, 8), {"threshold": 0.3}).rows
-    monkeypatch.setattr(module, "_AT_ONCE", 3)
+    monkeypatch.setattr(module, "_BATCH", 3)
     recording = recorded(tiny, 8)
     asked = []
 
@@ -70,8 +70,8 @@ def test_long_recordings_are_read_in_pieces(
 
 
 def test_the_room_is_kept_with_the_weights(predictor: LocalizerPredictor, tiny: Dataset) -> None:
-    assert np.array_equal(predictor._room.microphones_m, tiny.microphones_m)
-    assert predictor._room.size_m == tiny.spec.size_m
+    assert np.array_equal(predictor._layout.microphones_m, tiny.microphones_m)
+    assert predictor._layout.size_m == tiny.spec.size_m
 
 
 def test_the_plan_leaves_out_nothing_that_was_found(predictor: LocalizerPredictor, tiny: Dataset) -> None:

@@ -13,15 +13,15 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import Tensor
 
-from datasets.building import builder
-from datasets.building import parts as blueprint
-from datasets.building.arrow import Batch, Dataset, Split
+from datasets.registry import prepare_dataset
+from datasets.rooms.dataset import Batch, Dataset, Split, build_dataset
 from datasets.rooms.spec import RoomSpec
 from tests.trainables.localizer.support import small
 from trainables.localizer import features
 from trainables.localizer.config import LocalizerConfig
 from trainables.localizer.trainable import Localizer, build_optimizer
-from trainables.schedules import rate_factor, use_bf16
+from trainables.precision import use_bf16
+from trainables.schedules import rate_factor
 
 
 def localizer(data: Dataset, config: LocalizerConfig | None = None, epochs: int = 4, seed: int = 0) -> Localizer:
@@ -119,7 +119,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         indices.extend(chosen.tolist())
         return read(split, chosen)
 
-    monkeypatch.setattr(Split, "batch", recorded)
+    monkeypatch.setattr(Split, "read_batch", recorded)
     return indices
 
 
@@ -259,7 +259,7 @@ def test_normalised_gain_hears_no_level(tiny: Dataset) -> None:
 
 
 def test_a_picture_has_one_plan_a_sample(tiny: Dataset, trained: Localizer) -> None:
-    figure = trained.picture(["S0", "S2", "S1"], {"threshold": 0.2})
+    figure = trained.plot_predictions(["S0", "S2", "S1"], {"threshold": 0.2})
     assert len(figure.axes) == 3 * 4
     assert [plan.get_ylabel().split("\n")[0] for plan in figure.axes[::4]] == ["S0", "S2", "S1"]
     truth = tiny.open_split("S2").positions_m[0]
@@ -271,6 +271,6 @@ def test_a_picture_has_one_plan_a_sample(tiny: Dataset, trained: Localizer) -> N
 
 def test_a_split_with_two_samples_adds_two_plans_to_a_picture(tmp_path: Path) -> None:
     spec = RoomSpec.model_validate({"train": 4, "validate": 2, "tests": {"S0": 2}, "excerpts": 8, "excerpt_s": 1})
-    data = builder.build_dataset(blueprint.plan_dataset(spec, "tests"), tmp_path, lambda *_: None)
-    assert len(localizer(data).picture(["S0"], {}).axes) == 2
-    assert len(localizer(data).picture(["train", "S0"], {}).axes) == 4 + 2
+    data = build_dataset(prepare_dataset(spec, "tests").plan, tmp_path, lambda *_: None)
+    assert len(localizer(data).plot_predictions(["S0"], {}).axes) == 2
+    assert len(localizer(data).plot_predictions(["train", "S0"], {}).axes) == 4 + 2

@@ -1,4 +1,4 @@
-"""The room that a localizer was trained for: what it needs to know of its data, besides its weights."""
+"""Geometry that a localizer was trained for: the only thing it needs from its dataset besides its weights."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MICROPHONES: Final = "room.microphones_m"
 
 @dataclass(frozen=True, eq=False)
 class ArrayLayout:
-    """A room seen from above.
+    """Floor plan of a room with its microphone arrays.
 
     Attributes:
-        size_m: The area, x and y.
-        microphones_m: Shape (arrays, microphones, 2).
+        size_m: Size of the room along x and y, in metres.
+        microphones_m: Positions of the microphones, in metres, shape (arrays, microphones, 2).
     """
 
     size_m: tuple[float, float]
@@ -29,22 +29,22 @@ class ArrayLayout:
 
     @classmethod
     def from_weights(cls, weights: Mapping[str, Any]) -> ArrayLayout:
-        """Read it from a localizer's weights.
+        """Read the layout from the weights of a localizer.
 
         Raises:
-            KeyError: If it is not among them.
+            KeyError: If the weights contain no layout.
         """
         width, depth = weights[_SIZE].tolist()
         return cls((width, depth), weights[_MICROPHONES].numpy())
 
     def weights(self) -> dict[str, Tensor]:
-        """What is added to a localizer's weights."""
+        """Return the entries that are added to the weights of a localizer."""
         return {
             _SIZE: torch.tensor(self.size_m, dtype=torch.float64),
             _MICROPHONES: torch.from_numpy(self.microphones_m.astype(np.float64)),
         }
 
 
-def layout_of_network(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """A localizer's weights without the room; searches begun before it was kept have none."""
+def network_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the weights of a localizer without the layout, which early searches did not store."""
     return {name: value for name, value in weights.items() if name not in (_SIZE, _MICROPHONES)}
