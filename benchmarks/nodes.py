@@ -30,7 +30,7 @@ from ray.cluster_utils import Cluster
 from benchmarks.cluster import Silent
 from benchmarks.measure import write_results
 from runtime import ray_cluster
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search.execution.capacity import count_slots
 from search.execution.trial_stopper import TimeBudget, TrialStopper
 from search.execution.tune import run_trials
@@ -153,7 +153,7 @@ def measure_nodes(nodes: int, trials: int, at_once: int, epoch_s: float) -> dict
 def run_benchmark_search(searched: Space, folder: Path, at_once: int) -> dict[str, Any]:
     """Run the trials; return the CPU time of the driver and the time that trials waited for it."""
     source = prepare_dataset(searched.dataset, "benchmark")
-    experiment = Experiment(searched, source, SearchFolder(folder, "idle"), Store(str(folder)))
+    experiment = Experiment(searched, source, SearchFolder(folder, "idle"), storage_at(str(folder)))
     study, watch = Study(folder / "study.journal", searched), Watch()
     started, cpu = time.monotonic(), time.process_time()
     run_trials(

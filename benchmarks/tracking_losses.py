@@ -20,7 +20,7 @@ import torch
 from benchmarks.measure import Spread, write_results
 from datasets.registry import prepare_dataset
 from runtime.files import write_text_atomic
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search.execution.trial import inference_grid
 from search.study import pareto
 from spaces.load import load_space
@@ -53,7 +53,7 @@ class Cell:
 def train_cell(cell: Cell, space: Space, epochs: int) -> dict[str, Any]:
     """Train a model and return its scores."""
     source = prepare_dataset(space.dataset, "dataset")
-    data = source.open_dataset(Store(str(STORAGE / "datasets")), STORAGE / "datasets")
+    data = source.open_dataset(storage_at(str(STORAGE / "datasets")), STORAGE / "datasets")
     values = dict(space.fixed) | {"loss.kind": cell.loss, "optimizer.lr": LEARNING_RATE}
     model = Doanet(DoanetConfig.model_validate(nest_names(values)), data, device="cpu", seed=cell.seed, epochs=epochs)
     losses = [model.train_epoch()["train_loss"] for _ in range(epochs)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from datasets import config_file
-from datasets.registry import KEY_OF_SOUND, DataSpec
+from datasets import config_file, registry
+from datasets.building.spec import DatasetSpec
 from runtime import machine, uris
 from runtime.cli import Parser
-from runtime.storage import Store
+from runtime.storage import Storage, storage_at
 
 
 def add_options(parser: Parser) -> None:
@@ -31,7 +31,7 @@ def add_options(parser: Parser) -> None:
     )
 
 
-def read_options(options: argparse.Namespace) -> tuple[list[DataSpec], Store, str]:
+def read_options(options: argparse.Namespace) -> tuple[list[DatasetSpec], Storage, str]:
     """Read the datasets that the options mean.
 
     Returns:
@@ -45,11 +45,11 @@ def read_options(options: argparse.Namespace) -> tuple[list[DataSpec], Store, st
     if options.audio:
         changes["music"] = options.audio
     specs = config_file.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
-    store = Store(options.datasets or uris.join_uri(options.storage, "datasets"))
+    store = storage_at(options.datasets or uris.join_uri(options.storage, "datasets"))
     return (
         specs,
         store,
-        "--audio" if options.audio else f"{options.spec}: dataset.{KEY_OF_SOUND.get(specs[0].kind, 'music')}",
+        "--audio" if options.audio else f"{options.spec}: dataset.{registry.sound_key(specs[0])}",
     )
 
 

@@ -1,38 +1,42 @@
-"""Read what a dataset is from a YAML file: a space, or a file with the `dataset` part alone; with profiles and changes."""
+"""Reading of YAML files that describe a dataset, alone or as part of a space, with profiles and overrides."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from datasets.registry import KINDS, AnySpec, DataSpec, kind_of
-from datasets.rooms.spec import LocalizerSpec, RoomSpec
+from datasets.building.spec import DatasetSpec
+from datasets.registry import KINDS, AnySpec, kind_of, spec_class
+from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
+from runtime import validation
 from runtime.errors import InputError, suggest_name
 
 LAPTOP: Final = "laptop"
+"""Name of the profile that applies by default on a machine without a GPU."""
+SYNONYMS: Final = {"inference": "inner", "initial_points": "start"}
+"""Keys of a space that are accepted in place of others."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+    """Return the mapping in a YAML file.
 
     Raises:
-        InputError: If there is none.
+        InputError: If the file cannot be read or contains no mapping.
     """
     if path.is_dir():
-        raise InputError(str(path), "a space is a file", value="a folder", remedy="name one of the files in it")
+        raise InputError(str(path), "a space must be a file", value="a folder", remedy="name one of the files in it")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        beside = [
-            str(other) for other in sorted((path.parent if path.parent.is_dir() else Path("spaces")).glob("*.yaml"))
-        ]
-        remedy = suggest_name(str(path), beside) if beside else "name a YAML file"
+        folder = path.parent if path.parent.is_dir() else Path("spaces")
+        neighbours = [str(other) for other in sorted(folder.glob("*.yaml"))]
+        remedy = suggest_name(str(path), neighbours) if neighbours else "name a YAML file"
         raise InputError(str(path), "the space file must exist", remedy=remedy) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
@@ -42,21 +46,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
         problem = getattr(error, "problem", None) or str(error)
-        raise InputError(where, "the file must be valid YAML", value=problem, remedy="mend that line") from error
+        raise InputError(where, "the file must be valid YAML", value=problem, remedy="correct that line") from error
     if data is None:
         raise InputError(str(path), "a space file must not be empty", remedy="start from spaces/rg_rep.yaml")
     if not isinstance(data, dict):
         raise InputError(
-            str(path), "a space is a mapping of keys to values", value=data, remedy="start from spaces/rg_rep.yaml"
+            str(path), "a space must be a mapping of keys to values", value=data, remedy="start from spaces/rg_rep.yaml"
         )
     return data
 
 
 def choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path, *, has_gpu: bool) -> str | None:
-    """The profile that applies: the one asked for, or `laptop` where there is no GPU; None for none.
+    """Return the name of the profile that applies: the requested one, or `laptop` on a machine without a GPU.
+
+    Returns:
+        Name of the profile, or None if no profile applies.
 
     Raises:
-        InputError: If the file has no such profile.
+        InputError: If the requested profile does not exist.
     """
     if wanted == "full":
         return None
@@ -75,19 +82,19 @@ def choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path, 
 def with_profile(
     data: Mapping[str, Any], path: Path, wanted: str | None, *, has_gpu: bool
 ) -> tuple[dict[str, Any], str | None]:
-    """Take the profiles out of a file's content, and lay the one that applies over the rest.
+    """Merge the profile that applies into the content of a file.
 
     Returns:
-        The content without profiles, and the name of the one that was applied.
+        The content without the profiles, and the name of the applied profile or None.
 
     Raises:
-        InputError: If the profiles are no mapping, or have not the one asked for.
+        InputError: If the profiles are not a mapping, or the requested one does not exist.
     """
     rest = splits_written_out(data)
     profiles = rest.pop("profiles", None) or {}
     if not isinstance(profiles, dict):
         raise InputError(
-            f"{path}: profiles", "profiles are a mapping by name", value=profiles, remedy="write  laptop: {…}"
+            f"{path}: profiles", "profiles must be a mapping by name", value=profiles, remedy="write  laptop: {…}"
         )
     chosen = choose_profile(profiles, wanted, path, has_gpu=has_gpu)
     if chosen is None:
@@ -96,9 +103,9 @@ def with_profile(
 
 
 def merge_mappings(data: Mapping[str, Any], change: Any, place: str) -> dict[str, Any]:
-    """Merge mappings; a null removes a key; anything else replaces."""
+    """Merge two nested mappings; null removes a key, and any other value replaces the previous one."""
     if not isinstance(change, dict):
-        raise InputError(place, "a profile is a mapping", value=change, remedy="write keys of the space below it")
+        raise InputError(place, "a profile must be a mapping", value=change, remedy="write keys of the space below it")
     result = dict(data)
     for key, value in change.items():
         if value is None:
@@ -111,12 +118,12 @@ def merge_mappings(data: Mapping[str, Any], change: Any, place: str) -> dict[str
 
 
 def _is_leaf(value: Mapping[str, Any]) -> bool:
-    """Whether a mapping is one value: a dimension or an inner sweep, replaced whole."""
+    """Return whether a mapping is a dimension or a sweep, which a profile replaces as a whole."""
     return bool({"uniform", "log_uniform", "int", "log_int", "choice", "range"} & set(value))
 
 
 def splits_written_out(data: Any) -> Any:
-    """Write `train: 4000` as `train: {samples: 4000}`, so that a profile or a change may add to it."""
+    """Return the content with `train: 4000` written as `train: {samples: 4000}`, to which a profile can add keys."""
     if not isinstance(data, dict) or not isinstance(data.get("dataset"), dict):
         return dict(data) if isinstance(data, dict) else data
     dataset = {
@@ -127,7 +134,7 @@ def splits_written_out(data: Any) -> Any:
 
 
 def assign_value(data: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
-    """A copy of nested mappings with one dotted name set; what is no mapping on the way is replaced by one."""
+    """Return a copy of nested mappings with one dotted name set; values on its path become mappings."""
     head, _, rest = name.partition(".")
     if not rest:
         return dict(data) | {head: value}
@@ -136,19 +143,22 @@ def assign_value(data: Mapping[str, Any], name: str, value: Any) -> dict[str, An
 
 
 def read_change(text: str, example: str) -> tuple[str, Any]:
-    """Read a `--set` option, `dotted.name=value`.
+    """Split the value of a `--set` option, `dotted.name=value`.
 
     Args:
-        text: As it was given.
-        example: What to offer if it is wrong.
+        text: Value of the option.
+        example: Valid value, for errors.
+
+    Returns:
+        The dotted name and the parsed value.
 
     Raises:
-        InputError: If it is no such thing, or its value is no YAML.
+        InputError: If the text has another form, or its value is not valid YAML.
     """
     name, equals, value = text.partition("=")
     if not (equals and name.strip()):
         raise InputError(
-            "--set", "an override is written dotted.name=value", value=text, remedy=f"e.g. --set {example}"
+            "--set", "an override must have the form dotted.name=value", value=text, remedy=f"e.g. --set {example}"
         )
     try:
         return name.strip(), parse_number(yaml.safe_load(value))
@@ -157,7 +167,7 @@ def read_change(text: str, example: str) -> tuple[str, Any]:
 
 
 def parse_number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; nobody who writes it means text."""
+    """Return text such as 1e-3, which YAML 1.1 does not read as a number, as a number; return other values unchanged."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -167,7 +177,7 @@ def parse_number(value: Any) -> Any:
 
 
 def parse_numbers(value: Any) -> Any:
-    """Read 1e-4 as a number everywhere in the file."""
+    """Apply `parse_number` to all text in nested values that may be a number in exponential notation."""
     if isinstance(value, dict):
         return {key: parse_numbers(inside) for key, inside in value.items()}
     if isinstance(value, list):
@@ -176,67 +186,35 @@ def parse_numbers(value: Any) -> Any:
 
 
 def explain_validation(error: ValidationError, model: type[BaseModel], place: Callable[[str], str]) -> InputError:
-    """Turn pydantic's first complaint into ours; a misspelt key comes before the missing one it leaves behind."""
-    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
-    location = [str(part) for n, part in enumerate(first["loc"]) if not (n <= 1 and part in KINDS)]
-    where = place(".".join(location) or "the file")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        remedy = suggest_name(
-            location[-1],
-            _names_beside(model, location[:-1], next((str(p) for p in first["loc"][:2] if p in KINDS), "")),
-        )
-        return InputError(where, "the key must be known", value=location[-1], remedy=remedy)
-    if first["type"] == "union_tag_invalid":
-        named = first["ctx"]["tag"]
-        return InputError(
-            f"{where}.kind", "the kind of data must be known", value=named, remedy=suggest_name(named, KINDS)
-        )
-    if first["type"] == "missing":
-        return InputError(where, "the key is required", remedy=f"add  {location[-1]}: …")
-    value = first.get("input")
-    shown = value if not isinstance(value, dict) else None
-    return InputError(
-        where, message[0].lower() + message[1:], value=shown, remedy="correct the value; docs/spaces.md lists every key"
-    )
+    """Return the error for a user that corresponds to pydantic's first one, for a model that may contain a dataset.
 
-
-def _names_beside(model: type[BaseModel], location: Sequence[str], kind: str) -> list[str]:
-    """Keys that are known at a place of the file."""
-    for part in location:
-        if part == "dataset":
-            model = KINDS.get(kind, RoomSpec)
-            continue
-        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
-        model = _model_in(getattr(field, "annotation", None)) or model
-    return [field.alias or name for name, field in model.model_fields.items()] + (
-        ["profiles"] if "trainable" in model.model_fields else []
-    )
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field holds: plainly, or none, or one a name."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)
+    Args:
+        error: Error that pydantic raised.
+        model: Model that was validated.
+        place: Function from a dotted name to the place in the file; an empty name is the model itself.
+    """
+    kinds = {name: kind.spec for name, kind in KINDS.items()}
+    # A space has profiles and synonyms of keys, which are resolved before its model is built.
+    more_keys = ("profiles", *SYNONYMS) if "trainable" in model.model_fields else ()
+    return validation.explain_validation(error, model, place, kinds=kinds, more_keys=more_keys)
 
 
 def read_specs(
     path: Path, *, has_gpu: bool, profile: str | None = None, changes: Mapping[str, Any] | None = None
-) -> list[DataSpec]:
-    """Read the datasets of a file.
+) -> list[DatasetSpec]:
+    """Read the datasets that a file describes.
 
     Args:
-        path: A space, or a file with the keys of a dataset alone.
-        has_gpu: Without one, the profile `laptop` applies where the file has it.
-        profile: Name of a profile; `full` is the file without any.
-        changes: Fields of the dataset by dotted name.
+        path: Space, or file with the keys of a dataset alone.
+        has_gpu: Whether the machine has a GPU; without one, the profile `laptop` applies if the file has it.
+        profile: Name of a profile; `full` for none.
+        changes: Values of fields of the dataset by dotted name.
 
     Returns:
-        The dataset, and after it all others that the space's search may ask for by choices of `dataset.train.…`.
+        The dataset of the file, followed by the variants for all choices of `dataset.train.…` in its search.
 
     Raises:
-        InputError: If anything is wrong with them.
+        InputError: If the file, the profile or a field is invalid.
     """
     data = read_yaml(path)
     if "dataset" not in data:
@@ -257,9 +235,9 @@ def read_specs(
     return [spec, *(with_changes(spec, point) for point in points)]
 
 
-def _parse_spec(written: Any, path: Path) -> DataSpec:
+def _parse_spec(written: Any, path: Path) -> DatasetSpec:
     try:
-        return TypeAdapter[DataSpec](AnySpec).validate_python(written)
+        return TypeAdapter[DatasetSpec](AnySpec).validate_python(written)
     except ValidationError as error:
-        model = KINDS.get(kind_of(written), RoomSpec)
+        model = spec_class(kind_of(written))
         raise explain_validation(error, model, lambda key: f"{path}: dataset.{key}") from error

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from datasets import cli_options, sources
+from datasets import cli_options
 from datasets.building.provider import DatasetProvider
+from datasets.registry import prepare_dataset
 from runtime import nodes
-from runtime.cli import BuildProgress, Console, Parser, run_command, require_free_disk, whole_number_type
-from runtime.storage import Store
+from runtime.cli import BuildProgress, Console, Parser, require_free_disk, run_command, whole_number_type
+from runtime.storage import Storage
 
 _SPARE_BYTES: Final = 200 * 10**6
 
@@ -49,7 +50,7 @@ def _generate_all(options: argparse.Namespace) -> int:
         nodes.check_address(options.address)
     specs, store, place = cli_options.read_options(options)
     line = Console(sys.stdout)
-    made = [sources.prepare_dataset(spec, place) for spec in specs]
+    made = [prepare_dataset(spec, place) for spec in specs]
     for text in dict.fromkeys(text for source in made for text in source.describe_parts(store)):
         line.print_line(f"data     {text}")
     needed = {folder: count for source in made for folder, count in source.missing_bytes(store).items()}
@@ -63,7 +64,7 @@ def _generate_all(options: argparse.Namespace) -> int:
     return _build_dataset(made, line, store, options)
 
 
-def _build_dataset(made: Sequence[DatasetProvider], line: Console, store: Store, options: argparse.Namespace) -> int:
+def _build_dataset(made: Sequence[DatasetProvider], line: Console, store: Storage, options: argparse.Namespace) -> int:
     from runtime import ray_cluster  # Ray takes seconds to load
 
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Distance matrices for the Hungarian network: drawn by the trainable itself, in seconds, so that nothing is stored."""
+"""Distance matrices for the Hungarian network; the trainable draws them within seconds, so that nothing is stored."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from datasets.building.provider import DatasetProvider, SplitEntry
-from datasets.rooms.spec import Frozen
-from runtime.storage import Store
+from datasets.building.spec import DatasetSpec
+from runtime.storage import Storage
 
 if TYPE_CHECKING:
     from datasets.building.builder import Builder
@@ -19,50 +19,60 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validate", "test")
 
 
-class MatricesSpec(Frozen):
-    """How the matrices are drawn; how many, and of what size, the Hungarian network's Config says."""
+class MatricesSpec(DatasetSpec):
+    """Description of distance matrices; the Config of the Hungarian network determines their number and size."""
 
     kind: Literal["matrices"] = "matrices"
-    seed: int = Field(0, ge=0, description="of all splits, which are drawn independently")
+    seed: int = Field(0, ge=0, description="seed of all splits, which are drawn independently")
 
     def test_names(self) -> tuple[str, ...]:
-        """Splits that are tests."""
+        """Return the names of the test splits."""
         return ("test",)
 
 
 @dataclass(frozen=True)
 class MatricesProvider(DatasetProvider):
-    """Matrices that are drawn where they are needed."""
+    """Provider of distance matrices.
+
+    Attributes:
+        spec: Description of the matrices.
+    """
 
     ready: ClassVar[str] = "drawn when a training begins"
 
     spec: MatricesSpec
 
+    @classmethod
+    def from_spec(cls, spec: MatricesSpec, location: str) -> MatricesProvider:
+        """Return the provider of a description; there are no sound files to be checked."""
+        del location
+        return cls(spec)
+
     @property
     def fingerprint(self) -> str:
-        """See the base class."""
+        """Identity of the matrices."""
         return hashlib.sha256(self.spec.model_dump_json().encode()).hexdigest()[:16]
 
     def list_splits(self) -> tuple[SplitEntry, ...]:
-        """See the base class; sizes are the Config's."""
+        """Return all splits, training first; their sizes are 0, since the Config determines them."""
         return tuple(SplitEntry(name, f"{self.fingerprint}-{name}", 0, "") for name in SPLITS)
 
-    def describe_parts(self, store: Store) -> list[str]:
-        """See the base class."""
+    def describe_parts(self, store: Storage) -> list[str]:
+        """Return one line of text."""
         del store
         return ["matrices are drawn when a training begins"]
 
-    def missing_bytes(self, store: Store) -> dict[str, int]:
-        """See the base class."""
+    def missing_bytes(self, store: Storage) -> dict[str, int]:
+        """Return an empty dictionary: nothing is stored."""
         del store
         return {}
 
     def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
-        """See the base class."""
+        """Build nothing."""
         del builder, verify
         return ()
 
-    def open_dataset(self, store: Store, cache: Path) -> MatricesSpec:
-        """See the base class: what a trainable draws them from."""
+    def open_dataset(self, store: Storage, cache: Path) -> MatricesSpec:
+        """Return the description, from which a trainable draws the matrices."""
         del store, cache
         return self.spec

@@ -1,42 +1,87 @@
-"""All kinds of data, told apart by their `kind`; without one it is a room."""
+"""Table of all kinds of data. Imports no torch; providers are imported when a dataset is prepared."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union
 
 from pydantic import Discriminator, Tag
 
+from datasets.building.provider import DatasetProvider
+from datasets.building.spec import DatasetSpec
 from datasets.matrices import MatricesSpec
 from datasets.recordings.spec import RecordingsSpec
-from datasets.rooms.spec import Frozen, LocalizerSpec, MeasuredSpec, RoomSpec
+from datasets.rooms.spec import MeasuredSpec, RoomSpec
 from datasets.scenes.spec import SceneSpec
-from datasets.tau2020.provider import FolderSpec
+from datasets.tau2020.spec import FolderSpec
 
-KINDS: Final[dict[str, type[Frozen]]] = {
-    "room": RoomSpec,
-    "measured": MeasuredSpec,
-    "recordings": RecordingsSpec,
-    "scenes": SceneSpec,
-    "tau2020": FolderSpec,
-    "matrices": MatricesSpec,
+
+@dataclass(frozen=True)
+class DatasetKind:
+    """Row of the table.
+
+    Attributes:
+        spec: Class that describes a dataset of this kind; its field `kind` is the name of the row.
+        provider: Import path `module:class` of the `DatasetProvider`, which has a class method `from_spec(spec, location)`.
+        sound_key: Key of the description that names the sound files, for errors.
+    """
+
+    spec: type[DatasetSpec]
+    provider: str
+    sound_key: str = "music"
+
+
+KINDS: Final[dict[str, DatasetKind]] = {
+    "room": DatasetKind(RoomSpec, "datasets.rooms.provider:RoomProvider"),
+    "measured": DatasetKind(MeasuredSpec, "datasets.rooms.provider:MeasuredProvider"),
+    "recordings": DatasetKind(RecordingsSpec, "datasets.recordings.provider:RecordingsProvider", "manifest"),
+    "scenes": DatasetKind(SceneSpec, "datasets.scenes.provider:SceneProvider", "events"),
+    "tau2020": DatasetKind(FolderSpec, "datasets.tau2020.provider:FolderProvider", "folder"),
+    "matrices": DatasetKind(MatricesSpec, "datasets.matrices:MatricesProvider"),
 }
-KEY_OF_SOUND: Final = {"recordings": "manifest", "scenes": "events", "tau2020": "folder"}
-"""The key that names the sound files, for errors, where it is not `music`."""
+DEFAULT_KIND: Final = "room"
+"""Kind of a description without the key `kind`."""
 
 
 def kind_of(value: object) -> str:
-    """The kind that a mapping or a spec names."""
-    named = value.get("kind", "room") if isinstance(value, dict) else getattr(value, "kind", "room")
-    return str(named)
+    """Return the kind that a mapping or a description names."""
+    if isinstance(value, dict):
+        return str(value.get("kind", DEFAULT_KIND))
+    return str(getattr(value, "kind", DEFAULT_KIND))
 
 
-AnySpec = Annotated[
-    Annotated[RoomSpec, Tag("room")]
-    | Annotated[MeasuredSpec, Tag("measured")]
-    | Annotated[RecordingsSpec, Tag("recordings")]
-    | Annotated[SceneSpec, Tag("scenes")]
-    | Annotated[FolderSpec, Tag("tau2020")]
-    | Annotated[MatricesSpec, Tag("matrices")],
-    Discriminator(kind_of),
-]
-DataSpec = LocalizerSpec | SceneSpec | FolderSpec | MatricesSpec
+def spec_class(kind: str) -> type[DatasetSpec]:
+    """Return the class of a kind's descriptions; for an unknown kind, that of the default kind."""
+    return KINDS.get(kind, KINDS[DEFAULT_KIND]).spec
+
+
+def sound_key(spec: DatasetSpec) -> str:
+    """Return the key of a description that names its sound files."""
+    return KINDS[spec.kind].sound_key
+
+
+if TYPE_CHECKING:
+    AnySpec = DatasetSpec
+else:
+    AnySpec = Annotated[
+        Union[tuple(Annotated[kind.spec, Tag(name)] for name, kind in KINDS.items())],  # noqa: UP007  # built from a table
+        Discriminator(kind_of),
+    ]
+    """Annotation of a pydantic field that holds a dataset of any kind, told apart by `kind`."""
+
+
+def prepare_dataset(spec: DatasetSpec, location: str) -> DatasetProvider:
+    """Check and hash the sound files of a dataset of any kind.
+
+    Args:
+        spec: Description of the dataset.
+        location: Option or key that names its sound files, for errors.
+
+    Raises:
+        InputError: If sound files are missing or unreadable, or a room is impossible.
+    """
+    module, _, name = KINDS[spec.kind].provider.partition(":")
+    provider_class: Any = getattr(importlib.import_module(module), name)
+    provider: DatasetProvider = provider_class.from_spec(spec, location)
+    return provider

@@ -11,7 +11,7 @@ from datasets import registry
 from runtime import machine, uris
 from runtime.cli import Parser
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search import plan, preflight, storage_options
 from search.experiment import Experiment
 from search.results import DEFAULT_CACHE
@@ -150,7 +150,7 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
         space,
         dataset,
         results,
-        Store(options.datasets or uris.join_uri(storage_options.absolute_storage(options.storage), "datasets")),
+        storage_at(options.datasets or uris.join_uri(storage_options.absolute_storage(options.storage), "datasets")),
         tracking_uri=options.tracking_uri,
         ray_address=options.address,
         at_once=options.at_once,

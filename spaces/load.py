@@ -1,4 +1,4 @@
-"""Read a space file: YAML, profile, overrides, then check it all against the trainable's Config."""
+"""Reading of space files: YAML, profile and overrides, checked against the Config of the trainable."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from datasets.building.spec import parse_range
 from datasets.config_file import explain_validation, parse_numbers, read_yaml, with_profile
-from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec, parse_range
+from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec
 from datasets.rooms.variants import with_changes, write_out_splits
-from runtime.errors import InputError, suggest_name
+from runtime.errors import InputError, unknown_name_error
+from runtime.validation import field_meanings
 from spaces.dimensions import read_dimensions
-from spaces.overrides import apply_overrides
+from spaces.overrides import apply_overrides, resolve_synonyms
 from spaces.schema import (
     DATASET,
     Dimension,
@@ -24,7 +26,6 @@ from spaces.schema import (
     Space,
     SpaceFile,
     Value,
-    field_names,
     flatten_names,
     nest_names,
 )
@@ -32,25 +33,28 @@ from trainables import registry
 from trainables.contract import Metric
 from trainables.registry import TrainableDescription
 
-_TRAINED_ON: Final = [
-    *(f"{DATASET}train.{name}" for name in SplitSpec.model_fields if name not in ("acoustics", "genres")),
-    *(f"{DATASET}train.acoustics.{name}" for name in Acoustics.model_fields),
-]
+_TRAINING_DATA: Final[Mapping[str, str]] = {
+    f"{DATASET}train.{name}": meaning
+    for name, meaning in field_meanings(SplitSpec).items()
+    if name not in ("acoustics", "genres")
+} | field_meanings(Acoustics, f"{DATASET}train.acoustics.")
+"""Descriptions of the searchable fields of the training data, by dotted name."""
 
 
 def load_space(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Sequence[str] = ()) -> Space:
-    """Read a space.
+    """Read and check a space file.
 
     Args:
-        path: The YAML file.
-        has_gpu: Without one, the profile `laptop` applies where the file has it.
-        profile: Name of a profile; `full` is the file without any.
-        overrides: `dotted.name=value`, applied last.
+        path: Path of the YAML file.
+        has_gpu: Whether the machine has a GPU; without one, the profile `laptop` applies if the file has it.
+        profile: Name of a profile; `full` for none.
+        overrides: Changes of the form `dotted.name=value`, applied last.
 
     Raises:
-        InputError: If anything is wrong; it says where and what to do.
+        InputError: If the file, the profile or an override is invalid.
     """
-    data, chosen = with_profile(read_yaml(path), path, profile, has_gpu=has_gpu)
+    data = resolve_synonyms(read_yaml(path), str(path))
+    data, chosen = with_profile(data, path, profile, has_gpu=has_gpu)
     data = apply_overrides(data, overrides)
     return _SpaceChecker(str(path), _parse_file(data, str(path))).check_space(chosen)
 
@@ -64,17 +68,22 @@ def _parse_file(data: dict[str, Any], path: str) -> SpaceFile:
 
 @dataclass(frozen=True)
 class _SpaceChecker:
-    """Checks a parsed file against its trainable."""
+    """Checks of a parsed file against its trainable.
+
+    Attributes:
+        path: Path of the file, for errors.
+        file: Parsed file.
+    """
 
     path: str
     file: SpaceFile
 
     def check_space(self, profile: str | None) -> Space:
         described = registry.describe_trainable(self.file.trainable, f"{self.path}: trainable")
-        names = field_names(described.config)
-        fixed = self._check_fixed(names)
-        of_data = _TRAINED_ON if isinstance(self.file.dataset, LocalizerSpec) else []
-        search = read_dimensions(self.file.search, names + of_data, self.path)
+        meanings = field_meanings(described.config)
+        fixed = self._check_fixed(meanings)
+        training_data = _TRAINING_DATA if isinstance(self.file.dataset, LocalizerSpec) else {}
+        search = read_dimensions(self.file.search, meanings | dict(training_data), self.path)
         self._check_values(described.config, fixed, search)
         space = Space(
             name=self.file.name,
@@ -97,21 +106,22 @@ class _SpaceChecker:
         )
         return dataclasses.replace(space, start=start)
 
-    def _check_fixed(self, names: list[str]) -> dict[str, Value]:
+    def _check_fixed(self, meanings: Mapping[str, str]) -> dict[str, Value]:
         fixed = flatten_names(self.file.fixed)
         for name in fixed:
-            _require_known(name, names, f"{self.path}: fixed.{name}")
+            _require_known(name, meanings, f"{self.path}: fixed.{name}")
             if name in self.file.search:
                 raise InputError(
                     f"{self.path}: fixed.{name}",
-                    "a field is fixed or searched, not both",
+                    "a field must be fixed or searched, not both",
                     value=fixed[name],
-                    remedy=f"remove it from one of them; in a profile,  search: {{{name}: null}}  removes it",
+                    remedy=f"remove it from one of them; in a profile,  search: {{{name}: null}}  removes it, "
+                    f"and so does  --set {name}=…",
                 )
         return fixed
 
     def _check_values(self, config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]) -> None:
-        """Build Configs at the corners of the space, so that no trial can fail on its values."""
+        """Build Configs at the boundary values of all dimensions, so that no trial fails on its values."""
         self._check_config(config, fixed, lambda key: f"{self.path}: fixed.{key}")
         for dimension in search:
             for value in dimension.boundary_values():
@@ -131,22 +141,22 @@ class _SpaceChecker:
             raise explain_validation(error, config, place) from error
 
     def _with_variation(self, name: str, value: Value) -> None:
-        """Change one field of the dataset; other searched fields may have to be there for it, so they are set too."""
+        """Check one field of the dataset; other searched fields are set too, since it may depend on them."""
         if not isinstance(self.file.dataset, LocalizerSpec):
             return
-        beside = {
+        others = {
             other: written["choice"][0] if "choice" in written else next(iter(written.values()))[0]
             for other, written in self.file.search.items()
             if other.startswith(DATASET)
         }
-        values = {other.removeprefix(DATASET): v for other, v in (beside | {name: value}).items()}
+        values = {other.removeprefix(DATASET): v for other, v in (others | {name: value}).items()}
         try:
             with_changes(self.file.dataset, values)
         except ValidationError as error:
             raise explain_validation(error, type(self.file.dataset), lambda _: f"{self.path}: search.{name}") from error
 
     def _check_dataset_key(self, dimension: Dimension) -> Value | None:
-        """The value of a searched dimension that leaves the dataset as it is."""
+        """Return the value of a searched dimension that leaves the dataset unchanged."""
         if not isinstance(self.file.dataset, LocalizerSpec):
             return None
         written: Any = write_out_splits(self.file.dataset)
@@ -159,23 +169,28 @@ class _SpaceChecker:
 
     def _check_inner(self, described: TrainableDescription) -> dict[str, tuple[float, ...]]:
         known = {parameter.name: parameter for parameter in described.inner}
+        meanings = {parameter.name: parameter.meaning for parameter in described.inner}
         result = {}
         for name, values in self.file.inner.items():
             place = f"{self.path}: inner.{name}"
-            _require_known(name, known, place)
+            _require_known(name, meanings, place)
             result[name] = _expand_sweep(values, place)
             low, high = known[name].low, known[name].high
             outside = [value for value in result[name] if not low <= value <= high]
             if outside:
                 raise InputError(
-                    place, f"values lie in [{low:g}, {high:g}]", value=outside[0], remedy="keep to that range"
+                    place,
+                    f"values must be in [{low:g}, {high:g}]",
+                    value=outside[0],
+                    remedy=f"write values from {low:g} to {high:g} ({meanings[name]})",
                 )
         return result
 
     def _check_objectives(self, metrics: Sequence[Metric]) -> tuple[tuple[str, Direction], ...]:
         known = {metric.name: metric for metric in metrics}
         for number, objective in enumerate(self.file.objectives):
-            _require_known(objective.metric, known, f"{self.path}: objectives.{number}.metric")
+            meanings = {metric.name: metric.meaning for metric in metrics}
+            _require_known(objective.metric, meanings, f"{self.path}: objectives.{number}.metric")
         return tuple((o.metric, o.direction or known[o.metric].direction) for o in self.file.objectives)
 
     def _check_baseline(
@@ -183,18 +198,18 @@ class _SpaceChecker:
     ) -> dict[str, Value]:
         given = self.file.baseline
         papers = flatten_names(self._check_config(config, fixed, lambda key: f"{self.path}: fixed.{key}").model_dump())
-        of_data = {d.name: self._check_dataset_key(d) for d in search if d.name.startswith(DATASET)}
-        papers |= {name: value for name, value in of_data.items() if value is not None}
+        dataset_values = {d.name: self._check_dataset_key(d) for d in search if d.name.startswith(DATASET)}
+        papers |= {name: value for name, value in dataset_values.items() if value is not None}
         values = {d.name: papers[d.name] for d in search if d.name in papers} if given == "paper" else dict(given)
         return self._check_point(values, search, "baseline", partial=given != "paper")
 
     def _check_point(
         self, values: Mapping[str, Value], search: Sequence[Dimension], key: str, *, partial: bool = True
     ) -> dict[str, Value]:
-        """Check that a named point lies in the space; drop what its conditions switch off."""
+        """Check that a named point is in the space, and remove the values of inactive dimensions."""
         place = f"{self.path}: {key}"
         for name in values:
-            _require_known(name, [d.name for d in search], f"{place}.{name}")
+            self._require_searched(name, search, key)
         point: dict[str, Value] = {}
         for dimension in search:
             if dimension.name not in values or not dimension.is_active(values):
@@ -202,10 +217,10 @@ class _SpaceChecker:
             value = values[dimension.name]
             if not dimension.contains_value(value):
                 allowed = list(dimension.choices) or [dimension.low, dimension.high]
-                what = "the paper's value" if not partial else "a named point"
+                subject = "a named point" if partial else "the paper's value"
                 raise InputError(
                     f"{place}.{dimension.name}",
-                    f"{what} must lie in the search, {allowed}",
+                    f"{subject} must be in the search, {allowed}",
                     value=value,
                     remedy=f"widen search.{dimension.name}"
                     + ("" if partial else ", or write the baseline's values out"),
@@ -213,14 +228,27 @@ class _SpaceChecker:
             point[dimension.name] = value
         return point
 
+    def _require_searched(self, name: str, search: Sequence[Dimension], key: str) -> None:
+        """Require that a name in a point is a dimension; a field that was fixed by `--set` may be left over in it."""
+        names = [dimension.name for dimension in search]
+        if name not in names and name in flatten_names(self.file.fixed):
+            option = "baseline=paper" if key == "baseline" else "start=[]"
+            raise InputError(
+                f"{self.path}: {key}.{name}",
+                "a point must give values of searched fields only, and this field is fixed",
+                value=name,
+                remedy=f"remove {name} from {key} in the file, or replace all of it by  --set {option}",
+            )
+        _require_known(name, dict.fromkeys(names, ""), f"{self.path}: {key}.{name}")
 
-def _require_known(name: str, known: Sequence[str] | Mapping[str, Any], place: str) -> None:
-    if name not in known:
-        raise InputError(place, "the name must be known", value=name, remedy=suggest_name(name, known))
+
+def _require_known(name: str, meanings: Mapping[str, str], place: str) -> None:
+    if name not in meanings:
+        raise unknown_name_error(place, name, meanings)
 
 
 def _same_range(choice: Value, written: Any) -> bool:
-    """Whether a choice such as `0.2-0.4` means the same as what the dataset has."""
+    """Return whether a choice such as `0.2-0.4` is the same value as that of the dataset."""
     return bool(choice == written) or list(map(float, parse_range(choice) or ())) == written
 
 
@@ -233,7 +261,7 @@ def _expand_sweep(values: Mapping[str, list[float]], place: str) -> tuple[float,
             return tuple(float(v) for v in np.round(np.arange(start, stop + step / 2, step), 10))
     raise InputError(
         place,
-        "a sweep is a choice of values or a range of start, stop and step",
+        "a sweep must be a choice of values or a range of start, stop and step",
         value=dict(values),
         remedy="write  {range: [0.05, 0.95, 0.05]}  or  {choice: [0.5, 1.0]}",
     )

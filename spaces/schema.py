@@ -1,4 +1,4 @@
-"""A space, parsed: frozen and valid. `spaces.load` makes one from a file."""
+"""Data types of search spaces; `spaces.load` reads them from a file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt
 
-from datasets.registry import AnySpec, DataSpec
-from datasets.rooms.spec import Frozen, LocalizerSpec
+from datasets.building.spec import DatasetSpec, Frozen
+from datasets.registry import AnySpec
+from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
+from runtime.validation import field_meanings
 
 Value = int | float | str | bool
 
@@ -19,22 +21,22 @@ Direction = Literal["maximize", "minimize"]
 
 
 DATASET: Final = "dataset."
-"""Searched names that begin so are fields of the dataset."""
+"""Prefix of the searched names that are fields of the dataset."""
 _MOST_GPUS: Final = 16
-"""Of one machine."""
+"""Maximum number of GPUs of a trial, all on one machine."""
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """One hyperparameter that is searched.
+    """Searched hyperparameter.
 
     Attributes:
         name: Dotted name of a Config field, or `dataset.train.…`.
-        kind: How it is drawn: uniformly, log-uniformly, from integers, or from choices.
-        low: Least value, of all kinds but `choice`.
-        high: Greatest value, likewise.
-        choices: The values of `choice`.
-        when: It exists only where these other dimensions have one of these values.
+        kind: Distribution: uniform, log-uniform, either of them over integers, or a choice.
+        low: Lower bound, of all kinds except `choice`.
+        high: Upper bound, of all kinds except `choice`.
+        choices: Values of the kind `choice`.
+        when: Names of other dimensions and their values for which this one is active.
     """
 
     name: str
@@ -45,7 +47,7 @@ class Dimension:
     when: tuple[tuple[str, tuple[Value, ...]], ...] = ()
 
     def contains_value(self, value: Value) -> bool:
-        """Whether the dimension can take a value."""
+        """Return whether the dimension can take a value."""
         if self.kind == "choice":
             return any(
                 value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices
@@ -53,83 +55,90 @@ class Dimension:
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def boundary_values(self) -> tuple[Value, ...]:
-        """Its choices, or its least and its greatest value."""
+        """Return all choices, or the lower and the upper bound."""
         bounds = (self.low, self.high)
         return self.choices or (tuple(map(int, bounds)) if self.kind.endswith("int") else bounds)
 
     def is_active(self, parameters: Mapping[str, Value]) -> bool:
-        """Whether it exists beside the given parameters."""
+        """Return whether the dimension is active, given the values of other dimensions."""
         return all(name in parameters and parameters[name] in values for name, values in self.when)
 
 
 class Objective(Frozen):
-    """What is to get better."""
+    """Metric that is optimised."""
 
-    metric: str
+    metric: str = Field(description="name of the metric")
     direction: Direction | None = Field(None, description="the metric's own, if absent")
 
 
 class Stopping(Frozen):
-    """When a trial is given up: asynchronous successive halving (Li et al. 2020), or never."""
+    """Early stopping of trials, by asynchronous successive halving (Li et al. 2020)."""
 
-    rule: Literal["asha", "none"] = "asha"
-    reduction: Annotated[int, Field(ge=2, le=10)] = 3
-    first_rung: PositiveInt = 1
+    rule: Literal["asha", "none"] = Field(
+        "asha", description="asynchronous successive halving, or `none`: every trial runs all epochs"
+    )
+    reduction: int = Field(3, ge=2, le=10, description="the best 1/`reduction` of the trials at a rung is promoted")
+    first_rung: PositiveInt = Field(
+        1, description="epochs of the first rung; each next rung is `reduction` times later"
+    )
 
 
 class Budget(Frozen):
-    """How much may be spent."""
+    """Limits on trials, epochs and time."""
 
-    trials: PositiveInt
-    epochs: PositiveInt
-    hours: PositiveFloat | None = None
+    trials: PositiveInt = Field(description="number of trials, including the baseline")
+    epochs: PositiveInt = Field(description="epochs of a full training")
+    hours: PositiveFloat | None = Field(None, description="time limit of one launch, in hours")
 
 
-def _part_or_whole(gpu: float | Literal["auto"]) -> float | Literal["auto"]:
+def _check_gpu(gpu: float | Literal["auto"]) -> float | Literal["auto"]:
     if isinstance(gpu, float) and not (0 <= gpu <= 1 or (gpu.is_integer() and 1 < gpu <= _MOST_GPUS)):
         raise ValueError(
-            "a trial trains on one GPU (1), on a part of one (0.25), on none (0), on what it needs (auto), "
+            "a trial must train on one GPU (1), on a share of one (0.25), on none (0), on as much as it needs (auto), "
             f"or on several (2 … {_MOST_GPUS})"
         )
     return gpu
 
 
 class Resources(Frozen):
-    """What one trial gets."""
+    """CPU cores and GPUs of a trial."""
 
-    cpu: PositiveFloat = 1.0
-    gpu: Annotated[Literal["auto"] | float, AfterValidator(_part_or_whole)] = 0.0
+    cpu: PositiveFloat = Field(1.0, description="CPU cores of a trial")
+    gpu: Annotated[Literal["auto"] | float, AfterValidator(_check_gpu)] = Field(
+        0.0,
+        description="GPUs of a trial: a share of one, 1, several of one machine, or `auto`: as much as the baseline needs",
+    )
 
     @property
     def gpu_share(self) -> float:
-        """Its part of a GPU, or how many it has; none as long as `auto` is not measured."""
+        """Share of a GPU, or number of GPUs; 0 for `auto`, which is measured later."""
         return self.gpu if isinstance(self.gpu, float) else 0.0
 
 
 @dataclass(frozen=True)
 class Space:
-    """A search, fully described.
+    """Complete description of a search.
 
     Attributes:
-        name: Of the search; its folder and its MLflow experiment are called so.
+        name: Name of the search, its folder and its MLflow experiment.
         trainable: Built-in name or import path.
-        dataset: What is trained and tested on, where a trial does not ask for other training data.
-        fixed: Values of Config fields that hold for all trials, by dotted name.
-        search: Dimensions, ordered so that conditions come before what they decide.
-        inner: Values of inference parameters, all combinations of which every validation tries.
-        objectives: Metric and direction; several make a Pareto front.
+        dataset: Dataset of all trials that do not search its training data.
+        fixed: Values of Config fields that all trials share, by dotted name.
+        search: Dimensions; every condition precedes the dimensions that depend on it.
+        inner: Values of inference parameters, of which every validation sweeps all combinations.
+        objectives: Metrics and their directions; several form a Pareto front.
         baseline: Values of the dimensions of trial 0.
-        start: Values of the trials right after it.
-        stopping: When trials are given up.
-        budget: How much may be spent.
-        resources: What one trial gets.
-        seed: Of suggestions and of training.
-        profile: Name of the profile that was applied, if any.
+        start: Values of the trials directly after the baseline.
+        stopping: Rule for stopping trials early.
+        budget: Limits on trials, epochs and time.
+        resources: CPU cores and GPUs of a trial.
+        seed: Seed of proposals and trainings.
+        profile: Name of the applied profile, or None.
     """
 
     name: str
     trainable: str
-    dataset: DataSpec
+    dataset: DatasetSpec
     fixed: Mapping[str, Value]
     search: tuple[Dimension, ...]
     inner: Mapping[str, tuple[float, ...]]
@@ -143,45 +152,44 @@ class Space:
     profile: str | None
 
     def config_values(self, parameters: Mapping[str, Value]) -> dict[str, Value]:
-        """The Config fields of a trial: what is fixed for all, and what was proposed for it; by dotted name."""
+        """Return the Config fields of a trial by dotted name: those fixed for all trials and those proposed for it."""
         return dict(self.fixed) | {name: v for name, v in parameters.items() if not name.startswith(DATASET)}
 
     def boundary_points(self) -> list[dict[str, Value]]:
-        """Config values of the baseline, of the named points, and of the baseline with each dimension at each of its ends."""
+        """Return Config values of the baseline, the named points, and the baseline with each dimension at each boundary value."""
         ends = [dict(self.baseline) | {d.name: value} for d in self.search for value in d.boundary_values()]
         return [self.config_values(point) for point in (self.baseline, *self.start, *ends)]
 
-    def dataset_of(self, parameters: Mapping[str, Value]) -> DataSpec:
-        """The data of a trial."""
+    def dataset_of(self, parameters: Mapping[str, Value]) -> DatasetSpec:
+        """Return the dataset of a trial."""
         asked = {name.removeprefix(DATASET): v for name, v in parameters.items() if name.startswith(DATASET)}
         if not asked or not isinstance(self.dataset, LocalizerSpec):
             return self.dataset
         return with_changes(self.dataset, asked)
 
-    def list_dataset_specs(self) -> list[DataSpec] | None:
-        """All datasets that trials may ask for, the space's own first; None if there is no end of them."""
+    def list_dataset_specs(self) -> list[DatasetSpec] | None:
+        """Return the datasets of all possible trials, the space's own first; None if their number is unlimited."""
         if not isinstance(self.dataset, LocalizerSpec):
             return [self.dataset]
         searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
         return [*self.boundary_datasets()] if all(d.kind == "choice" for d in searched) else None
 
     def boundary_datasets(self) -> list[LocalizerSpec]:
-        """The space's own dataset, and all those at choices and at ends of ranges; none if it has no variants."""
+        """Return the space's own dataset and those at choices and bounds of ranges; empty for kinds without variants."""
         if not isinstance(self.dataset, LocalizerSpec):
             return []
         searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
-        found: list[LocalizerSpec] = [self.dataset]
+        specs: list[LocalizerSpec] = [self.dataset]
         for values in itertools.product(*(dimension.boundary_values() for dimension in searched)):
             point = dict(zip((d.name for d in searched), values, strict=True))
             asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.is_active(point)}
             spec = with_changes(self.dataset, asked)
-            found += (
-                [spec] if all(spec.split_identity("train") != other.split_identity("train") for other in found) else []
-            )
-        return found
+            if all(spec.split_identity("train") != other.split_identity("train") for other in specs):
+                specs.append(spec)
+        return specs
 
     def identity(self) -> dict[str, Any]:
-        """What has to stay the same for a search to be resumed; the budget and the resources may change."""
+        """Return the values that must not change when a search is resumed; trials, hours and resources may change."""
         return {
             "trainable": self.trainable,
             "dataset": self.dataset.model_dump(mode="json", by_alias=True),
@@ -199,37 +207,49 @@ class Space:
 
 
 class SpaceFile(Frozen):
-    """The file as written, its parts not yet checked against the trainable."""
+    """Content of a space file, not yet checked against the trainable."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    trainable: str
-    dataset: AnySpec
-    fixed: dict[str, Any] = Field(default_factory=dict)
-    search: dict[str, dict[str, Any]] = Field(min_length=1)
-    inner: dict[str, dict[str, list[float]]] = Field(default_factory=dict)
-    objectives: tuple[Objective, ...] = Field(min_length=1)
-    baseline: Literal["paper"] | dict[str, Value] = "paper"
-    start: tuple[dict[str, Value], ...] = ()
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="name of the search, its folder and its MLflow experiment",
+    )
+    trainable: str = Field(description="built-in name, or import path `package.module:Class`")
+    dataset: AnySpec = Field(description="dataset of one of the kinds below")
+    fixed: dict[str, Any] = Field(
+        default_factory=dict, description="values of Config fields that all trials share, by dotted name"
+    )
+    search: dict[str, dict[str, Any]] = Field(min_length=1, description="searched dimensions, by dotted name")
+    inner: dict[str, dict[str, list[float]]] = Field(
+        default_factory=dict,
+        description="values of inference parameters, of which every validation sweeps all combinations",
+    )
+    objectives: tuple[Objective, ...] = Field(
+        min_length=1, description="metrics to optimise; several form a Pareto front"
+    )
+    baseline: Literal["paper"] | dict[str, Value] = Field(
+        "paper", description="values of trial 0: those of the paper, or values by name"
+    )
+    start: tuple[dict[str, Value], ...] = Field((), description="values of the trials after the baseline")
     stopping: Stopping = Field(default_factory=Stopping)
     budget: Budget
     resources: Resources = Field(default_factory=Resources)
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of proposals and trainings")
 
 
 def nest_names(flat: Mapping[str, Value]) -> dict[str, Any]:
-    """Turn dotted names into nested mappings, as pydantic wants them."""
+    """Convert dotted names to nested mappings."""
     result: dict[str, Any] = {}
     for name, value in flat.items():
         *parents, last = name.split(".")
-        place = result
+        section = result
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
+            section = section.setdefault(parent, {})
+        section[last] = value
     return result
 
 
 def flatten_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested mappings into dotted names."""
+    """Convert nested mappings to dotted names."""
     result: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -239,12 +259,6 @@ def flatten_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
     return result
 
 
-def field_names(config: type[BaseModel], prefix: str = "") -> list[str]:
-    """Dotted names of all fields of a Config."""
-    names: list[str] = []
-    for name, field in config.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += field_names(field.annotation, f"{prefix}{name}.")
-        else:
-            names.append(prefix + name)
-    return names
+def field_names(config: type[BaseModel]) -> list[str]:
+    """Return the dotted names of all fields of a Config."""
+    return list(field_meanings(config))

@@ -22,6 +22,20 @@ KNOW_RAY = {
     "search/execution/tune.py",
     "search/execution/spot.py",
 }
+DATASET_LAYERS: dict[str, set[str]] = {
+    "acoustics": set(),
+    "audio": {"acoustics"},
+    "building": {"acoustics", "audio"},
+    "rooms": {"acoustics", "audio", "building"},
+    "recordings": {"acoustics", "audio", "building", "rooms"},
+    "tau2020": {"acoustics", "audio", "building"},
+    "scenes": {"acoustics", "audio", "building", "tau2020"},
+    "matrices": {"building"},
+    "registry": {"building", "rooms", "recordings", "tau2020", "scenes", "matrices"},
+    "config_file": {"building", "rooms", "registry"},
+    "cli_options": {"building", "registry", "config_file"},
+}
+"""Modules of `datasets` that a module may import besides itself; modules not listed are commands, which may import all."""
 LIGHT = [
     "search.launch",
     "search.predict",
@@ -59,6 +73,16 @@ def test_a_layer_imports_only_itself_and_those_below(path: Path) -> None:
     layer = LAYERS.index(path.relative_to(ROOT).parts[0])
     above = {name for name in imports_of(path) if name.partition(".")[0] in LAYERS[layer + 1 :]}
     assert not above
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "datasets").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_datasets_import_in_one_direction(path: Path) -> None:
+    layer = path.relative_to(ROOT).with_suffix("").parts[1]
+    allowed = DATASET_LAYERS.get(layer, set(DATASET_LAYERS)) | {layer}
+    imported = {name.split(".")[1] for name in imports_of(path) if name.startswith("datasets.")}
+    assert imported <= allowed
 
 
 def importers(package: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a finished part of a dataset says of itself, and which parts are still to be made. Needs no torch."""
+"""Manifests of finished parts: their identity, and the checksums of their shards."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Final
 
-from datasets.building.parts import DatasetPart, DatasetPlan
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import Storage
 
 MANIFEST: Final = "manifest.json"
 _VERSIONS: Final = ("torch", "numpy", "scipy", "pyroomacoustics")
@@ -18,7 +17,14 @@ _VERSIONS: Final = ("torch", "numpy", "scipy", "pyroomacoustics")
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """A shard as the manifest lists it; its name is relative to the store."""
+    """Shard as listed in a manifest.
+
+    Attributes:
+        name: Path relative to the store.
+        samples: Number of rows.
+        bytes: Size on disk.
+        sha256: Checksum of the content.
+    """
 
     name: str
     samples: int
@@ -28,14 +34,14 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A finished part, as its folder says: `manifest.json` is written last.
+    """Content of `manifest.json`, the last file that is written to a part's folder.
 
     Attributes:
-        part: The folder's name, e.g. `train-0123456789abcdef`.
-        identity: What it was made from.
-        sound_files: SHA-256 of the sound files by relative path, or None.
-        versions: Of what computed it.
-        shards: All its shards.
+        part: Name of the folder, e.g. `train-0123456789abcdef`.
+        identity: All values that the content depends on, except for the sound files.
+        sound_files: SHA-256 of each sound file by relative path; None if the content depends on none.
+        versions: Versions of the packages that computed the content.
+        shards: All shards of the part.
     """
 
     part: str
@@ -45,20 +51,20 @@ class Manifest:
     shards: tuple[ShardEntry, ...]
 
     @classmethod
-    def read(cls, store: Store, part: str) -> Manifest | None:
-        """The manifest of a part, or None if it is not finished.
+    def read(cls, store: Storage, part: str) -> Manifest | None:
+        """Read the manifest of a part; return None if the part is not finished.
 
         Raises:
-            InputError: If it is unreadable.
+            InputError: If the manifest is unreadable.
         """
         name = f"{part}/{MANIFEST}"
         content = store.read_file(name)
         if content is None:
             return None
         try:
-            found = json.loads(content)
-            shards = tuple(ShardEntry(**shard) for shard in found.pop("shards"))
-            return cls(**found, shards=shards)
+            values = json.loads(content)
+            shards = tuple(ShardEntry(**shard) for shard in values.pop("shards"))
+            return cls(**values, shards=shards)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{store.name}/{name}",
@@ -70,37 +76,25 @@ class Manifest:
     @classmethod
     def write(
         cls,
-        store: Store,
+        store: Storage,
         part: str,
         identity: dict[str, Any],
         sound_files: dict[str, str] | None,
         shards: Iterable[ShardEntry],
     ) -> None:
-        """Say that a part is finished, now that all its shards are there, and with which versions."""
+        """Mark a part as finished: write its manifest, with the versions of the packages in use."""
         versions = {name: metadata.version(name) for name in _VERSIONS}
         manifest = cls(part, identity, sound_files, versions, tuple(shards))
         store.write_file(f"{part}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
 
-    def is_incomplete(self, store: Store) -> tuple[str, ...]:
-        """Names of shards that are missing or have another length; reads no content."""
+    def list_incomplete(self, store: Storage) -> tuple[str, ...]:
+        """Return the names of shards that are missing or have another size; reads no content."""
         return tuple(shard.name for shard in self.shards if store.file_size(shard.name) != shard.bytes)
 
-    def find_damaged(self, store: Store) -> tuple[str, ...]:
-        """Names of shards whose content is not what was written; reads every byte."""
+    def find_damaged(self, store: Storage) -> tuple[str, ...]:
+        """Return the names of shards that are missing or whose checksum differs; reads every byte."""
         return tuple(
             shard.name
             for shard in self.shards
             if store.file_size(shard.name) != shard.bytes or store.compute_checksum(shard.name) != shard.sha256
         )
-
-
-def missing_parts(source: DatasetPlan, store: Store) -> tuple[DatasetPart, ...]:
-    """Parts to be made: splits that are not finished or have lost shards, and what these are made from; reads no content."""
-    splits = [part for part in source.list_parts() if part.kind == "split" and not _is_whole(part, store)]
-    needed = {other.folder for part in splits for other in source.dependencies(part) if not _is_whole(other, store)}
-    return tuple(part for part in source.list_parts() if part in splits or part.folder in needed)
-
-
-def _is_whole(part: DatasetPart, store: Store) -> bool:
-    manifest = Manifest.read(store, part.folder)
-    return manifest is not None and not manifest.is_incomplete(store)

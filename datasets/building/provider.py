@@ -1,4 +1,4 @@
-"""What a search, and `datasets.generate`, ask of every kind of data."""
+"""Interface between the kinds of data and their users: searches, `datasets.generate` and the trainables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import Storage
 
 if TYPE_CHECKING:
     from datasets.building.builder import Builder
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """A split as a record of it names it.
+    """Identity of a split, for the records of a search.
 
     Attributes:
-        name: `train`, `validate`, or a test's.
-        digest: Of all that it depends on.
-        samples: How many.
-        folder: Where in the store; empty if it is never stored.
+        name: `train`, `validate`, or the name of a test split.
+        digest: Hash of all values and sound files that the split depends on.
+        samples: Number of samples; 0 if the trainable determines it.
+        folder: Folder in the store; empty if the split is never stored.
     """
 
     name: str
@@ -32,14 +32,14 @@ class SplitEntry:
 
 
 def require_kind(source: DatasetProvider, *kinds: str) -> None:
-    """Refuse data of a kind that a trainable does not take.
+    """Check that a trainable accepts the kind of a dataset.
 
     Args:
-        source: What is to be trained on.
-        kinds: What it takes.
+        source: Dataset to be trained on.
+        kinds: Kinds that the trainable accepts.
 
     Raises:
-        InputError: If the data is of no such kind.
+        InputError: If the dataset is of another kind.
     """
     if source.spec.kind not in kinds:
         raise InputError(
@@ -51,12 +51,12 @@ def require_kind(source: DatasetProvider, *kinds: str) -> None:
 
 
 class DatasetProvider(ABC):
-    """Data that can be made and opened; its sound files, if any, are checked.
+    """Dataset that can be built and opened; its sound files, if any, have been checked.
 
     Attributes:
-        spec: What it is.
-        unit: What its splits are made of.
-        ready: What a plan says where nothing is to be made.
+        spec: Description of the dataset.
+        unit: Plural noun for the elements of a split, for messages.
+        ready: Message of a plan in which nothing has to be built.
     """
 
     spec: Any
@@ -66,39 +66,51 @@ class DatasetProvider(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identity of the whole."""
+        """Identity of the dataset."""
 
     @abstractmethod
     def list_splits(self) -> tuple[SplitEntry, ...]:
-        """All splits, training first."""
+        """Return all splits, training first."""
 
     @abstractmethod
-    def describe_parts(self, store: Store) -> list[str]:
-        """What is to be made, in words, a line each."""
+    def describe_parts(self, store: Storage) -> list[str]:
+        """Return one line of text per part: its folder, its size, and whether it is built."""
 
     @abstractmethod
-    def missing_bytes(self, store: Store) -> dict[str, int]:
-        """What is still to be made, by folder; empty if it can be opened."""
+    def missing_bytes(self, store: Storage) -> dict[str, int]:
+        """Return the approximate size of each part to be built, in bytes by folder; empty if the dataset is complete."""
 
     @abstractmethod
     def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
-        """Make what is missing; returns names of what was there and had to be made again."""
+        """Build the missing parts; see `Builder.build`.
+
+        Args:
+            builder: Builder with the store and the executor.
+            verify: Whether to read every byte of the finished parts.
+
+        Returns:
+            Names of the damaged shards, which have been rebuilt.
+        """
 
     @abstractmethod
-    def open_dataset(self, store: Store, cache: Path) -> Any:
-        """The finished data, as its trainable takes it.
+    def open_dataset(self, store: Storage, cache: Path) -> Any:
+        """Open the finished dataset in the form that its trainables accept.
+
+        Args:
+            store: Location of the dataset.
+            cache: Local folder for copies from a remote store, and for files that can be computed from the dataset.
 
         Raises:
-            InputError: If it is not there.
+            InputError: If the dataset is incomplete.
         """
 
     def estimate_seconds(self, workers: int) -> float:
-        """About how long making all of it takes."""
+        """Estimate the duration of a complete build on a number of worker processes, in seconds."""
         del workers
         return 0.0
 
     def with_spec(self, spec: Any) -> DatasetProvider:
-        """The same sound files for another spec.
+        """Return a provider of the same sound files for another description.
 
         Raises:
             TypeError: If this kind of data has no variants.

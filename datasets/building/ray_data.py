@@ -15,7 +15,7 @@ from ray import data
 from datasets.building.builder import ShardExecutor
 from datasets.building.manifest import ShardEntry
 from datasets.building.parts import Shard
-from datasets.building.worker import WriteShard
+from datasets.building.plan import WriteShard
 from runtime import machine
 from runtime.errors import InputError
 

@@ -18,7 +18,7 @@ from runtime import machine
 from runtime.cli import Console, Parser, format_bytes, run_command, whole_number_type
 from runtime.errors import InputError
 from runtime.files import write_text_atomic
-from runtime.storage import Store
+from runtime.storage import Storage
 
 _DEFAULT_SAMPLES: Final = 6
 _DEFAULT_RECORDINGS: Final = 3
@@ -112,7 +112,7 @@ def _lead_paragraph(options: argparse.Namespace, variants: int) -> str:
     return " ".join(words) + "." + more
 
 
-def _localizer_page(spec: LocalizerSpec, store: Store, location: str, heading: tuple[str, str], samples: int) -> str:
+def _localizer_page(spec: LocalizerSpec, store: Storage, location: str, heading: tuple[str, str], samples: int) -> str:
     provider = registry.prepare_dataset(spec, location)
     if not isinstance(provider, SampleProvider):
         raise TypeError(f"data of kind {spec.kind!r} has no samples for the localizer")
@@ -136,7 +136,7 @@ _MINIATURE_NOTICE: Final = (
 )
 
 
-def _scene_page(plan: ScenePlan, store: Store, heading: tuple[str, str], count: int) -> str:
+def _scene_page(plan: ScenePlan, store: Storage, heading: tuple[str, str], count: int) -> str:
     from datasets.preview import page, scene_material, scene_page
 
     material = scene_material.gather_recordings(plan, store, count)

@@ -15,7 +15,7 @@ from datasets.preview import miniature
 from datasets.rooms.dataset import Dataset, find_dataset
 from datasets.rooms.plan import SamplePart, SamplePlan
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import Storage, storage_at
 
 State = Literal["built", "first_shards", "miniature"]
 """The complete dataset, the first shard of each part (of a dataset in a bucket), or a generated miniature."""
@@ -45,12 +45,12 @@ class Material:
 
 
 @contextmanager
-def gather_material(plan: SamplePlan, store: Store) -> Iterator[Material]:
+def gather_material(plan: SamplePlan, store: Storage) -> Iterator[Material]:
     """Open a built dataset, or generate a miniature of it that is deleted when the block ends.
 
     Args:
         plan: Plan of the dataset.
-        store: Store in which the dataset is looked up.
+        store: Storage in which the dataset is looked up.
 
     Raises:
         InputError: If sound files cannot be decoded, a split has no audible excerpt, or a manifest is damaged.
@@ -58,16 +58,16 @@ def gather_material(plan: SamplePlan, store: Store) -> Iterator[Material]:
     with tempfile.TemporaryDirectory(prefix="preview-") as folder:
         if missing_parts(plan, store):
             small, notes = miniature.make_miniature(plan)
-            scratch = Store(f"{folder}/datasets")
+            scratch = storage_at(f"{folder}/datasets")
             Builder(scratch).build(small)
             yield Material(plan, small, _require_dataset(find_dataset(small, scratch), scratch), "miniature", notes)
         elif store.is_local:
             yield Material(plan, plan, _require_dataset(find_dataset(plan, store), store), "built")
         else:
-            yield Material(plan, plan, _first_shards(plan, store, Store(folder)), "first_shards")
+            yield Material(plan, plan, _first_shards(plan, store, storage_at(folder)), "first_shards")
 
 
-def _require_dataset(dataset: Dataset | None, store: Store) -> Dataset:
+def _require_dataset(dataset: Dataset | None, store: Storage) -> Dataset:
     if dataset is None:
         raise InputError(
             store.name, "the dataset must not be moved or deleted while it is read", remedy="run the command again"
@@ -75,7 +75,7 @@ def _require_dataset(dataset: Dataset | None, store: Store) -> Dataset:
     return dataset
 
 
-def _first_shards(plan: SamplePlan, store: Store, scratch: Store) -> Dataset:
+def _first_shards(plan: SamplePlan, store: Storage, scratch: Storage) -> Dataset:
     """Copy the first shard of every split and of the impulse responses; a complete download would take too long."""
     manifests = {}
     for part in plan.list_parts():

@@ -19,7 +19,7 @@ from datasets.scenes.plan import ScenePlan, is_complete, recording_files
 from datasets.tau2020 import layout
 from datasets.tau2020.labels import FRAMES
 from datasets.tau2020.layout import RecordingName
-from runtime.storage import Store
+from runtime.storage import Storage, storage_at
 
 SOUNDS_PER_CLASS: Final = 6
 """Maximum number of sound files per class that are decoded to generate recordings for a page."""
@@ -62,14 +62,14 @@ class SceneMaterial:
     notes: tuple[str, ...] = ()
 
 
-def gather_recordings(plan: ScenePlan, store: Store, recordings: int) -> SceneMaterial:
+def gather_recordings(plan: ScenePlan, store: Storage, recordings: int) -> SceneMaterial:
     """Read recordings and all labels of a built dataset, or generate recordings of a dataset that has not been built.
 
     From a bucket, only the recordings that are shown are copied, and the statistics refer to them.
 
     Args:
         plan: Plan of the dataset.
-        store: Store in which the dataset is looked up.
+        store: Storage in which the dataset is looked up.
         recordings: Maximum number of recordings to be shown.
 
     Raises:
@@ -92,8 +92,8 @@ def gather_recordings(plan: ScenePlan, store: Store, recordings: int) -> SceneMa
     return SceneMaterial(plan, shown, labels, manifest)
 
 
-def _copy_recordings(plan: ScenePlan, store: Store, chosen: list[tuple[int, RecordingName]], root: Path) -> Path:
-    scratch = Store(str(root))
+def _copy_recordings(plan: ScenePlan, store: Storage, chosen: list[tuple[int, RecordingName]], root: Path) -> Path:
+    scratch = storage_at(str(root))
     for _, name in chosen:
         for path in recording_files(name):
             scratch.write_file(path, store.read_file(f"{plan.folder_name}/{path}"))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES
-from datasets.audio import files
+from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
+from datasets.audio import sound_files
 from datasets.recordings import rules
-from datasets.recordings.clips import Clip, ChannelFile
+from datasets.recordings.clips import ChannelFile, Clip
 from datasets.recordings.spec import RecordingsSpec
 from datasets.recordings.table import TableRow, read_rows
 from runtime import hashing
 from runtime.errors import InputError, suggest_name
 
-_SEGMENT_S = SAMPLES / SAMPLE_RATE_HZ
+_SEGMENT_S = MIXTURE_SAMPLES / SAMPLE_RATE_HZ
 
 
 def read_clip_list(spec: RecordingsSpec, place: str) -> tuple[Clip, ...]:
@@ -130,7 +130,7 @@ def _read_channel_file(spec: RecordingsSpec, row: TableRow) -> ChannelFile:
     if not path.is_file():
         raise row.value_error("file", "the sound file must exist", "name it relative to the manifest's folder")
     try:
-        header = files.read_header(path)
+        header = sound_files.read_header(path)
     except InputError as error:
         raise row.value_error("file", error.rule, error.remedy, value=f"{row.cells['file']}: {error.value}") from error
     if header.frames / header.rate_hz < _SEGMENT_S:
@@ -144,7 +144,7 @@ def _read_channel_file(spec: RecordingsSpec, row: TableRow) -> ChannelFile:
     return ChannelFile(row.location("file"), row.cells["file"], path, array, channels, header)
 
 
-def _read_channels(row: TableRow, header: files.SoundHeader, wanted: int) -> tuple[int, ...]:
+def _read_channels(row: TableRow, header: sound_files.SoundHeader, wanted: int) -> tuple[int, ...]:
     chosen = row.parse_integers("channels")
     if not chosen and header.channels != wanted:
         raise row.value_error(

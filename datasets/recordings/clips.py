@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.audio.files import SoundHeader
+from datasets.audio.sound_files import SoundHeader
 from datasets.recordings.table import TableRow
 
 

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.acoustics.arrays import SAMPLES
-from datasets.audio import files
+from datasets.acoustics.arrays import MIXTURE_SAMPLES
+from datasets.audio import sound_files
 from datasets.audio.corpus import EXCERPT_RMS
-from datasets.recordings.clips import Clip, ChannelFile
+from datasets.recordings.clips import ChannelFile, Clip
 from datasets.recordings.spec import RecordingsSpec
 from runtime.errors import InputError
 
@@ -73,10 +73,10 @@ def _decode_clip(spec: RecordingsSpec, clip: Clip) -> ClipSound:
 def _read_channel(track: ChannelFile) -> NDArray[np.float32]:
     """Shape (frames, microphones), 16 kHz."""
     try:
-        sound = files.decode_sound(track.path, 0, track.header.frames)
+        sound = sound_files.decode_sound(track.path, 0, track.header.frames)
     except InputError as error:
         raise InputError(track.place, error.rule, value=f"{track.file}: {error.value}", remedy=error.remedy) from error
-    return files.resample_sound(sound[:, track.channels], track.header.rate_hz)
+    return sound_files.resample_sound(sound[:, track.channels], track.header.rate_hz)
 
 
 def audible_starts(waves: NDArray[np.float32], gate: float) -> NDArray[np.int64]:
@@ -96,7 +96,7 @@ def audible_starts(waves: NDArray[np.float32], gate: float) -> NDArray[np.int64]
     if rms < _SILENT_RMS:
         return np.empty(0, np.int64)
     total = np.concatenate([[0.0], np.cumsum(np.abs(waves).mean(axis=0), dtype=np.float64)])
-    starts = np.arange(0, waves.shape[1] - SAMPLES + 1, HOP, dtype=np.int64)
-    loud = (total[starts + SAMPLES] - total[starts]) / SAMPLES >= gate * rms / EXCERPT_RMS
+    starts = np.arange(0, waves.shape[1] - MIXTURE_SAMPLES + 1, HOP, dtype=np.int64)
+    loud = (total[starts + MIXTURE_SAMPLES] - total[starts]) / MIXTURE_SAMPLES >= gate * rms / EXCERPT_RMS
     audible: NDArray[np.int64] = starts[loud]
     return audible

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from datasets.rooms.spec import FileName, LocalizerSpec, Range, Split, SplitSpec
+from datasets.building.spec import Range
+from datasets.rooms.spec import FileName, LocalizerSpec, Split, SplitSpec
 
 PAPER_TESTS: Final = {
     "A0": SplitSpec(samples=5000, sources=(1, 2)),
@@ -34,7 +35,9 @@ class RecordingsSpec(LocalizerSpec):
     kind: Literal["recordings"] = "recordings"
     manifest: str = Field(min_length=1, description="the CSV file that lists the recordings; see docs/data.md")
     tests: dict[FileName, Split] = Field(
-        default_factory=lambda: {name: PAPER_TESTS[name] for name in _SUPERPOSED}, min_length=1
+        default_factory=lambda: {name: PAPER_TESTS[name] for name in _SUPERPOSED},
+        min_length=1,
+        description="test splits by name",
     )
     gain_db: Range = Field(
         (-6.0, 0.0), description="gain of each source of a superposition over how it was recorded, drawn uniformly, dB"

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datasets.acoustics.arrays import SAMPLES
+from datasets.acoustics.arrays import MIXTURE_SAMPLES
 from datasets.acoustics.noise import add_noise
-from datasets.building.arrow import Batch, columns_of
 from datasets.building.parts import Shard
 from datasets.recordings import groups, rules
 from datasets.recordings.sounds import ClipSound
 from datasets.recordings.spec import RecordingsSpec
+from datasets.rooms.dataset import Batch, columns_of
 from datasets.rooms.spec import source_range
 from runtime.errors import InputError
 
@@ -114,12 +114,12 @@ class RecordingsSynthesizer:
         Returns:
             Shape (samples, arrays, microphones, 2560).
         """
-        waves = np.zeros((len(takes.sounds), *self._sounds[0].waves.shape[:2], SAMPLES), np.float32)
+        waves = np.zeros((len(takes.sounds), *self._sounds[0].waves.shape[:2], MIXTURE_SAMPLES), np.float32)
         for sample, part in np.argwhere(takes.sounds >= 0):
             sound = self._sounds[takes.sounds[sample, part]]
             start = takes.starts[sample, part]
             gain = np.float32(takes.gains[sample, part] * sound.scale)
-            waves[sample] += gain * sound.waves[..., start : start + SAMPLES]
+            waves[sample] += gain * sound.waves[..., start : start + MIXTURE_SAMPLES]
         return waves
 
     def _superpose_clips(self, generator: np.random.Generator, samples: int) -> NDArray[np.int64]:

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.acoustics.arrays import SAMPLES
-from datasets.audio.corpus import MusicExcerpts
+from datasets.acoustics.arrays import MIXTURE_SAMPLES
+from datasets.rooms.music import MusicExcerpts
 
 _HOP: Final = 160
 """Excerpts are searched for audible starts every 10 ms."""
@@ -61,7 +61,7 @@ def audible_starts(
     for row in rows:
         starts = np.arange(0, len(music.waves[row]) - heard + 1, _HOP)
         total = np.concatenate([[0.0], np.cumsum(np.abs(music.waves[row]), dtype=np.float64)])
-        loud = (total[starts + lead + SAMPLES] - total[starts + lead]) / SAMPLES >= gate
+        loud = (total[starts + lead + MIXTURE_SAMPLES] - total[starts + lead]) / MIXTURE_SAMPLES >= gate
         pairs.append(np.stack([np.full(loud.sum(), row), starts[loud]], axis=1))
     return np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
 

@@ -1,52 +1,27 @@
-"""What a dataset is: a frozen description. Read without torch, so that mistakes are answered at once."""
+"""Descriptions of datasets for the 2D localizer: arrays, splits, rooms and music. Imports neither torch nor scipy."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from datasets.acoustics import arrays as geometry
+from datasets.building.spec import PROCEDURAL, DatasetSpec, Frozen, Range, validate_range
 
-PROCEDURAL: Final = "procedural"
 PROCEDURAL_GENRES: Final = ("classical", "funk", "jazz")
-_RANGE: Final = re.compile(r"(-?[\d.]+)(?:\s*-\s*(-?[\d.]+))?")
-
-
-class Frozen(BaseModel):
-    """A value: immutable, complete, and without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def parse_range(value: object) -> tuple[Any, Any] | None:
-    """Read `1-2` as (1, 2) and `2` as (2, 2); None for what is no such thing."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return (value, value)
-    if isinstance(value, str) and (found := _RANGE.fullmatch(value.strip())):
-        return (found[1], found[2] or found[1])
-    return None
-
-
-def _parse_range(value: object) -> object:
-    read = parse_range(value)
-    return value if read is None else read
-
 
 Count = Annotated[int, Field(ge=1, le=4)]
-SourceRange = Annotated[tuple[Count, Count], BeforeValidator(_parse_range)]
-Range = Annotated[tuple[float, float], BeforeValidator(_parse_range)]
-"""Drawn uniformly between two numbers; written [low, high], `low-high` or one number."""
+SourceRange = Annotated[tuple[Count, Count], BeforeValidator(validate_range)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
 
 class ArraySpec(Frozen):
-    """One linear microphone array."""
+    """Linear microphone array."""
 
     centre_m: tuple[float, float] = Field(description="centre of the bar, m")
     direction_deg: float = Field(description="direction of the bar, degrees counter-clockwise from x")
@@ -56,17 +31,19 @@ class ArraySpec(Frozen):
 
 
 class Acoustics(Frozen):
-    """Shoebox rooms that echo, by the image source method (Allen and Berkley 1979). Ranges are drawn room by room."""
+    """Reverberant shoebox rooms, by the image source method (Allen and Berkley 1979); ranges are drawn per room."""
 
-    rt60_s: Range | None = Field(None, description="reverberation time after Sabine, s; 0 for no echo at all")
+    rt60_s: Range | None = Field(None, description="reverberation time after Sabine, s; 0 for anechoic rooms")
     absorption: Range | None = Field(None, description="energy absorption of all surfaces, instead of rt60_s")
-    margin_m: Range = Field((0.5, 1.5), description="from the area to each wall, m")
+    margin_m: Range = Field((0.5, 1.5), description="distance from the area to each wall, m")
     height_m: Range = Field((2.5, 3.0), description="height of the room, m")
     array_height_m: Range = Field((1.2, 1.2), description="height of the arrays, m")
-    source_height_m: Range = Field((1.2, 1.2), description="height of the sources, drawn place by place, m")
-    max_order: int | None = Field(None, ge=0, le=200, description="reflections; as many as the RT60 needs if absent")
-    rooms: Annotated[int, Field(ge=1, le=1000)] = Field(4, description="how many rooms")
-    positions: Annotated[int, Field(ge=4, le=20_000)] = Field(100, description="places of sources in each room")
+    source_height_m: Range = Field((1.2, 1.2), description="height of the sources, drawn per position, m")
+    max_order: int | None = Field(
+        None, ge=0, le=200, description="order of reflections; as high as the RT60 needs if absent"
+    )
+    rooms: Annotated[int, Field(ge=1, le=1000)] = Field(4, description="number of rooms")
+    positions: Annotated[int, Field(ge=4, le=20_000)] = Field(100, description="number of source positions per room")
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
@@ -87,7 +64,7 @@ class Acoustics(Frozen):
 
     @property
     def is_reverberant(self) -> bool:
-        """Whether there is any reflection."""
+        """Whether the rooms have reflections."""
         return self.rt60_s != (0.0, 0.0) and self.max_order != 0
 
 
@@ -100,20 +77,22 @@ def _require_ordered(name: str, value: tuple[float, float], *, least: float | No
 
 
 class SplitSpec(Frozen):
-    """One split; what is left out, the dataset says."""
+    """Split of a dataset; absent fields have the values of the dataset."""
 
-    samples: PositiveInt
-    sources: SourceRange | None = Field(None, description="sources in a sample, equal shares")
-    genres: Literal["seen", "held_out"] = "seen"
-    acoustics: Acoustics | None = None
-    snr_db: Range | None = None
+    samples: PositiveInt = Field(description="number of samples")
+    sources: SourceRange | None = Field(None, description="number of sources per sample, in equal shares")
+    genres: Literal["seen", "held_out"] = Field(
+        "seen", description="genres of the music: those of the training, or the held-out one"
+    )
+    acoustics: Acoustics | None = Field(None, description="reverberant rooms; those of the dataset if absent")
+    snr_db: Range | None = Field(None, description="signal-to-noise ratio, dB; that of the dataset if absent")
 
 
 def _parse_split(value: object) -> object:
     """Read `4000` as `{samples: 4000}`."""
     if isinstance(value, int) and not isinstance(value, bool):
         return {"samples": value}
-    if not isinstance(value, Mapping | SplitSpec):  # pydantic would name our class
+    if not isinstance(value, Mapping | SplitSpec):  # pydantic's message would name the class
         raise ValueError("a split is a number of samples, an integer, or a mapping such as {samples: 4000, snr_db: 20}")
     return value
 
@@ -128,32 +107,37 @@ PAPER_TESTS: Final = {
 """Table I, synthetic."""
 
 
-class LocalizerSpec(Frozen):
-    """What all data for the 2D localizer share: where arrays and sources are, and the splits."""
+class LocalizerSpec(DatasetSpec):
+    """Common fields of the datasets for the 2D localizer: geometry and splits.
+
+    Attributes:
+        papers: Test splits of the paper by name.
+        can_echo: Whether the splits may have `acoustics`.
+    """
 
     papers: ClassVar[Mapping[str, SplitSpec]] = PAPER_TESTS
     can_echo: ClassVar[bool] = False
 
     kind: str
-    layout: str = Field("kinect_corners", description="a named layout of arrays; ignored where `arrays` is given")
-    arrays: tuple[ArraySpec, ...] | None = Field(None, min_length=1, description="arrays of one's own")
-    size_m: tuple[PositiveFloat, PositiveFloat] = Field((6.0, 6.0), description="the area, m")
-    min_distance_m: float = Field(2.0, ge=0, description="least distance between sources, m")
-    sources: SourceRange = Field((1, 2), description="sources in a sample, equal shares")
+    layout: str = Field("kinect_corners", description="named layout of the arrays; ignored if `arrays` is given")
+    arrays: tuple[ArraySpec, ...] | None = Field(None, min_length=1, description="arrays, in place of a named layout")
+    size_m: tuple[PositiveFloat, PositiveFloat] = Field((6.0, 6.0), description="size of the area, x and y, m")
+    min_distance_m: float = Field(2.0, ge=0, description="minimum distance between sources, m")
+    sources: SourceRange = Field((1, 2), description="number of sources per sample, in equal shares")
     train: Split = Field(SplitSpec(samples=100_000), description="training samples")
     validate_: Split = Field(SplitSpec(samples=5_000), alias="validate", description="validation samples")
-    tests: dict[FileName, Split] = Field(default_factory=lambda: dict(PAPER_TESTS), min_length=1)
-    gate: float = Field(0.02, ge=0, lt=0.2, description="least mean |x| of a source, where its excerpt's RMS is 0.1")
-    level_db: Range = Field((-20.0, 0.0), description="level of a sample, drawn uniformly, dB")
-    snr_db: Range | None = Field(
-        None, description="sensor noise: the sample's power over the noise's, dB; none if absent"
+    tests: dict[FileName, Split] = Field(
+        default_factory=lambda: dict(PAPER_TESTS), min_length=1, description="test splits by name"
     )
-    seed: int = Field(0, ge=0)
+    gate: float = Field(0.02, ge=0, lt=0.2, description="minimum mean |x| of a source whose excerpt has an RMS of 0.1")
+    level_db: Range = Field((-20.0, 0.0), description="level of each sample, drawn uniformly, dB")
+    snr_db: Range | None = Field(None, description="signal-to-noise ratio of the sensor noise, dB; no noise if absent")
+    seed: int = Field(0, ge=0, description="seed of the samples")
 
     @model_validator(mode="before")
     @classmethod
     def _tests_by_name(cls, data: object) -> object:
-        """Read `tests: [S0, S1]` as the paper's sets of these names, and `S0: 500` as the paper's S0 at another size."""
+        """Read `tests: [S0, S1]` as test splits of the paper, and `S0: 500` as the paper's S0 with another size."""
         if not isinstance(data, dict) or "tests" not in data:
             return data
         tests = data["tests"]
@@ -168,8 +152,8 @@ class LocalizerSpec(Frozen):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
-        if self.arrays is None and self.layout not in geometry.LAYOUTS:
-            raise ValueError(f"layout {self.layout!r} is unknown; known layouts: {', '.join(geometry.LAYOUTS)}")
+        if self.arrays is None and self.layout not in geometry.ARRAY_LAYOUTS:
+            raise ValueError(f"layout {self.layout!r} is unknown; known layouts: {', '.join(geometry.ARRAY_LAYOUTS)}")
         if len({len(array.offsets_m) for array in self.arrays or ()}) > 1:
             raise ValueError("all arrays need the same number of microphones, since they share one encoder")
         _require_ordered("level_db", self.level_db)
@@ -185,14 +169,15 @@ class LocalizerSpec(Frozen):
         return self
 
     def microphones_m(self) -> NDArray[np.float64]:
-        """Positions of the microphones, shape (arrays, microphones, 2), metres."""
+        """Return the positions of the microphones in metres, shape (arrays, microphones, 2)."""
         arrays = self.arrays or tuple(
-            ArraySpec(centre_m=centre, direction_deg=direction) for centre, direction in geometry.LAYOUTS[self.layout]
+            ArraySpec(centre_m=centre, direction_deg=direction)
+            for centre, direction in geometry.ARRAY_LAYOUTS[self.layout]
         )
         return np.stack([geometry.linear_array(a.centre_m, a.direction_deg, a.offsets_m) for a in arrays])
 
     def resolve_splits(self) -> dict[str, SplitSpec]:
-        """Every split by name, training first, with what it leaves to the dataset filled in."""
+        """Return all splits by name, training first, with absent fields taken from the dataset."""
         return {
             name: split.model_copy(update=self._split_defaults(split))
             for name, split in {"train": self.train, "validate": self.validate_, **self.tests}.items()
@@ -202,36 +187,46 @@ class LocalizerSpec(Frozen):
         return {"sources": split.sources or self.sources, "snr_db": split.snr_db or self.snr_db}
 
     def test_names(self) -> tuple[str, ...]:
-        """Splits that are tests."""
+        """Return the names of the test splits."""
         return tuple(self.tests)
 
     def max_sources(self) -> int:
-        """The largest number of sources in any split."""
+        """Return the largest number of sources in any split."""
         return max(source_range(split)[1] for split in self.resolve_splits().values())
 
+    def require_feasible(self) -> None:
+        """Check that the rooms can hold the sources.
+
+        Raises:
+            InputError: If a simulated room is impossible.
+        """
+
     def split_identity(self, split: str) -> dict[str, Any]:
-        """All that the samples of a split depend on, sound files apart: other splits' sizes are not among it."""
+        """Return all values that the samples of a split depend on, except for the sound files.
+
+        The sizes of the other splits are not among them.
+        """
         described = self.model_dump(mode="json", exclude={"train", "validate_", "tests", "snr_db", "sources"})
         return described | {"split": split, "of_split": self.resolve_splits()[split].model_dump(mode="json")}
 
 
 def source_range(split: SplitSpec) -> tuple[int, int]:
-    """The numbers of sources of a split that `LocalizerSpec.splits` has filled in."""
+    """Return the range of the number of sources of a split from `LocalizerSpec.resolve_splits`."""
     if split.sources is None:
         raise ValueError("the split has not been filled in by its dataset")
     return split.sources
 
 
 class MusicSpec(LocalizerSpec):
-    """Data whose sources play music: a folder of it, or the procedural band."""
+    """Dataset whose sources play music, from a folder or from the procedural band."""
 
-    music: str = Field(PROCEDURAL, description="`procedural`, or a folder with one sub-folder a genre")
+    music: str = Field(PROCEDURAL, description="`procedural`, or a folder with one sub-folder per genre")
     genres: tuple[str, ...] | None = Field(
-        None, min_length=1, description="genres heard in training; all but `held_out` if absent"
+        None, min_length=1, description="genres of the training split; all but `held_out` if absent"
     )
-    held_out: str = Field("jazz", description="the genre that only tests with `genres: held_out` hear")
-    excerpt_s: float = Field(6.0, ge=1, le=60, description="length of the excerpts that music is cut into, s")
-    excerpts: int = Field(200, ge=8, le=20_000, description="at most so many excerpts a genre")
+    held_out: str = Field("jazz", description="genre of the test splits with `genres: held_out`")
+    excerpt_s: float = Field(6.0, ge=1, le=60, description="length of the excerpts of music, s")
+    excerpts: int = Field(200, ge=8, le=20_000, description="maximum number of excerpts per genre")
 
     @model_validator(mode="after")
     def _check_music(self) -> Self:
@@ -245,32 +240,35 @@ class MusicSpec(LocalizerSpec):
         return self
 
     def uses_held_out(self) -> bool:
-        """Whether any test set plays the held-out genre."""
+        """Return whether any test split plays the held-out genre."""
         return any(test.genres == "held_out" for test in self.tests.values())
 
     def music_folder(self) -> Path | None:
-        """Where the music lies, or None for the procedural band."""
+        """Return the folder of the music, or None for the procedural band."""
         return None if self.music == PROCEDURAL else Path(self.music)
 
     def split_identity(self, split: str) -> dict[str, Any]:
-        """See the base class. Test sets share the excerpts, so their names count; where the folder lies does not."""
+        """Return all values that the samples of a split depend on, except for the sound files.
+
+        Test splits share the excerpts, so their names are included; the path of the folder is not.
+        """
         shares = sorted((name, test.genres) for name, test in self.tests.items())
         band = {"music": PROCEDURAL} if self.music_folder() is None else {"music": "files"}
         return super().split_identity(split) | {"shares": shares} | band
 
 
 class RoomSpec(MusicSpec):
-    """Simulated recordings of a room, without echo (section III-A; Table I) or with it."""
+    """Dataset of simulated rooms, anechoic (section III-A; Table I) or reverberant."""
 
     can_echo: ClassVar[bool] = True
 
     kind: Literal["room"] = "room"
-    raster_m: float = Field(0.05, gt=0, le=1, description="sources stand on the centres of this raster, m")
-    clearance_m: float = Field(0.3, gt=0, description="least distance between a source and a microphone, m")
-    acoustics: Acoustics | None = Field(None, description="rooms that echo; none does if absent")
+    raster_m: float = Field(0.05, gt=0, le=1, description="cell size of the raster of source positions, m")
+    clearance_m: float = Field(0.3, gt=0, description="minimum distance between a source and a microphone, m")
+    acoustics: Acoustics | None = Field(None, description="reverberant rooms; anechoic if absent")
 
     def draw_positions(self, generator: np.random.Generator, samples: int, sources: int) -> NDArray[np.float64]:
-        """Draw where sources stand; see `datasets.acoustics.arrays.draw_positions`."""
+        """Draw source positions; see `datasets.acoustics.arrays.draw_positions`."""
         return geometry.draw_positions(
             generator,
             samples,
@@ -282,34 +280,48 @@ class RoomSpec(MusicSpec):
             clearance_m=self.clearance_m,
         )
 
+    def require_feasible(self) -> None:
+        """Place the largest number of sources once, and draw all reverberant rooms.
+
+        Raises:
+            InputError: If a room is impossible.
+        """
+        from datasets.rooms import reverberation  # imports this module
+
+        reverberation.require_rooms(self)
+
     def _split_defaults(self, split: SplitSpec) -> dict[str, Any]:
         return super()._split_defaults(split) | {"acoustics": split.acoustics or self.acoustics}
 
     def split_identity(self, split: str) -> dict[str, Any]:
-        """See the base class."""
+        """Return all values that the samples of a split depend on, except for the sound files."""
         described = super().split_identity(split)
         described.pop("acoustics")
         return described
 
 
 class MeasuredSpec(MusicSpec):
-    """Music through measured impulse responses: sources stand where a response was measured."""
+    """Dataset of measured impulse responses; sources have the measured positions."""
 
     kind: Literal["measured"] = "measured"
-    bank: str = Field(description="impulse responses: a .sofa file, or .npz as docs/data.md describes")
-    bank_arrays: int = Field(2, ge=1, description="arrays that a SOFA file's receivers belong to, one after the other")
-    test_share: float = Field(0.15, gt=0, lt=0.5, description="share of the places that only tests use")
-    validate_share: float = Field(0.15, gt=0, lt=0.5, description="share of the places that only validation uses")
+    bank: str = Field(description="impulse responses: a .sofa file, or a .npz file as described in docs/data.md")
+    bank_arrays: int = Field(
+        2, ge=1, description="number of arrays that the receivers of a SOFA file are assigned to in order"
+    )
+    test_share: float = Field(0.15, gt=0, lt=0.5, description="share of the measured positions for the test splits")
+    validate_share: float = Field(
+        0.15, gt=0, lt=0.5, description="share of the measured positions for the validation split"
+    )
 
     def split_identity(self, split: str) -> dict[str, Any]:
-        """See the base class; the bank counts by its content, whatever its path."""
+        """Return all values that the samples of a split depend on, except for the content of the bank and the music."""
         described = super().split_identity(split)
         described.pop("bank")
         return described
 
 
 def _with_paper_values(paper: SplitSpec | None, test: object) -> object:
-    """Fill a test set of one of the paper's names with the paper's values."""
+    """Fill absent fields of a test split with the values of the paper's split of the same name."""
     test = _parse_split(test)
     if paper is not None and isinstance(test, dict):
         return paper.model_dump(exclude_none=True) | test

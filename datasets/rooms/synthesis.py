@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.acoustics import arrays, propagation, pyroom, shoebox
+from datasets.acoustics import arrays, propagation, pyroom
 from datasets.acoustics.noise import add_noise
 from datasets.acoustics.propagation import PropagationWindow
-from datasets.acoustics.shoebox import PositionPool
-from datasets.audio import corpus
-from datasets.audio.corpus import MusicExcerpts, MusicFile
-from datasets.building.arrow import Batch, columns_of
-from datasets.building.parts import EXCERPTS, DatasetPart, Shard
-from datasets.rooms import mixtures
+from datasets.audio.corpus import MusicFile
+from datasets.building.parts import DatasetPart, Shard
+from datasets.rooms import mixtures, reverberation
+from datasets.rooms.dataset import Batch, columns_of
+from datasets.rooms.inputs import RoomsOfShard
 from datasets.rooms.mixtures import DrawPositions, Mixtures
+from datasets.rooms.music import EXCERPTS_PER_SHARD, MusicExcerpts, list_excerpts, load_excerpt
 from datasets.rooms.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, source_range
 from runtime.errors import InputError
 
@@ -31,8 +31,6 @@ Propagate = Callable[[Tensor, Mixtures, slice], Tensor]
 """Waves at the arrays from the sources' waves and a stretch of scenes."""
 
 RoomOfShard = Callable[[int], tuple[DrawPositions, Propagate]]
-Rooms = Callable[[int], tuple[PositionPool, NDArray[np.float32]]]
-"""The places that a shard's number may use, and their impulse responses, shape (places, arrays, microphones, taps)."""
 
 
 class MixtureSynthesizer:
@@ -61,7 +59,7 @@ class MixtureSynthesizer:
         self._music = music
         self._window = window
         self._enter = enter
-        rows = music.of_split[self._name]
+        rows = music.rows_by_split[self._name]
         self._starts = mixtures.audible_starts(music, rows, heard=window.length, lead=window.lead, gate=spec.gate)
         if len(self._starts) == 0:
             raise InputError(
@@ -125,7 +123,7 @@ def free_field_synthesizer(spec: RoomSpec, part: DatasetPart, music: MusicExcerp
 
 
 def rir_synthesizer(
-    spec: LocalizerSpec, part: DatasetPart, music: MusicExcerpts, taps: int, rooms: Rooms
+    spec: LocalizerSpec, part: DatasetPart, music: MusicExcerpts, taps: int, rooms: RoomsOfShard
 ) -> MixtureSynthesizer:
     """Rooms given by impulse responses, simulated or measured.
 
@@ -171,12 +169,12 @@ class ExcerptSynthesizer:
 
     def __init__(self, spec: MusicSpec, pieces: tuple[MusicFile, ...] | None) -> None:
         self._spec = spec
-        self._excerpts = corpus.list_excerpts(spec, pieces)
+        self._excerpts = list_excerpts(spec, pieces)
 
     def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
         """Cut or play one block."""
-        first = shard.number * EXCERPTS
-        heard = [corpus.load_excerpt(self._spec, excerpt) for excerpt in self._excerpts[first : first + shard.samples]]
+        first = shard.number * EXCERPTS_PER_SHARD
+        heard = [load_excerpt(self._spec, excerpt) for excerpt in self._excerpts[first : first + shard.samples]]
         return {
             "wave": np.stack([wave for wave, _ in heard]),
             "level": np.array([level for _, level in heard], np.float32),
@@ -193,11 +191,13 @@ class RirSynthesizer:
 
     def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
         """Simulate one block."""
-        blocks = -(-self._acoustics.positions // shoebox.BLOCK)
+        blocks = -(-self._acoustics.positions // reverberation.POSITIONS_PER_BLOCK)
         number, block = divmod(shard.number, blocks)
-        room = shoebox.draw_room(self._spec, self._acoustics, self._role, number)
-        places = shoebox.draw_source_positions(self._spec, self._acoustics, self._role, number)
-        chosen = places[block * shoebox.BLOCK : block * shoebox.BLOCK + shard.samples]
+        room = reverberation.draw_room(self._spec, self._acoustics, self._role, number)
+        places = reverberation.draw_source_positions(self._spec, self._acoustics, self._role, number)
+        chosen = places[
+            block * reverberation.POSITIONS_PER_BLOCK : block * reverberation.POSITIONS_PER_BLOCK + shard.samples
+        ]
         return {
             "responses": pyroom.compute_impulse_responses(room, chosen + np.array([*room.origin_m, 0.0])),
             "place": chosen.astype(np.float32),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
+from datasets.acoustics.directions import unit_vectors
 from datasets.tau2020.layout import CHANNELS, SAMPLE_RATE_HZ
 
 RADIUS_M: Final = 0.042
@@ -28,21 +29,6 @@ _TRANSFORM: Final = 512
 _TAPER: Final = 8
 _GRID: Final = 181
 """Filters are kept for every degree between capsule and direction of arrival, and interpolated linearly between."""
-
-
-def unit_vectors(azimuth_deg: NDArray[np.float64], elevation_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Directions as (x, y, z): x to the front, y to the left, z up.
-
-    Args:
-        azimuth_deg: Any shape, degrees.
-        elevation_deg: The same shape, degrees.
-
-    Returns:
-        Shape (..., 3).
-    """
-    azimuth, elevation = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
-    level = np.cos(elevation)
-    return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)], axis=-1)
 
 
 def capsule_positions() -> NDArray[np.float64]:

@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.audio import corpus, files
+from datasets.audio import corpus, sound_files
 from datasets.audio.corpus import MusicFile
-from datasets.scenes.spec import GROUPS, SceneSpec
+from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.layout import SAMPLE_RATE_HZ
+from datasets.tau2020.spec import GROUPS
 from runtime.errors import InputError
 
 CLIP_RMS: Final = 0.1
@@ -84,11 +85,11 @@ def scan_events(folder: Path, place: str) -> tuple[MusicFile, ...]:
         )
     pieces: list[MusicFile] = []
     for of_class in classes:
-        paths = [path for path in sorted(of_class.rglob("*")) if path.suffix.lower() in corpus.SUFFIXES]
+        paths = [path for path in sorted(of_class.rglob("*")) if path.suffix.lower() in corpus.SOUND_SUFFIXES]
         if not paths:
             raise InputError(
                 str(of_class),
-                f"a class needs a sound file ({', '.join(corpus.SUFFIXES)})",
+                f"a class needs a sound file ({', '.join(corpus.SOUND_SUFFIXES)})",
                 remedy="add a file, or remove the folder",
             )
         pieces += [corpus.read_music_header(path, of_class.name) for path in paths]
@@ -154,8 +155,8 @@ def apply_fades(wave: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _decode_event(piece: MusicFile) -> Clip:
-    mono = files.decode_sound(piece.path, 0, min(piece.frames, _LONGEST_READ_S * piece.rate_hz)).mean(axis=1)
-    clip = trim_silence(files.resample_sound(mono, piece.rate_hz, SAMPLE_RATE_HZ))
+    mono = sound_files.decode_sound(piece.path, 0, min(piece.frames, _LONGEST_READ_S * piece.rate_hz)).mean(axis=1)
+    clip = trim_silence(sound_files.resample_sound(mono, piece.rate_hz, SAMPLE_RATE_HZ))
     if len(clip) < LEAST_CLIP_S * SAMPLE_RATE_HZ:
         raise InputError(
             str(piece.path),

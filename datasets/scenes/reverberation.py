@@ -18,6 +18,7 @@ from scipy import fft
 
 from datasets.acoustics import pyroom
 from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
+from datasets.acoustics.directions import unit_vectors
 from datasets.scenes import array_response, diffuse
 from datasets.scenes.array_response import LEAD, TAPS
 from datasets.scenes.diffuse import EIGHT
@@ -77,7 +78,7 @@ class SceneRoom:
             level, up = math.cos(math.radians(elevation_deg)), math.sin(math.radians(elevation_deg))
             aims = [(level, 0.0, up), (-level, 0.0, up), (0.0, level, up), (0.0, -level, up)]
         else:
-            aims = [tuple(array_response.unit_vectors(np.array(azimuth_deg), np.array(elevation_deg)).tolist())]
+            aims = [tuple(unit_vectors(np.array(azimuth_deg), np.array(elevation_deg)).tolist())]
         return min(
             (side - CLEARANCE_M - place if step > 0 else place - CLEARANCE_M) / abs(step)
             for aim in aims

@@ -8,7 +8,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
-from datasets.rooms.spec import PROCEDURAL, Frozen
+from datasets.building.spec import PROCEDURAL, DatasetSpec
+from datasets.tau2020.spec import GROUPS
 from runtime import hashing
 
 SCENES_VERSION: Final = 1
@@ -19,8 +20,6 @@ CLEARANCE_M: Final = 0.3
 ARRAY_OFFSET: Final = 0.1
 """The array stands off the room's centre by at most this share of each side."""
 
-GROUPS: Final[dict[str, tuple[int, ...]]] = {"train": (3, 4, 5, 6), "validate": (2,), "test": (1,)}
-"""Which folds serve what (DOAnet, section on the data set). Nothing heard in one group is heard in another."""
 
 Fold = Annotated[int, Field(ge=1, le=6)]
 Range = tuple[PositiveFloat, PositiveFloat]
@@ -38,7 +37,7 @@ _RANGES: Final = (
 )
 
 
-class SceneSpec(Frozen):
+class SceneSpec(DatasetSpec):
     """Simulated 60 s recordings of static and moving events in rooms, in both formats of TAU-NIGENS 2020."""
 
     kind: Literal["scenes"] = "scenes"

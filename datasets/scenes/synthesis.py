@@ -8,12 +8,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.scenes import array_response, diffuse, reverberation
+from datasets.acoustics.directions import unit_vectors
+from datasets.scenes import diffuse, reverberation
 from datasets.scenes.events import EventSounds, apply_fades
 from datasets.scenes.reverberation import SceneRoom
 from datasets.scenes.schedule import SoundEvent, label_rows, schedule_events
-from datasets.scenes.spec import GROUPS, SceneSpec, group_of
+from datasets.scenes.spec import SceneSpec, group_of
 from datasets.tau2020.layout import CHANNELS, SAMPLE_RATE_HZ, SAMPLES, RecordingName
+from datasets.tau2020.spec import GROUPS
 
 PEAK: Final = 0.9
 """Largest magnitude in a recording, over the eight channels of both formats, which share one gain."""
@@ -95,7 +97,7 @@ def render_recording(
     path = event.trajectory
     count = reverberation.trajectory_points(len(clip)) if path.speed_deg_s != 0 else 1
     azimuth = path.azimuth_at(np.arange(count, dtype=np.float64) * (reverberation.POINT_SAMPLES / SAMPLE_RATE_HZ))
-    places = path.distance_m * array_response.unit_vectors(azimuth, np.full(count, path.elevation_deg, np.float64))
+    places = path.distance_m * unit_vectors(azimuth, np.full(count, path.elevation_deg, np.float64))
     # An event may be any part of a clip, so its ends are softened.
     return reverberation.render_source(
         apply_fades(clip), reverberation.early_response(room, places), reverberation.late_response(generator, room)

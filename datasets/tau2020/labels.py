@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.acoustics.directions import unit_vectors
 from runtime import files
 from runtime.errors import InputError
 
@@ -127,21 +128,6 @@ def require_slots(frame: int, events: int, sources: int, place: str) -> None:
             value=events,
             remedy="leave the recording and its labels out, or raise max_sources",
         )
-
-
-def unit_vectors(azimuth_deg: NDArray[np.int64], elevation_deg: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Directions as vectors of length 1: x to the front, y to the left, z up.
-
-    Args:
-        azimuth_deg: Counter-clockwise from the front, shape (n,).
-        elevation_deg: Upwards from the horizon, shape (n,).
-
-    Returns:
-        Shape (n, 3).
-    """
-    azimuth, elevation = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
-    flat = np.cos(elevation)
-    return np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], axis=-1)
 
 
 def _by_frame(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from datasets.audio.files import require_complete
+from datasets.audio.sound_files import require_complete
 from datasets.tau2020.labels import COLUMNS, FRAMES, read_labels, track_slots, write_labels
 from runtime.errors import InputError
 from runtime.files import atomic_write

@@ -24,14 +24,14 @@ from datasets.tau2020.layout import (
     Format,
     Part,
     Recording,
-    RecordingName,
     RecordingFolder,
+    RecordingName,
     label_path,
     sound_folder,
     sound_path,
     write_recording,
 )
-from runtime.cli import Console, Parser, run_command, require_free_disk
+from runtime.cli import Console, Parser, require_free_disk, run_command
 from runtime.errors import InputError
 
 TRAINING_FOLDS: Final = (3, 4, 5, 6)

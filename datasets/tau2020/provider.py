@@ -7,20 +7,17 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, ClassVar
 
 from datasets.building.provider import DatasetProvider, SplitEntry
-from datasets.rooms.spec import Frozen
-from datasets.scenes.spec import GROUPS
+from datasets.tau2020.spec import GROUPS, FolderSpec
 from runtime.cli import format_bytes
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import Storage
 
 if TYPE_CHECKING:
     from datasets.building.builder import Builder
-    from datasets.tau2020.layout import Format, RecordingName, RecordingFolder
+    from datasets.tau2020.layout import Format, RecordingFolder, RecordingName
 
 
 @dataclass(frozen=True)
@@ -76,17 +73,6 @@ class RecordingProvider(DatasetProvider):
         Raises:
             InputError: If recordings lack the format, or in one of them more events sound at once.
         """
-
-
-class FolderSpec(Frozen):
-    """Recordings that are there already: the real data set, unpacked, or others in its layout."""
-
-    kind: Literal["tau2020"] = "tau2020"
-    folder: str = Field("data/tau2020", min_length=1, description="holds foa_dev, mic_dev and metadata_dev")
-
-    def test_names(self) -> tuple[str, ...]:
-        """Splits that are tests."""
-        return ("test",)
 
 
 @dataclass(frozen=True)
@@ -178,12 +164,12 @@ class FolderProvider(RecordingProvider):
             SplitEntry(name, f"{self.digest}-{name}", count, self.spec.folder) for name, count in self.counts.items()
         )
 
-    def describe_parts(self, store: Store) -> list[str]:
+    def describe_parts(self, store: Storage) -> list[str]:
         """See the base class."""
         del store
         return [f"{self.spec.folder:<28} {sum(self.counts.values()):>9,} recordings {format_bytes(0)} to be made"]
 
-    def missing_bytes(self, store: Store) -> dict[str, int]:
+    def missing_bytes(self, store: Storage) -> dict[str, int]:
         """See the base class."""
         del store
         return {}
@@ -193,7 +179,7 @@ class FolderProvider(RecordingProvider):
         del builder, verify
         return ()
 
-    def open_dataset(self, store: Store, cache: Path) -> RecordingSet:
+    def open_dataset(self, store: Storage, cache: Path) -> RecordingSet:
         """See the base class."""
         del store
         return RecordingSet(Path(self.spec.folder), dict(GROUPS), self.digest, cache)

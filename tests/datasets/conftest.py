@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets.building import builder, parts
-from datasets.building.arrow import Dataset
-from runtime.storage import Store
+from datasets.building import parts
+from datasets.rooms.dataset import Dataset, open_dataset
+from runtime.storage import storage_at
 from tests.datasets.small import SHARD, made, source
 
 
@@ -31,4 +31,4 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(template: Path, tmp_path: Path, small_shards: None) -> Dataset:
     root = tmp_path / "datasets"
     shutil.copytree(template, root)
-    return builder.open_dataset(source(), Store(str(root)), root)
+    return open_dataset(source(), storage_at(str(root)), root)

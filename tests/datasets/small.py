@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from datasets.building import builder
-from datasets.building import parts as blueprint
-from datasets.building.arrow import Dataset
-from datasets.building.parts import DatasetPart, DatasetPlan
+from datasets.registry import prepare_dataset
+from datasets.rooms.dataset import Dataset, build_dataset
+from datasets.rooms.plan import SamplePart, SamplePlan
 from datasets.rooms.spec import RoomSpec
 
 SHARD = 16
@@ -17,7 +16,7 @@ ECHO: dict[str, Any] = {"rt60_s": 0.25, "max_order": 3, "rooms": 2, "positions":
 """Rooms that echo, a little."""
 
 
-def source(**changes: Any) -> DatasetPlan:
+def source(**changes: Any) -> SamplePlan:
     values = {
         "train": 40,
         "validate": 16,
@@ -25,11 +24,11 @@ def source(**changes: Any) -> DatasetPlan:
         "excerpts": 8,
         "excerpt_s": 1,
     } | changes
-    return blueprint.plan_dataset(RoomSpec.model_validate(values), "tests")
+    return prepare_dataset(RoomSpec.model_validate(values), "tests").plan
 
 
 def made(root: Path, **changes: Any) -> Dataset:
-    return builder.build_dataset(source(**changes), root, lambda *_: None)
+    return build_dataset(source(**changes), root, lambda *_: None)
 
 
 def root_of(built: Dataset) -> Path:
@@ -46,12 +45,12 @@ def folders(folder: Path) -> dict[str, dict[str, bytes]]:
     return {path.name: content(path) for path in folder.iterdir()}
 
 
-def part_of(name: str, made_from: DatasetPlan | None = None) -> DatasetPart:
+def part_of(name: str, made_from: SamplePlan | None = None) -> SamplePart:
     """A split by its name, music or the first impulse responses by their kind."""
     return next(part for part in (made_from or source()).list_parts() if name in (part.split, part.kind))
 
 
-def shard_of(root: Path, name: str, number: int = 0, made_from: DatasetPlan | None = None) -> Path:
+def shard_of(root: Path, name: str, number: int = 0, made_from: SamplePlan | None = None) -> Path:
     return root / part_of(name, made_from).list_shards()[number].name
 
 

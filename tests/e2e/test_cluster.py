@@ -16,7 +16,7 @@ import yaml
 
 from datasets.matrices import MatricesSpec
 from datasets.registry import prepare_dataset
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search.execution.trial import TrialRunner
 from search.experiment import Experiment
 from search.results import SearchFolder
@@ -91,7 +91,7 @@ def undisturbed(folder: Path, trial: Trial) -> list[dict[str, float]]:
     space = load_space(folder / "space.yaml", has_gpu=False)
     alone = SearchFolder(folder / "alone", "lossy")
     experiment = Experiment(
-        space, prepare_dataset(MatricesSpec(), "tests"), alone, Store(str(folder / "alone" / "datasets"))
+        space, prepare_dataset(MatricesSpec(), "tests"), alone, storage_at(str(folder / "alone" / "datasets"))
     )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ import torch
 from mlflow import MlflowClient
 
 from datasets.registry import prepare_dataset
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search.execution.trial import TrialRunner
 from search.experiment import Experiment
 from search.results import SearchFolder
@@ -116,7 +116,7 @@ def assert_reused_actors_carry_nothing_over(storage: Path, trial: Trial) -> None
     """The same trial alone, in this process, gives the same numbers."""
     searched = load_space(SPACE, has_gpu=False, overrides=SMALL)
     source = prepare_dataset(searched.dataset, "tests")
-    experiment = Experiment(searched, source, SearchFolder(storage, "alone"), Store(str(storage / "datasets")))
+    experiment = Experiment(searched, source, SearchFolder(storage, "alone"), storage_at(str(storage / "datasets")))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     alone = TrialRunner(experiment, 0, trial.parameters, 0, "cpu").next_epoch()

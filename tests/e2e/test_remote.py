@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
@@ -111,7 +111,7 @@ def end(process: subprocess.Popen[str], cache: Path) -> str:
 
 
 def objects(servers: Servers) -> dict[str, bytes]:
-    store = Store(servers.storage)
+    store = storage_at(servers.storage)
     return {name: store.read_file(name) or b"" for name in store.list_names("")}
 
 

@@ -18,11 +18,12 @@ import pytest
 
 from datasets.building import builder as build
 from datasets.building.builder import Builder
-from datasets.building.manifest import ShardEntry, missing_parts
+from datasets.building.manifest import ShardEntry
 from datasets.building.parts import Shard
-from datasets.building.worker import WriteShard
+from datasets.building.plan import WriteShard, missing_parts
+from datasets.rooms.dataset import open_dataset
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import Storage, storage_at
 from tests.datasets import bucket
 from tests.datasets.bucket import Bucket
 from tests.datasets.small import content, part_of, source
@@ -48,11 +49,11 @@ def remote(server: Bucket) -> Bucket:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, remote: Bucket) -> Store:
-    return Store(str(tmp_path / "store") if request.param == "folder" else remote.uri("sounds/deep/down"))
+def store(request: pytest.FixtureRequest, tmp_path: Path, remote: Bucket) -> Storage:
+    return storage_at(str(tmp_path / "store") if request.param == "folder" else remote.uri("sounds/deep/down"))
 
 
-def test_what_is_written_is_read_again(store: Store) -> None:
+def test_what_is_written_is_read_again(store: Storage) -> None:
     for name, written in (("part/a", b"first"), ("part/b", b""), ("c", np.random.default_rng(0).bytes(300_000))):
         assert (store.file_size(name), store.read_file(name)) == (None, None)
         store.write_file(name, written)
@@ -63,14 +64,14 @@ def test_what_is_written_is_read_again(store: Store) -> None:
     assert store.file_size("part") is None  # a folder is no file
 
 
-def test_a_store_survives_the_way_to_another_process(store: Store) -> None:
+def test_a_store_survives_the_way_to_another_process(store: Storage) -> None:
     store.write_file("a", b"first")  # opens it
     again = pickle.loads(pickle.dumps(store))
     assert again == store
     assert again.read("a") == b"first"
 
 
-def test_files_are_listed_and_removed(store: Store) -> None:
+def test_files_are_listed_and_removed(store: Storage) -> None:
     for name in ("a/one", "a/b/two", "ab/three"):
         store.write_file(name, name.encode())
     assert store.list_names("a") == ["a/b/two", "a/one"]
@@ -84,7 +85,7 @@ def test_files_are_listed_and_removed(store: Store) -> None:
 @pytest.mark.slow
 def test_a_bucket_that_throttles_and_breaks_connections_is_waited_for(remote: Bucket) -> None:
     remote.throttles = 5
-    store = Store(remote.uri("sounds"))
+    store = storage_at(remote.uri("sounds"))
     large = np.random.default_rng(0).bytes(6_000_000)  # more than one request takes
     for number in range(10):
         store.write_file(f"{number}", large if number % 5 == 0 else b"small")
@@ -93,23 +94,23 @@ def test_a_bucket_that_throttles_and_breaks_connections_is_waited_for(remote: Bu
 
 
 def test_a_bucket_is_tried_before_anything_begins(remote: Bucket) -> None:
-    Store(remote.uri("sounds/deep")).require_open()
+    storage_at(remote.uri("sounds/deep")).require_open()
     assert [key for key in remote.objects if not key.endswith("/")] == []
     remote.refuses.add("PUT")
     with pytest.raises(InputError, match="open to these credentials") as caught:
-        Store(remote.uri("sounds/deep").replace("SECRET", SECRET)).require_open()
+        storage_at(remote.uri("sounds/deep").replace("SECRET", SECRET)).require_open()
     assert SECRET not in str(caught.value)
 
 
 def test_more_than_an_upload_s_part_arrives_whole(remote: Bucket) -> None:
     written = np.random.default_rng(0).bytes(11_000_000)
-    store = Store(remote.uri("sounds"))
+    store = storage_at(remote.uri("sounds"))
     store.write_file("large", written)
     assert remote.objects["sounds/large"] == written
     assert store.compute_checksum("large") == hashlib.sha256(written).hexdigest()
 
 
-def test_only_a_local_store_has_paths(store: Store, tmp_path: Path) -> None:
+def test_only_a_local_store_has_paths(store: Storage, tmp_path: Path) -> None:
     if store.is_local:
         assert store.local_path("part/a") == tmp_path / "store" / "part" / "a"
     else:
@@ -126,7 +127,7 @@ def test_only_a_local_store_has_paths(store: Store, tmp_path: Path) -> None:
     ],
 )
 def test_a_store_is_shown_without_its_credentials(uri: str, name: str) -> None:
-    assert Store(uri).name == name
+    assert storage_at(uri).name == name
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_store_is_shown_without_its_credentials(uri: str, name: str) -> None:
 )
 def test_a_bucket_that_refuses_is_named_without_the_key(remote: Bucket, tmp_path: Path, method: str, use: Any) -> None:
     remote.objects["sounds/old"] = b"content"
-    store = Store(remote.uri("sounds").replace("SECRET", SECRET))
+    store = storage_at(remote.uri("sounds").replace("SECRET", SECRET))
     remote.refuses.add(method)
     with pytest.raises(InputError, match="must exist and be open") as caught:
         use(store, tmp_path / "copy")
@@ -154,19 +155,19 @@ def test_a_bucket_that_refuses_is_named_without_the_key(remote: Bucket, tmp_path
 
 def test_a_bucket_that_is_not_there_is_named(remote: Bucket) -> None:
     with pytest.raises(InputError, match="the bucket must exist") as caught:
-        Store(remote.uri("sonds/deep")).write_file("a", b"content")
+        storage_at(remote.uri("sonds/deep")).write_file("a", b"content")
     assert caught.value.place == "s3://sonds/deep"
 
 
 @pytest.mark.parametrize("uri", ["s3://", "nowhere://bucket/prefix", "s3://bucket/?no_such_option=1"])
 def test_a_uri_that_is_none_is_named(uri: str) -> None:
     with pytest.raises(InputError, match="the bucket must exist") as caught:
-        Store(uri).file_size("a")
-    assert caught.value.place == Store(uri).name
+        storage_at(uri).file_size("a")
+    assert caught.value.place == storage_at(uri).name
 
 
 def test_a_copy_is_made_once_and_only_of_what_was_written(remote: Bucket, tmp_path: Path) -> None:
-    store, written = Store(remote.uri("sounds")), b"content"
+    store, written = storage_at(remote.uri("sounds")), b"content"
     digest = hashlib.sha256(written).hexdigest()
     remote.objects["sounds/a"] = b"c0ntent"
     with pytest.raises(InputError, match="what was written") as caught:
@@ -188,8 +189,8 @@ def test_processes_of_one_machine_that_want_the_same_file_copy_it_once(remote: B
     written = np.random.default_rng(0).bytes(3_000_000)
     remote.objects["sounds/a"] = written
     program = (
-        "import sys; from pathlib import Path; from runtime.storage import Store\n"
-        "Store(sys.argv[1]).fetch('a', sys.argv[2], Path(sys.argv[3]))"
+        "import sys; from pathlib import Path; from runtime.storage import Storage\n"
+        "storage_at(sys.argv[1]).fetch('a', sys.argv[2], Path(sys.argv[3]))"
     )
     words = [remote.uri("sounds"), hashlib.sha256(written).hexdigest(), str(tmp_path / "cache" / "copy")]
     processes = [subprocess.Popen([sys.executable, "-c", program, *words]) for _ in range(3)]
@@ -218,7 +219,7 @@ def full_disk(after: int) -> Iterator[None]:
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
+    store = storage_at(str(tmp_path))
     store.write_file("a", b"first")
     with full_disk(3), pytest.raises(InputError, match="room for the dataset") as caught:
         store.write_file("a", b"second")
@@ -228,7 +229,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path
 
 
 def test_one_builds_at_a_time_and_the_next_finds_what_is_there(tmp_path: Path) -> None:
-    store, entered = Store(str(tmp_path / "data")), threading.Event()
+    store, entered = storage_at(str(tmp_path / "data")), threading.Event()
     made: list[str] = []
 
     def over(factory: Callable[[], WriteShard], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
@@ -263,10 +264,10 @@ def assert_all_whole(root: Path) -> None:
 @pytest.mark.usefixtures("small_shards")
 def test_a_build_that_fills_the_disk_goes_on_when_there_is_room(template: Path, tmp_path: Path) -> None:
     with full_disk(2_500_000), pytest.raises(InputError, match="room for the dataset"):
-        Builder(Store(str(tmp_path))).build(source())
+        Builder(storage_at(str(tmp_path))).build(source())
     assert 0 < len(list(tmp_path.rglob("*.arrow"))) < len(list(template.rglob("*.arrow")))
     assert_all_whole(tmp_path)
-    Builder(Store(str(tmp_path))).build(source())
+    Builder(storage_at(str(tmp_path))).build(source())
     assert content(tmp_path) == content(template)
 
 
@@ -289,11 +290,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.usefixtures("small_shards")
 def test_a_disk_that_is_really_full_is_answered_too(template: Path, small_disk: Path) -> None:
     with pytest.raises(InputError, match="room for the dataset") as caught:
-        Builder(Store(str(small_disk))).build(source())
+        Builder(storage_at(str(small_disk))).build(source())
     assert caught.value.place.startswith(str(small_disk))
     assert_all_whole(small_disk)
     subprocess.run(["mount", "-o", "remount,size=32m", str(small_disk)], check=True)
-    Builder(Store(str(small_disk))).build(source())
+    Builder(storage_at(str(small_disk))).build(source())
     assert content(small_disk) == content(template)
 
 
@@ -301,7 +302,7 @@ def test_a_disk_that_is_really_full_is_answered_too(template: Path, small_disk: 
 def test_a_dataset_in_a_bucket_is_built_mended_and_read_like_a_local_one(
     remote: Bucket, template: Path, tmp_path: Path
 ) -> None:
-    store, cache, prepared = Store(remote.uri("sounds/data")), tmp_path / "cache", source()
+    store, cache, prepared = storage_at(remote.uri("sounds/data")), tmp_path / "cache", source()
     builder = Builder(store, cache=cache)
     assert builder.build(prepared) == ()
     assert remote.under("sounds/data") == content(template)
@@ -314,12 +315,12 @@ def test_a_dataset_in_a_bucket_is_built_mended_and_read_like_a_local_one(
     del remote.objects[f"sounds/data/{lost}"]
     assert missing_parts(prepared, store) == (part_of("S1"),)
     with pytest.raises(InputError, match="what was written"):
-        build.open_dataset(prepared, store, tmp_path / "other")
+        open_dataset(prepared, store, tmp_path / "other")
     assert builder.build(prepared, verify=True) == tuple(sorted([*names, lost]))
     assert remote.under("sounds/data") == content(template)
 
-    local = build.open_dataset(prepared, Store(str(template)), template)
-    copied = build.open_dataset(prepared, store, cache)
+    local = open_dataset(prepared, storage_at(str(template)), template)
+    copied = open_dataset(prepared, store, cache)
     for split in prepared.spec.resolve_splits():
         rows = np.arange(len(local.open_split(split)))[::-1].copy()
         one, other = local.open_split(split).read_batch(rows), copied.open_split(split).read_batch(rows)
@@ -327,5 +328,5 @@ def test_a_dataset_in_a_bucket_is_built_mended_and_read_like_a_local_one(
         assert one.counts.equal(other.counts)
         np.testing.assert_array_equal(one.positions_m, other.positions_m)
     asked = len(remote.asked)
-    build.open_dataset(prepared, store, cache)
+    open_dataset(prepared, store, cache)
     assert remote.asked[asked:] == []  # a warm cache asks for nothing at all

@@ -8,7 +8,7 @@ from pathlib import Path
 from datasets.registry import prepare_dataset
 from datasets.rooms.dataset import Dataset
 from datasets.scenes.provider import SceneProvider
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search.execution.trial import TrialRunner
 from search.experiment import Experiment
 from search.results import SearchFolder
@@ -43,7 +43,7 @@ def train_searches(tiny: Dataset, storage: Path) -> SavedSearches:
     )
     scenes(Path(tiny.store.uri))  # built once for all tests
     doanet_space = _space("doanet", dataset=SCENES, inner={"threshold": (0.45, 0.5)}, objectives=(("lr", "maximize"),))
-    store = Store(str(Path(tiny.store.uri) / "scenes"))
+    store = storage_at(str(Path(tiny.store.uri) / "scenes"))
     doanet = Experiment(doanet_space, SceneProvider.from_spec(SCENES, "tests"), SearchFolder(storage, "scenes"), store)
     make_data = CASES["hnet"].data
     assert make_data is not None

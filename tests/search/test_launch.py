@@ -39,7 +39,7 @@ def test_wrong_input_is_answered_and_changes_nothing(
 def test_the_data_that_these_cases_spoil_is_good(
     case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datasets.building.builder.seconds", lambda _source, _workers: 90.0)
+    monkeypatch.setattr("datasets.building.builder.estimate_seconds", lambda *_: 90.0)
     assert main([*case.command(tmp_path), "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert all(word in said for word in case.says)
@@ -62,7 +62,7 @@ def test_as_a_command_it_exits_with_2_and_no_traceback(tmp_path: Path) -> None:
 def test_a_dry_run_of_every_space_says_what_would_be_done_and_does_nothing(
     name: str, profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datasets.building.builder.seconds", lambda _source, _workers: 90.0)
+    monkeypatch.setattr("datasets.building.builder.estimate_seconds", lambda *_: 90.0)
     command = [
         str(ROOT / "spaces" / f"{name}.yaml"),
         "--dry-run",

@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from datasets.acoustics.directions import unit_vectors
 from datasets.rooms.dataset import Dataset
 from datasets.tau2020.labels import read_labels
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search import saved_models
 from search.execution.scoring import load_trial_model
 from search.predict import main
@@ -128,7 +128,7 @@ def test_a_model_in_a_bucket_gives_the_same_predictions(
     model = saved.localizer.results.root_path / "trials" / "0001" / "model.pt"
     with bucket.serving() as server:
         server.buckets.add("results")
-        Store(server.uri("results")).write_file("trials/0001/model.pt", model.read_bytes())
+        storage_at(server.uri("results")).write_file("trials/0001/model.pt", model.read_bytes())
         for name in ("trials/0001", "trials/0001/model.pt"):
             assert main([server.uri(f"results/{name}"), recording, "--to", str(tmp_path / "there")]) == 0
         assert main([str(model), recording, "--to", str(tmp_path / "here")]) == 0

@@ -38,7 +38,7 @@ def test_every_gpu_has_a_part_of_the_smallest_batch() -> None:
 
 def test_a_machine_has_as_many_gpus_as_a_trial_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "has_gpu", lambda: True)
-    monkeypatch.setattr(machine, "gpus", lambda: (Gpu("any", 2**34, "570"),) * 2)
+    monkeypatch.setattr(machine, "list_gpus", lambda: (Gpu("any", 2**34, "570"),) * 2)
     preflight.check_resources(asking("rg_rep", "resources.gpu=2", "resources.cpu=1"))
     with pytest.raises(InputError, match="4 of 2"):
         preflight.check_resources(asking("rg_rep", "resources.gpu=4", "resources.cpu=1"))

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from datasets import sources
-from datasets.building.arrow import Dataset
 from datasets.building.builder import Builder
-from runtime.storage import Store
-from search.execution.test_scores import load_trial_model, score_test_splits
-from search.execution.trial import Job, TrialRun
+from datasets.registry import prepare_dataset
+from datasets.rooms.dataset import Dataset
+from runtime.storage import storage_at
+from search.execution.scoring import load_trial_model, score_test_splits
+from search.execution.trial import TrialRunner
+from search.experiment import Experiment
 from search.results import SearchFolder
 from search.study.sampler import suggest_parameters
 from spaces.load import load_space
@@ -34,14 +35,16 @@ SMALL = [
 def test_a_space_trains_at_its_baseline_and_at_proposals(name: str, tiny: Dataset, tmp_path: Path) -> None:
     searched = load_space(ROOT / "spaces" / f"{name}.yaml", has_gpu=False, overrides=SMALL)
     searched = dataclasses.replace(searched, dataset=tiny.spec)
-    job = Job(searched, SearchFolder(tmp_path, name), sources.prepare_dataset(tiny.spec, "tests"), tiny.store)
+    experiment = Experiment(
+        searched, prepare_dataset(tiny.spec, "tests"), SearchFolder(tmp_path, name), tiny.store
+    )
     points = [searched.baseline, *(suggest_parameters(searched, [], number) for number in range(1, 4))]
     for number, parameters in enumerate(points):
-        epoch = TrialRun(job, number, parameters, 0, "cpu").next_epoch()
+        epoch = TrialRunner(experiment, number, parameters, 0, "cpu").next_epoch()
         assert 0 <= epoch.metrics["f1_0.3m"] <= epoch.metrics["f1_1m"] <= 1
         assert set(epoch.setting) == set(searched.inner)
-        assert set(score_test_splits(job, number, "cpu")) == set(tiny.spec.tests)
-    model, setting = load_trial_model(job, 0, "cpu")
+        assert set(score_test_splits(experiment, number, "cpu")) == set(tiny.spec.tests)
+    model, setting = load_trial_model(experiment, 0, "cpu")
     assert model.plot_predictions(["S0", "S1"], setting) is not None
 
 
@@ -64,18 +67,18 @@ def test_a_space_that_searches_its_training_data_trains_on_what_each_trial_asks_
     searched = load_space(
         ROOT / "spaces" / "rooms.yaml", has_gpu=False, overrides=[*SMALL[:-2], "start=[]", *SMALL_DATA]
     )
-    source, store = sources.prepare_dataset(searched.dataset, "tests"), Store(str(tmp_path / "data"))
-    job = Job(searched, SearchFolder(tmp_path, "rooms"), source, store)
+    source, store = prepare_dataset(searched.dataset, "tests"), storage_at(str(tmp_path / "data"))
+    experiment = Experiment(searched, source, SearchFolder(tmp_path, "rooms"), store)
     points = [
         searched.baseline,
         *({**searched.baseline, "dataset.train.acoustics.rt60_s": rt60_s} for rt60_s in (0.4, "0.2-0.6")),
     ]
     losses = []
     for number, parameters in enumerate(points):
-        job.dataset_for(parameters).build(Builder(store))
-        epoch = TrialRun(job, number, parameters, 0, "cpu").next_epoch()
+        experiment.dataset_for(parameters).build(Builder(store))
+        epoch = TrialRunner(experiment, number, parameters, 0, "cpu").next_epoch()
         losses.append(epoch.metrics["train_loss"])
-        assert set(score_test_splits(job, number, "cpu")) == {"E0", "E2", "S0"}
+        assert set(score_test_splits(experiment, number, "cpu")) == {"E0", "E2", "S0"}
     assert len(set(losses)) == 3
     folders = [path.name.partition("-")[0] for path in (tmp_path / "data").iterdir()]
     assert {name: folders.count(name) for name in folders} == {

@@ -134,7 +134,7 @@ DATA_CASES = [
     ),
     Case(
         "more places than the raster has",
-        ("acoustics.positions", "so many places"),
+        ("acoustics.positions", "enough points away"),
         dataset(ECHOING),
         ("--set", "dataset.acoustics.positions=20000"),
     ),

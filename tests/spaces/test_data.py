@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from datasets.building.parts import DatasetPlan
+from datasets.rooms.plan import RoomPlan
 from datasets.rooms.spec import RoomSpec
 from datasets.rooms.variants import with_changes
 from runtime.errors import InputError
@@ -49,7 +49,7 @@ def test_the_baseline_trains_on_the_dataset_as_it_is(
 
 
 def identity(spec: Any) -> str:
-    return DatasetPlan(spec, None, spec.microphones_m()).fingerprint
+    return RoomPlan(spec, None, spec.microphones_m()).fingerprint
 
 
 @pytest.mark.parametrize("written", [{"choice": [10, 30]}, {"uniform": [25, 40]}, {"choice": ["15-25"]}], ids=repr)

@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read_all(spec: RoomSpec) -> None:
-    prepare_dataset(spec, PLACE).plan
+    prepare_dataset(spec, PLACE)
     gather(spec, PLACE)
 
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
-from datasets.building import builder
-from datasets.building import parts as blueprint
-from datasets.building.arrow import Dataset
+from datasets.building.plan import part_bytes
+from datasets.registry import prepare_dataset
 from datasets.rooms import synthesis
+from datasets.rooms.dataset import Dataset, build_dataset
 from datasets.rooms.spec import RoomSpec, source_range
 from runtime.errors import InputError
 from tests.datasets.audio.test_corpus import gather
@@ -150,7 +150,7 @@ def test_waves_arrive_as_the_stored_positions_say(tiny: Dataset, array: int) -> 
 
 
 def test_the_size_on_disk_is_foretold_to_a_percent(built: Dataset, tiny: Dataset) -> None:
-    told = blueprint.part_bytes(blueprint.plan_dataset(tiny.spec, "tests"))
+    told = part_bytes(prepare_dataset(tiny.spec, "tests").plan)
     for folder, expected in told.items():
         shards = list(tiny.store.local_path(folder).glob("*.arrow"))
         assert sum(path.stat().st_size for path in shards) == pytest.approx(expected, rel=0.01)
@@ -161,7 +161,7 @@ def test_the_size_on_disk_is_foretold_to_a_percent(built: Dataset, tiny: Dataset
 
 def test_progress_is_told_from_music_to_the_last_sample(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    builder.build_dataset(source(excerpts=12), tmp_path, lambda *step: told.append(step))
+    build_dataset(source(excerpts=12), tmp_path, lambda *step: told.append(step))
     assert [step for step in told if step[0] == "excerpts"] == [("excerpts", n, 36) for n in (0, 25, 36)]
     assert [done for what, done, _ in told if what == "samples"] == [0, 16, 32, 40, 56, 61, 64, 68]
     assert {total for what, _, total in told if what == "samples"} == {68}

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from datasets.building.builder import Builder, find_dataset
+from datasets.building.builder import Builder
+from datasets.rooms.dataset import find_dataset
 from runtime import ray_cluster
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import storage_at
 from tests.datasets.small import ECHO, content, flip, made, part_of, source
 
 pytestmark = [
@@ -78,7 +79,7 @@ def test_any_number_of_workers_makes_the_same_bytes(
     from datasets.building.ray_data import ray_executor
 
     told: list[tuple[str, int, int]] = []
-    builder = Builder(Store(str(tmp_path)), lambda *step: told.append(step), ray_executor(workers, cpus))
+    builder = Builder(storage_at(str(tmp_path)), lambda *step: told.append(step), ray_executor(workers, cpus))
     assert builder.build(source(**ECHOING)) == ()
     assert len([name for name in expected if name.endswith(".arrow")]) == 1 + 3 * 2 * 2 + 3 + 1 + 1
     assert content(tmp_path) == expected
@@ -105,9 +106,9 @@ def test_data_is_made_while_trials_hold_every_core(tmp_path: Path) -> None:
     ray.get([holder.here.remote() for holder in holders])
     assert ray.available_resources().get("CPU", 0) == 0
     small = source(train=6, validate=4, tests={"S0": 4}, excerpts=8, excerpt_s=1)
-    builder = Builder(Store(str(tmp_path)), over=ray_executor(2, cpus=0))
+    builder = Builder(storage_at(str(tmp_path)), over=ray_executor(2, cpus=0))
     builder.build(small)
-    assert find_dataset(small, Store(str(tmp_path))) is not None
+    assert find_dataset(small, storage_at(str(tmp_path))) is not None
     for holder in holders:
         ray.kill(holder)
 
@@ -117,13 +118,13 @@ def test_workers_mend_what_is_damaged(expected: dict[str, bytes], tmp_path: Path
     from datasets.building.ray_data import ray_executor
 
     for name, written in expected.items():
-        Store(str(tmp_path)).write_file(name, written)
+        storage_at(str(tmp_path)).write_file(name, written)
     spoilt = tuple(
         sorted(part_of(name, source(**ECHOING)).list_shards()[-1].name for name in ("music", "responses", "train"))
     )
     for name in spoilt:
         flip(tmp_path / name)
-    assert Builder(Store(str(tmp_path)), over=ray_executor(2)).build(source(**ECHOING), verify=True) == spoilt
+    assert Builder(storage_at(str(tmp_path)), over=ray_executor(2)).build(source(**ECHOING), verify=True) == spoilt
     assert content(tmp_path) == expected
 
 
@@ -132,5 +133,5 @@ def test_wrong_input_found_by_a_worker_is_answered_like_any_other(tmp_path: Path
     from datasets.building.ray_data import ray_executor
 
     with pytest.raises(InputError, match="at least one audible passage") as caught:
-        Builder(Store(str(tmp_path)), over=ray_executor(2)).build(source(gate=0.199))
+        Builder(storage_at(str(tmp_path)), over=ray_executor(2)).build(source(gate=0.199))
     assert "dataset.gate" in caught.value.remedy

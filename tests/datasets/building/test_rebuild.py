@@ -12,13 +12,14 @@ import pytest
 
 from datasets.building import builder
 from datasets.building import parts as blueprint
-from datasets.building.arrow import Dataset
 from datasets.building.builder import Builder
-from datasets.building.manifest import Manifest, ShardEntry, missing_parts
-from datasets.building.parts import Shard, DatasetPlan
-from datasets.building.worker import WriteShard
+from datasets.building.manifest import Manifest, ShardEntry
+from datasets.building.parts import Shard
+from datasets.building.plan import WriteShard, missing_parts
+from datasets.rooms.dataset import Dataset, build_dataset, find_dataset, open_dataset
+from datasets.rooms.plan import SamplePlan
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import storage_at
 from tests.datasets.small import ECHO, content, flip, folders, made, part_of, root_of, shard_of, source
 
 pytestmark = pytest.mark.usefixtures("small_shards")
@@ -41,7 +42,7 @@ def test_an_interrupted_build_goes_on_and_leaves_whole_shards_alone(built: Datas
 
 def test_a_finished_dataset_is_opened_and_not_built_again(built: Dataset) -> None:
     stages: list[str] = []
-    again = builder.build_dataset(source(), root_of(built), lambda what, *_: stages.append(what))
+    again = build_dataset(source(), root_of(built), lambda what, *_: stages.append(what))
     assert (again.fingerprint, again.spec, again.manifests) == (built.fingerprint, built.spec, built.manifests)
     assert stages == []
 
@@ -50,8 +51,8 @@ def test_a_shard_that_was_cut_off_is_made_again(built: Dataset) -> None:
     shard = shard_of(root_of(built), "train", 1)
     whole = shard.read_bytes()
     shard.write_bytes(whole[: len(whole) // 2])
-    assert built.manifests["train"].is_incomplete(built.store) == (part_of("train").list_shards()[1].name,)
-    assert builder.find_dataset(source(), built.store) is None
+    assert built.manifests["train"].list_incomplete(built.store) == (part_of("train").list_shards()[1].name,)
+    assert find_dataset(source(), built.store) is None
     made(root_of(built))
     assert shard.read_bytes() == whole
 
@@ -79,27 +80,27 @@ def test_a_flipped_bit_is_found_and_its_shard_named(built: Dataset) -> None:
     assert built.find_damaged() == ()
     flip(shard_of(root_of(built), "S0"))
     assert built.find_damaged() == (part_of("S0").list_shards()[0].name,)
-    assert built.manifests["S0"].is_incomplete(built.store) == ()  # reads no content, by its own word
+    assert built.manifests["S0"].list_incomplete(built.store) == ()  # reads no content, by its own word
     assert missing_parts(source(), built.store) == ()
 
 
 def test_a_missing_shard_is_named_and_the_dataset_not_found(built: Dataset) -> None:
     shard_of(root_of(built), "validate").unlink()
     manifest = built.manifests["validate"]
-    assert manifest.is_incomplete(built.store) == built.find_damaged() == (part_of("validate").list_shards()[0].name,)
+    assert manifest.list_incomplete(built.store) == built.find_damaged() == (part_of("validate").list_shards()[0].name,)
     assert missing_parts(source(), built.store) == (part_of("validate"),)
-    assert builder.find_dataset(source(), built.store) is None
+    assert find_dataset(source(), built.store) is None
 
 
 def test_a_dataset_is_found_only_when_it_is_there(built: Dataset, tmp_path: Path) -> None:
-    assert builder.find_dataset(source(), built.store) is not None
-    assert builder.find_dataset(source(seed=1), built.store) is None
-    assert builder.find_dataset(source(), Store(str(tmp_path / "elsewhere"))) is None
+    assert find_dataset(source(), built.store) is not None
+    assert find_dataset(source(seed=1), built.store) is None
+    assert find_dataset(source(), storage_at(str(tmp_path / "elsewhere"))) is None
 
 
 def test_what_is_not_there_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be there") as caught:
-        builder.open_dataset(source(), Store(str(tmp_path)), tmp_path)
+        open_dataset(source(), storage_at(str(tmp_path)), tmp_path)
     assert "python -m datasets.generate" in caught.value.remedy
 
 
@@ -131,7 +132,7 @@ def echoing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def folders_of(made_from: DatasetPlan) -> dict[str, str]:
+def folders_of(made_from: SamplePlan) -> dict[str, str]:
     """Folder of every split, and of its music and responses under the split's name and `music` or `responses`."""
     named = {}
     for part in made_from.list_parts():
@@ -200,12 +201,12 @@ def test_another_training_set_is_made_beside_what_is_there(built: Dataset, chang
         return builder.build_in_process(factory, shards)
 
     other = source(**change)
-    Builder(Store(str(root)), over=over).build(other)
+    Builder(storage_at(str(root)), over=over).build(other)
     own = {part.folder for part in other.list_parts()} - {part.folder for part in source().list_parts()}
     assert set(asked) == own
     assert {name.partition("-")[0] for name in own} <= {"train", "responses"}
     assert {path: path.stat().st_mtime_ns for path in there} == there
-    both = [builder.open_dataset(each, Store(str(root)), root) for each in (source(), other)]
+    both = [open_dataset(each, storage_at(str(root)), root) for each in (source(), other)]
     assert both[0].manifests["validate"] == both[1].manifests["validate"]
     first = [each.open_split("train").read_batch(np.arange(8)).waves for each in both]
     assert first[0].equal(first[1]) == (change == {"train": 56})
@@ -230,7 +231,7 @@ def test_a_build_that_is_killed_goes_on_and_ends_with_the_same_bytes(
             made_shards.append(shard.name)
             yield make(shard)
 
-    prepared, store = source(**ECHOING), Store(str(tmp_path))
+    prepared, store = source(**ECHOING), storage_at(str(tmp_path))
     with pytest.raises(KilledError):
         Builder(store, over=until_killed).build(prepared)
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.arrow")} == set(made_shards)
@@ -245,7 +246,7 @@ def test_verifying_finds_a_flipped_bit_anywhere_and_makes_its_shard_again(
     echoing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blueprint, "SHARD_SAMPLES", 4)
-    prepared, store = source(**ECHOING), Store(str(tmp_path / "copy"))
+    prepared, store = source(**ECHOING), storage_at(str(tmp_path / "copy"))
     shutil.copytree(echoing, tmp_path / "copy")
     assert Builder(store).build(prepared, verify=True) == ()
     spoilt = sorted(part.list_shards()[-1].name for part in prepared.list_parts())
@@ -278,10 +279,10 @@ def test_music_and_responses_may_be_deleted_once_the_splits_are_made(
     for part in prepared.list_parts():
         if part.kind != "split":
             shutil.rmtree(root / part.folder)
-    assert missing_parts(prepared, Store(str(root))) == ()
-    assert builder.open_dataset(prepared, Store(str(root)), root).find_damaged() == ()
+    assert missing_parts(prepared, storage_at(str(root))) == ()
+    assert open_dataset(prepared, storage_at(str(root)), root).find_damaged() == ()
     shard_of(root, "S0", 0, prepared).unlink()  # which needs the music and the tests' responses, not training's
-    Builder(Store(str(root))).build(prepared)
+    Builder(storage_at(str(root))).build(prepared)
     there = {part.folder for part in prepared.list_parts() if (root / part.folder).exists()}
     assert {part.folder for part in prepared.list_parts()} - there == {
         part_of("train", prepared).responses,

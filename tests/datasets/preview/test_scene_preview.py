@@ -20,7 +20,7 @@ from datasets.scenes.plan import ScenePlan, shard_entry
 from datasets.scenes.schedule import SoundEvent, Trajectory, label_rows
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020 import layout
-from runtime.storage import Store
+from runtime.storage import storage_at
 from tests.datasets.paged import Page, played, preview
 
 SECOND = layout.SAMPLE_RATE_HZ
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(folder: Path) -> Page:
     """Recordings that were written by hand where the built ones would lie."""
-    source, store = ScenePlan.from_spec(SPEC, "tests"), Store(str(folder / "datasets"))
+    source, store = ScenePlan.from_spec(SPEC, "tests"), storage_at(str(folder / "datasets"))
     for number, name in source.list_recordings():
         foa, root = heard(number), store.local_path(source.folder_name)
         layout.write_recording(root, name, foa=foa, mic=foa, rows=label_rows(EVENTS))

@@ -54,7 +54,7 @@ def not_a_number(path: Path) -> None:
         (empty, "must not be empty", "0 bytes"),
         (garbage, "must be readable", "t1.wav"),
         (truncated, "as long as its header says", "20000 of"),
-        (frameless, "must hold sound", "0 frames"),
+        (frameless, "must contain sound", "0 frames"),
         (short, "at least 160 ms", "t1.wav: 159.9 ms"),
         (mono, "the 8 channels of all arrays", "1 channels"),
         (not_a_number, "finite numbers", "t1.wav: NaN or infinity"),

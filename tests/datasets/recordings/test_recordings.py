@@ -11,14 +11,16 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SAMPLES, SPEED_OF_SOUND_M_S
-from datasets.building.arrow import Batch, Split, columns_of, encode_table
-from datasets.building.parts import Shard, DatasetPlan
+from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
+from datasets.building.arrow import encode_table
+from datasets.building.parts import Shard
 from datasets.recordings import groups
 from datasets.recordings.clip_list import hash_clips, read_clip_list
+from datasets.recordings.plan import RecordingsPlan
 from datasets.recordings.sounds import ClipSound, audible_starts, gather_sounds
 from datasets.recordings.spec import RecordingsSpec
-from datasets.recordings.synthesis import RecordingsSynthesizer, DrawnClips
+from datasets.recordings.synthesis import DrawnClips, RecordingsSynthesizer
+from datasets.rooms.dataset import Batch, Split, columns_of
 from tests.datasets.recorded import MICROPHONES, PLACE, ROWS, heard, positions_of, record, spec_of, write_manifest
 
 FLAT = MICROPHONES.reshape(-1, 2)
@@ -39,7 +41,7 @@ def sounds(spec: RecordingsSpec) -> tuple[ClipSound, ...]:
 
 
 def fingerprint(spec: RecordingsSpec, sound_files: dict[str, str]) -> str:
-    return DatasetPlan(spec, sound_files, spec.microphones_m()).fingerprint
+    return RecordingsPlan(spec, sound_files, spec.microphones_m()).fingerprint
 
 
 Makers = dict[str, RecordingsSynthesizer]
@@ -57,10 +59,10 @@ def rows_of(split: str) -> list[tuple[str, ...]]:
 
 def lags(wave: NDArray[Any], first: int) -> NDArray[np.int64]:
     """By how many samples channels 1 to 3 of an array hear later than its channel 0: the peak of the correlation."""
-    spectra = np.fft.rfft(wave[first : first + 4], 2 * SAMPLES)
+    spectra = np.fft.rfft(wave[first : first + 4], 2 * MIXTURE_SAMPLES)
     crossed = np.fft.irfft(spectra[1:] * spectra[:1].conj())
     peaks = np.argmax(crossed, axis=1)
-    return np.where(peaks > SAMPLES, peaks - 2 * SAMPLES, peaks)
+    return np.where(peaks > MIXTURE_SAMPLES, peaks - 2 * MIXTURE_SAMPLES, peaks)
 
 
 def expected_lags(position: NDArray[Any], first: int) -> NDArray[np.float64]:
@@ -69,7 +71,7 @@ def expected_lags(position: NDArray[Any], first: int) -> NDArray[np.float64]:
 
 
 def assert_sounds_from_where_it_says(batch: Batch) -> None:
-    waves = batch.waves.numpy().reshape(len(batch.waves), 8, SAMPLES)
+    waves = batch.waves.numpy().reshape(len(batch.waves), 8, MIXTURE_SAMPLES)
     single = np.flatnonzero(batch.counts.numpy() == 1)
     assert len(single)
     for sample in single:
@@ -86,7 +88,7 @@ def test_a_single_source_sounds_from_its_label(makers: Makers, split: str) -> No
 def test_samples_are_shaped_and_labelled_as_the_split_asks(makers: Makers, spec: RecordingsSpec) -> None:
     for split, (low, high) in {"train": (1, 2), "A1": (3, 3), "R0": (1, 2)}.items():
         batch = makers[split].make_batch(Shard(split, 0, 20))
-        assert batch.waves.shape == (20, 2, 4, SAMPLES)
+        assert batch.waves.shape == (20, 2, 4, MIXTURE_SAMPLES)
         assert batch.positions_m.shape == (20, high, 2)
         counts = batch.counts.numpy()
         assert [int((counts == n).sum()) for n in range(low, high + 1)] == [20 // (high - low + 1)] * (high - low + 1)
@@ -117,9 +119,9 @@ def test_a_segment_is_what_was_recorded_times_a_gain_in_range(
     waves = makers["train"].render_clips(takes)
     for sample in ones:
         number, start = takes.sounds[sample, 0], takes.starts[sample, 0]
-        original = heard(int(number), positions_of(rows_of("train")[number]))[start : start + SAMPLES].T.reshape(
-            2, 4, SAMPLES
-        )
+        original = heard(int(number), positions_of(rows_of("train")[number]))[
+            start : start + MIXTURE_SAMPLES
+        ].T.reshape(2, 4, MIXTURE_SAMPLES)
         scaled = waves[sample] / takes.gains[sample, 0]
         np.testing.assert_allclose(scaled, original, atol=0.3 / 32767)
     present = takes.gains[takes.sounds >= 0]
@@ -188,11 +190,11 @@ def test_silence_is_gated_relative_to_the_clip() -> None:
     tone[:8_000] = 0.0
     tone = np.tile(tone, (8, 1)).astype(np.float32)
     # Of a segment's 2560 samples k lie in the tone, whose mean |x| is 0.2 √2 / π; the clip's RMS is 0.1 / √2.
-    needed = 0.02 * (0.1 / np.sqrt(2)) / 0.1 / (0.2 * np.sqrt(2) / np.pi) * SAMPLES
+    needed = 0.02 * (0.1 / np.sqrt(2)) / 0.1 / (0.2 * np.sqrt(2) / np.pi) * MIXTURE_SAMPLES
     for level in (1.0, 1e-3):
         starts = audible_starts(np.float32(level) * tone, 0.02)
-        assert starts[0] == -(-(8_000 + needed - SAMPLES) // 160) * 160
-        assert starts[-1] == (16_000 - SAMPLES) // 160 * 160
+        assert starts[0] == -(-(8_000 + needed - MIXTURE_SAMPLES) // 160) * 160
+        assert starts[-1] == (16_000 - MIXTURE_SAMPLES) // 160 * 160
     assert len(audible_starts(np.zeros((8, 16_000), np.float32), 0.0)) == 0
 
 

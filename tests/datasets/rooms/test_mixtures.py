@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from datasets.acoustics.arrays import SAMPLES
-from datasets.audio.corpus import MusicExcerpts
+from datasets.acoustics.arrays import MIXTURE_SAMPLES
 from datasets.rooms import mixtures
+from datasets.rooms.music import MusicExcerpts
 
 HEARD, LEAD = 3200, 400
 GATE = 0.02
@@ -87,7 +87,7 @@ def test_every_audible_start_and_no_other_is_found() -> None:
     expected = [
         (row, start)
         for row, start in itertools.product(rows, range(0, LENGTH - HEARD + 1, 160))
-        if np.abs(played.waves[row][start + LEAD : start + LEAD + SAMPLES]).mean() >= GATE
+        if np.abs(played.waves[row][start + LEAD : start + LEAD + MIXTURE_SAMPLES]).mean() >= GATE
     ]
     assert starts_of(played, rows).tolist() == [list(pair) for pair in expected]
     assert 0 < len(expected) < 3 * 81
@@ -112,7 +112,7 @@ def test_what_is_played_passes_the_gate_and_belongs_to_the_split() -> None:
     played, drawn = music(), draw(500, (1, 3))
     present = np.arange(3) < drawn.counts[:, None]
     for row, start in zip(drawn.excerpts[present], drawn.starts[present], strict=True):
-        assert np.abs(played.waves[row][start + LEAD : start + LEAD + SAMPLES]).mean() >= GATE
+        assert np.abs(played.waves[row][start + LEAD : start + LEAD + MIXTURE_SAMPLES]).mean() >= GATE
     assert set(drawn.excerpts[present]) == set(starts_of(played, [0, 1, 3, 4])[:, 0])
 
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from pydantic import ValidationError
 
-from datasets.building.parts import DatasetPlan
+from datasets.rooms.plan import MeasuredPlan, RoomPlan
 from datasets.rooms.spec import PAPER_TESTS, LocalizerSpec, MeasuredSpec, RoomSpec, SplitSpec
 
 ARRAY = {"centre_m": (3.0, 0.0), "direction_deg": 0.0, "offsets_m": (-0.1, 0.1)}
@@ -189,7 +189,7 @@ def test_every_field_has_another_value_to_test_the_fingerprint_with() -> None:
 
 
 def fingerprint(spec: LocalizerSpec, sound_files: dict[str, str] | None = None) -> str:
-    return DatasetPlan(spec, sound_files, spec.microphones_m()).fingerprint
+    return RoomPlan(spec, sound_files, spec.microphones_m()).fingerprint
 
 
 def test_every_field_is_part_of_the_fingerprint() -> None:
@@ -261,7 +261,7 @@ def test_where_the_music_lies_does_not_matter_but_what_it_is_does() -> None:
 def test_where_the_bank_lies_does_not_matter_but_what_it_is_does() -> None:
     def of(path: str, digest: str) -> str:
         spec = MeasuredSpec(bank=path)
-        return DatasetPlan(spec, None, spec.microphones_m(), bank=digest).fingerprint
+        return MeasuredPlan(spec, None, spec.microphones_m(), bank=digest).fingerprint
 
     assert of("/here.npz", "1f") == of("there.npz", "1f") != of("/here.npz", "2e")
 
@@ -269,7 +269,7 @@ def test_where_the_bank_lies_does_not_matter_but_what_it_is_does() -> None:
 @pytest.mark.parametrize("acoustics", [{"rt60_s": 0}, {"rt60_s": 0.4, "max_order": 0}])
 def test_rooms_without_any_reflection_need_no_impulse_responses(acoustics: dict[str, Any]) -> None:
     spec = read(acoustics=acoustics)
-    assert {part.kind for part in DatasetPlan(spec, None, spec.microphones_m()).list_parts()} == {"music", "split"}
+    assert {part.kind for part in RoomPlan(spec, None, spec.microphones_m()).list_parts()} == {"music", "split"}
 
 
 def test_only_simulated_rooms_echo() -> None:

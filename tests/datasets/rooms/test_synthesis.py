@@ -11,18 +11,20 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from datasets.acoustics import propagation, pyroom, rirs, shoebox
+from datasets.acoustics import propagation, pyroom, rirs
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
 from datasets.acoustics.rirs import RirBank
 from datasets.building import builder
 from datasets.building import parts as blueprint
-from datasets.building.arrow import Batch, Dataset, read_columns
-from datasets.building.parts import DatasetPart, DatasetPlan
-from datasets.rooms import mixtures, synthesis
+from datasets.building.arrow import read_columns
+from datasets.registry import prepare_dataset
+from datasets.rooms import mixtures, reverberation, synthesis
+from datasets.rooms.dataset import Batch, Dataset, build_dataset
 from datasets.rooms.mixtures import Mixtures
+from datasets.rooms.plan import SamplePart, SamplePlan
 from datasets.rooms.spec import MeasuredSpec, RoomSpec
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import storage_at
 from tests.datasets.acoustics.test_rirs import MICROPHONES, free_field
 from tests.datasets.audio.test_corpus import gather
 from tests.datasets.recorded import PLACE, ROWS, heard, positions_of, record
@@ -49,7 +51,7 @@ def assert_apart(batch: Batch, least_m: float) -> None:
     assert np.linalg.norm(both[:, 0] - both[:, 1], axis=-1).min() >= least_m - 1e-6
 
 
-def responses_of(root: Path, split: str, made_from: DatasetPlan) -> list[list[NDArray[Any]]]:
+def responses_of(root: Path, split: str, made_from: SamplePlan) -> list[list[NDArray[Any]]]:
     """Responses, places and rooms of a split, block by block."""
     folder = part_of(split, made_from).responses
     [part] = [part for part in made_from.list_parts() if part.folder == folder]
@@ -80,15 +82,15 @@ def test_samples_in_rooms_that_echo_are_what_the_reference_simulator_hears(
     for number in range(shards):
         rows = slice(4 * number, 4 * number + 4)
         [scene] = [s for s in drawn if np.allclose(s.positions_m, batch.positions_m[rows], atol=1e-5, equal_nan=True)]
-        rooms = list(shoebox.rooms_of_shard(number, shards, spec.acoustics.rooms))
+        rooms = list(reverberation.rooms_of_shard(number, shards, spec.acoustics.rooms))
         placed = np.concatenate(
-            [shoebox.draw_source_positions(spec, spec.acoustics, shoebox.rir_role(split), n) for n in rooms]
+            [reverberation.draw_source_positions(spec, spec.acoustics, reverberation.rir_role(split), n) for n in rooms]
         )
         for sample, count in enumerate(scene.counts):
             chosen = scene.places[sample, :count]
             assert len(set(chosen // spec.acoustics.positions)) == 1  # both in one room
-            room = shoebox.draw_room(
-                spec, spec.acoustics, shoebox.rir_role(split), rooms[chosen[0] // spec.acoustics.positions]
+            room = reverberation.draw_room(
+                spec, spec.acoustics, reverberation.rir_role(split), rooms[chosen[0] // spec.acoustics.positions]
             )
             played = [
                 music.waves[excerpt][start : start + window.length] * np.float32(gain)
@@ -96,7 +98,7 @@ def test_samples_in_rooms_that_echo_are_what_the_reference_simulator_hears(
                     *(column[sample, :count] for column in (scene.excerpts, scene.starts, scene.gains)), strict=True
                 )
             ]
-            expected = pyroom.simulate_scene(
+            expected = pyroom.simulate_shoebox(
                 room, np.stack(played), placed[chosen] + np.array([*room.origin_m, 0.0]), window.lead
             )
             left = np.square(batch.waves[rows][sample].numpy() - expected).sum() / np.square(expected).sum()
@@ -179,8 +181,8 @@ def measured(folder: Path, positions_m: NDArray[np.float64] = GRID, **changes: A
 
 def test_a_measured_room_is_built_from_its_bank(tmp_path: Path) -> None:
     spec = measured(tmp_path)
-    prepared = blueprint.plan_dataset(spec, "tests")
-    dataset = builder.build_dataset(prepared, tmp_path / "data")
+    prepared = prepare_dataset(spec, "tests").plan
+    dataset = build_dataset(prepared, tmp_path / "data")
     np.testing.assert_array_equal(dataset.microphones_m, MICROPHONES)
     batches = {split: everything(dataset, split) for split in spec.resolve_splits()}
     bank = {tuple(place) for place in GRID.round(3).tolist()}
@@ -197,11 +199,11 @@ def test_a_measured_room_is_built_from_its_bank(tmp_path: Path) -> None:
 def test_another_bank_is_another_dataset_and_the_same_elsewhere_is_not(tmp_path: Path) -> None:
     for name in ("here", "there", "other"):
         (tmp_path / name).mkdir()
-    one = blueprint.plan_dataset(measured(tmp_path / "here"), "tests")
-    same = blueprint.plan_dataset(measured(tmp_path / "there"), "tests")
-    other = blueprint.plan_dataset(measured(tmp_path / "other", GRID + 0.01), "tests")
+    one = prepare_dataset(measured(tmp_path / "here"), "tests").plan
+    same = prepare_dataset(measured(tmp_path / "there"), "tests").plan
+    other = prepare_dataset(measured(tmp_path / "other", GRID + 0.01), "tests").plan
 
-    def splits(each: DatasetPlan) -> set[str]:
+    def splits(each: SamplePlan) -> set[str]:
         return {part.folder for part in each.list_parts() if part.split}
 
     assert splits(one) == splits(same)
@@ -211,19 +213,19 @@ def test_another_bank_is_another_dataset_and_the_same_elsewhere_is_not(tmp_path:
 def test_a_bank_with_too_few_places_is_refused_for_the_split_that_lacks_them(tmp_path: Path) -> None:
     spec = measured(tmp_path, GRID[:12])  # two places for validation, side by side or not
     with pytest.raises(InputError, match="measured places at least") as caught:
-        blueprint.plan_dataset(spec.model_copy(update={"min_distance_m": 4.0}), "tests")
+        prepare_dataset(spec.model_copy(update={"min_distance_m": 4.0}), "tests")
     assert caught.value.place.startswith(f"{spec.bank}: split ")
 
 
-def recorded(folder: Path) -> DatasetPlan:
+def recorded(folder: Path) -> SamplePlan:
     tests = {"A0": {"samples": 12, "sources": "1-2"}, "A2": {"samples": 8, "sources": "1-2", "genres": "held_out"}}
     spec = recordings_spec(record(folder), train=20, validate=12, tests=tests | {"A1": 6, "R0": {"samples": 8}})
-    return blueprint.plan_dataset(spec, PLACE)
+    return prepare_dataset(spec, PLACE).plan
 
 
 def test_recordings_are_built_from_their_manifest(tmp_path: Path) -> None:
     prepared = recorded(tmp_path)
-    dataset = builder.build_dataset(prepared, tmp_path / "data")
+    dataset = build_dataset(prepared, tmp_path / "data")
     assert {part.kind for part in prepared.list_parts()} == {"split"}
     batches = {split: everything(dataset, split) for split in prepared.spec.resolve_splits()}
     for split, batch in batches.items():
@@ -241,7 +243,7 @@ def test_recordings_are_built_from_their_manifest(tmp_path: Path) -> None:
 def test_another_recording_is_another_dataset(tmp_path: Path) -> None:
     before = recorded(tmp_path)
     soundfile.write(tmp_path / "t0.wav", heard(99, ((1.0, 1.0),)), 16_000, subtype="FLOAT")
-    after = blueprint.plan_dataset(before.spec, PLACE)
+    after = prepare_dataset(before.spec, PLACE).plan
     assert not {part.folder for part in before.list_parts()} & {part.folder for part in after.list_parts()}
 
 
@@ -251,7 +253,7 @@ def test_noise_on_recordings_is_another_in_every_split(tmp_path: Path) -> None:
 
     def waves(snr_db: float | None) -> list[torch.Tensor]:
         spec = prepared.spec.model_copy(update={"snr_db": None if snr_db is None else (snr_db, snr_db)})
-        dataset = builder.build_dataset(prepared.with_spec(spec), tmp_path / str(snr_db))
+        dataset = build_dataset(prepared.with_spec(spec), tmp_path / str(snr_db))
         return [everything(dataset, split).waves.double() for split in splits]
 
     noise = [noisy - clean for clean, noisy in zip(waves(None), waves(0.0), strict=True)]
@@ -265,13 +267,13 @@ def test_noise_on_recordings_is_another_in_every_split(tmp_path: Path) -> None:
 def test_a_shard_is_made_alone_as_in_company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blueprint, "SHARD_SAMPLES", 4)
     made(tmp_path, **ECHOING)
-    prepared, store = source(**ECHOING), Store(str(tmp_path))
+    prepared, store = source(**ECHOING), storage_at(str(tmp_path))
 
-    def again(part: DatasetPart, number: int) -> None:
+    def again(part: SamplePart, number: int) -> None:
         shard = part.list_shards()[number]
         before = store.local_path(shard.name).read_bytes()
         store.local_path(shard.name).unlink()
-        entry = next(builder.build_in_process(builder.ShardWriter(prepared, store, tmp_path), [shard]))
+        entry = next(builder.build_in_process(prepared.writer_factory(store, tmp_path), [shard]))
         assert store.local_path(shard.name).read_bytes() == before
         assert entry.sha256 == store.compute_checksum(shard.name)
 

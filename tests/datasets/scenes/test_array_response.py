@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special
 
+from datasets.acoustics.directions import unit_vectors
 from datasets.scenes import array_response
 from datasets.scenes.array_response import LEAD, RADIUS_M, TAPS
 from datasets.tau2020.layout import SAMPLE_RATE_HZ
@@ -15,7 +16,7 @@ FREQUENCY_HZ = np.fft.rfftfreq(1_024, 1 / SAMPLE_RATE_HZ)
 
 
 def direction(azimuth: float, elevation: float) -> NDArray[np.float64]:
-    return array_response.unit_vectors(np.array(azimuth, np.float64), np.array(elevation, np.float64))
+    return unit_vectors(np.array(azimuth, np.float64), np.array(elevation, np.float64))
 
 
 def response(azimuth: float, elevation: float) -> NDArray[np.complex128]:

@@ -9,14 +9,14 @@ from datasets.building.builder import Builder
 from datasets.building.manifest import MANIFEST
 from datasets.scenes.provider import SceneProvider
 from datasets.scenes.spec import SceneSpec
-from runtime.storage import Store
+from runtime.storage import storage_at
 
 
 def test_checking_leaves_what_is_whole_as_it_is_and_makes_what_is_spoilt_again(tmp_path: Path) -> None:
     source = SceneProvider.from_spec(SceneSpec(folds={1: 1}), "tests")
-    store = Store(str(tmp_path / "data"))
+    store = storage_at(str(tmp_path / "data"))
     assert source.build(Builder(store)) == ()
-    folder = tmp_path / "data" / source.source.folder_name
+    folder = tmp_path / "data" / source.plan.folder_name
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*.*")}
     written = json.loads(before[folder / MANIFEST][0])
     assert (written["part"], len(written["shards"]), written["identity"]["events"]) == (folder.name, 1, "procedural")

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from datasets.acoustics import pyroom
-from datasets.scenes import array_response, reverberation
+from datasets.acoustics.directions import unit_vectors
+from datasets.scenes import reverberation
 from datasets.scenes.reverberation import POINT_SAMPLES, SceneRoom
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.layout import SAMPLE_RATE_HZ
@@ -125,7 +126,7 @@ def test_a_still_source_sounds_the_same_when_it_is_crossfaded() -> None:
 def test_a_moving_source_goes_from_its_first_place_to_its_last() -> None:
     room = SceneRoom(SIZE, ARRAY, 0.0)
     wave = np.ones(4 * POINT_SAMPLES, np.float32)
-    places = array_response.unit_vectors(np.linspace(0, 90, reverberation.trajectory_points(len(wave))), np.zeros(5))
+    places = unit_vectors(np.linspace(0, 90, reverberation.trajectory_points(len(wave))), np.zeros(5))
     heard = reverberation.render_source(
         wave, reverberation.early_response(room, places), reverberation.late_response(rng(), room)
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets.scenes import reverberation
-from datasets.scenes.schedule import FRAME, SoundEvent, Lengths, Trajectory, label_rows, schedule_events
+from datasets.scenes.schedule import FRAME, Lengths, SoundEvent, Trajectory, label_rows, schedule_events
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.layout import FRAMES, SAMPLE_RATE_HZ, SAMPLES
 

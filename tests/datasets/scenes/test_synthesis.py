@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from datasets.acoustics.directions import unit_vectors
 from datasets.scenes import array_response, reverberation, synthesis
 from datasets.scenes.events import EventSounds
 from datasets.scenes.reverberation import SceneRoom
 from datasets.scenes.schedule import FRAME, SoundEvent, Trajectory, label_rows
-from datasets.scenes.spec import GROUPS, SceneSpec
+from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.layout import FRAMES, SAMPLE_RATE_HZ, SAMPLES
+from datasets.tau2020.spec import GROUPS
 
 SIZE = (6.0, 5.0, 3.0)
 CENTRE = (3.0, 2.5, 1.5)
@@ -60,7 +62,7 @@ def angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
 
 
 def labelled(row: NDArray[np.int64]) -> NDArray[np.float64]:
-    return array_response.unit_vectors(np.array(float(row[3])), np.array(float(row[4])))
+    return unit_vectors(np.array(float(row[3])), np.array(float(row[4])))
 
 
 def frame_of(wave: NDArray[np.float64], frame: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from datasets.tau2020.layout import RecordingName, RecordingFolder, write_recording
+from datasets.tau2020.layout import RecordingFolder, RecordingName, write_recording
 from runtime.errors import InputError
 
 RATE_HZ = 24_000

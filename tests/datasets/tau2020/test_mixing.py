@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from datasets.tau2020 import mixing
-from datasets.tau2020.layout import Recording, RecordingName, RecordingFolder, write_recording
+from datasets.tau2020.layout import Recording, RecordingFolder, RecordingName, write_recording
 from runtime.errors import InputError
 
 

@@ -16,7 +16,7 @@ from datasets.building.plan import WriteShard
 from datasets.registry import prepare_dataset
 from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search.execution.dataset_provider import DatasetSupplier
 from search.experiment import Experiment
 from search.results import SearchFolder
@@ -58,7 +58,7 @@ def experiment(tmp_path: Path) -> Experiment:
     spec = RoomSpec.model_validate({"train": 6, "validate": 4, "tests": {"S0": 4}, "excerpts": 8, "excerpt_s": 1})
     searched = space(dataset=spec, search=(Dimension("dataset.train.snr_db", "choice", choices=(20, 60)),))
     return Experiment(
-        searched, prepare_dataset(spec, "tests"), SearchFolder(tmp_path, "toy"), Store(str(tmp_path / "data"))
+        searched, prepare_dataset(spec, "tests"), SearchFolder(tmp_path, "toy"), storage_at(str(tmp_path / "data"))
     )
 
 

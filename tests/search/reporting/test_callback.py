@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datasets.registry import prepare_dataset
 from runtime import machine
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search.experiment import Experiment
 from search.reporting.callback import KEPT_MODELS, provenance_tags, prunable_models
 from search.results import SearchFolder
@@ -31,7 +31,7 @@ def test_weights_of_the_best_the_baseline_and_what_runs_are_kept(tmp_path: Path)
 def test_the_tags_of_a_run_name_what_its_results_depend_on(tmp_path: Path) -> None:
     searched = space()
     dataset = prepare_dataset(searched.dataset, "tests")
-    tags = provenance_tags(Experiment(searched, dataset, SearchFolder(tmp_path, "toy"), Store(str(tmp_path))))
+    tags = provenance_tags(Experiment(searched, dataset, SearchFolder(tmp_path, "toy"), storage_at(str(tmp_path))))
     assert tags["dataset"] == dataset.fingerprint
     assert tags["version.torch"] == machine.package_versions()["torch"]
     assert tags["version.project"] == machine.project_digest()  # also where there is no repository

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from datasets.registry import prepare_dataset
 from datasets.rooms.spec import RoomSpec
-from runtime.storage import Store as DataStore
+from runtime.storage import Storage as DataStore
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore, comparison_links, end_tags
 from search.study.study import Study
 from spaces.schema import Budget

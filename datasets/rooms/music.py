@@ -1,0 +1,167 @@
+"""Music of a dataset: a folder or the procedural band, cut into excerpts that belong to one split each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.audio import corpus
+from datasets.audio.corpus import EXCERPT_RMS, SILENT_RMS, MusicFile
+from datasets.rooms.spec import PROCEDURAL_GENRES, MusicSpec
+from runtime.errors import InputError
+
+EXCERPTS_PER_SHARD: Final = 25
+_SPLIT_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True)
+class MusicExcerpts:
+    """Excerpts in memory.
+
+    Attributes:
+        waves: One an excerpt, shape (samples,), float32, 16 kHz, each with an RMS of 0.1.
+        rows_by_split: Rows of `waves` that a split may use; no row is in two.
+    """
+
+    waves: tuple[NDArray[np.float32], ...]
+    rows_by_split: dict[str, NDArray[np.int64]]
+
+
+def scan_corpus(spec: MusicSpec, location: str) -> tuple[MusicFile, ...]:
+    """Read the headers of all sound files a spec uses.
+
+    Args:
+        spec: Its music is a folder.
+        place: Where the folder was named, for errors.
+
+    Raises:
+        InputError: If the folder, a genre or a readable file is missing.
+    """
+    folder = Path(spec.music)
+    if not folder.is_dir():
+        raise InputError(
+            location,
+            "the music folder must exist",
+            value=str(folder),
+            remedy="name a folder with one sub-folder a genre",
+        )
+    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    seen = list(spec.genres) if spec.genres is not None else [genre for genre in found if genre != spec.held_out]
+    wanted = seen + [spec.held_out] * spec.uses_held_out()
+    if not seen:
+        raise InputError(
+            location,
+            "the music folder needs a sub-folder a genre besides the held-out one",
+            value=str(folder),
+            remedy="put the files of each genre into a folder of its own, e.g. classical/ and funk/",
+        )
+    pieces: list[MusicFile] = []
+    for genre in wanted:
+        if genre not in found:
+            raise InputError(
+                location,
+                f"the music folder {folder} needs the genre {genre!r}",
+                value=found,
+                remedy="add that sub-folder, or set dataset.genres and dataset.held_out to folders that exist",
+            )
+        pieces += corpus.scan_genre(folder / genre, genre)
+        _require_enough(pieces, genre, spec, folder)
+    return tuple(pieces)
+
+
+def _require_enough(pieces: list[MusicFile], genre: str, spec: MusicSpec, folder: Path) -> None:
+    have = sum(piece.count_excerpts(spec.excerpt_s) for piece in pieces if piece.genre == genre)
+    need = len(_splits_of(spec, held_out=genre == spec.held_out))
+    if have < need:
+        raise InputError(
+            str(folder / genre),
+            f"a genre needs at least {need} excerpts of {spec.excerpt_s:g} s, since no excerpt serves two splits",
+            value=f"{have} excerpts",
+            remedy="add longer recordings, or shorten dataset.excerpt_s",
+        )
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A stretch of music to be cut or played; its number counts within its file, or within its genre of the band."""
+
+    genre: str
+    number: int
+    piece: MusicFile | None
+
+
+def list_excerpts(spec: MusicSpec, pieces: tuple[MusicFile, ...] | None) -> tuple[Excerpt, ...]:
+    """All excerpts of a spec: at most `spec.excerpts` a genre, drawn from all its files, or as many from the band.
+
+    Args:
+        spec: The dataset.
+        pieces: What `scan` found, or None for the procedural band.
+    """
+    if pieces is None:
+        return tuple(Excerpt(genre, number, None) for genre in PROCEDURAL_GENRES for number in range(spec.excerpts))
+    chosen: list[Excerpt] = []
+    for genre in dict.fromkeys(piece.genre for piece in pieces):
+        held = [(piece, piece.count_excerpts(spec.excerpt_s)) for piece in pieces if piece.genre == genre]
+        everything = [Excerpt(genre, number, piece) for piece, count in held for number in range(count)]
+        order = np.random.default_rng([spec.seed, 1]).permutation(len(everything))[: spec.excerpts]
+        chosen += [everything[index] for index in sorted(order)]
+    return tuple(chosen)
+
+
+def load_excerpt(spec: MusicSpec, excerpt: Excerpt) -> tuple[NDArray[np.float32], float]:
+    """Cut or play one excerpt.
+
+    Returns:
+        Samples with an RMS of 0.1 (zeros if it is silent), and the RMS it had.
+
+    Raises:
+        InputError: If its file cannot be decoded or holds NaN.
+    """
+    if excerpt.piece is None:
+        # Imported here: the band's filters take a second to load, which a wrong space file should not wait for.
+        from datasets.audio import music_synth
+
+        wave = music_synth.synthesize_excerpt(excerpt.genre, spec.seed * 1_000_003 + excerpt.number, spec.excerpt_s)
+    else:
+        wave = corpus.decode_excerpt(excerpt.piece, excerpt.number, spec.excerpt_s)
+    level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
+    gain = EXCERPT_RMS / level if level > SILENT_RMS else 0.0
+    return (wave * gain).astype(np.float32), level
+
+
+def assemble_excerpts(
+    spec: MusicSpec, chosen: Sequence[Excerpt], waves: Sequence[NDArray[np.float32]], levels: Sequence[float]
+) -> MusicExcerpts:
+    """Leave out what is silent, and hand every other excerpt to one split."""
+    audible = [row for row, level in enumerate(levels) if level > SILENT_RMS]
+    genres = np.array([chosen[row].genre for row in audible])
+    return MusicExcerpts(tuple(waves[row] for row in audible), _assign_excerpts(spec, genres))
+
+
+def _splits_of(spec: MusicSpec, *, held_out: bool) -> list[str]:
+    """Splits that share a genre's excerpts; the first gets what the others leave."""
+    tests = [name for name, test in spec.tests.items() if (test.genres == "held_out") == held_out]
+    return tests if held_out else ["train", "validate", *tests]
+
+
+def _assign_excerpts(spec: MusicSpec, genres: NDArray[np.str_]) -> dict[str, NDArray[np.int64]]:
+    """Give every excerpt to one split, genre by genre; a tenth to each, the rest to the first."""
+    rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in spec.resolve_splits()}
+    generator = np.random.default_rng([spec.seed, 2])
+    for genre in sorted(set(genres.tolist())):
+        of_genre = generator.permutation(np.flatnonzero(genres == genre))
+        splits = _splits_of(spec, held_out=genre == spec.held_out)
+        if spec.genres is not None and genre != spec.held_out and genre not in spec.genres:
+            continue
+        share = max(1, int(_SPLIT_SHARE * len(of_genre)))
+        for name in reversed(splits[1:]):
+            rows[name].append(of_genre[:share])
+            of_genre = of_genre[share:]
+        if splits:
+            rows[splits[0]].append(of_genre)
+    return {name: np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64) for name, parts in rows.items()}

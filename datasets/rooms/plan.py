@@ -1,0 +1,341 @@
+"""Plans of datasets for the 2D localizer: splits, and the music and impulse responses that they are made from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
+from datasets.acoustics.shoebox import PositionPool
+from datasets.audio import corpus
+from datasets.audio.corpus import MusicFile
+from datasets.building import parts
+from datasets.building.parts import SPLIT, DatasetPart, split_evenly
+from datasets.building.plan import Synthesizer, TablePlan
+from datasets.building.reader import PartReader
+from datasets.rooms import music, reverberation
+from datasets.rooms.reverberation import POSITIONS_PER_BLOCK
+from datasets.rooms.spec import Acoustics, LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec, SplitSpec, source_range
+from runtime import hashing
+from runtime.errors import InputError
+
+SIMULATOR_VERSION: Final = 3
+"""Version of the samples that a description is rendered to; part of every fingerprint."""
+
+MUSIC: Final = "music"
+RESPONSES: Final = "responses"
+
+_MINIATURE_SAMPLES: Final = 8
+_MINIATURE_TRAINING_SAMPLES: Final = 500
+
+AnyPlan = TypeVar("AnyPlan", bound="SamplePlan")
+
+
+@dataclass(frozen=True)
+class SamplePart(DatasetPart):
+    """Part of a dataset for the 2D localizer.
+
+    Attributes:
+        acoustics: Reverberant rooms of the split or of the impulse responses; None for other parts.
+        responses: Folder of the impulse responses that a split is made from, if any.
+    """
+
+    acoustics: Acoustics | None = None
+    responses: str | None = None
+
+
+@dataclass(frozen=True)
+class SamplePlan(TablePlan):
+    """Plan of a dataset for the 2D localizer.
+
+    Attributes:
+        spec: Description of the dataset.
+        sound_files: SHA-256 of each sound file by relative path; None if the sound is synthesised.
+        microphones_m: Positions of the microphones in metres, shape (arrays, microphones, 2).
+    """
+
+    spec: LocalizerSpec
+    sound_files: dict[str, str] | None
+    microphones_m: NDArray[np.float64] = field(compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the dataset."""
+        return fingerprint([part.folder for part in self.list_parts()])
+
+    def with_spec(self: AnyPlan, spec: LocalizerSpec) -> AnyPlan:
+        """Return a plan of the same sound files for another description, whose music fields must not differ."""
+        return replace(self, spec=spec)
+
+    def list_parts(self) -> tuple[SamplePart, ...]:
+        """Return all parts: music and impulse responses first, since splits are made from them."""
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> tuple[SamplePart, ...]:
+        shared = self._shared_parts()
+        responses = {name: self._responses_part(name, split) for name, split in self.spec.resolve_splits().items()}
+        distinct = {part.folder: part for part in responses.values() if part is not None}
+        splits = (self._split_part(name, part, shared) for name, part in responses.items())
+        return (*shared, *distinct.values(), *splits)
+
+    def _shared_parts(self) -> tuple[SamplePart, ...]:
+        """Return the parts that every split is made from."""
+        return ()
+
+    def _responses_part(self, name: str, split: SplitSpec) -> SamplePart | None:
+        """Return the part with the impulse responses of a split's rooms, if they are simulated."""
+        del name, split
+        return None
+
+    def _bank_checksum(self) -> str | None:
+        """Return the SHA-256 of the bank of measured impulse responses, if there is one."""
+        return None
+
+    def _split_part(self, name: str, responses: SamplePart | None, shared: tuple[SamplePart, ...]) -> SamplePart:
+        split = self.spec.resolve_splits()[name]
+        identity = self.spec.split_identity(name)
+        made_from = [part.folder for part in (*shared, responses) if part is not None]
+        return SamplePart(
+            SPLIT,
+            f"{name}-{fingerprint([identity, self.sound_files, self._bank_checksum()])}",
+            identity,
+            split.samples,
+            split=name,
+            shard_sizes=split_evenly(split.samples, parts.SHARD_SAMPLES),
+            row_bytes=self._channels() * MIXTURE_SAMPLES * 2 + source_range(split)[1] * 8 + 5,
+            made_from=tuple(made_from),
+            acoustics=split.acoustics if split.acoustics is not None and split.acoustics.is_reverberant else None,
+            responses=None if responses is None else responses.folder,
+        )
+
+    def _channels(self) -> int:
+        arrays, microphones, _ = self.microphones_m.shape
+        return int(arrays * microphones)
+
+    def make_miniature(self: AnyPlan) -> AnyPlan:
+        """Return a plan of few samples of every split, from which the duration of a build can be estimated."""
+        spec = self.spec
+        small = self._miniature_split()
+        changes: dict[str, Any] = {
+            "train": spec.train.model_copy(update=small | {"samples": _MINIATURE_TRAINING_SAMPLES}),
+            "validate_": spec.validate_.model_copy(update=small),
+            "tests": {name: test.model_copy(update=small) for name, test in spec.tests.items()},
+        }
+        return self.with_spec(spec.model_copy(update=changes | self._miniature_fields()))
+
+    def _miniature_split(self) -> dict[str, Any]:
+        """Return the fields of every split of a miniature."""
+        return {"samples": _MINIATURE_SAMPLES}
+
+    def _miniature_fields(self) -> dict[str, Any]:
+        """Return the fields of a miniature's description, apart from the splits."""
+        return {}
+
+
+@dataclass(frozen=True)
+class MusicPlan(SamplePlan):
+    """Plan of a dataset whose sources play music.
+
+    Attributes:
+        pieces: Sound files of the music; None for the procedural band.
+    """
+
+    spec: MusicSpec
+    pieces: tuple[MusicFile, ...] | None = None
+
+    def with_music(self: AnyMusicPlan, location: str) -> AnyMusicPlan:
+        """Return the plan with the sound files of its music folder, checked and hashed.
+
+        Args:
+            location: Option or key that names the folder, for errors.
+
+        Raises:
+            InputError: If music is missing or unreadable.
+        """
+        folder = self.spec.music_folder()
+        if folder is None:
+            return self
+        pieces = music.scan_corpus(self.spec, location)
+        return replace(self, pieces=pieces, sound_files=corpus.hash_files(pieces, folder))
+
+    @property
+    def music_part(self) -> SamplePart:
+        """Part with the excerpts of music."""
+        identity = self.spec.model_dump(mode="json", include={"genres", "held_out", "excerpt_s", "excerpts", "seed"})
+        count = len(music.list_excerpts(self.spec, self.pieces))
+        return SamplePart(
+            MUSIC,
+            f"music-{fingerprint([identity, self.sound_files])}",
+            identity,
+            count,
+            unit="excerpts",
+            shard_sizes=split_evenly(count, music.EXCERPTS_PER_SHARD),
+            row_bytes=int(self.spec.excerpt_s * SAMPLE_RATE_HZ) * 4,
+        )
+
+    def _shared_parts(self) -> tuple[SamplePart, ...]:
+        return (self.music_part,)
+
+    def make_synthesizer(self, part: DatasetPart, reader: PartReader) -> Synthesizer:
+        """Return the source of a part's rows."""
+        from datasets.rooms import inputs, synthesis  # loads torch
+
+        if part.kind == MUSIC:
+            return synthesis.ExcerptSynthesizer(self.spec, self.pieces)
+        if part.kind == RESPONSES:
+            return self._rir_synthesizer(part)
+        excerpts = inputs.read_music(reader, self.music_part, self.spec, self.pieces)
+        return self._split_synthesizer(part, reader, excerpts)
+
+    def _rir_synthesizer(self, part: DatasetPart) -> Synthesizer:
+        """Return the source of simulated impulse responses."""
+        raise TypeError(f"data of kind {self.spec.kind!r} has no simulated rooms, not even {part.folder}")
+
+    @abstractmethod
+    def _split_synthesizer(self, part: DatasetPart, reader: PartReader, excerpts: music.MusicExcerpts) -> Synthesizer:
+        """Return the source of a split's samples."""
+
+    def _miniature_fields(self) -> dict[str, Any]:
+        return {"excerpts": 8}
+
+
+AnyMusicPlan = TypeVar("AnyMusicPlan", bound=MusicPlan)
+
+
+@dataclass(frozen=True)
+class RoomPlan(MusicPlan):
+    """Plan of a dataset of simulated rooms."""
+
+    spec: RoomSpec
+
+    @classmethod
+    def from_spec(cls, spec: RoomSpec, location: str) -> RoomPlan:
+        """Check the rooms, and check and hash the music.
+
+        Args:
+            spec: Description of the dataset.
+            location: Option or key that names the music, for errors.
+
+        Raises:
+            InputError: If music is missing or unreadable, or a room is impossible.
+        """
+        spec.require_feasible()
+        return cls(spec, None, spec.microphones_m()).with_music(location)
+
+    def _responses_part(self, name: str, split: SplitSpec) -> SamplePart | None:
+        acoustics = split.acoustics
+        if acoustics is None or not acoustics.is_reverberant:
+            return None
+        described = self.spec.split_identity(name)
+        geometry = {key: described[key] for key in ("layout", "arrays", "size_m", "raster_m", "clearance_m", "seed")}
+        identity = geometry | {"role": reverberation.rir_role(name), **acoustics.model_dump(mode="json")}
+        longest_s = acoustics.rt60_s[1] if acoustics.rt60_s is not None else 0.5
+        return SamplePart(
+            RESPONSES,
+            f"responses-{fingerprint(identity)}",
+            identity,
+            acoustics.rooms * acoustics.positions,
+            unit="places",
+            # Blocks of positions do not cross rooms.
+            shard_sizes=split_evenly(acoustics.positions, POSITIONS_PER_BLOCK) * acoustics.rooms,
+            row_bytes=self._channels() * int(1.5 * longest_s * SAMPLE_RATE_HZ + 500) * 4,
+            uses_sound_files=False,
+            acoustics=acoustics,
+        )
+
+    def _find_part(self, folder: str | None) -> SamplePart:
+        return next(part for part in self.list_parts() if part.folder == folder)
+
+    def _rir_synthesizer(self, part: DatasetPart) -> Synthesizer:
+        from datasets.rooms import synthesis
+
+        acoustics = self._find_part(part.folder).acoustics
+        if acoustics is None:
+            raise TypeError(f"{part.folder} has no rooms")
+        return synthesis.RirSynthesizer(self.spec, part, acoustics)
+
+    def _split_synthesizer(self, part: DatasetPart, reader: PartReader, excerpts: music.MusicExcerpts) -> Synthesizer:
+        from datasets.rooms import inputs, synthesis
+
+        split = self._find_part(part.folder)
+        if split.acoustics is None:
+            return synthesis.free_field_synthesizer(self.spec, part, excerpts)
+        responses = self._find_part(split.responses)
+        taps, rooms = inputs.read_rooms(reader, responses, split.acoustics, shards=len(part.list_shards()))
+        return synthesis.rir_synthesizer(self.spec, part, excerpts, taps, rooms)
+
+    def _miniature_split(self) -> dict[str, Any]:
+        small = super()._miniature_split()
+        if self.spec.acoustics is not None:
+            small["acoustics"] = self.spec.acoustics.model_copy(update={"rooms": 1, "positions": 8})
+        return small
+
+
+@dataclass(frozen=True)
+class MeasuredPlan(MusicPlan):
+    """Plan of a dataset of measured impulse responses.
+
+    Attributes:
+        bank: SHA-256 of the bank of impulse responses.
+    """
+
+    spec: MeasuredSpec
+    bank: str = ""
+
+    @classmethod
+    def from_spec(cls, spec: MeasuredSpec, location: str) -> MeasuredPlan:
+        """Check the bank of impulse responses, and check and hash the music.
+
+        Args:
+            spec: Description of the dataset.
+            location: Option or key that names the music, for errors.
+
+        Raises:
+            InputError: If music or impulse responses are missing or unreadable, or a split has too few positions.
+        """
+        microphones_m = _require_positions(spec, location.replace("dataset.music", "dataset.bank"))
+        plan = cls(spec, None, microphones_m, bank=hashing.hash_file(Path(spec.bank)))
+        return plan.with_music(location)
+
+    def _bank_checksum(self) -> str | None:
+        return self.bank
+
+    def _split_synthesizer(self, part: DatasetPart, reader: PartReader, excerpts: music.MusicExcerpts) -> Synthesizer:
+        from datasets.rooms import inputs, synthesis
+
+        del reader
+        taps, rooms = inputs.read_measured_rooms(self.spec, str(part.split))
+        return synthesis.rir_synthesizer(self.spec, part, excerpts, taps, rooms)
+
+
+def fingerprint(content: Any) -> str:
+    """Return the hash of JSON values and the version of the simulator."""
+    return hashing.hash_values([SIMULATOR_VERSION, content])
+
+
+def _require_positions(spec: MeasuredSpec, location: str) -> NDArray[np.float64]:
+    """Check that every split has positions for its sources; return the positions of the microphones."""
+    from datasets.acoustics import rirs  # loads the SOFA libraries
+
+    bank = rirs.read_rir_bank(Path(spec.bank), location, arrays=spec.bank_arrays, size_m=spec.size_m)
+    for name, split in spec.resolve_splits().items():
+        positions_m = bank.positions_m[reverberation.positions_of_split(spec, name, len(bank.positions_m))]
+        sources = source_range(split)[1]
+        try:
+            pool = PositionPool(positions_m, np.array([0, len(positions_m)]))
+            pool.draw_positions(np.random.default_rng(0), 1, sources, spec.min_distance_m)
+        except ValueError as error:
+            raise InputError(
+                f"{spec.bank}: split {name!r}",
+                f"a split needs {sources} measured places at least {spec.min_distance_m:g} m apart",
+                value=f"{len(positions_m)} places",
+                remedy="measure more, lower dataset.min_distance_m, or change validate_share and test_share",
+            ) from error
+    return bank.microphones_m
