@@ -64,7 +64,7 @@ def launch(nodes: Any, folder: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def trials(folder: Path) -> list[Trial]:
-    """What the study says, read without disturbing the launch."""
+    """Return the trials of the study, read without disturbing the launch."""
     journal = SearchFolder(folder / "runs", "lossy").journal_path
     if not journal.is_file():
         return []
@@ -107,8 +107,8 @@ def test_a_search_that_loses_a_node_ends_with_every_epoch_once_and_the_numbers_o
     process = launch(nodes, tmp_path)
     wait_until_half_done(process, tmp_path)
     nodes.remove_node(nodes.list_all_nodes()[-1], allow_graceful=False)
-    said = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, said
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
     after = trials(tmp_path)
     assert [trial.parameters["optimizer.lr"] for trial in after] == list(RATES)
     for trial in after:

@@ -1,4 +1,4 @@
-"""A search that is stopped, killed and resumed ends as if nothing had happened."""
+"""A search that is stopped, killed and resumed gives the results of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def launch(storage: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def trials(storage: Path) -> list[Trial]:
-    """What the study says, read without disturbing a launch that runs."""
+    """Return the trials of the study, read without disturbing a running launch."""
     folder = SearchFolder(storage, "rg_rep")
     if not folder.journal_path.is_file():
         return []
@@ -84,7 +84,7 @@ def wait_for(condition: object, process: subprocess.Popen[str], storage: Path, w
 
 
 def processes_of(session: int) -> list[tuple[int, str]]:
-    """Ids and command lines of the processes in a session."""
+    """Return ids and command lines of the processes in a session."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -97,7 +97,7 @@ def processes_of(session: int) -> list[tuple[int, str]]:
 
 
 def working(session: int) -> list[int]:
-    """Ids of the processes that train."""
+    """Return the ids of the processes that train."""
     return [pid for pid, command in processes_of(session) if command.startswith("ray::") and "Trainable" in command]
 
 
@@ -113,7 +113,7 @@ def finished(now: list[Trial]) -> dict[int, tuple[object, ...]]:
 
 
 def assert_reused_actors_carry_nothing_over(storage: Path, trial: Trial) -> None:
-    """The same trial alone, in this process, gives the same numbers."""
+    """Check that the same trial alone, in this process, gives the same numbers."""
     searched = load_space(SPACE, has_gpu=False, overrides=SMALL)
     source = prepare_dataset(searched.dataset, "tests")
     experiment = Experiment(searched, source, SearchFolder(storage, "alone"), storage_at(str(storage / "datasets")))
@@ -128,10 +128,10 @@ def test_nothing_is_lost_to_ctrl_c_to_a_shutdown_and_to_kill_9(tmp_path: Path) -
     first = launch(tmp_path)
     wait_for(lambda now: any(t.epochs for t in now), first, tmp_path, "an epoch was recorded")
     os.kill(first.pid, signal.SIGINT)
-    said = first.communicate(timeout=60)[0]
-    assert first.returncode == 130, said
-    assert "--resume" in said
-    assert "Traceback" not in said
+    output = first.communicate(timeout=60)[0]
+    assert first.returncode == 130, output
+    assert "--resume" in output
+    assert "Traceback" not in output
     assert "RUNNING" not in statuses(tmp_path)
     assert processes_of(first.pid) == []
 
@@ -149,24 +149,24 @@ def test_nothing_is_lost_to_ctrl_c_to_a_shutdown_and_to_kill_9(tmp_path: Path) -
     third = launch(tmp_path, "--resume")
     wait_for(lambda _: working(third.pid), third, tmp_path, "a trial's process was at work")
     os.kill(third.pid, signal.SIGTERM)  # as a machine does that is shut down
-    said = third.communicate(timeout=60)[0]
-    assert third.returncode == 130, said
-    assert "--resume" in said
+    output = third.communicate(timeout=60)[0]
+    assert third.returncode == 130, output
+    assert "--resume" in output
     assert "RUNNING" not in statuses(tmp_path)
 
     fourth = launch(tmp_path, "--resume")
     wait_for(lambda _: working(fourth.pid), fourth, tmp_path, "a trial's process was at work again")
     victim = working(fourth.pid)[0]
-    os.kill(victim, signal.SIGKILL)  # a trial's process; Tune starts another, which goes on from the checkpoint
-    said = fourth.communicate(timeout=300)[0]
-    assert fourth.returncode == 0, said
-    assert "lost its process" in said
-    assert "Traceback" not in said
+    os.kill(victim, signal.SIGKILL)  # a trial's process; Tune starts another one, which continues from the checkpoint
+    output = fourth.communicate(timeout=300)[0]
+    assert fourth.returncode == 0, output
+    assert "lost its process" in output
+    assert "Traceback" not in output
     after = trials(tmp_path)
     assert [t.number for t in after] == list(range(TRIALS))
     assert after[0].is_baseline
-    for number, told in finished(before).items():
-        assert finished(after)[number] == told
+    for number, recorded in finished(before).items():
+        assert finished(after)[number] == recorded
     for trial in after:
         assert trial.outcome in ("finished", "stopped")
         assert [epoch.epoch for epoch in trial.epochs] == list(range(1, len(trial.epochs) + 1))
@@ -177,19 +177,19 @@ def test_nothing_is_lost_to_ctrl_c_to_a_shutdown_and_to_kill_9(tmp_path: Path) -
         logged = client.get_metric_history(trial.run_id, "f1_0.3m")
         assert sorted({metric.step for metric in logged}) == [epoch.epoch for epoch in trial.epochs]
     assert_reused_actors_carry_nothing_over(tmp_path, after[-1])
-    assert "Trial" in said or "No trial beat the baseline" in said
+    assert "Trial" in output or "No trial beat the baseline" in output
     assert processes_of(fourth.pid) == []
 
 
 def test_a_trial_that_fails_costs_itself_alone(tmp_path: Path) -> None:
-    spoilt = SearchFolder(tmp_path, "rg_rep").checkpoint_path(1)
-    spoilt.parent.mkdir(parents=True)
-    spoilt.write_text("garbage")  # which trial 1 will find, and fail over
+    corrupt = SearchFolder(tmp_path, "rg_rep").checkpoint_path(1)
+    corrupt.parent.mkdir(parents=True)
+    corrupt.write_text("garbage")  # trial 1 reads it and fails
     launched = launch(tmp_path, "--trials", "3", "--set", "budget.epochs=1")
-    said = launched.communicate(timeout=300)[0]
-    assert launched.returncode == 0, said
-    assert "Traceback" not in said
-    assert "trial 1   failed" in said
+    output = launched.communicate(timeout=300)[0]
+    assert launched.returncode == 0, output
+    assert "Traceback" not in output
+    assert "trial 1   failed" in output
     assert [trial.outcome for trial in trials(tmp_path)] == ["finished", "failed", "finished"]
     assert "error.txt" in trials(tmp_path)[1].reason
     assert sorted(statuses(tmp_path)) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]

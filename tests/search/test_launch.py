@@ -10,7 +10,7 @@ import pytest
 
 from search.launch import main
 from tests.search.wrong_data import DATA_CASES, GOOD_DATA
-from tests.search.wrong_inputs import CASES, ROOT, Case, checked
+from tests.search.wrong_inputs import CASES, ROOT, Case, checked, pydantic_phrases
 from tests.search.wrong_recordings import GOOD_RECORDINGS, RECORDING_CASES
 
 
@@ -25,13 +25,14 @@ def test_wrong_input_is_answered_and_changes_nothing(
     command = case.command(tmp_path)
     before = snapshot(tmp_path)
     assert main(command) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("error: ")
-    assert "rule:" in said.err
-    assert "remedy:" in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert "rule:" in printed.err
+    assert "remedy:" in printed.err
+    assert not [phrase for phrase in pydantic_phrases() if phrase in printed.err.lower()]
     for word in case.says:
-        assert word.replace("{tmp}", str(tmp_path)) in said.err
+        assert word.replace("{tmp}", str(tmp_path)) in printed.err
     assert snapshot(tmp_path) == before
 
 
@@ -41,8 +42,8 @@ def test_the_data_that_these_cases_spoil_is_good(
 ) -> None:
     monkeypatch.setattr("datasets.building.builder.estimate_seconds", lambda *_: 90.0)
     assert main([*case.command(tmp_path), "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert all(word in said for word in case.says)
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in case.says)
 
 
 def test_there_are_at_least_thirty_of_them() -> None:
@@ -72,8 +73,8 @@ def test_a_dry_run_of_every_space_says_what_would_be_done_and_does_nothing(
         str(tmp_path / "runs"),
     ]
     assert main(command) == 0
-    said = capsys.readouterr().out
-    assert f"search   {name}" in said
-    assert "to be built, about 1.5 min" in said
-    assert "trial 0 is the baseline" in said
+    printed = capsys.readouterr().out
+    assert f"search   {name}" in printed
+    assert "to be built, about 1.5 min" in printed
+    assert "trial 0 is the baseline" in printed
     assert not (tmp_path / "runs").exists()

@@ -1,4 +1,4 @@
-"""What a space asks for is compared with what there is."""
+"""The resources that a space requests are compared with the available ones."""
 
 from __future__ import annotations
 

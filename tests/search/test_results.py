@@ -70,8 +70,8 @@ def test_a_search_set_aside_keeps_its_files_and_its_study(folder: SearchFolder) 
         folder.write_identity({"epochs": 3})  # as every launch does
         names.append(folder.study_name())
         write(folder, folder.checkpoint_path(0), content)
-        said = folder.archive_search()
-        assert said.endswith(f"toy.old{len(names)}")
+        printed = folder.archive_search()
+        assert printed.endswith(f"toy.old{len(names)}")
         assert not folder.is_started()
         assert not folder.has_file(folder.checkpoint_path(0))
     assert len(set(names)) == 2

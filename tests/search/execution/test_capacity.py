@@ -20,7 +20,7 @@ def test_nodes_that_join_or_are_lost_are_noticed() -> None:
     limit = ConcurrencyLimit(TRIAL, lambda: there, now=lambda: now[0])
     assert limit() == 1
     there.append(ONE)
-    assert limit() == 1  # Ray is not asked for every proposal
+    assert limit() == 1  # the nodes are not listed for every trial
     now[0] = 5.0
     assert limit() == 2
     there.clear()

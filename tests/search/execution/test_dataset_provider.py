@@ -1,4 +1,4 @@
-"""Datasets that trials ask for are made once, and a trial waits for nothing else."""
+"""Datasets that trials request are built once, and a trial waits for nothing else."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ QUIET: Mapping[str, Value] = {"dataset.train.snr_db": 60}
 OWN: Mapping[str, Value] = {"optimizer.lr": 1e-3}
 
 
-class Hall:
-    """Makes shards where it is told to, counts them, and may be held up or fail."""
+class Executor:
+    """Executor that builds shards in this process, counts them, and may be held up or fail."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -49,8 +49,8 @@ class Hall:
 
 
 @pytest.fixture
-def hall() -> Hall:
-    return Hall()
+def executor() -> Executor:
+    return Executor()
 
 
 @pytest.fixture
@@ -62,85 +62,89 @@ def experiment(tmp_path: Path) -> Experiment:
     )
 
 
-def wait_for(supply: DatasetSupplier, parameters: Mapping[str, Value]) -> None:
-    assert supply._thread is not None
-    supply._thread.join(30)
-    assert supply.is_ready(parameters)
+def wait_for(supplier: DatasetSupplier, parameters: Mapping[str, Value]) -> None:
+    assert supplier._thread is not None
+    supplier._thread.join(30)
+    assert supplier.is_ready(parameters)
 
 
-def test_a_dataset_is_made_once_however_often_it_is_asked_for(experiment: Experiment, hall: Hall) -> None:
-    said: list[str] = []
-    supply = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over), print_line=said.append)
-    supply.ensure_dataset(experiment.dataset)
-    assert supply.is_ready(OWN)
-    assert len(hall.made) == 1 + 3  # music, and a shard a split
-    hall.go_on.clear()
-    assert [supply.is_ready(NOISY) for _ in range(5)] == [False] * 5
-    assert supply.is_ready(OWN)  # whoever needs no other data goes on meanwhile
-    hall.go_on.set()
-    wait_for(supply, NOISY)
-    assert all(supply.is_ready(NOISY) for _ in range(5))
-    assert len(hall.made) == 4 + 1  # its training split alone
-    assert hall.made[-1].startswith("train-")
-    assert hall.threads == {"MainThread", "data"}
+def test_a_dataset_is_made_once_however_often_it_is_asked_for(experiment: Experiment, executor: Executor) -> None:
+    printed: list[str] = []
+    supplier = DatasetSupplier(
+        experiment, Builder(experiment.dataset_storage, over=executor.over), print_line=printed.append
+    )
+    supplier.ensure_dataset(experiment.dataset)
+    assert supplier.is_ready(OWN)
+    assert len(executor.made) == 1 + 3  # music, and a shard a split
+    executor.go_on.clear()
+    assert [supplier.is_ready(NOISY) for _ in range(5)] == [False] * 5
+    assert supplier.is_ready(OWN)  # trials that need no other data continue
+    executor.go_on.set()
+    wait_for(supplier, NOISY)
+    assert all(supplier.is_ready(NOISY) for _ in range(5))
+    assert len(executor.made) == 4 + 1  # its training split alone
+    assert executor.made[-1].startswith("train-")
+    assert executor.threads == {"MainThread", "data"}
     assert experiment.dataset_for(NOISY).missing_bytes(experiment.dataset_storage) == {}
-    assert [text.split(": ")[0] for text in said] == [f"data     {experiment.dataset_for(NOISY).fingerprint}"] * 2
+    assert [text.split(": ")[0] for text in printed] == [f"data     {experiment.dataset_for(NOISY).fingerprint}"] * 2
 
 
-def test_a_second_dataset_waits_for_the_first(experiment: Experiment, hall: Hall) -> None:
-    supply = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over))
-    supply.ensure_dataset(experiment.dataset)
-    hall.go_on.clear()
-    assert not supply.is_ready(NOISY)
-    assert not supply.is_ready(QUIET)
-    hall.go_on.set()
-    wait_for(supply, NOISY)
+def test_a_second_dataset_waits_for_the_first(experiment: Experiment, executor: Executor) -> None:
+    supplier = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=executor.over))
+    supplier.ensure_dataset(experiment.dataset)
+    executor.go_on.clear()
+    assert not supplier.is_ready(NOISY)
+    assert not supplier.is_ready(QUIET)
+    executor.go_on.set()
+    wait_for(supplier, NOISY)
     assert experiment.dataset_for(QUIET).missing_bytes(experiment.dataset_storage)
-    assert not supply.is_ready(QUIET)
-    wait_for(supply, QUIET)
+    assert not supplier.is_ready(QUIET)
+    wait_for(supplier, QUIET)
 
 
-def test_what_lies_there_from_before_is_not_made_again(experiment: Experiment, hall: Hall) -> None:
+def test_what_lies_there_from_before_is_not_made_again(experiment: Experiment, executor: Executor) -> None:
     for parameters in (OWN, NOISY):
         experiment.dataset_for(parameters).build(Builder(experiment.dataset_storage))
-    supply = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over))
-    supply.ensure_dataset(experiment.dataset)
-    assert not supply.is_ready(NOISY)  # it has yet to be looked at
-    wait_for(supply, NOISY)
-    assert hall.made == []
-    told: list[float] = []
-    supply.report_seconds(experiment.dataset_for(NOISY), told.append)
-    assert told == []
+    supplier = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=executor.over))
+    supplier.ensure_dataset(experiment.dataset)
+    assert not supplier.is_ready(NOISY)  # it has yet to be looked at
+    wait_for(supplier, NOISY)
+    assert executor.made == []
+    reported: list[float] = []
+    supplier.report_seconds(experiment.dataset_for(NOISY), reported.append)
+    assert reported == []
 
 
-def test_the_time_a_dataset_took_is_told_once(experiment: Experiment, hall: Hall) -> None:
-    supply = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over))
-    supply.ensure_dataset(experiment.dataset)
-    told: list[float] = []
+def test_the_time_a_dataset_took_is_told_once(experiment: Experiment, executor: Executor) -> None:
+    supplier = DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=executor.over))
+    supplier.ensure_dataset(experiment.dataset)
+    reported: list[float] = []
     for _ in range(2):
-        supply.report_seconds(experiment.dataset, told.append)
-    supply.report_seconds(experiment.dataset_for(NOISY), told.append)
-    assert len(told) == 1
-    assert told[0] > 0
+        supplier.report_seconds(experiment.dataset, reported.append)
+    supplier.report_seconds(experiment.dataset_for(NOISY), reported.append)
+    assert len(reported) == 1
+    assert reported[0] > 0
 
 
-def test_what_goes_wrong_beside_the_trials_is_raised_where_they_are_started(experiment: Experiment, hall: Hall) -> None:
-    supply = DatasetSupplier(
-        experiment, Builder(experiment.dataset_storage), Builder(experiment.dataset_storage, over=hall.over)
+def test_what_goes_wrong_beside_the_trials_is_raised_where_they_are_started(
+    experiment: Experiment, executor: Executor
+) -> None:
+    supplier = DatasetSupplier(
+        experiment, Builder(experiment.dataset_storage), Builder(experiment.dataset_storage, over=executor.over)
     )
-    supply.ensure_dataset(experiment.dataset)
-    hall.fails = True
-    assert not supply.is_ready(NOISY)
-    assert supply._thread is not None
-    supply._thread.join(30)
+    supplier.ensure_dataset(experiment.dataset)
+    executor.fails = True
+    assert not supplier.is_ready(NOISY)
+    assert supplier._thread is not None
+    supplier._thread.join(30)
     for parameters in (NOISY, OWN):
         with pytest.raises(InputError, match="a rule"):
-            supply.is_ready(parameters)
+            supplier.is_ready(parameters)
 
 
-def test_what_goes_wrong_at_first_is_raised_at_once(experiment: Experiment, hall: Hall) -> None:
-    hall.fails = True
+def test_what_goes_wrong_at_first_is_raised_at_once(experiment: Experiment, executor: Executor) -> None:
+    executor.fails = True
     with pytest.raises(InputError, match="a rule"):
-        DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=hall.over)).ensure_dataset(
+        DatasetSupplier(experiment, Builder(experiment.dataset_storage, over=executor.over)).ensure_dataset(
             experiment.dataset
         )

@@ -110,18 +110,20 @@ def test_the_process_of_trials_lets_go_of_the_others_with_each(
     experiment: Experiment,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Shell(tune._TuneTrial):  # type: ignore[misc]
-        def setup(self, config: dict[str, Any]) -> None:
+    class Shell(tune._TuneTrial):
+        def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]
             super().setup(config, experiment)
 
     monkeypatch.setattr(tune, "trial_devices", lambda _: list(CPUS))
     shell = Shell({"number": 0, "parameters": PARAMETERS, "recorded": 0})
     assert shell.train()["result"].epoch == 1
+    assert shell._runner._workers is not None
     first = shell._runner._workers._processes
     assert [process.is_alive() for process in first] == [True]
     assert shell.reset({"number": 1, "parameters": PARAMETERS, "recorded": 0})
     assert [process.is_alive() for process in first] == [False]
     assert shell.train()["result"].epoch == 1
+    assert shell._runner._workers is not None
     second = shell._runner._workers._processes
     shell.stop()
     assert [process.is_alive() for process in second] == [False]

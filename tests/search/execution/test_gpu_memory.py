@@ -11,7 +11,7 @@ from search.execution import gpu_memory
 
 
 class Training:
-    """Takes memory when it validates, more when it trains, and trains until it is told to stop."""
+    """Trainable that takes memory when it validates, more when it trains, and trains until it is stopped."""
 
     def __init__(self, fails: bool = False) -> None:
         self.taken = 0

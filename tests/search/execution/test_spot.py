@@ -18,8 +18,8 @@ ON_DEMAND = {"InstanceType": "g6.xlarge"}
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What AWS was asked for; it refuses types of the name of an error."""
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Requests to a fake AWS, which refuses instance types named like an error."""
     calls: list[dict[str, Any]] = []
 
     def create(_self: object, config: dict[str, Any], _tags: object, count: int) -> dict[str, int]:
@@ -38,27 +38,27 @@ def provider() -> SpotFirst:
     return SpotFirst.__new__(SpotFirst)  # without a connection
 
 
-def test_spot_is_asked_for_first(asked: list[dict[str, Any]]) -> None:
+def test_spot_is_asked_for_first(requests: list[dict[str, Any]]) -> None:
     assert provider().create_node(SPOT, {}, 2) == {"i-1": 2}
-    assert asked == [SPOT]
+    assert requests == [SPOT]
 
 
-def test_without_spot_capacity_the_same_instance_comes_on_demand(asked: list[dict[str, Any]]) -> None:
+def test_without_spot_capacity_the_same_instance_comes_on_demand(requests: list[dict[str, Any]]) -> None:
     wanted = {**SPOT, "refused": "InsufficientInstanceCapacity"}
     assert provider().create_node(wanted, {}, 1) == {"i-1": 1}
-    assert asked == [wanted, {**ON_DEMAND, "refused": "InsufficientInstanceCapacity"}]
+    assert requests == [wanted, {**ON_DEMAND, "refused": "InsufficientInstanceCapacity"}]
 
 
-def test_another_refusal_is_not_answered_with_money(asked: list[dict[str, Any]]) -> None:
+def test_another_refusal_is_not_answered_with_money(requests: list[dict[str, Any]]) -> None:
     with pytest.raises(NodeLaunchException):
         provider().create_node({**SPOT, "refused": "UnauthorizedOperation"}, {}, 1)
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
-def test_what_is_refused_on_demand_is_refused(asked: list[dict[str, Any]]) -> None:
+def test_what_is_refused_on_demand_is_refused(requests: list[dict[str, Any]]) -> None:
     with pytest.raises(NodeLaunchException):
         provider().create_node({**SPOT, "broken": True}, {}, 1)
-    assert len(asked) == 2
+    assert len(requests) == 2
     with pytest.raises(NodeLaunchException):
         provider().create_node({**ON_DEMAND, "broken": True}, {}, 1)
-    assert len(asked) == 3
+    assert len(requests) == 3

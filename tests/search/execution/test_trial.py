@@ -1,8 +1,9 @@
-"""A trial that is killed and built again goes on as if nothing had happened."""
+"""A trial that is killed and built again gives the results of an undisturbed one."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from datasets.registry import prepare_dataset
 from datasets.rooms.dataset import Dataset
+from datasets.rooms.spec import LocalizerSpec
 from runtime.errors import StorageError
 from search.execution import checkpoint
 from search.execution.checkpoint import load_checkpoint
@@ -58,7 +60,7 @@ def test_a_resumed_trial_repeats_what_the_study_missed_then_goes_on_bit_for_bit(
     expected = [undisturbed.next_epoch() for _ in range(3)]
     killed = run(experiment, 1)
     killed.next_epoch()
-    killed.next_epoch()  # written to the checkpoint, but say the driver died before the study heard of it
+    killed.next_epoch()  # in the checkpoint, but the driver died before the study recorded it
     resumed = run(experiment, 1, recorded=1)
     found = [resumed.next_epoch(), resumed.next_epoch()]
     assert [e.epoch for e in found] == [2, 3]
@@ -79,6 +81,7 @@ def test_the_kept_model_is_that_of_the_best_epoch_with_its_setting(experiment: E
 def test_tests_are_scored_with_the_kept_model(experiment: Experiment) -> None:
     run(experiment, 0).next_epoch()
     scores = score_test_splits(experiment, 0, "cpu")
+    assert isinstance(experiment.space.dataset, LocalizerSpec)
     assert set(scores) == set(experiment.space.dataset.tests)
     assert all(0 <= metrics["f1_1m"] <= 1 for metrics in scores.values())
 
@@ -116,7 +119,7 @@ def test_a_trial_is_built_once_at_its_first_epoch(experiment: Experiment) -> Non
 def test_a_trial_whose_checkpoint_was_lost_comes_to_the_same_results(experiment: Experiment) -> None:
     undisturbed = run(experiment, 0)
     expected = [undisturbed.next_epoch() for _ in range(3)]
-    found = run(experiment, 1, recorded=2).next_epoch()  # the study knows two epochs, and nothing else is left
+    found = run(experiment, 1, recorded=2).next_epoch()  # the study has two epochs, and nothing else is left
     assert dict(found.metrics) == dict(expected[2].metrics)
 
 
@@ -134,7 +137,7 @@ def test_a_trial_goes_on_from_a_bucket_on_another_machine(experiment: Experiment
     expected = [undisturbed.next_epoch() for _ in range(3)]
     with bucket.serving() as server:
         server.buckets.add("results")
-        for machine, recorded in (("one", 0), ("other", 1), ("one", 2)):  # and back, where an older copy lies
+        for machine, recorded in (("one", 0), ("other", 1), ("one", 2)):  # and back, where an older copy exists
             folder = SearchFolder.from_storage(server.uri("results/runs"), "toy", str(tmp_path / machine))
             found = run(dataclasses.replace(experiment, results=folder), 1, recorded).next_epoch()
             assert (found.epoch, dict(found.metrics)) == (recorded + 1, dict(expected[recorded].metrics))
@@ -156,7 +159,7 @@ def test_a_checkpoint_is_written_once_there_is_room_again(
         if len(pauses) == 3:
             in_the_way.rmdir()
 
-    monkeypatch.setattr(checkpoint.time, "sleep", later)
+    monkeypatch.setattr(time, "sleep", later)
     assert run(experiment, 0).next_epoch().epoch == 1
     assert pauses == [checkpoint.RETRY_PAUSE_S] * 3
     assert in_the_way.is_file()

@@ -1,4 +1,4 @@
-"""What the runner tells Tune and the study, without a cluster."""
+"""Searcher, scheduler and failure counting for Tune, without a cluster."""
 
 from __future__ import annotations
 
