@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.building.provider import DatasetProvider
-from runtime.storage import Store
+from runtime.storage import Storage
 from search.results import SearchFolder
 from spaces.schema import Space, Value
 
@@ -30,7 +30,7 @@ class Experiment:
     space: Space
     dataset: DatasetProvider
     results: SearchFolder
-    dataset_storage: Store
+    dataset_storage: Storage
     tracking_uri: str | None = None
     ray_address: str | None = None
     at_once: int | None = None

@@ -98,7 +98,7 @@ def _positive_type(kind: type[int] | type[float]) -> Callable[[str], float]:
 
 
 def _parse_seed(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else -1
     if not 0 <= value < 2**31:
         raise argparse.ArgumentTypeError(f"must be in 0 … 2147483647, got {text}")
     return value

@@ -17,7 +17,7 @@ from typing import Any, Final
 from runtime import machine, uris
 from runtime.errors import InputError
 from runtime.files import atomic_write
-from runtime.storage import Store
+from runtime.storage import BucketStorage
 
 DEFAULT_CACHE: Final = "~/.cache/soundsweep"
 
@@ -40,7 +40,7 @@ class SearchFolder:
 
     storage: Path
     name: str
-    bucket: Store | None = None
+    bucket: BucketStorage | None = None
 
     @classmethod
     def from_storage(cls, storage: str, name: str, cache: str | None = None) -> SearchFolder:
@@ -53,11 +53,10 @@ class SearchFolder:
         """
         if not uris.is_uri(storage):
             return cls(Path(storage).absolute(), name)
-        bucket = Store(storage)
+        bucket = BucketStorage(storage)
         slug = re.sub(r"[^A-Za-z0-9]+", "-", bucket.name.partition("://")[2]).strip("-")
-        digest = hashlib.sha256(uris.redact_argument(storage).encode()).hexdigest()[
-            :8
-        ]  # bucket names repeat across servers
+        server = uris.redact_argument(storage).encode()  # includes the endpoint: bucket names repeat across servers
+        digest = hashlib.sha256(server).hexdigest()[:8]
         return cls(Path(cache or DEFAULT_CACHE).expanduser().absolute() / f"{slug}-{digest}", name, bucket)
 
     @property

@@ -11,7 +11,7 @@ from typing import Final
 
 from runtime import uris
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import storage_at
 from search.results import SearchFolder, require_writable
 
 SERVER_SCHEMES: Final = ("http://", "https://")
@@ -37,7 +37,7 @@ def open_results(options: argparse.Namespace, name: str) -> SearchFolder:
     folder = SearchFolder.from_storage(options.storage, name, options.cache)
     require_writable(str(folder.storage), "--cache")
     if not options.dry_run:
-        Store(options.storage).require_open()
+        storage_at(options.storage).require_open()
     return folder
 
 
@@ -75,7 +75,7 @@ def open_model_path(location: str) -> Iterator[Path]:
     address, mark, query = location.partition("?")
     path = address if address.endswith(".pt") else f"{address.rstrip('/')}/model.pt"
     folder, _, name = path.rpartition("/")
-    content = Store(f"{folder}{mark}{query}").read_file(name)
+    content = storage_at(f"{folder}{mark}{query}").read_file(name)
     if content is None:
         raise _no_model_error(
             uris.redact_uri(location),

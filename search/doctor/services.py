@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from runtime.errors import InputError
-from runtime.storage import Store
+from runtime.storage import storage_at
 from runtime.uris import redact_text, redact_uri
 from search.doctor.result import CheckResult
 
@@ -19,7 +19,7 @@ _DATABASES: Final = ("sqlite", "postgresql", "mysql", "mariadb")
 
 def check_bucket(uri: str) -> CheckResult:
     """Check that an object can be written, read and removed in a bucket."""
-    store, name, content = Store(uri), f".doctor-{uuid.uuid4().hex}", os.urandom(64)
+    store, name, content = storage_at(uri), f".doctor-{uuid.uuid4().hex}", os.urandom(64)
     try:
         store.require_open()
         store.write_file(name, content)

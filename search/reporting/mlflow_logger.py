@@ -29,7 +29,7 @@ from mlflow.exceptions import MlflowException, RestException
 from datasets.building.provider import DatasetProvider
 from runtime import uris
 from runtime.errors import InputError
-from runtime.storage import Store as DataStore
+from runtime.storage import Storage as DataStore
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 

@@ -68,7 +68,7 @@ def test_a_store_survives_the_way_to_another_process(store: Storage) -> None:
     store.write_file("a", b"first")  # opens it
     again = pickle.loads(pickle.dumps(store))
     assert again == store
-    assert again.read("a") == b"first"
+    assert again.read_file("a") == b"first"
 
 
 def test_files_are_listed_and_removed(store: Storage) -> None:
@@ -133,12 +133,12 @@ def test_a_store_is_shown_without_its_credentials(uri: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("method", "use"),
     [
-        ("PUT", lambda store, _: store.write("new", b"content")),
-        ("POST", lambda store, _: store.write("new", bytes(11_000_000))),
-        ("HEAD", lambda store, _: store.size("old")),
-        ("GET", lambda store, _: store.read("old")),
-        ("GET", lambda store, _: store.checksum("old")),
-        ("GET", lambda store, to: store.fetch("old", hashlib.sha256(b"content").hexdigest(), to)),
+        ("PUT", lambda store, _: store.write_file("new", b"content")),
+        ("POST", lambda store, _: store.write_file("new", bytes(11_000_000))),
+        ("HEAD", lambda store, _: store.file_size("old")),
+        ("GET", lambda store, _: store.read_file("old")),
+        ("GET", lambda store, _: store.compute_checksum("old")),
+        ("GET", lambda store, to: store.fetch_verified("old", hashlib.sha256(b"content").hexdigest(), to)),
     ],
 )
 def test_a_bucket_that_refuses_is_named_without_the_key(remote: Bucket, tmp_path: Path, method: str, use: Any) -> None:
@@ -170,7 +170,7 @@ def test_a_copy_is_made_once_and_only_of_what_was_written(remote: Bucket, tmp_pa
     store, written = storage_at(remote.uri("sounds")), b"content"
     digest = hashlib.sha256(written).hexdigest()
     remote.objects["sounds/a"] = b"c0ntent"
-    with pytest.raises(InputError, match="what was written") as caught:
+    with pytest.raises(InputError, match="match its checksum") as caught:
         store.fetch_verified("a", digest, tmp_path / "copy")
     assert caught.value.place == "s3://sounds/a"
     assert [path.name for path in tmp_path.iterdir()] == [".copying.lock"]
@@ -190,7 +190,7 @@ def test_processes_of_one_machine_that_want_the_same_file_copy_it_once(remote: B
     remote.objects["sounds/a"] = written
     program = (
         "import sys; from pathlib import Path; from runtime.storage import Storage\n"
-        "storage_at(sys.argv[1]).fetch('a', sys.argv[2], Path(sys.argv[3]))"
+        "storage_at(sys.argv[1]).fetch_verified('a', sys.argv[2], Path(sys.argv[3]))"
     )
     words = [remote.uri("sounds"), hashlib.sha256(written).hexdigest(), str(tmp_path / "cache" / "copy")]
     processes = [subprocess.Popen([sys.executable, "-c", program, *words]) for _ in range(3)]
@@ -221,7 +221,7 @@ def full_disk(after: int) -> Iterator[None]:
 def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path) -> None:
     store = storage_at(str(tmp_path))
     store.write_file("a", b"first")
-    with full_disk(3), pytest.raises(InputError, match="room for the dataset") as caught:
+    with full_disk(3), pytest.raises(InputError, match="free space for the dataset") as caught:
         store.write_file("a", b"second")
     assert caught.value.place == str(tmp_path / "a")
     assert "the same command goes on" in caught.value.remedy
@@ -263,7 +263,7 @@ def assert_all_whole(root: Path) -> None:
 
 @pytest.mark.usefixtures("small_shards")
 def test_a_build_that_fills_the_disk_goes_on_when_there_is_room(template: Path, tmp_path: Path) -> None:
-    with full_disk(2_500_000), pytest.raises(InputError, match="room for the dataset"):
+    with full_disk(2_500_000), pytest.raises(InputError, match="free space for the dataset"):
         Builder(storage_at(str(tmp_path))).build(source())
     assert 0 < len(list(tmp_path.rglob("*.arrow"))) < len(list(template.rglob("*.arrow")))
     assert_all_whole(tmp_path)
@@ -289,7 +289,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.usefixtures("small_shards")
 def test_a_disk_that_is_really_full_is_answered_too(template: Path, small_disk: Path) -> None:
-    with pytest.raises(InputError, match="room for the dataset") as caught:
+    with pytest.raises(InputError, match="free space for the dataset") as caught:
         Builder(storage_at(str(small_disk))).build(source())
     assert caught.value.place.startswith(str(small_disk))
     assert_all_whole(small_disk)
@@ -314,7 +314,7 @@ def test_a_dataset_in_a_bucket_is_built_mended_and_read_like_a_local_one(
         remote.objects[f"sounds/data/{name}"] = remote.objects[f"sounds/data/{name}"][:-9] + b"\0" * 9
     del remote.objects[f"sounds/data/{lost}"]
     assert missing_parts(prepared, store) == (part_of("S1"),)
-    with pytest.raises(InputError, match="what was written"):
+    with pytest.raises(InputError, match="match its checksum"):
         open_dataset(prepared, store, tmp_path / "other")
     assert builder.build(prepared, verify=True) == tuple(sorted([*names, lost]))
     assert remote.under("sounds/data") == content(template)
