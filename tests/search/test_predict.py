@@ -265,7 +265,7 @@ BAD = [
     Case("no such recording", ("missing.wav", "existing file"), recordings=("{tmp}/missing.wav",)),
     Case("a folder as a recording", ("a folder", "wav"), recordings=("{tmp}",)),
     Case("an empty recording", ("good.wav", "empty"), lambda f: (f / "good.wav").write_bytes(b"")),
-    Case("no sound in it", ("good.wav", "hold sound"), sound(seconds=0)),
+    Case("no sound in it", ("good.wav", "contain sound"), sound(seconds=0)),
     Case("a text as the recording", ("good.wav", "readable"), lambda f: (f / "good.wav").write_text("la la la")),
     Case("a recording cut short", ("good.wav", "as long as its header"), truncate("good.wav")),
     Case("NaN in it", ("good.wav", "finite"), write_nan_at_the_end),
