@@ -106,17 +106,17 @@ class LossConfig(ConfigSection):
 
     @property
     def uses_tracking(self) -> bool:
-        """Whether the loss needs associations."""
+        """Return whether the loss needs associations."""
         return self.kind not in ("mse", "pit_mse")
 
     @property
     def has_activity(self) -> bool:
-        """Whether the network has a branch for activity."""
+        """Return whether the network has a branch for activity."""
         return self.kind in ("dmotp_act", "dmotp_dmota_act")
 
     @property
     def has_dmota(self) -> bool:
-        """Whether dMOTa is part of the loss."""
+        """Return whether dMOTa is part of the loss."""
         return self.kind == "dmotp_dmota_act"
 
 
