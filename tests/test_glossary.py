@@ -14,12 +14,16 @@ PACKAGES = ["runtime", "datasets", "trainables", "spaces", "search", "benchmarks
 PAGE = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 
 
-def retired_identifiers() -> set[str]:
-    """The code spans of the first and the third column under "Retired identifiers"."""
+def identifiers_of_columns(*columns: int) -> set[str]:
+    """Code spans of some columns of the table under "Retired identifiers"."""
     rows = [
         line.split("|") for line in PAGE.partition("## Retired identifiers")[2].splitlines() if line.startswith("| `")
     ]
-    return {name for row in rows for column in (row[1], row[3]) for name in re.findall(r"`([^`]+)`", column)}
+    return {name for row in rows for column in columns for name in re.findall(r"`([^`]+)`", row[column])}
+
+
+def retired_identifiers() -> set[str]:
+    return identifiers_of_columns(1, 3)
 
 
 def identifiers(path: Path) -> Iterator[tuple[str, int]]:
@@ -43,6 +47,12 @@ def test_a_retired_identifier_is_found(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     path.write_text("class _Tracker:\n    def suggest(self, picture): ...\n")
     assert {"_Tracker", "picture"} <= {name for name, _ in identifiers(path)}
+
+
+def test_their_replacements_exist() -> None:
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    code = " ".join(f"{path.stem} {path.read_text(encoding='utf-8')}" for path in paths)
+    assert [name for name in identifiers_of_columns(2, 4) if not re.search(rf"\b_?{name}\b", code)] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
