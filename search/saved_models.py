@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 from pydantic import ValidationError
 
+from datasets.config_file import explain_validation
 from runtime.errors import InputError
 from search.execution.checkpoint import load_checkpoint
 from search.results import SearchFolder
@@ -146,12 +147,11 @@ def read_model(path: Path) -> SavedModel:
     try:
         config = trainable.Config.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
+        explained = explain_validation(error, trainable.Config, lambda field: f"{path}: config.{field}")
         raise InputError(
-            f"{path}: config.{field}",
+            explained.place,
             "the Config of the model must fit this version",
-            value=first["msg"],
+            value=explained.rule,
             remedy=f"use the version that saved the model, or {_SEARCH_AGAIN}",
         ) from error
     return SavedModel(path, name, trainable, config, weights, inference_params)

@@ -1,1 +1,1 @@
-"""What can be searched: the YAML files beside this one, and the code that reads them."""
+"""Search spaces: the YAML files of this folder, and the code that reads them."""

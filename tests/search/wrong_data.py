@@ -1,4 +1,4 @@
-"""Datasets that cannot be: the wrong inputs of `tests.search.wrong_inputs` that concern the data."""
+"""Impossible datasets: the wrong inputs of `tests.search.wrong_inputs` that concern the data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.search.wrong_inputs import AUDIO, Case, music, search, sub
 def recordings(
     spoil: Callable[[Path], object] | None = None, rows: Callable[[str], str] = lambda text: text
 ) -> Callable[[Path], None]:
-    """A folder of good recordings by both arrays, then something done to it or to its manifest."""
+    """Return a function that writes valid recordings by both arrays and then damages them or their manifest."""
 
     def prepare(folder: Path) -> None:
         lines = ["clip,file,x,y,split,genre"]
@@ -51,7 +51,7 @@ def truncated(folder: Path) -> None:
 
 
 def bank(spoil: Callable[[dict[str, Any]], object] | None = None) -> Callable[[Path], None]:
-    """A good bank of impulse responses, then something done to it."""
+    """Return a function that writes a valid bank of impulse responses after changing its content."""
 
     def prepare(folder: Path) -> None:
         generator = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def bank(spoil: Callable[[dict[str, Any]], object] | None = None) -> Callable[[P
 
 
 def dataset(written: str) -> Callable[[str], str]:
-    """Another dataset, in every profile."""
+    """Return a function that replaces the dataset in all profiles."""
 
     def change(text: str) -> str:
         without = re.sub(r"(?m)^    dataset: .*\n", "", text)
@@ -84,7 +84,7 @@ MEASURED = dataset(
     "{kind: measured, bank: BANK, train: 8, validate: 4, tests: {S0: 4}, excerpts: 8, min_distance_m: 1}"
 )
 MEASURED_OPTIONS = ("--set", "dataset.bank={tmp}/bank.npz")
-ECHOING = (
+REVERBERANT = (
     "{kind: room, train: 8, validate: 4, tests: {S0: 4}, excerpts: 8, acoustics: {rt60_s: 0.4, rooms: 1, positions: 8}}"
 )
 
@@ -98,9 +98,9 @@ DATA_CASES = [
     ),
     Case("an unknown kind of data", ("dataset.kind", "did you mean 'room'"), sub("kind: room", "kind: roomm")),
     Case(
-        "rooms that echo, of a key they do not have",
+        "an unknown key of reverberant rooms",
         ("dataset.train.acoustics.rt6_s", "did you mean 'rt60_s'"),
-        dataset(ECHOING),
+        dataset(REVERBERANT),
         ("--set", "dataset.train={samples: 8, acoustics: {rt6_s: 0.3}}"),
     ),
     Case(
@@ -112,34 +112,34 @@ DATA_CASES = [
     Case(
         "an impossible reverberation time",
         ("acoustics.rt60_s", "Sabine", "raise acoustics.rt60_s"),
-        dataset(ECHOING),
+        dataset(REVERBERANT),
         ("--set", "dataset.acoustics.rt60_s=0.05"),
     ),
     Case(
         "an impossible reverberation time at the end of a search",
         ("acoustics.rt60_s", "Sabine"),
-        lambda text: search("dataset.train.acoustics.rt60_s: {uniform: [0.05, 0.5]}")(dataset(ECHOING)(text)),
+        lambda text: search("dataset.train.acoustics.rt60_s: {uniform: [0.05, 0.5]}")(dataset(REVERBERANT)(text)),
     ),
     Case(
         "microphones outside the room",
         ("acoustics.margin_m", "inside the room"),
-        dataset(ECHOING),
+        dataset(REVERBERANT),
         ("--set", "dataset.acoustics.margin_m=[0, 0.01]"),
     ),
     Case(
         "a source under the ceiling",
         ("dataset", "below the ceiling"),
-        dataset(ECHOING),
+        dataset(REVERBERANT),
         ("--set", "dataset.acoustics.source_height_m=[1, 2.6]"),
     ),
     Case(
-        "more places than the raster has",
+        "more positions than the raster has",
         ("acoustics.positions", "enough points away"),
-        dataset(ECHOING),
+        dataset(REVERBERANT),
         ("--set", "dataset.acoustics.positions=20000"),
     ),
     Case(
-        "echo in recordings",
+        "reverberation of recordings",
         ("dataset", "only simulated rooms have"),
         RECORDED,
         (*RECORDED_OPTIONS, "--set", "dataset.train={samples: 8, acoustics: {rt60_s: 0.4}}"),
@@ -157,7 +157,7 @@ DATA_CASES = [
     ),
     Case(
         "a searched value that no data can have",
-        ("dataset.train.samples", "greater than 0"),
+        ("dataset.train.samples", "above 0", "number of samples"),
         search("dataset.train.samples: {int: [0, 9]}"),
     ),
     Case("no manifest", ("must exist", "recordings.csv"), RECORDED, RECORDED_OPTIONS),
@@ -206,20 +206,20 @@ DATA_CASES = [
     Case("no bank", ("must exist", "bank.npz"), MEASURED, MEASURED_OPTIONS),
     Case(
         "a bank of another room",
-        ("positions_m[5]", "stand in the area"),
+        ("positions_m[5]", "inside the area"),
         MEASURED,
         MEASURED_OPTIONS,
         bank(lambda content: content["positions_m"].__setitem__((5, 0), 7.0)),
     ),
     Case(
-        "a bank that is no number",
+        "a bank that contains NaN",
         ("responses[3]", "finite"),
         MEASURED,
         MEASURED_OPTIONS,
         bank(lambda content: content["responses"].__setitem__((3, 0, 0, 0), np.nan)),
     ),
     Case(
-        "a bank with too few places",
+        "a bank with too few positions",
         ("bank.npz: split", "measured places at least 5 m apart"),
         MEASURED,
         (*MEASURED_OPTIONS, "--set", "dataset.min_distance_m=5"),
@@ -228,8 +228,8 @@ DATA_CASES = [
 ]
 
 GOOD_DATA = [
-    Case("rooms that echo", ("train 8, validate 4",), dataset(ECHOING)),
+    Case("reverberant rooms", ("train 8, validate 4",), dataset(REVERBERANT)),
     Case("recordings", ("train 8, validate 4",), RECORDED, RECORDED_OPTIONS, recordings()),
     Case("a bank", ("train 8, validate 4",), MEASURED, MEASURED_OPTIONS, bank()),
 ]
-"""What the cases above spoil."""
+"""Valid input that the cases above are derived from."""

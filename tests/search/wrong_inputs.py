@@ -1,6 +1,6 @@
-"""Command lines and space files that are wrong, each with what the answer has to name.
+"""Invalid command lines and space files, each with the words that the error must contain.
 
-Used by the tests, and by `benchmarks.wrong_inputs`, which measures how fast the answers come.
+Used by the tests, and by `benchmarks.wrong_inputs`, which measures the time until the error.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import yaml
+from pydantic_core._pydantic_core import list_all_errors
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOOD = (ROOT / "spaces" / "rg_rep.yaml").read_text()
@@ -21,15 +22,15 @@ GOOD = (ROOT / "spaces" / "rg_rep.yaml").read_text()
 
 @dataclass(frozen=True)
 class Case:
-    """A wrong input.
+    """Wrong input.
 
     Attributes:
-        name: What is wrong.
-        says: Words the answer has to contain: the place, and the remedy or the rule.
-        space: Makes the space file's text from the good one; None for the good one itself.
-        options: More words of the command line; `{tmp}` is the test's folder.
-        prepare: Makes files in the test's folder.
-        file: What is named instead of the space file, relative to the test's folder.
+        name: Description of the mistake.
+        says: Words that the error must contain: the place, and the remedy or the rule.
+        space: Function from the text of the valid space file to that of the wrong one; None for the valid one.
+        options: Further arguments; `{tmp}` stands for the folder of the test.
+        prepare: Function that writes files to the folder of the test.
+        file: Path given as the space file, relative to the folder of the test.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Case:
     file: str = "space.yaml"
 
     def command(self, folder: Path) -> list[str]:
-        """Lay out the files; return the words after `python -m search.launch`."""
+        """Write the files, and return the arguments of `python -m search.launch`."""
         path = folder / "space.yaml"
         path.write_text(GOOD if self.space is None else self.space(GOOD))
         if self.prepare is not None:
@@ -51,7 +52,7 @@ class Case:
 
 
 def sub(pattern: str, replacement: str) -> Callable[[str], str]:
-    """Change the first match; the test must not pass because nothing was changed."""
+    """Return a function that replaces the first match, and fails if there is none."""
 
     def change(text: str) -> str:
         changed, count = re.subn(pattern, replacement, text, count=1)
@@ -62,14 +63,14 @@ def sub(pattern: str, replacement: str) -> Callable[[str], str]:
 
 
 def search(entry: str) -> Callable[[str], str]:
-    """Add a dimension."""
+    """Return a function that adds a dimension."""
     return sub(r"search:\n", f"search:\n  {entry}\n")
 
 
 def music(
     make: Callable[[Path], object] | None, genres: tuple[str, ...] = ("classical", "funk", "jazz")
 ) -> Callable[[Path], None]:
-    """A folder of good music, then something done to it."""
+    """Return a function that writes a valid folder of music and then damages it."""
 
     def prepare(folder: Path) -> None:
         for number, genre in enumerate(genres):
@@ -100,6 +101,12 @@ def started_before(change: Callable[[dict[str, object]], None] | None = None) ->
     return prepare
 
 
+def pydantic_phrases() -> list[str]:
+    """Return the beginnings of all messages of pydantic, in lower case, and the names of classes and types inside them."""
+    beginnings = [error["message_template_python"].partition("{")[0].strip().lower() for error in list_all_errors()]
+    return [*(words for words in beginnings if len(words) > 8), "instance of", "literal[", "union[", "valid dictionary"]
+
+
 AUDIO = ("--audio", "{tmp}/audio")
 
 CASES = [
@@ -118,8 +125,12 @@ CASES = [
     ),
     Case("a misspelt fixed field", ("fixed.network.widht", "network.width"), sub("network.width:", "network.widht:")),
     Case("a word where a number belongs", ("budget.trials", "integer"), sub("trials: 12", "trials: many")),
-    Case("a negative budget", ("budget.trials", "greater than 0"), sub("trials: 12", "trials: -4")),
-    Case("zero epochs", ("budget.epochs", "greater than 0"), sub("epochs: 12", "epochs: 0")),
+    Case(
+        "a negative budget",
+        ("budget.trials", "an integer above 0", "number of trials"),
+        sub("trials: 12", "trials: -4"),
+    ),
+    Case("zero epochs", ("budget.epochs", "an integer above 0"), sub("epochs: 12", "epochs: 0")),
     Case("bounds reversed", ("search.grid.margin_m", "[0, 1]"), search("grid.margin_m: {uniform: [1, 0]}")),
     Case(
         "a logarithmic range from zero",
@@ -128,13 +139,69 @@ CASES = [
     ),
     Case(
         "a bound outside the field's own",
-        ("search.network.leak", "less than or equal to 0.5"),
+        ("search.network.leak", "at most 0.5", "a number from 0 to 0.5"),
         search("network.leak: {uniform: [0, 2]}"),
     ),
     Case(
         "a choice the field does not know",
         ("search.network.merge", "'concat' or 'sum'"),
         search("network.merge: {choice: [concat, product]}"),
+    ),
+    Case(
+        "another word for a field of the right group",
+        ("search.optimizer.learning_rate", "did you mean 'optimizer.lr'"),
+        search("optimizer.learning_rate: {log_uniform: [0.001, 0.1]}"),
+    ),
+    Case(
+        "another word for a field, without its group",
+        ("fixed.learning_rate", "did you mean 'optimizer.lr'"),
+        None,
+        ("--set", "learning_rate=0.1"),
+    ),
+    Case(
+        "an unknown field of a known group",
+        ("fixed.augment.reverse", "name a field of augment:", "augment.channel_gain_db  each microphone's"),
+        None,
+        ("--set", "augment.reverse=true"),
+    ),
+    Case(
+        "a group in place of a field",
+        ("fixed.optimizer", "name a field of optimizer:", "optimizer.lr "),
+        None,
+        ("--set", "optimizer=adam"),
+    ),
+    Case(
+        "a fixed field that a named point still has",
+        ("start.0.optimizer.lr", "searched fields only", "--set start=[]"),
+        None,
+        ("--set", "optimizer.lr=0.001"),
+    ),
+    Case(
+        "a baseline of a wrong type",
+        ("baseline", "'paper' or a mapping"),
+        sub("baseline: paper", "baseline: 3"),
+    ),
+    Case(
+        "a list in the baseline",
+        ("baseline.optimizer.lr", "a number or text or true or false"),
+        sub("baseline: paper", "baseline: {optimizer.lr: [1]}"),
+    ),
+    Case("text in a sweep", ("inner.threshold.range.0", "a number"), sub(r"range: \[0.1", "range: [low")),
+    Case("a number for a mapping", ("stopping", "a mapping of keys"), None, ("--set", "stopping=3")),
+    Case("a list with one number", ("dataset.size_m", "a list of 2 values"), None, ("--set", "dataset.size_m=[6]")),
+    Case("no objective", ("objectives", "at least 1 entries"), None, ("--set", "objectives=[]")),
+    Case("a fraction of an epoch", ("budget.epochs", "without a fraction"), None, ("--set", "budget.epochs=1.5")),
+    Case("an infinite duration", ("budget.hours", "a finite number"), None, ("--set", "budget.hours=.inf")),
+    Case(
+        "a missing key",
+        ("budget.epochs", "required", "epochs of a full training"),
+        None,
+        ("--set", "budget={trials: 4}"),
+    ),
+    Case(
+        "a key and its synonym",
+        ("inference", "two names of the same key"),
+        sub("inner:\n", "inference: {threshold: {choice: [0.5]}}\ninner:\n"),
     ),
     Case("a range with one number", ("search.network.leak", "two numbers"), search("network.leak: {uniform: [0.1]}")),
     Case(
@@ -154,7 +221,7 @@ CASES = [
         sub("when: {loss.regression:", "when: {loss.regresion:"),
     ),
     Case(
-        "a condition on a value that never comes",
+        "a condition on an impossible value",
         ("loss.huber_delta.when", "'mse', 'smooth_l1'"),
         sub("loss.regression: smooth_l1}", "loss.regression: l1}"),
     ),
@@ -190,7 +257,9 @@ CASES = [
         "a genre the band does not play", ("dataset", "classical, funk, jazz"), None, ("--set", "dataset.held_out=rock")
     ),
     Case("a room too small", ("dataset", "min_distance_m", "larger"), None, ("--set", "dataset.min_distance_m=7")),
-    Case("a test set named like a path", ("dataset.tests", "pattern"), None, ("--set", "dataset.tests={a/b: 4}")),
+    Case(
+        "a test set named like a path", ("dataset.tests", "letters, digits"), None, ("--set", "dataset.tests={a/b: 4}")
+    ),
     Case("sources reversed", ("dataset", "reversed"), sub("sources: 1-2", "sources: 2-1")),
     Case(
         "an unknown test set",
@@ -199,22 +268,22 @@ CASES = [
         ("--profile", "full", "--dry-run"),
     ),
     Case("an unknown stopping rule", ("stopping.rule", "'asha' or 'none'"), sub("rule: asha", "rule: median")),
-    Case("a name that is a path", ("name", "pattern"), sub("name: rg_rep", "name: ../elsewhere")),
+    Case("a name that is a path", ("name", "letters, digits"), sub("name: rg_rep", "name: ../elsewhere")),
     Case("an empty file", ("space.yaml", "must not be empty"), lambda _: ""),
     Case("a list instead of a mapping", ("space.yaml", "mapping"), lambda _: "- a\n- b\n"),
     Case("broken YAML", ("line 4", "valid YAML"), lambda _: "name: x\nsearch:\n  a: [1, 2\n"),
     Case("no such file", ("rg_rap.yaml", "must exist"), None, (), None, "rg_rap.yaml"),
-    Case("a folder", ("a space is a file",), None, (), None, "."),
+    Case("a folder", ("a space must be a file",), None, (), None, "."),
     Case("an unknown profile", ("profiles", "did you mean 'laptop'"), None, ("--profile", "laptob")),
     Case("a misspelt option", ("--trails", "did you mean '--trials'"), None, ("--trails", "3")),
     Case("no trials", ("--trials", "above zero"), None, ("--trials", "0")),
     Case("negative hours", ("--hours", "above zero"), None, ("--hours", "-1")),
-    Case("a seed that is no number", ("--seed", "see --help"), None, ("--seed", "lucky")),
+    Case("a seed that is no number", ("--seed", "0 … 2147483647", "see --help"), None, ("--seed", "lucky")),
     Case("an override without a value", ("--set", "dotted.name=value"), None, ("--set", "budget.trials")),
     Case("an override of nothing", ("optimzer.lr", "did you mean 'optimizer.lr'"), None, ("--set", "optimzer.lr=0.1")),
     Case("an override of the wrong type", ("dataset.train", "integer"), None, ("--set", "dataset.train=lots")),
     Case("resume and fresh at once", ("not allowed with",), None, ("--resume", "--fresh")),
-    Case("a store that is no store", ("--tracking-uri", "sqlite:///"), None, ("--tracking-uri", "mlruns")),
+    Case("a store of an unknown form", ("--tracking-uri", "sqlite:///"), None, ("--tracking-uri", "mlruns")),
     Case("storage that is a file", ("--storage", "folder"), None, ("--storage", "{tmp}/space.yaml")),
     Case("storage below a file", ("--storage", "folder"), None, ("--storage", "{tmp}/space.yaml/runs")),
     Case("storage that cannot be written", ("--storage", "writable"), None, ("--storage", "/proc/runs")),
@@ -258,7 +327,7 @@ CASES = [
     Case("no music folder", ("--audio", "must exist"), None, AUDIO),
     Case(
         "music without genres",
-        ("--audio", "sub-folder a genre"),
+        ("--audio", "sub-folder per genre"),
         None,
         AUDIO,
         lambda folder: (folder / "audio").mkdir(),
@@ -297,7 +366,7 @@ CASES = [
 
 
 def checked(cases: list[Case]) -> list[Case]:
-    """All cases, provided that the good file is good and names are not doubled."""
+    """Return the cases, after checking that the valid file is the expected one and that names are unique."""
     assert yaml.safe_load(GOOD)["name"] == "rg_rep"
     assert len({case.name for case in cases}) == len(cases)
     return cases

@@ -1,4 +1,4 @@
-"""Folders of recordings that cannot be trained on: the wrong inputs that concern DOAnet and its data."""
+"""Invalid folders of recordings: the wrong inputs that concern DOAnet and its data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.search.wrong_inputs import ROOT, Case, sub
 TRACKING = (ROOT / "spaces" / "tracking_losses.yaml").read_text()
 STEMS = ("fold1_room1_mix001_ov1", "fold2_room1_mix001_ov1", "fold3_room1_mix001_ov1", "fold4_room2_mix001_ov2")
 ROWS = np.array([[0, 1, 0, 30, 10], [3, 1, 0, -170, -5], [3, 2, 1, 90, 0]])
-SPOILT = "fold4_room2_mix001_ov2"
+DAMAGED = "fold4_room2_mix001_ov2"
 
 
 def recordings(spoil: Callable[[Path], object] | None = None) -> Callable[[Path], None]:
-    """A folder of good recordings in both formats, then something done to it."""
+    """Return a function that writes valid recordings in both formats and then damages them."""
 
     def prepare(folder: Path) -> None:
         sound = np.random.default_rng(0).uniform(-0.1, 0.1, (4, 480)).astype(np.float32)
@@ -33,22 +33,22 @@ def recordings(spoil: Callable[[Path], object] | None = None) -> Callable[[Path]
 
 
 def line(text: str) -> Callable[[Path], None]:
-    """Add a fourth line to the labels of a recording."""
+    """Return a function that adds a fourth line to the labels of a recording."""
 
     def spoil(root: Path) -> None:
-        with (root / "metadata_dev" / f"{SPOILT}.csv").open("a") as file:
+        with (root / "metadata_dev" / f"{DAMAGED}.csv").open("a") as file:
             file.write(f"{text}\n")
 
     return spoil
 
 
 def sound(channels: int = 4, rate_hz: int = SAMPLE_RATE_HZ) -> Callable[[Path], None]:
-    """Another sound file in place of a good one."""
-    return lambda root: soundfile.write(root / "mic_dev" / f"{SPOILT}.wav", np.ones((480, channels)) / 2, rate_hz)
+    """Return a function that replaces a valid sound file."""
+    return lambda root: soundfile.write(root / "mic_dev" / f"{DAMAGED}.wav", np.ones((480, channels)) / 2, rate_hz)
 
 
 def cut(root: Path) -> None:
-    path = root / "foa_dev" / f"{SPOILT}.wav"
+    path = root / "foa_dev" / f"{DAMAGED}.wav"
     path.write_bytes(path.read_bytes()[:-100])
 
 
@@ -64,18 +64,18 @@ def doanet(
     *options: str,
     space: Callable[[str], str] = lambda text: text,
 ) -> Case:
-    """A case of DOAnet on a folder of recordings."""
+    """Return a case of DOAnet on a folder of recordings."""
     here = ("--profile", "full", "--set", "resources={cpu: 1}", "--set", "dataset.folder={tmp}/tau")
     return Case(name, says, lambda _: space(TRACKING), (*here, *options), recordings(spoil))
 
 
 def searching(entry: str) -> Callable[[str], str]:
-    """Add a dimension, in place of what is fixed."""
+    """Return a function that adds a dimension and removes the fixed format."""
     return lambda text: sub("search:\n", f"search:\n  {entry}\n")(sub("format: foa, ", "")(text))
 
 
-LABELS = f"{SPOILT}.csv"
-SOUND = f"{SPOILT}.wav"
+LABELS = f"{DAMAGED}.csv"
+SOUND = f"{DAMAGED}.wav"
 THREE = line("3,3,2,0,0")
 
 RECORDING_CASES = [
@@ -107,7 +107,7 @@ RECORDING_CASES = [
         lambda r: (r / "foa_dev/notes.wav").touch(),
     ),
     doanet(
-        "recordings of another rate", (f"mic_dev/{SOUND}", "24000 samples a second", "48000"), sound(rate_hz=48_000)
+        "recordings of another rate", (f"mic_dev/{SOUND}", "24000 samples per second", "48000"), sound(rate_hz=48_000)
     ),
     doanet("recordings of another number of channels", (f"mic_dev/{SOUND}", "4 channels", "2"), sound(channels=2)),
     doanet(
@@ -182,4 +182,4 @@ GOOD_RECORDINGS = [
         ),
     ),
 ]
-"""What the cases above spoil, and what looks wrong and is not."""
+"""Valid input that the cases above are derived from, and input that is valid although it looks wrong."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError
 from spaces.load import load_space
 from spaces.schema import Dimension, field_names, flatten_names, nest_names
@@ -53,7 +54,7 @@ def test_every_space_loads_with_and_without_a_gpu(path: Path, has_gpu: bool) -> 
     space = load_space(path, has_gpu=has_gpu)
     assert space.name == path.stem
     assert space.profile == (None if has_gpu else "laptop")
-    assert (space.resources.gpu > 0) == has_gpu
+    assert (space.resources.gpu != 0) == has_gpu
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -70,6 +71,7 @@ def test_the_full_profile_starts_from_the_papers_values(path: Path) -> None:
 @pytest.mark.parametrize("name", ["encoders", "hm_rep", "rg_rep", "rooms", "tg_rep"])
 def test_the_localizers_spaces_have_the_papers_sizes(name: str) -> None:
     space = load_space(ROOT / "spaces" / f"{name}.yaml", has_gpu=True)
+    assert isinstance(space.dataset, RoomSpec)
     sizes = {name: split.samples for name, split in space.dataset.resolve_splits().items()}
     assert (sizes["train"], sizes["validate"], space.budget.epochs) == (100_000, 5_000, 200)
 
@@ -104,6 +106,7 @@ def test_overrides_change_keys_of_the_file_and_fix_fields(tmp_path: Path) -> Non
     ]
     space = load_space(path, has_gpu=False, overrides=changes)
     assert space.budget.trials == 9
+    assert isinstance(space.dataset, RoomSpec)
     assert space.dataset.level_db == (-6, 0)
     assert space.fixed["optimizer.lr"] == 3e-3
     assert {dimension.name for dimension in space.search} == {"network.leak", "network.merge"}
@@ -145,6 +148,39 @@ def test_the_baseline_takes_the_papers_value_for_the_representation(tmp_path: Pa
 def test_an_inner_range_includes_its_end(tmp_path: Path) -> None:
     path = write(tmp_path, inner={"threshold": {"range": [0.1, 0.3, 0.1]}, "nms_radius_m": {"choice": [1.0]}})
     assert load_space(path, has_gpu=False).inner == {"threshold": (0.1, 0.2, 0.3), "nms_radius_m": (1.0,)}
+
+
+def test_synonyms_of_keys_give_the_same_space(tmp_path: Path) -> None:
+    inner, start = {"threshold": {"choice": [0.2, 0.4]}}, [{"optimizer.lr": 1e-3}]
+    profile = {"laptop": {"inference": {"nms_radius_m": {"choice": [1.0]}}}}
+    plain = load_space(write(tmp_path, inner=inner, start=start, profiles=profile), has_gpu=False)
+    renamed = load_space(write(tmp_path, inference=inner, initial_points=start, profiles=profile), has_gpu=False)
+    assert plain == renamed
+    assert plain.identity() == renamed.identity()
+    assert plain.inner == {"threshold": (0.2, 0.4), "nms_radius_m": (1.0,)}
+    changes = ["inference.threshold={choice: [0.3]}", "initial_points=[]"]
+    changed = load_space(write(tmp_path, inner=inner, start=start), has_gpu=False, overrides=changes)
+    assert (changed.inner, changed.start) == ({"threshold": (0.3,)}, ())
+
+
+@pytest.mark.parametrize(("key", "synonym"), [("inner", "inference"), ("start", "initial_points")])
+def test_a_key_and_its_synonym_together_are_refused(key: str, synonym: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two names of the same key"):
+        load_space(write(tmp_path, **{key: {}, synonym: {}}), has_gpu=False)
+    with pytest.raises(InputError, match=f"profiles.laptop.{synonym}"):
+        load_space(write(tmp_path, profiles={"laptop": {key: {}, synonym: {}}}), has_gpu=False)
+
+
+@pytest.mark.parametrize("change", ["optimizer.beta1=0.9", "budget.epochs=20"])
+@pytest.mark.parametrize("name", ["encoders", "hm_rep", "rg_rep", "rooms", "tg_rep"])
+def test_the_overrides_of_the_documentation_apply_to_the_spaces_of_the_localizer(name: str, change: str) -> None:
+    load_space(ROOT / "spaces" / f"{name}.yaml", has_gpu=False, overrides=[change])
+
+
+def test_a_searched_field_of_the_named_points_is_fixed_as_the_documentation_says() -> None:
+    space = load_space(ROOT / "spaces" / "rg_rep.yaml", has_gpu=False, overrides=["optimizer.lr=0.001", "start=[]"])
+    assert space.fixed["optimizer.lr"] == 0.001
+    assert "optimizer.lr" not in {dimension.name for dimension in space.search}
 
 
 def test_an_objective_has_its_metrics_direction_unless_told(tmp_path: Path) -> None:
