@@ -25,12 +25,9 @@ jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.Beartype
 
 import torch  # noqa: E402
 
-from datasets.registry import prepare_dataset
-from datasets.rooms.dataset import (
-    Dataset,
-    build_dataset,
-)
+from datasets.rooms.dataset import Dataset, build_dataset  # noqa: E402
 from datasets.rooms.spec import RoomSpec  # noqa: E402
+from tests.datasets.small import plan_samples  # noqa: E402
 
 # On a busy machine a second thread mostly waits, which takes minutes instead of seconds.
 torch.set_num_threads(1)
@@ -42,4 +39,4 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     spec = RoomSpec.model_validate(
         {"train": 96, "validate": 24, "tests": {"S0": 24, "S1": 12, "S2": 24}, "excerpts": 8, "excerpt_s": 2, "seed": 7}
     )
-    return build_dataset(prepare_dataset(spec, "tests").plan, tmp_path_factory.mktemp("datasets"), lambda *_: None)
+    return build_dataset(plan_samples(spec, "tests"), tmp_path_factory.mktemp("datasets"), lambda *_: None)

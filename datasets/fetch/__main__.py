@@ -7,7 +7,6 @@ downloads are resumed, complete files are kept, and zip archives are unpacked.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,8 +18,10 @@ from datasets.fetch import zenodo
 from datasets.fetch.download import DownloadProgress, HttpOptions, download_archive, partial_path, read_text
 from datasets.fetch.unpack import group_archives, is_unpacked, unpack_archive
 from datasets.fetch.zenodo import Archive
-from runtime.cli import Console, Parser, format_bytes, require_free_disk, run_command
+from runtime.cli import Parser, run_command
+from runtime.console import Console, format_bytes
 from runtime.errors import InputError
+from runtime.files import require_free_disk, write_obstacle
 
 _UNPACKED_PER_BYTE: Final = 1.5
 """Estimated size of unpacked files per archive byte; 16-bit audio is rarely compressed below two thirds."""
@@ -142,11 +143,7 @@ def _fetch_listing(source: str, network: HttpOptions) -> tuple[Archive, ...]:
 
 
 def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        reason = None if os.access(folder, os.W_OK) else "no permission to write"
-    except OSError as error:
-        reason = error.strerror
+    reason = write_obstacle(folder, create=True)
     if reason is not None:
         raise InputError(
             "--to", "the folder must be writable", value=f"{folder}: {reason}", remedy="choose another folder"

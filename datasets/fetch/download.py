@@ -235,7 +235,11 @@ def _raise_http_error(url: str, error: HTTPError) -> NoReturn:
 
 
 class _RetryBudget:
-    """Increasing delays between retries; too many failures in a row without progress raise an error."""
+    """Increasing delays between retries; too many failures in a row without progress raise an error.
+
+    `runtime.retry.retry_call` does not fit: progress restarts the delays, the server may request a longer one,
+    and the last error becomes an `InputError`.
+    """
 
     def __init__(self, url: str, network: HttpOptions, retries: int | None = None) -> None:
         self._url = url

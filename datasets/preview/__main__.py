@@ -15,9 +15,10 @@ from datasets.rooms.spec import LocalizerSpec
 from datasets.scenes.plan import ScenePlan
 from datasets.scenes.spec import SceneSpec
 from runtime import machine
-from runtime.cli import Console, Parser, format_bytes, run_command, whole_number_type
+from runtime.cli import Parser, run_command, whole_number_type
+from runtime.console import Console, format_bytes
 from runtime.errors import InputError
-from runtime.files import write_text_atomic
+from runtime.files import write_obstacle, write_text_atomic
 from runtime.storage import Storage
 
 _DEFAULT_SAMPLES: Final = 6
@@ -83,10 +84,9 @@ def _require_writable(out: Path) -> None:
     """Check that the output file can be written before anything is computed."""
     if out.is_dir():
         raise _unwritable_error(out, "a folder")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable_error(out, error.strerror or str(error)) from error
+    obstacle = write_obstacle(out.parent, create=True)
+    if obstacle is not None:
+        raise _unwritable_error(out, obstacle)
 
 
 def _unwritable_error(out: Path, reason: str) -> InputError:

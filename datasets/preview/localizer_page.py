@@ -25,7 +25,7 @@ from datasets.preview.page import (
     make_table,
 )
 from datasets.preview.split_statistics import SplitStatistics
-from runtime.cli import format_bytes
+from runtime.console import format_bytes
 
 PLAN_ROOMS: Final = 12
 """Maximum number of rooms per split whose walls are plotted."""

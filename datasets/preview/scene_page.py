@@ -36,7 +36,7 @@ from datasets.scenes.spec import SceneSpec
 from datasets.tau2020 import layout
 from datasets.tau2020.labels import FRAMES
 from datasets.tau2020.spec import GROUPS
-from runtime.cli import format_bytes
+from runtime.console import format_bytes
 
 PLAYED_S: Final = 15.0
 TOTAL_PLAYED_S: Final = 90.0

@@ -21,7 +21,7 @@ from datasets.rooms.dataset import Split
 from datasets.rooms.music import assemble_excerpts, list_excerpts
 from datasets.rooms.plan import MusicPlan
 from datasets.rooms.spec import LocalizerSpec, MusicSpec, RoomSpec, SplitSpec
-from runtime.cli import format_bytes
+from runtime.console import format_bytes
 
 LEVEL_SAMPLES: Final = 2_000
 """Maximum number of samples whose levels are measured; reading all of a large split would take minutes."""

@@ -41,7 +41,7 @@ class Watched:
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if "/ec2/" not in environ.get("HTTP_AUTHORIZATION", ""):
-            return self._moto(environ, start)  # type: ignore[no-any-return]
+            return self._moto(environ, start)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         if b"Action=RunInstances" in body:
             asked = dict(parse_qsl(body.decode()))
@@ -55,7 +55,7 @@ class Watched:
             body = urlencode({**asked, "ImageId": self._image}).encode()
             environ["CONTENT_LENGTH"] = str(len(body))
         environ["wsgi.input"] = io.BytesIO(body)
-        return self._moto(environ, start)  # type: ignore[no-any-return]
+        return self._moto(environ, start)
 
 
 def watch(folder: Path) -> None:
@@ -97,7 +97,7 @@ def main(address: str, port: str, folder: str) -> None:
     backend.create_subnet(vpc.id, "10.77.0.0/24", availability_zone=f"{REGION}a")
     image: Ami = next(iter(backend.describe_images()))
     threading.Thread(target=watch, args=(Path(folder),), daemon=True).start()
-    run_simple(address, int(port), Watched(Path(folder), image.id), threaded=True)  # type: ignore[arg-type]
+    run_simple(address, int(port), Watched(Path(folder), image.id), threaded=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ FIELDS = [(name, field) for name in NAMES for field in CASES[name].fields]
 def make(name: str, data: Dataset, changes: Values, *, seed: int = 0, epochs: int = 3) -> Trainable:
     kind = registry.load_trainable(name, "tests")
     case, folder = CASES[name], Path(data.store.uri)
-    values = {key: value(folder) if callable(value) else value for key, value in (case.base | changes).items()}
+    values = {key: value(folder) if callable(value) else value for key, value in {**case.base, **changes}.items()}
     config = kind.Config.model_validate(nest_names(values))
     return kind(config, case.data(folder) if case.data else data, device="cpu", seed=seed, epochs=epochs)
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -45,7 +46,7 @@ class Bucket:
     port: int = 0
 
     def uri(self, path: str) -> str:
-        """For `runtime.storage.Store`."""
+        """For `runtime.storage.storage_at`."""
         endpoint = quote(f"http://127.0.0.1:{self.port}", safe="")
         options = f"endpoint_override={endpoint}&scheme=http&region=us-east-1&allow_bucket_creation=true"
         return f"s3://KEY:SECRET@{path}?{options}"
@@ -219,7 +220,7 @@ def _etag(content: bytes) -> str:
     return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
-def unchunked(body: BinaryIO) -> bytes:
+def unchunked(body: BinaryIO | BufferedIOBase) -> bytes:
     """The content of a body in chunks, each after a line with its size in hexadecimal, up to the trailers."""
     content = b""
     while size := int(body.readline().partition(b";")[0], 16):

@@ -8,12 +8,20 @@ from typing import Any
 from datasets.registry import prepare_dataset
 from datasets.rooms.dataset import Dataset, build_dataset
 from datasets.rooms.plan import SamplePart, SamplePlan
-from datasets.rooms.spec import RoomSpec
+from datasets.rooms.provider import SampleProvider
+from datasets.rooms.spec import LocalizerSpec, RoomSpec
 
 SHARD = 16
 """Samples in a shard, where a test asks for small ones."""
 ECHO: dict[str, Any] = {"rt60_s": 0.25, "max_order": 3, "rooms": 2, "positions": 8}
 """Rooms that echo, a little."""
+
+
+def plan_samples(spec: LocalizerSpec, location: str = "tests") -> SamplePlan:
+    """Return the plan of a dataset for the 2D localizer."""
+    provider = prepare_dataset(spec, location)
+    assert isinstance(provider, SampleProvider)
+    return provider.plan
 
 
 def source(**changes: Any) -> SamplePlan:
@@ -24,7 +32,7 @@ def source(**changes: Any) -> SamplePlan:
         "excerpts": 8,
         "excerpt_s": 1,
     } | changes
-    return prepare_dataset(RoomSpec.model_validate(values), "tests").plan
+    return plan_samples(RoomSpec.model_validate(values))
 
 
 def made(root: Path, **changes: Any) -> Dataset:

@@ -80,7 +80,9 @@ def _binaries() -> Path:
 def postgresql() -> Iterator[str]:
     """A database server without a password's way around; yields its address, `127.0.0.1:port`."""
     binaries, port = _binaries(), free_port()
-    user = {} if os.getuid() else {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid}  # it refuses to be root
+    user: dict[str, Any] = (
+        {} if os.getuid() else {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid}
+    )  # it refuses to be root
     folder = Path(tempfile.mkdtemp(prefix="soundsweep-pg-"))
     try:
         (folder / "password").write_text(SECRET)

@@ -14,7 +14,7 @@ from tests.search.wrong_inputs import AUDIO, Case, music, search, sub
 
 
 def recordings(
-    spoil: Callable[[Path], object] | None = None, rows: Callable[[str], str] = lambda text: text
+    damage: Callable[[Path], object] | None = None, rows: Callable[[str], str] = lambda text: text
 ) -> Callable[[Path], None]:
     """Return a function that writes valid recordings by both arrays and then damages them or their manifest."""
 
@@ -25,8 +25,8 @@ def recordings(
             soundfile.write(folder / f"c{number}.wav", noise, 16_000, subtype="FLOAT")
             lines.append(f"c{number},c{number}.wav,{x},{y},{split},{genre}")
         (folder / "recordings.csv").write_text(rows("\n".join(lines)) + "\n")
-        if spoil is not None:
-            spoil(folder)
+        if damage is not None:
+            damage(folder)
 
     return prepare
 
@@ -50,7 +50,7 @@ def truncated(folder: Path) -> None:
     cut(folder / "funk" / "cut.wav")
 
 
-def bank(spoil: Callable[[dict[str, Any]], object] | None = None) -> Callable[[Path], None]:
+def bank(damage: Callable[[dict[str, Any]], object] | None = None) -> Callable[[Path], None]:
     """Return a function that writes a valid bank of impulse responses after changing its content."""
 
     def prepare(folder: Path) -> None:
@@ -61,8 +61,8 @@ def bank(spoil: Callable[[dict[str, Any]], object] | None = None) -> Callable[[P
             "microphones_m": generator.uniform(0, 6, (2, 4, 2)),
             "rate_hz": np.int64(16_000),
         }
-        if spoil is not None:
-            spoil(content)
+        if damage is not None:
+            damage(content)
         np.savez(folder / "bank.npz", **content)
 
     return prepare

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,13 @@ CORNERS = RoomSpec().microphones_m().reshape(-1, 2)
 
 
 def draw(samples: int, sources: int, seed: int = 0, **changes: object) -> NDArray[np.float64]:
-    room = {"size_m": (6.0, 6.0), "raster_m": 0.05, "min_distance_m": 2.0, "microphones_m": CORNERS, "clearance_m": 0.3}
+    room: dict[str, Any] = {
+        "size_m": (6.0, 6.0),
+        "raster_m": 0.05,
+        "min_distance_m": 2.0,
+        "microphones_m": CORNERS,
+        "clearance_m": 0.3,
+    }
     return arrays.draw_positions(np.random.default_rng(seed), samples, sources, **(room | changes))
 
 

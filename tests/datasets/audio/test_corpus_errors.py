@@ -64,14 +64,14 @@ def test_a_missing_folder(folder: Path, name: str) -> None:
     error = complaint(folder / name)
     assert (error.place, error.value) == (PLACE, str(folder / name))
     assert "must exist" in error.rule
-    assert "one sub-folder a genre" in error.remedy
+    assert "one sub-folder per genre" in error.remedy
 
 
 def test_a_folder_without_genres(tmp_path: Path) -> None:
     put(tmp_path / "loose.wav")
     error = complaint(tmp_path)
     assert error.place == PLACE
-    assert "sub-folder a genre" in error.rule
+    assert "sub-folder per genre" in error.rule
     assert "folder of its own" in error.remedy
 
 

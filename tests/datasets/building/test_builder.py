@@ -16,13 +16,12 @@ import torch
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
 from datasets.building.plan import part_bytes
-from datasets.registry import prepare_dataset
 from datasets.rooms import synthesis
 from datasets.rooms.dataset import Dataset, build_dataset
 from datasets.rooms.spec import RoomSpec, source_range
 from runtime.errors import InputError
 from tests.datasets.audio.test_corpus import gather
-from tests.datasets.small import content, made, part_of, root_of, shard_of, source
+from tests.datasets.small import content, made, part_of, plan_samples, root_of, shard_of, source
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 
@@ -150,7 +149,7 @@ def test_waves_arrive_as_the_stored_positions_say(tiny: Dataset, array: int) -> 
 
 
 def test_the_size_on_disk_is_foretold_to_a_percent(built: Dataset, tiny: Dataset) -> None:
-    told = part_bytes(prepare_dataset(tiny.spec, "tests").plan)
+    told = part_bytes(plan_samples(tiny.spec, "tests"))
     for folder, expected in told.items():
         shards = list(tiny.store.local_path(folder).glob("*.arrow"))
         assert sum(path.stat().st_size for path in shards) == pytest.approx(expected, rel=0.01)

@@ -102,7 +102,7 @@ def test_data_is_made_while_trials_hold_every_core(tmp_path: Path) -> None:
         def here(self) -> None:
             """Answers once it has its core."""
 
-    holders = [Holder.remote() for _ in range(int(ray.cluster_resources()["CPU"]))]
+    holders = [Holder.remote() for _ in range(int(ray.cluster_resources()["CPU"]))]  # type: ignore[attr-defined]
     ray.get([holder.here.remote() for holder in holders])
     assert ray.available_resources().get("CPU", 0) == 0
     small = source(train=6, validate=4, tests={"S0": 4}, excerpts=8, excerpt_s=1)

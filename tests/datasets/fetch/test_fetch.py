@@ -18,7 +18,6 @@ from datasets.fetch import __main__ as fetch
 from datasets.fetch.download import HttpOptions
 from datasets.fetch.unpack import PackedArchive, group_archives, unpack_archive
 from datasets.fetch.zenodo import Archive
-from runtime import machine
 from tests.datasets.fetch.server import nobody, serving
 
 QUICK = HttpOptions((0.0,), 10.0, lambda _: None)
@@ -157,7 +156,7 @@ def test_no_name_in_an_archive_leads_out_of_the_folder(tmp_path: Path) -> None:
 def test_a_full_disk_is_answered_before_anything_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 52}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 52}))
     files = {"a.z01": b"x" * 10, "a.zip": b"x" * 10, "README.md": b"x" * 3}
     assert run(tmp_path, files=files) == (2, [])  # 23 to fetch, 30 to unpack
     assert "needs 53 B free" in capsys.readouterr().err

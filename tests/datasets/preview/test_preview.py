@@ -15,16 +15,16 @@ from datasets.acoustics import rirs
 from datasets.building.arrow import read_columns
 from datasets.preview import miniature, playback
 from datasets.preview.__main__ import main
-from datasets.registry import prepare_dataset
 from datasets.rooms import reverberation
 from datasets.rooms.dataset import Dataset, build_dataset
 from datasets.rooms.spec import RoomSpec
 from tests.datasets.acoustics.test_rirs import MICROPHONES, free_field
 from tests.datasets.paged import Page, played, preview
 from tests.datasets.recorded import record, spec_of
+from tests.datasets.small import plan_samples
 
 SPLITS = ("train", "validate", "S0", "S1", "S2")
-SMALL = {"train": 6, "validate": 4, "tests": {"S0": 4}, "excerpts": 8, "excerpt_s": 1}
+SMALL: dict[str, Any] = {"train": 6, "validate": 4, "tests": {"S0": 4}, "excerpts": 8, "excerpt_s": 1}
 
 
 def written(folder: Path, name: str = "data.yaml", **values: Any) -> Path:
@@ -139,8 +139,8 @@ def test_a_reverberant_room_shows_measured_and_requested_rt60(tmp_path: Path) ->
 
 def test_a_built_room_shows_the_responses_that_lie_on_the_disk(tmp_path: Path) -> None:
     acoustics = {"rt60_s": 0.1, "rooms": 3, "positions": 8, "margin_m": [0.3, 0.6]}
-    values = SMALL | {"size_m": [3, 3], "min_distance_m": 1, "acoustics": acoustics, "arrays": ARRAYS}
-    plan = prepare_dataset(RoomSpec.model_validate(values), "tests").plan
+    values: dict[str, Any] = SMALL | {"size_m": [3, 3], "min_distance_m": 1, "acoustics": acoustics, "arrays": ARRAYS}
+    plan = plan_samples(RoomSpec.model_validate(values), "tests")
     data = build_dataset(plan, tmp_path / "datasets")
     page = preview(written(tmp_path, **values), tmp_path, "--samples", "1")
     assert "not been built" not in page.text
@@ -209,7 +209,7 @@ def test_images_are_counted_like_the_points_of_an_octahedron(order: int) -> None
 @pytest.mark.parametrize("rt60_s", [0.2, 0.6, 1.5])
 def test_a_miniature_of_rooms_is_made_of_the_rooms_own_places_and_can_be_afforded(rt60_s: float) -> None:
     spec = RoomSpec.model_validate({"train": 5_000, "acoustics": {"rt60_s": rt60_s}})
-    small, notes = miniature.make_miniature(prepare_dataset(spec, "tests").plan)
+    small, notes = miniature.make_miniature(plan_samples(spec, "tests"))
     assert len(notes) == 3
     followed = 0
     for part in small.list_parts():

@@ -30,7 +30,7 @@ from tests.datasets.audio.test_corpus import gather
 from tests.datasets.recorded import PLACE, ROWS, heard, positions_of, record
 from tests.datasets.recorded import spec_of as recordings_spec
 from tests.datasets.recordings.test_recordings import assert_sounds_from_where_it_says
-from tests.datasets.small import ECHO, content, made, part_of, source
+from tests.datasets.small import ECHO, content, made, part_of, plan_samples, source
 
 ECHOING = {"train": 12, "validate": 8, "tests": {"S0": 4}, "acoustics": ECHO, "seed": 5}
 
@@ -158,8 +158,8 @@ def test_noise_lies_as_far_below_the_sample_as_drawn() -> None:
 
 def test_noise_is_white_and_every_microphone_s_own() -> None:
     clean, noisy = free_field_batch(20), free_field_batch(20, snr_db=20)
-    noise = (noisy.waves - clean.waves).double().reshape(20, 8, -1)
-    noise = (noise / noise.std(dim=(1, 2), keepdim=True)).numpy()
+    difference = (noisy.waves - clean.waves).double().reshape(20, 8, -1)
+    noise = (difference / difference.std(dim=(1, 2), keepdim=True)).numpy()
     level = np.square(noise).mean(-1)
     assert np.abs(level - 1).max() < 6 * np.sqrt(2 / noise.shape[-1])  # equally loud everywhere
     for sample in noise:
@@ -181,7 +181,7 @@ def measured(folder: Path, positions_m: NDArray[np.float64] = GRID, **changes: A
 
 def test_a_measured_room_is_built_from_its_bank(tmp_path: Path) -> None:
     spec = measured(tmp_path)
-    prepared = prepare_dataset(spec, "tests").plan
+    prepared = plan_samples(spec, "tests")
     dataset = build_dataset(prepared, tmp_path / "data")
     np.testing.assert_array_equal(dataset.microphones_m, MICROPHONES)
     batches = {split: everything(dataset, split) for split in spec.resolve_splits()}
@@ -199,9 +199,9 @@ def test_a_measured_room_is_built_from_its_bank(tmp_path: Path) -> None:
 def test_another_bank_is_another_dataset_and_the_same_elsewhere_is_not(tmp_path: Path) -> None:
     for name in ("here", "there", "other"):
         (tmp_path / name).mkdir()
-    one = prepare_dataset(measured(tmp_path / "here"), "tests").plan
-    same = prepare_dataset(measured(tmp_path / "there"), "tests").plan
-    other = prepare_dataset(measured(tmp_path / "other", GRID + 0.01), "tests").plan
+    one = plan_samples(measured(tmp_path / "here"), "tests")
+    same = plan_samples(measured(tmp_path / "there"), "tests")
+    other = plan_samples(measured(tmp_path / "other", GRID + 0.01), "tests")
 
     def splits(each: SamplePlan) -> set[str]:
         return {part.folder for part in each.list_parts() if part.split}
@@ -220,7 +220,7 @@ def test_a_bank_with_too_few_places_is_refused_for_the_split_that_lacks_them(tmp
 def recorded(folder: Path) -> SamplePlan:
     tests = {"A0": {"samples": 12, "sources": "1-2"}, "A2": {"samples": 8, "sources": "1-2", "genres": "held_out"}}
     spec = recordings_spec(record(folder), train=20, validate=12, tests=tests | {"A1": 6, "R0": {"samples": 8}})
-    return prepare_dataset(spec, PLACE).plan
+    return plan_samples(spec, PLACE)
 
 
 def test_recordings_are_built_from_their_manifest(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_recordings_are_built_from_their_manifest(tmp_path: Path) -> None:
 def test_another_recording_is_another_dataset(tmp_path: Path) -> None:
     before = recorded(tmp_path)
     soundfile.write(tmp_path / "t0.wav", heard(99, ((1.0, 1.0),)), 16_000, subtype="FLOAT")
-    after = prepare_dataset(before.spec, PLACE).plan
+    after = plan_samples(before.spec, PLACE)
     assert not {part.folder for part in before.list_parts()} & {part.folder for part in after.list_parts()}
 
 
@@ -261,7 +261,7 @@ def test_noise_on_recordings_is_another_in_every_split(tmp_path: Path) -> None:
         ratio = clean.square().mean((1, 2, 3)) / added.square().mean((1, 2, 3))
         assert 10 * np.log10(ratio.numpy()) == pytest.approx(0.0, abs=0.2)
     first = [(each[0] / each[0].std()).flatten().numpy() for each in noise]
-    assert abs(np.corrcoef(*first)[0, 1]) < 6 / np.sqrt(len(first[0]))
+    assert abs(np.corrcoef(first[0], first[1])[0, 1]) < 6 / np.sqrt(len(first[0]))
 
 
 def test_a_shard_is_made_alone_as_in_company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

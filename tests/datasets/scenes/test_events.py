@@ -103,7 +103,7 @@ def spoil_missing(folder: Path) -> tuple[Path, str, str]:
 
 
 def spoil_flat(folder: Path) -> tuple[Path, str, str]:
-    return folder / "horn", PLACE, "a sub-folder a class"
+    return folder / "horn", PLACE, "a sub-folder per class"
 
 
 def spoil_class(folder: Path) -> tuple[Path, str, str]:

@@ -61,8 +61,8 @@ def test_the_early_images_are_all_there_are_up_to_their_limit(size: tuple[float,
     lattice = np.concatenate(
         [
             np.array(sign) * source + 2 * steps * size - ARRAY
-            for sign in np.ndindex(2, 2, 2)
-            for sign in [1 - 2 * np.array(sign)]
+            for parity in np.ndindex(2, 2, 2)
+            for sign in [1 - 2 * np.array(parity)]
         ]
     )
     distance = np.linalg.norm(lattice, axis=1)
@@ -84,7 +84,7 @@ def test_without_echo_sound_arrives_after_r_over_c_and_fades_as_1_over_r() -> No
     ("size", "rt60_s"), [(SIZE, 0.5), ((4.0, 3.5, 2.5), 0.2), ((10.0, 8.0, 4.0), 0.8), ((9.0, 3.5, 2.6), 0.4)]
 )
 def test_a_room_has_the_reverberation_time_asked_for(size: tuple[float, float, float], rt60_s: float) -> None:
-    room = SceneRoom(size, tuple(0.45 * side for side in size), rt60_s)
+    room = SceneRoom(size, (0.45 * size[0], 0.45 * size[1], 0.45 * size[2]), rt60_s)
     heard = impulse_response(room)
     for channel in (0, 2, 5):
         assert decay_s(heard[channel]) == pytest.approx(rt60_s, rel=0.2)

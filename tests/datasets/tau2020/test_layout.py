@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from datasets.tau2020.layout import RecordingFolder, RecordingName, write_recording
+from datasets.tau2020.layout import Format, RecordingFolder, RecordingName, write_recording
 from runtime.errors import InputError
 
 RATE_HZ = 24_000
@@ -56,6 +56,8 @@ def test_any_other_name_is_refused(stem: str) -> None:
 
 
 def test_what_was_written_is_read_again_sample_by_sample(root: Path) -> None:
+    first: int
+    fmt: Format
     for fmt, first in (("foa", 0), ("mic", 10)):
         recordings = RecordingFolder(root, fmt)
         for seed, name in enumerate(NAMES, first):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import combinations
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 from datasets.tau2020 import mixing
-from datasets.tau2020.layout import Recording, RecordingFolder, RecordingName, write_recording
+from datasets.tau2020.layout import Format, Recording, RecordingFolder, RecordingName, write_recording
 from runtime.errors import InputError
 
 
@@ -28,7 +29,7 @@ def steps(samples: int, seed: int) -> np.ndarray:
 
 def put(root: Path, stem: str, seed: int, rows: list[list[int]], formats: tuple[str, ...] = ("foa", "mic")) -> None:
     sounds = {fmt: (steps(48, seed + 100 * (fmt == "mic")) / 2**15).astype(np.float32) for fmt in formats}
-    write_recording(root, named(stem), rows=np.array(rows), **sounds)
+    write_recording(root, named(stem), rows=np.array(rows), **sounds)  # type: ignore[arg-type]
 
 
 def heard(path: Path) -> np.ndarray:
@@ -97,6 +98,7 @@ def test_silence_can_be_mixed() -> None:
 def test_mixtures_lie_beside_the_recordings_in_both_formats(root: Path) -> None:
     assert mixing.augment_folder(root) == 1
     name = named("fold3_room1_aug001002_ov1")
+    fmt: Format
     for fmt, offset in (("foa", 0), ("mic", 100)):
         mixture = heard(root / f"{fmt}_dev" / f"{name.file_stem}.wav")
         mean = (steps(48, 1 + offset).astype(int) + steps(48, 2 + offset).astype(int)) / 2
@@ -147,9 +149,8 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_answered_before_anything_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from runtime import machine
 
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(InputError, match=r"the disk needs 23\.0 MB free"):  # two files of 60 s × 24 kHz × 4 × 2 bytes
         mixing.augment_folder(root)
     assert not list(root.rglob("*aug*"))

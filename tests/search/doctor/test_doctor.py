@@ -35,7 +35,7 @@ def test_a_foreign_datasets_package_is_found(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_small_disk_and_little_memory_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.machine, "free_bytes", lambda _: 10**9)
+    monkeypatch.setattr(machine, "free_bytes", lambda _: 10**9)
     assert [result.state for result in doctor.check_storage(str(tmp_path))] == ["error"]
     monkeypatch.setattr(doctor, "_available_gb", lambda: 1.0)
     assert doctor.check_memory().state == "error"

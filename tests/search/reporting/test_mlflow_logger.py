@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from datasets.registry import prepare_dataset
 from datasets.rooms.spec import RoomSpec
-from runtime.storage import Storage as DataStore
+from runtime.storage import storage_at
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore, comparison_links, end_tags
 from search.study.study import Study
 from spaces.schema import Budget
@@ -24,12 +24,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> MlflowStore:
 
 
 def open_trials(logger: MlflowLogger, study: Study, count: int) -> None:
-    study.set_parent_run_id(logger.open_run(study.parent_run_id(), "search", {"epochs": 9}, {"role": "search"}))
+    parent_run_id = logger.open_run(study.parent_run_id(), "search", {"epochs": 9}, {"role": "search"})
+    assert parent_run_id is not None
+    study.set_parent_run_id(parent_run_id)
     for _ in range(count):
         trial = study.next_trial()
         assert trial is not None
         tags = {"trial": str(trial.number)}
         run_id = logger.open_run(trial.run_id, f"trial {trial.number}", trial.parameters, tags, study.parent_run_id())
+        assert run_id is not None
         study.set_run_id(trial.number, run_id)
 
 
@@ -63,7 +66,7 @@ def test_a_dataset_is_logged_with_its_digests_and_without_the_buckets_credential
     run_id = study.get_trial(0).run_id
     assert run_id is not None
     source = prepare_dataset(RoomSpec.model_validate({"train": 8, "validate": 4, "tests": {"S0": 2}}), "tests")
-    logger.log_dataset(run_id, DataStore("s3://key:secret@bucket/prefix?endpoint_override=host"), source)
+    logger.log_dataset(run_id, storage_at("s3://key:secret@bucket/prefix?endpoint_override=host"), source)
     logger.close()
     assert logger.problems == []
     logged = MlflowClient(store.uri).get_run(run_id).inputs.dataset_inputs

@@ -8,6 +8,7 @@ import numpy as np
 
 from search.study.importance import parameter_importances
 from search.study.trials import Trial
+from spaces.schema import Value
 from tests.search.study.test_sampler import SPACE, trial
 
 
@@ -17,7 +18,7 @@ def test_the_decisive_parameter_has_the_highest_importance() -> None:
     for number in range(30):
         rate = float(10 ** generator.uniform(-4, -2))
         sample = trial(number, rate, [0.5 + 0.1 * math.log10(rate)])
-        other = {"optimizer.batch_size": int(generator.integers(16, 256)), "loss.regression": "mse"}
+        other: dict[str, Value] = {"optimizer.batch_size": int(generator.integers(16, 256)), "loss.regression": "mse"}
         trials.append(Trial(number, dict(sample.parameters) | other, "stopped", "", sample.epochs, None, False, {}))
     importances = parameter_importances(trials, SPACE)
     assert max(importances, key=lambda name: importances[name]) == "optimizer.lr"

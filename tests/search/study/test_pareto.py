@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Literal
 
 import numpy as np
 
 from search.study import pareto
 
-BOTH = [("f1", "maximize"), ("rmse", "minimize")]
+BOTH: list[tuple[str, Literal["maximize", "minimize"]]] = [("f1", "maximize"), ("rmse", "minimize")]
 
 
 def test_objective_values_are_signed_so_that_larger_is_better() -> None:

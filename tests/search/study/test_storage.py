@@ -60,7 +60,7 @@ def uri(server: str) -> str:
 
 
 @pytest.fixture
-def open_study() -> Iterator[Opened]:
+def open_study() -> Iterator[Callable[..., Study]]:
     """Function that opens studies; their connections are closed when the test ends."""
     with ExitStack() as stack:
         yield lambda *where, **more: stack.enter_context(closing(Study(*where, **more)))

@@ -131,6 +131,7 @@ def test_the_later_microphone_has_a_positive_lag() -> None:
 
 
 def test_silence_is_finite() -> None:
+    fmt: Format
     for fmt, spatial in (("foa", 0.0), ("mic", 1.0)):
         found = features.extract_features(torch.zeros(1, 4, 4800), fmt)[0]
         assert (found[:4] == -100).all()

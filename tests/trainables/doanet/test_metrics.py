@@ -183,7 +183,7 @@ def test_recordings_joined_in_another_order_come_to_the_same() -> None:
 
     def part(rows: slice) -> TrackingOutputs:
         sides = (tracks.predicted, tracks.activity, tracks.reference, tracks.active, tracks.ids)
-        return TrackingOutputs(*(side[rows] for side in sides if side is not None))
+        return TrackingOutputs(*(side[rows] for side in sides if side is not None))  # type: ignore[arg-type]
 
     together = count_errors(concatenate_outputs([part(slice(2, 5)), part(slice(0, 2))]), choices)
     for found, expected in zip(

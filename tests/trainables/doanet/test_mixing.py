@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +87,9 @@ def test_the_scaling_is_of_all_that_is_trained_on(data: RecordingSet) -> None:
 def test_a_full_disk_is_answered_before_features_are_computed(
     data: RecordingSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runtime import machine
 
     elsewhere = RecordingSet(data.root, data.folds, data.fingerprint, data.root / "other")
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(InputError, match=r"needs 37\.6 MB free"):  # 7 files of 7 × 3000 × 64 × 4 bytes
         load_split(elsewhere, "train", "foa", 2, 4)
     assert not elsewhere.cache.exists()

@@ -45,8 +45,8 @@ def test_directions_lie_in_a_cube_with_x_of_all_sources_first() -> None:
     network = build(network=SMALL)
     last = network.directions[4]
     with torch.no_grad():
-        last.weight.zero_()
-        last.bias.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4, 9.0, -9.0]))
+        last.weight.zero_()  # type: ignore[operator]
+        last.bias.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4, 9.0, -9.0]))  # type: ignore[operator]
     directions, _ = network(torch.randn(1, 7, 5, 64))
     expected = torch.tensor([[0.1, 0.3, 9.0], [0.2, 0.4, -9.0]]).tanh()
     torch.testing.assert_close(directions[0, 0], expected)
@@ -57,7 +57,7 @@ def test_the_activity_is_bounded_only_if_asked(tanh: bool) -> None:
     network = build(network=SMALL, activity_tanh=tanh)
     assert network.activity is not None
     with torch.no_grad():
-        network.activity[4].bias.fill_(3.0)
+        network.activity[4].bias.fill_(3.0)  # type: ignore[operator]
     _, activity = network(torch.randn(1, 7, 5, 64))
     assert activity is not None
     assert bool((activity.abs() <= 1).all()) == tanh

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -89,7 +91,7 @@ def small_network() -> tuple[DoanetConfig, DoaNetwork]:
         return small, DoaNetwork(small)
 
 
-def angles(rows: list[list[float]], first: int, last: int) -> NDArray[np.float64]:
+def angles(rows: Sequence[Sequence[float]], first: int, last: int) -> NDArray[np.float64]:
     """Azimuth and elevation of both outputs in some frames."""
     chosen = [row[3:] for row in rows if first <= row[0] < last]
     return np.array(chosen, np.float64).reshape(last - first, 2, 2)

@@ -8,7 +8,7 @@ from datasets.tau2020.labels import track_slots
 from trainables.doanet.targets import track_identities
 
 
-def rows(*lines: tuple[int, int, int]) -> np.ndarray:  # type: ignore[type-arg]
+def rows(*lines: tuple[int, int, int]) -> np.ndarray:
     """Frame, class, track; the angles play no role."""
     return np.array([(*line, 0, 0) for line in lines], np.int64).reshape(-1, 5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def data(tiny: Dataset) -> RecordingSet:
     return scenes(Path(tiny.store.uri))
 
 
-def made(data: RecordingSet, **changes: object) -> Doanet:
+def made(data: RecordingSet, **changes: Any) -> Doanet:
     values = {key: value for key, value in CASES["doanet"].base.items() if not callable(value)} | changes
     return Doanet(DoanetConfig.model_validate(nest_names(values)), data, device="cpu", seed=0, epochs=3)
 

@@ -50,7 +50,7 @@ def test_the_short_gru_is_torchs(steps: int, bidirectional: bool) -> None:
     given = [random(5, steps, steps).requires_grad_() for _ in range(2)]
     pull = torch.randn(5, steps, 16 * (1 + bidirectional))
     outputs = [mine(given[0]), mine.gru(given[1])[0]]
-    assert torch.allclose(*outputs, atol=1e-6)
+    assert torch.allclose(outputs[0], outputs[1], atol=1e-6)
     gradients = [
         torch.autograd.grad((output * pull).sum(), [source, *mine.parameters()])
         for output, source in zip(outputs, given, strict=True)

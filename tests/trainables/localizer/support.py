@@ -11,7 +11,7 @@ from spaces.schema import nest_names
 from trainables.localizer.config import GridConfig, LocalizerConfig
 from trainables.localizer.grid import CellGrid
 
-SMALL = {
+SMALL: dict[str, int | float | str] = {
     "representation": "rg",
     "encoder": "array",
     "precision": "fp32",
@@ -32,7 +32,7 @@ COARSE = CellGrid.over_area(GridConfig(cells=6, margin_m=0.0), (6.0, 6.0))
 def small(**changes: Any) -> LocalizerConfig:
     """The small localizer with other values; a double underscore stands for the dot."""
     return LocalizerConfig.model_validate(
-        nest_names(SMALL | {name.replace("__", "."): v for name, v in changes.items()})
+        nest_names({**SMALL, **{name.replace("__", "."): v for name, v in changes.items()}})
     )
 
 

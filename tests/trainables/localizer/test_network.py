@@ -116,6 +116,10 @@ def test_pairs_equal_the_layout_of_the_paper_forwards_and_backwards(mics: int) -
     assert pairs.kernel.weight.grad is not None
     assert convolution.weight.grad is not None
     assert float((pairs.kernel.weight.grad - convolution.weight.grad).abs().max()) < 1e-8
+    assert pairs.norm.running_mean is not None
+    assert norm.running_mean is not None
+    assert pairs.norm.running_var is not None
+    assert norm.running_var is not None
     assert torch.allclose(pairs.norm.running_mean, norm.running_mean, atol=1e-12)
     assert torch.allclose(pairs.norm.running_var, norm.running_var, rtol=1e-9)  # the same number of values, too
 
@@ -187,7 +191,7 @@ def test_the_heat_map_ends_in_its_activation(activation: str) -> None:
     raw: list[Tensor] = []
     built.decoder[-1].register_forward_hook(lambda _layer, _input, output: raw.append(output))
     built(heard)
-    built.decoder[-1].bias -= raw[0].mean()  # so that there are values on both sides of zero
+    built.decoder[-1].bias -= raw[0].mean()  # type: ignore[operator]  # so that there are values on both sides of zero
     after = built(heard)
     assert float(raw[1].min()) < 0 < float(raw[1].max())
     assert torch.equal(after, EXPECTED[activation](raw[1]))
@@ -197,5 +201,5 @@ def test_the_heat_map_ends_in_its_activation(activation: str) -> None:
 @torch.inference_mode()
 def test_tight_and_refined_grids_return_logits(representation: str) -> None:
     built = network(small(representation=representation, grid__cells=6))
-    built.decoder[-1].bias.fill_(-5.0)
+    built.decoder[-1].bias.fill_(-5.0)  # type: ignore[operator]
     assert float(built(spectra(2, 2, 8)).max()) < 0  # neither a ReLU nor a sigmoid has the last word

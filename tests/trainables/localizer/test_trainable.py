@@ -13,9 +13,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import Tensor
 
-from datasets.registry import prepare_dataset
 from datasets.rooms.dataset import Batch, Dataset, Split, build_dataset
 from datasets.rooms.spec import RoomSpec
+from tests.datasets.small import plan_samples
 from tests.trainables.localizer.support import small
 from trainables.localizer import features
 from trainables.localizer.config import LocalizerConfig
@@ -105,7 +105,7 @@ def test_the_loss_of_a_split_is_the_mean_over_its_samples(
 def test_a_network_of_nan_has_a_loss_of_nan(tiny: Dataset) -> None:
     model = localizer(tiny)
     with torch.no_grad():
-        model.network.decoder[1].weight.fill_(torch.nan)
+        model.network.decoder[1].weight.fill_(torch.nan)  # type: ignore[index, union-attr]
     assert math.isnan(model.evaluate("validate", [{}])[0]["loss"])
 
 
@@ -217,19 +217,19 @@ def test_precision_is_as_asked(precision: str, half: bool) -> None:
 def test_nothing_global_is_touched(tiny: Dataset) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4711)  # a state that no seed of the model leaves behind
-        torch_before, numpy_before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        torch_before, numpy_before = torch.random.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
         model = localizer(tiny, small(augment__level_db=6.0))
         model.train_epoch()
         model.evaluate("validate", [{}])
         assert torch.equal(torch.random.get_rng_state(), torch_before)
-        assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+        assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], numpy_before)  # noqa: NPY002
 
 
 def test_gains_are_drawn_anew_in_every_epoch(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[float] = []
     vary = features.vary_levels
 
-    def recorded(waves: Tensor, *rest: Any, **bounds: float) -> Tensor:
+    def recorded(waves: Tensor, *rest: Any, **bounds: Any) -> Tensor:
         changed = vary(waves, *rest, **bounds)
         drawn.extend((changed.square().mean((1, 2, 3)) / waves.square().mean((1, 2, 3))).log10().mul(10).tolist())
         return changed
@@ -271,6 +271,6 @@ def test_a_picture_has_one_plan_a_sample(tiny: Dataset, trained: Localizer) -> N
 
 def test_a_split_with_two_samples_adds_two_plans_to_a_picture(tmp_path: Path) -> None:
     spec = RoomSpec.model_validate({"train": 4, "validate": 2, "tests": {"S0": 2}, "excerpts": 8, "excerpt_s": 1})
-    data = build_dataset(prepare_dataset(spec, "tests").plan, tmp_path, lambda *_: None)
+    data = build_dataset(plan_samples(spec, "tests"), tmp_path, lambda *_: None)
     assert len(localizer(data).plot_predictions(["S0"], {}).axes) == 2
     assert len(localizer(data).plot_predictions(["train", "S0"], {}).axes) == 4 + 2
