@@ -1,107 +1,106 @@
-"""A bucket through pyarrow's filesystems, patient with servers that throttle and connections that break."""
+"""Buckets through pyarrow's filesystems, with retries for throttled requests and broken connections."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from runtime.retry import retry_call
+
 ATTEMPTS: Final = 10
-"""A request is repeated so often, with the client library's growing pauses: for about a minute."""
+"""Number of attempts per request; with the growing pauses of the client library they take about a minute."""
 
 FEW_ATTEMPTS: Final = 2
-"""Enough to find out whether a bucket is there at all."""
+"""Number of attempts per request where only the existence of a bucket is checked."""
 
-_SMALL: Final = 1 << 22
+_MAX_DELAYED_BYTES: Final = 1 << 22
 _CHUNK: Final = 1 << 22
-_REPEATS: Final = 6
-_PAUSE_S: Final = 0.1
+_RETRY_PAUSES_S: Final = tuple(0.1 * 2**attempt for attempt in range(6))
+_TRANSIENT_ERRORS: Final = ("NO_SUCH_UPLOAD", "INTERNAL_FAILURE")
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """An opened bucket.
+    """An open bucket.
 
     Attributes:
-        filesystem: Of pyarrow.
-        at_once: The same, but what is written goes in one request.
-        root: The path that the URI names.
+        filesystem: Filesystem of pyarrow.
+        single_request_filesystem: Filesystem of pyarrow that writes a small object in one request.
+        root: Path in the filesystem that the URI names.
     """
 
     filesystem: Any
-    at_once: Any
+    single_request_filesystem: Any
     root: str
 
     @classmethod
     def open_bucket(cls, uri: str, attempts: int = ATTEMPTS) -> Bucket:
-        """Open what a URI names.
+        """Open the bucket of a URI.
 
         Raises:
             OSError: If the bucket cannot be reached.
-            ValueError: If the URI is none, or names no bucket.
+            ValueError: If the URI is invalid or contains no bucket.
         """
-        from pyarrow import fs  # here, since it takes longer to load than a mistake should wait
+        from pyarrow import fs  # imported here, since its import takes longer than reporting a wrong option should
 
-        found, path = fs.FileSystem.from_uri(uri)
+        filesystem, path = fs.FileSystem.from_uri(uri)
         if not path.strip("/"):
             raise ValueError("no bucket in it")
-        if not isinstance(found, fs.S3FileSystem):
-            return cls(found, found, path.rstrip("/"))
-        rebuild, (options,) = found.__reduce__()  # a URI has no words for what follows
-        patience = {
+        if not isinstance(filesystem, fs.S3FileSystem):
+            return cls(filesystem, filesystem, path.rstrip("/"))
+        rebuild, (options,) = filesystem.__reduce__()  # a URI cannot express the following options
+        limits = {
             "retry_strategy": fs.AwsStandardS3RetryStrategy(attempts),
             "connect_timeout": 10.0,
             "request_timeout": 30.0,
         }
-        at_once = rebuild({**options, **patience, "allow_delayed_open": True})
-        return cls(rebuild({**options, **patience}), at_once, path.rstrip("/"))
+        single_request = rebuild({**options, **limits, "allow_delayed_open": True})
+        return cls(rebuild({**options, **limits}), single_request, path.rstrip("/"))
 
     def write_object(self, path: str, content: Any) -> None:
-        """Write an object: it appears whole when its stream is closed, or not at all.
+        """Write an object; it appears complete when its stream is closed, or not at all.
 
         Raises:
             OSError: If the bucket refuses.
         """
-        # A large upload that cannot begin would leave an empty object if its opening were delayed.
-        filesystem = self.at_once if memoryview(content).nbytes < _SMALL else self.filesystem
+        # With delayed opening, a large upload that cannot begin would leave an empty object.
+        is_small = memoryview(content).nbytes < _MAX_DELAYED_BYTES
+        filesystem = self.single_request_filesystem if is_small else self.filesystem
 
-        def put() -> None:
+        def upload() -> None:
             with filesystem.open_output_stream(path) as stream:
                 stream.write(content)
 
-        _retry_request(put)
+        _retry_request(upload)
 
     def read_chunks(self, path: str) -> Iterator[bytes]:
-        """An object's content, piece by piece.
+        """Yield the content of an object in pieces.
 
         Raises:
-            OSError: If there is none, or the bucket refuses.
+            OSError: If the object does not exist, or the bucket refuses.
         """
         with self.filesystem.open_input_file(path) as file:
             for first in range(0, int(file.size()), _CHUNK):
                 yield _retry_request(lambda first=first: bytes(file.read_at(_CHUNK, first)))  # type: ignore[misc]
 
     def list_files(self, folder: str) -> list[str]:
-        """Paths of all files under a folder; none if it is not there."""
+        """Return the paths of all files below a folder; an absent folder has none."""
         from pyarrow import fs
 
-        found = self.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=True))
-        return [str(info.path) for info in found if info.is_file]
+        entries = self.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=True))
+        return [str(info.path) for info in entries if info.is_file]
 
 
 def _retry_request(request: Callable[[], _T]) -> _T:
-    """Repeat a request that pyarrow gives up because of how, not that, it was throttled.
+    """Repeat a throttled request in the two cases in which pyarrow's own retries do not suffice.
 
-    The end of an upload in parts counts as failed even if pyarrow's own retry got through, and an object smaller than the
-    words of a refusal leaves no room for reading these.
+    The completion of a multipart upload is reported as failed even if a retry succeeded, and the error message of a
+    refusal does not fit into the buffer for an object that is smaller than the message.
     """
-    for attempt in range(_REPEATS):
-        try:
-            return request()
-        except OSError as error:
-            if not any(name in str(error) for name in ("NO_SUCH_UPLOAD", "INTERNAL_FAILURE")):
-                raise
-            time.sleep(_PAUSE_S * 2**attempt)
-    return request()
+    return retry_call(request, _is_transient, _RETRY_PAUSES_S)
+
+
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, OSError) and any(name in str(error) for name in _TRANSIENT_ERRORS)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import platform
-import time
 from collections.abc import Callable, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import torch
 
 from runtime.errors import StorageError
+from runtime.retry import retry_call
 from search.results import SearchFolder
 
 RETRY_TIMEOUT_S: Final = 900.0
@@ -51,14 +52,9 @@ def retry_storage(work: Callable[[], T]) -> T:
     Raises:
         StorageError: If the storage is still unavailable after `RETRY_TIMEOUT_S`.
     """
-    deadline = time.monotonic() + RETRY_TIMEOUT_S
-    while True:
-        try:
-            return work()
-        except StorageError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(RETRY_PAUSE_S)
+    return retry_call(
+        work, lambda error: isinstance(error, StorageError), repeat(RETRY_PAUSE_S), timeout_s=RETRY_TIMEOUT_S
+    )
 
 
 def unwritable_error(location: str, error: OSError) -> StorageError:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from runtime import uris
 from runtime.errors import InputError
+from runtime.retry import retry_call
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -91,21 +92,29 @@ class RetryingStorage:
         return functools.partial(self._retry_call, attribute) if callable(attribute) else attribute
 
     def _retry_call(self, request: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        deadline = time.monotonic() + RETRY_TIMEOUT_S
-        repeated = False
-        while True:
+        errors: list[Exception] = []
+
+        def attempt() -> Any:
             try:
                 return request(*args, **kwargs)
             except Exception as error:
-                if repeated and type(error).__name__ == "UpdateFinishedTrialError":
-                    return True  # the first request succeeded, but its reply was lost
-                if not self.retries or not _is_transient(error) or time.monotonic() > deadline:
-                    raise
-                if not repeated:
-                    reason = _first_line(error, self._uri)
-                    print(f"study    waiting for {uris.redact_uri(self._uri)}: {reason}", file=sys.stderr, flush=True)
-            repeated = True
-            time.sleep(RETRY_INTERVAL_S)
+                if errors and type(error).__name__ == "UpdateFinishedTrialError":
+                    return True  # an earlier request succeeded, but its reply was lost
+                raise
+
+        def report(error: Exception) -> None:
+            if not errors:
+                reason = _first_line(error, self._uri)
+                print(f"study    waiting for {uris.redact_uri(self._uri)}: {reason}", file=sys.stderr, flush=True)
+            errors.append(error)
+
+        return retry_call(
+            attempt,
+            lambda error: self.retries and _is_transient(error),
+            repeat(RETRY_INTERVAL_S),
+            timeout_s=RETRY_TIMEOUT_S,
+            on_retry=report,
+        )
 
 
 def _is_transient(error: BaseException) -> bool:
