@@ -18,7 +18,7 @@ ROWS = np.array([[0, 1, 0, 30, 10], [3, 1, 0, -170, -5], [3, 2, 1, 90, 0]])
 DAMAGED = "fold4_room2_mix001_ov2"
 
 
-def recordings(spoil: Callable[[Path], object] | None = None) -> Callable[[Path], None]:
+def recordings(damage: Callable[[Path], object] | None = None) -> Callable[[Path], None]:
     """Return a function that writes valid recordings in both formats and then damages them."""
 
     def prepare(folder: Path) -> None:
@@ -26,8 +26,8 @@ def recordings(spoil: Callable[[Path], object] | None = None) -> Callable[[Path]
         for stem in STEMS:
             name = RecordingName.from_stem(stem)
             write_recording(folder / "tau", name, foa=sound, mic=sound, rows=ROWS[: name.overlap + 1])
-        if spoil is not None:
-            spoil(folder / "tau")
+        if damage is not None:
+            damage(folder / "tau")
 
     return prepare
 
@@ -35,11 +35,11 @@ def recordings(spoil: Callable[[Path], object] | None = None) -> Callable[[Path]
 def line(text: str) -> Callable[[Path], None]:
     """Return a function that adds a fourth line to the labels of a recording."""
 
-    def spoil(root: Path) -> None:
+    def damage(root: Path) -> None:
         with (root / "metadata_dev" / f"{DAMAGED}.csv").open("a") as file:
             file.write(f"{text}\n")
 
-    return spoil
+    return damage
 
 
 def sound(channels: int = 4, rate_hz: int = SAMPLE_RATE_HZ) -> Callable[[Path], None]:
@@ -60,13 +60,13 @@ def no_fold_2(root: Path) -> None:
 def doanet(
     name: str,
     says: tuple[str, ...],
-    spoil: Callable[[Path], object] | None = None,
+    damage: Callable[[Path], object] | None = None,
     *options: str,
     space: Callable[[str], str] = lambda text: text,
 ) -> Case:
     """Return a case of DOAnet on a folder of recordings."""
     here = ("--profile", "full", "--set", "resources={cpu: 1}", "--set", "dataset.folder={tmp}/tau")
-    return Case(name, says, lambda _: space(TRACKING), (*here, *options), recordings(spoil))
+    return Case(name, says, lambda _: space(TRACKING), (*here, *options), recordings(damage))
 
 
 def searching(entry: str) -> Callable[[str], str]:
