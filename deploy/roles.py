@@ -1,12 +1,14 @@
-"""`python deploy/roles.py BUCKET`: the two roles that cluster.yaml names, once for an AWS account.
+"""`python deploy/roles.py BUCKET`: create the two roles that cluster.yaml names, once per AWS account.
 
-The head may start and end this project's instances and hand them the workers' role; both may use the bucket.
+The role of the head permits starting and terminating instances of this project with the role of the workers; both roles
+permit access to the bucket.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 import boto3
@@ -19,7 +21,7 @@ _TRUST: Final = {
 
 
 def bucket_policy(bucket: str) -> list[dict[str, Any]]:
-    """Reading and writing one bucket."""
+    """Return the statements that permit reading and writing one bucket."""
     return [
         {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": f"arn:aws:s3:::{bucket}"},
         {
@@ -31,7 +33,7 @@ def bucket_policy(bucket: str) -> list[dict[str, Any]]:
 
 
 def head_policy(account: str) -> list[dict[str, Any]]:
-    """Starting workers, and ending what carries this project's tag."""
+    """Return the statements that permit starting workers, and terminating instances with the tag of this project."""
     return [
         {"Effect": "Allow", "Action": ["ec2:Describe*", "ec2:RunInstances"], "Resource": "*"},
         {
@@ -56,7 +58,7 @@ def head_policy(account: str) -> list[dict[str, Any]]:
 
 
 def ensure_roles(name: str, statements: list[dict[str, Any]]) -> None:
-    """Create a role and the profile that instances carry it by, or bring them up to date."""
+    """Create or update a role and its instance profile."""
     iam = boto3.client("iam")
     _ignore_existing(lambda: iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_TRUST)))
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
@@ -66,27 +68,26 @@ def ensure_roles(name: str, statements: list[dict[str, Any]]) -> None:
         iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
 
 
-def _ignore_existing(create: Any) -> None:
+def _ignore_existing(create: Callable[[], object]) -> None:
     try:
         create()
     except ClientError as error:
-        there = error.response["Error"]["Code"] in ("EntityAlreadyExists", "InvalidInput")
-        if not there:
+        if error.response["Error"]["Code"] not in ("EntityAlreadyExists", "InvalidInput"):
             raise
 
 
 def main() -> int:
-    """Run the command; returns its exit status."""
+    """Run the command and return its exit status."""
     if len(sys.argv) != 2 or "/" in sys.argv[1] or ":" in sys.argv[1]:
-        print("error: name the bucket, and nothing else: python deploy/roles.py my-bucket", file=sys.stderr)
+        print("error: the only argument is the name of the bucket: python deploy/roles.py my-bucket", file=sys.stderr)
         return 2
     bucket = sys.argv[1]
     account = boto3.client("sts").get_caller_identity()["Account"]
     ensure_roles("soundsweep-head", head_policy(account) + bucket_policy(bucket))
     ensure_roles("soundsweep-worker", bucket_policy(bucket))
-    # An account that never asked for spot instances has not got the role that AWS starts them with.
+    # AWS starts spot instances with a role that does not exist in an account without earlier spot requests.
     _ignore_existing(lambda: boto3.client("iam").create_service_linked_role(AWSServiceName="spot.amazonaws.com"))
-    print(f"soundsweep-head and soundsweep-worker may use {bucket}")
+    print(f"soundsweep-head and soundsweep-worker have access to {bucket}")
     return 0
 
 

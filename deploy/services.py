@@ -1,8 +1,8 @@
-"""`python deploy/services.py start | keep`: what runs on the head beside the driver, reached by ssh alone.
+"""`python deploy/services.py start | keep`: servers on the head in addition to the driver, reachable only through ssh.
 
-MLflow on port 5000 and the study on port 13000 (Optuna's gRPC proxy), both on loopback, on SQLite files. Their copies in the
-bucket are at most five minutes old, and a new head starts from them. With SOUNDSWEEP_DATABASE=postgresql://… both are there
-instead, and nothing is copied.
+MLflow listens on port 5000 and the study (Optuna's gRPC proxy) on port 13000 of the loopback interface. Both use SQLite files,
+whose copies in the bucket are at most five minutes old; a new head starts from the copies. With
+SOUNDSWEEP_DATABASE=postgresql://… both use that database, and no copies are made.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Final
 
 from pyarrow import fs
 
-_EVERY_S: Final = 300.0
-_PATIENCE_S: Final = 180.0
+_COPY_INTERVAL_S: Final = 300.0
+_START_TIMEOUT_S: Final = 180.0
 _NAMES: Final = ("mlflow", "study")
 _SCHEMA: Final = "study"
-"""Of the study's tables in PostgreSQL: MLflow and Optuna both keep their version in a table called alembic_version."""
+"""PostgreSQL schema of the study; it is separate since MLflow and Optuna both have a table named alembic_version."""
 _PROXY: Final = (
     "import sys; from optuna.storages import RDBStorage, run_grpc_proxy_server;"
     "storage = RDBStorage(sys.argv[1], engine_kwargs={'pool_pre_ping': True});"
@@ -33,24 +33,24 @@ _PROXY: Final = (
 
 
 def fetch_databases(storage: str, state: Path) -> list[str]:
-    """Copy from the bucket what is not here yet; returns the names of what came."""
+    """Copy missing databases from the bucket; return the names of the copied ones."""
     system, base = fs.FileSystem.from_uri(storage)
-    came = []
+    copied = []
     for name in _NAMES:
-        there, here = f"{base}/state/{name}.db", state / f"{name}.db"
-        if not here.exists() and system.get_file_info(there).type == fs.FileType.File:
-            whole = here.with_suffix(".part")
-            fs.copy_files(there, str(whole), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
-            whole.replace(here)
-            came.append(name)
-    return came
+        remote, local = f"{base}/state/{name}.db", state / f"{name}.db"
+        if not local.exists() and system.get_file_info(remote).type == fs.FileType.File:
+            partial = local.with_suffix(".part")
+            fs.copy_files(remote, str(partial), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
+            partial.replace(local)
+            copied.append(name)
+    return copied
 
 
 def keep_databases(storage: str, state: Path) -> list[str]:
-    """Copy the databases to the bucket, each as it was at one moment; returns the names of what went."""
+    """Copy consistent snapshots of the databases to the bucket; return the names of the copied ones."""
     system, base = fs.FileSystem.from_uri(storage)
     system.create_dir(f"{base}/state", recursive=True)
-    went = []
+    copied = []
     for name in _NAMES:
         if (state / f"{name}.db").exists():
             with tempfile.TemporaryDirectory() as folder:
@@ -59,23 +59,23 @@ def keep_databases(storage: str, state: Path) -> list[str]:
                     source.backup(target)
                 source.close()
                 target.close()
-                there = f"{base}/state/{name}.db"
-                # A bucket's objects appear whole; a folder's file would grow.
+                remote = f"{base}/state/{name}.db"
+                # An object of a bucket appears complete, but a file of a shared folder would be visible while it is copied.
                 fs.copy_files(
-                    str(copy), f"{there}.new", source_filesystem=fs.LocalFileSystem(), destination_filesystem=system
+                    str(copy), f"{remote}.new", source_filesystem=fs.LocalFileSystem(), destination_filesystem=system
                 )
-                system.move(f"{there}.new", there)
-            went.append(name)
-    return went
+                system.move(f"{remote}.new", remote)
+            copied.append(name)
+    return copied
 
 
 def service_commands(storage: str, state: Path, database: str) -> list[list[str]]:
-    """The servers' command lines."""
+    """Return the command lines of the servers."""
     mlflow, study = (f"sqlite:///{state / name}.db" for name in _NAMES)
-    if database:  # without the driver's name SQLAlchemy would look for psycopg2
+    if database:  # without a driver name SQLAlchemy imports psycopg2
         mlflow = database.replace("postgresql://", "postgresql+psycopg://", 1)
         study = f"{mlflow}{'&' if '?' in mlflow else '?'}options=-csearch_path%3D{_SCHEMA}"
-    # One worker: 2 processes and half a gigabyte instead of 15 and three.
+    # With one worker, MLflow has 2 processes and takes 0.5 GB instead of 15 processes and 3 GB.
     server = ["mlflow", "server", "--backend-store-uri", mlflow, "--artifacts-destination", f"{storage}/mlartifacts"]
     return [
         [*server, "--host", "127.0.0.1", "--port", "5000", "--workers", "1"],
@@ -84,41 +84,43 @@ def service_commands(storage: str, state: Path, database: str) -> list[list[str]
 
 
 def run_services(storage: str, state: Path, database: str) -> None:
-    """Run the servers, again if one ends, and keep copies."""
-    quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    lines = service_commands(storage, state, database)
-    running: list[subprocess.Popen[bytes] | None] = [None] * len(lines)
-    kept = time.monotonic()
+    """Run the servers, restart one that ends, and copy the databases regularly."""
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    commands = service_commands(storage, state, database)
+    running: list[subprocess.Popen[bytes] | None] = [None] * len(commands)
+    last_copy = time.monotonic()
     while True:
-        for place, (line, process) in enumerate(zip(lines, running, strict=True)):
+        for index, (command, process) in enumerate(zip(commands, running, strict=True)):
             if process is None or process.poll() is not None:
-                running[place] = subprocess.Popen(line, env=quiet)
-        if not database and time.monotonic() > kept + _EVERY_S:
-            print("kept", keep_databases(storage, state), flush=True)
-            kept = time.monotonic()
+                running[index] = subprocess.Popen(command, env=environment)
+        if not database and time.monotonic() > last_copy + _COPY_INTERVAL_S:
+            print("copied", keep_databases(storage, state), flush=True)
+            last_copy = time.monotonic()
         time.sleep(5)
 
 
 def start_services(storage: str, state: Path, database: str) -> None:
-    """Start serving in the background, unless that runs; returns when a search can use it.
+    """Start the servers in the background unless they run; return when both accept connections.
 
     Raises:
-        TimeoutError: If a server does not answer.
+        TimeoutError: If a server does not respond.
     """
     state.mkdir(exist_ok=True)
     lock = state / "pid"
     if not (lock.exists() and Path(f"/proc/{lock.read_text()}").exists()):
         _start_process(storage, state, database, lock)
-    until = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _START_TIMEOUT_S
     for port in (5000, 13000):
         while not is_answering(port):
-            if time.monotonic() > until:
-                raise TimeoutError(f"nothing answers on port {port} after {_PATIENCE_S:g} s, see {state}/services.log")
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"no server responds on port {port} after {_START_TIMEOUT_S:g} s, see {state}/services.log"
+                )
             time.sleep(0.5)
 
 
 def is_answering(port: int) -> bool:
-    """Whether a server of this machine takes connections."""
+    """Return whether a server of this machine accepts connections on a port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except OSError:
@@ -145,21 +147,21 @@ def _start_process(storage: str, state: Path, database: str, lock: Path) -> None
     lock.write_text(str(server.pid))
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; returns its exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit status."""
     storage = os.environ.get("SOUNDSWEEP_STORAGE", "")
     database = os.environ.get("SOUNDSWEEP_DATABASE", "")
-    work = {"start": start_services, "serve": run_services}
-    if len(words) != 1 or words[0] not in (*work, "keep") or not storage:
+    commands = {"start": start_services, "serve": run_services}
+    if len(arguments) != 1 or arguments[0] not in (*commands, "keep") or not storage:
         print("error: SOUNDSWEEP_STORAGE=… python deploy/services.py start | keep", file=sys.stderr)
         return 2
     state = Path("~/state").expanduser()
     storage = storage if "://" in storage else Path(storage).absolute().as_uri()
-    if words[0] == "keep":
-        print("kept", keep_databases(storage, state))
+    if arguments[0] == "keep":
+        print("copied", keep_databases(storage, state))
     else:
         try:
-            work[words[0]](storage, state, database)
+            commands[arguments[0]](storage, state, database)
         except TimeoutError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
