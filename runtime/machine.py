@@ -1,4 +1,4 @@
-"""What this machine has, found out without importing torch."""
+"""Hardware and software of this machine, determined without importing torch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA GPU is there and not hidden."""
+    """Return whether an NVIDIA GPU exists and is visible to CUDA."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
     return visible not in ("", "-1") and Path("/dev/nvidiactl").exists()
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU, as its driver describes it."""
+    """GPU as its driver describes it.
+
+    Attributes:
+        name: Name of the model.
+        memory_bytes: Size of the memory, in bytes.
+        driver: Version of the driver.
+    """
 
     name: str
     memory_bytes: int
@@ -35,56 +41,56 @@ class Gpu:
 
 
 def list_gpus() -> tuple[Gpu, ...]:
-    """The NVIDIA GPUs of this machine; none where there is no driver."""
+    """Return the NVIDIA GPUs of this machine; without a driver there are none."""
     query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        output = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
-    return parse_gpus(said)
+    return parse_gpus(output)
 
 
-def parse_gpus(said: str) -> tuple[Gpu, ...]:
-    """Read what `nvidia-smi` answers: a GPU a line, its memory in MiB."""
-    rows = ([field.strip() for field in line.split(",")] for line in said.splitlines() if line.strip())
+def parse_gpus(output: str) -> tuple[Gpu, ...]:
+    """Parse the output of `nvidia-smi`: one GPU per line, with its memory in MiB."""
+    rows = ([field.strip() for field in line.split(",")] for line in output.splitlines() if line.strip())
     return tuple(Gpu(name, int(memory) << 20, driver) for name, memory, driver in rows)
 
 
 def count_cores() -> int:
-    """CPU cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def nearest_existing_parent(path: Path) -> Path:
-    """What there is already of a path: itself, or the nearest folder above it."""
-    whole = path.absolute()
-    return next(parent for parent in (whole, *whole.parents) if parent.exists())
+    """Return a path itself if it exists, or the nearest folder above it that does."""
+    absolute = path.absolute()
+    return next(parent for parent in (absolute, *absolute.parents) if parent.exists())
 
 
 def free_bytes(path: Path) -> int:
-    """Free space where `path` is or will be."""
+    """Return the free space of the disk on which `path` is or will be, in bytes."""
     return shutil.disk_usage(nearest_existing_parent(path)).free
 
 
 def python_command() -> str:
-    """How to call this Python from here: the environment's own path where it lies below, or plain `python`."""
+    """Return the command of this Python: its relative path if it is below the working directory, or plain `python`."""
     executable, here = Path(sys.executable), Path.cwd()
     return str(executable.relative_to(here)) if executable.is_relative_to(here) else "python"
 
 
 def package_versions() -> dict[str, str]:
-    """Python and the packages that results depend on."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the packages that results depend on."""
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "missing"
-    return found
+            versions[package] = "missing"
+    return versions
 
 
 def project_digest() -> str:
-    """What tells one state of this project's code from another."""
+    """Return a digest of the source code of this project."""
     digest = hashlib.sha256()
     for package in _OURS:
         for path in sorted((_ROOT / package).rglob("*.py")):
@@ -93,7 +99,7 @@ def project_digest() -> str:
 
 
 def git_commit() -> str:
-    """The checked-out commit, with `+changes` if files differ from it; `unknown` outside a repository."""
+    """Return the checked-out commit, with `+changes` if files differ from it, or `unknown` outside a repository."""
     try:
         commit = _run_git("rev-parse", "HEAD")
         return commit + ("+changes" if _run_git("status", "--porcelain", "--untracked-files=no") else "")
@@ -107,7 +113,10 @@ def _run_git(*words: str) -> str:
 
 
 def disable_malloc_trim() -> None:
-    """Tell glibc to keep freed blocks: a step of training allocates hundreds of megabytes anew, page fault by page fault."""
+    """Make glibc keep freed memory instead of returning it to the operating system.
+
+    Otherwise each training step allocates hundreds of megabytes again, with one page fault per page.
+    """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):

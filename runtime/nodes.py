@@ -1,4 +1,4 @@
-"""What the nodes of a cluster have to have in common, decided without Ray."""
+"""Requirements that all nodes of a cluster must share, checked without Ray."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _HOST_PORT: Final = re.compile(r"[A-Za-z0-9_.-]+:\d{1,5}")
 
 @dataclass(frozen=True)
 class Node:
-    """A machine that Ray runs on.
+    """Machine on which Ray runs.
 
     Attributes:
-        id: Ray's name of it.
-        name: Its address, as people know it.
-        resources: What Ray may hand out of it, e.g. `{"CPU": 16.0, "GPU": 2.0}`.
+        id: Identifier in Ray.
+        name: Address, for messages.
+        resources: Resources that Ray assigns, e.g. `{"CPU": 16.0, "GPU": 2.0}`.
     """
 
     id: str
@@ -32,29 +32,29 @@ class Node:
 
     @property
     def cpus(self) -> float:
-        """Cores."""
+        """Number of CPU cores."""
         return self.resources.get("CPU", 0.0)
 
     @property
     def gpus(self) -> float:
-        """GPUs."""
+        """Number of GPUs."""
         return self.resources.get("GPU", 0.0)
 
     @property
     def accelerator(self) -> str | None:
-        """The kind of its GPUs, if Ray knows it."""
+        """Type of the GPUs, or None if Ray did not detect it."""
         prefix = "accelerator_type:"
         return next((name.removeprefix(prefix) for name in self.resources if name.startswith(prefix)), None)
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What a process of ours finds on a node.
+    """Software, shared folders and clock of a node, as seen by a process on it.
 
     Attributes:
-        versions: Of Python, the packages and the project.
-        shared: Those of the driver's marks that it found and could answer.
-        clock_s: Its clock, in seconds since 1970.
+        versions: Versions of Python, the packages and the project.
+        shared: Paths of the driver's probe files that the node could read and answer.
+        clock_s: Time of the node's clock, in seconds since 1970.
     """
 
     versions: Mapping[str, str]
@@ -63,10 +63,10 @@ class NodeReport:
 
 
 def check_address(address: str) -> None:
-    """Check how a cluster is named, without asking for it.
+    """Check the form of a cluster's address, without connecting to it.
 
     Raises:
-        InputError: If no cluster can be called so, or the search could not run from here.
+        InputError: If the address is invalid, or refers to a way into the cluster that a search cannot use.
     """
     if address == "auto" or _HOST_PORT.fullmatch(address):
         return
@@ -75,18 +75,18 @@ def check_address(address: str) -> None:
             "--address",
             "the command runs on a node of the cluster, not through Ray's client or its dashboard",
             value=address,
-            remedy="send it there, `ray exec cluster.yaml '… --address auto'` or `ray job submit -- … --address auto`",
+            remedy="run it there with `ray exec cluster.yaml '… --address auto'` or `ray job submit -- … --address auto`",
         )
     raise InputError(
         "--address",
-        "a cluster is named auto or HOST:PORT",
+        "the address must be auto or HOST:PORT",
         value=address,
         remedy="--address auto on a node of the cluster, or e.g. --address 10.0.0.2:6379",
     )
 
 
 def write_probe(folder: Path) -> Path:
-    """Leave a file in a folder, created if need be, that the other nodes are to find."""
+    """Write a probe file that the other nodes must find into a folder; create the folder if necessary."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f".shared-{uuid.uuid4().hex}"
     path.write_text(path.name)
@@ -94,19 +94,19 @@ def write_probe(folder: Path) -> Path:
 
 
 def remove_probe(path: Path) -> None:
-    """Remove a mark and what nodes left beside it."""
-    for found in path.parent.glob(f"{path.name}*"):
-        found.unlink(missing_ok=True)
+    """Remove a probe file and the answers of the nodes."""
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink(missing_ok=True)
 
 
-def make_report(marks: Sequence[Path], node: str) -> NodeReport:
-    """What there is on this node; runs there.
+def make_report(probes: Sequence[Path], node: str) -> NodeReport:
+    """Return the report of the node on which this function runs.
 
     Args:
-        marks: Left by `mark` on the driver's node.
-        node: Its id.
+        probes: Probe files that `write_probe` wrote on the driver's node.
+        node: Identifier of the node.
     """
-    shared = tuple(str(path) for path in marks if _answer_probe(path, node))
+    shared = tuple(str(path) for path in probes if _answer_probe(path, node))
     return NodeReport(machine.package_versions() | {"project": machine.project_digest()}, shared, time.time())
 
 
@@ -114,23 +114,23 @@ def _answer_probe(path: Path, node: str) -> bool:
     try:
         if path.read_text() != path.name:
             return False
-        _write_answer(path, node).write_text(node)
+        _answer_path(path, node).write_text(node)
     except OSError:
         return False
     return True
 
 
-def _write_answer(path: Path, node: str) -> Path:
+def _answer_path(path: Path, node: str) -> Path:
     return path.with_name(f"{path.name}.{node}")
 
 
 def least_offset(before_s: float, there_s: float, after_s: float) -> float:
-    """How far another clock is off at least, if it was read between two readings of this one; positive if it is ahead."""
+    """Return the least offset of another clock that was read between two readings of this one; positive if it is ahead."""
     return max(0.0, there_s - after_s) + min(0.0, there_s - before_s)
 
 
 def version_differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
-    """Versions of a node that are not those of the driver's, in words; builds of one version count as the same."""
+    """Return descriptions of the versions that differ from the driver's; builds of one version count as equal."""
 
     def plain(version: str) -> str:
         return version.partition("+")[0]
@@ -143,49 +143,49 @@ def version_differences(here: Mapping[str, str], there: Mapping[str, str]) -> li
 
 
 def require_same_versions(here: NodeReport, reports: Mapping[Node, NodeReport | str]) -> None:
-    """Refuse a cluster whose nodes would not compute the same.
+    """Check that all nodes have the software versions of the driver, so that they compute the same results.
 
     Args:
-        here: What the driver's process finds.
-        reports: Of every node; in words where it could not run our code.
+        here: Report of the driver's process.
+        reports: Report of every node, or the reason why the node could not produce one.
 
     Raises:
-        InputError: If a node differs from the driver's.
+        InputError: If a node differs from the driver's node.
     """
-    wrong = []
-    for node, found in reports.items():
-        told = [found] if isinstance(found, str) else version_differences(here.versions, found.versions)
-        wrong += [f"{node.name}: {', '.join(told)}"] if told else []
-    if wrong:
+    problems = []
+    for node, report in reports.items():
+        reasons = [report] if isinstance(report, str) else version_differences(here.versions, report.versions)
+        problems += [f"{node.name}: {', '.join(reasons)}"] if reasons else []
+    if problems:
         raise InputError(
             "--address",
             "every node needs the same Python, packages and project as this one",
-            value="; ".join(wrong),
-            remedy="bring it to all nodes, `ray up cluster.yaml` or `ray job submit --working-dir .`, then restart Ray there",
+            value="; ".join(problems),
+            remedy="update all nodes with `ray up cluster.yaml` or `ray job submit --working-dir .`, then restart Ray there",
         )
 
 
 def nodes_without_probe(path: Path, reports: Mapping[Node, NodeReport | str]) -> list[Node]:
-    """Nodes that did not find a mark, or whose answer to it has not arrived at the driver's."""
+    """Return the nodes that did not find a probe file, or whose answer is not visible on the driver's node."""
     return [
         node
-        for node, found in reports.items()
-        if isinstance(found, str) or str(path) not in found.shared or not _write_answer(path, node.id).is_file()
+        for node, report in reports.items()
+        if isinstance(report, str) or str(path) not in report.shared or not _answer_path(path, node.id).is_file()
     ]
 
 
-def require_shared_folders(marks: Sequence[Path], reports: Mapping[Node, NodeReport | str]) -> None:
-    """Refuse folders that some node does not write to.
+def require_shared_folders(probes: Sequence[Path], reports: Mapping[Node, NodeReport | str]) -> None:
+    """Check that folders are shared by all nodes.
 
     Raises:
-        InputError: If there is one.
+        InputError: If a node does not write to one of them.
     """
-    for path in marks:
+    for path in probes:
         without = [node.name for node in nodes_without_probe(path, reports)]
         if without:
             raise InputError(
                 "--storage",
-                f"{path.parent} must be the same folder on every node: a trial goes on elsewhere when its node is lost",
+                f"{path.parent} must be the same folder on every node: a trial continues on another node when its node is lost",
                 value="not shared by " + ", ".join(without),
                 remedy="name a folder that all nodes mount (NFS, EFS, Filestore) at the same path, or a bucket, s3://…",
             )

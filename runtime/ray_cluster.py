@@ -1,4 +1,4 @@
-"""Ray: on this machine alone, out of reach from outside, or on a cluster that exists."""
+"""Ray sessions: local ones that are not reachable from outside, and existing clusters."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from runtime import nodes
 from runtime.errors import InputError
 from runtime.nodes import Node, NodeReport
 
-_KNOCK_S: Final = 5.0
-_ANSWER_S: Final = 120.0
-"""How long a node may take to start a process and load what it needs."""
+_CONNECT_TIMEOUT_S: Final = 5.0
+_REPORT_TIMEOUT_S: Final = 120.0
+"""Time for a node to start a process and import its modules, in seconds."""
 
 T = TypeVar("T")
 
 
 @contextmanager
 def ray_session(address: str | None, shared: Sequence[Path] = ()) -> Iterator[dict[str, float]]:
-    """Start Ray here, or join the cluster at an address; yield its resources.
+    """Start Ray on this machine, or join the cluster at an address; yield its resources.
 
     Args:
-        address: `auto` or `HOST:PORT`; None for a Ray of our own on this machine.
-        shared: Folders that all nodes write to.
+        address: `auto` or `HOST:PORT`; None for a local session.
+        shared: Folders that all nodes must share.
 
     Raises:
-        InputError: If no cluster answers, or its nodes have not in common what they must.
+        InputError: If no cluster responds, or its nodes differ in software or do not share the folders.
     """
     if address is None:
         with start_local_ray() as resources:
@@ -60,41 +60,41 @@ def start_local_ray() -> Iterator[dict[str, float]]:
     """Start Ray on the loopback interface; yield its resources.
 
     Raises:
-        InputError: If it does not start: it gives itself half a minute, which a machine with other work may need.
+        InputError: If Ray does not start within its own limit of half a minute, for instance on a busy machine.
     """
-    how = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
-    with _unsupported_error(), ExitStack() as stack:
+    options = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    with _loopback_only(), ExitStack() as stack:
         try:
-            resources = stack.enter_context(_start_ray(**how))
-        except Exception as error:  # Ray raises this class itself
+            resources = stack.enter_context(_start_ray(**options))
+        except Exception as error:  # Ray raises this class directly
             raise InputError(
                 "Ray",
                 "Ray must start on this machine",
                 value=str(error).strip().partition("\n")[0],
-                remedy="let other programs end, see `python -m search.doctor`, and call again; nothing is lost",
+                remedy="close other programs, see `python -m search.doctor`, and run the command again; nothing is lost",
             ) from error
         yield resources
 
 
 @contextmanager
-def _unsupported_error() -> Iterator[None]:
-    """Keep Ray from listening to the world: where a cluster is possible, it puts the outer address in place of loopback."""
+def _loopback_only() -> Iterator[None]:
+    """Keep Ray on the loopback address, which it replaces by the public one where clusters are supported."""
     name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
-    possible, before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
-    ray_constants.ENABLE_RAY_CLUSTER, os.environ[name] = False, "0"  # here, and in the processes that Ray starts
+    supported, before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
+    ray_constants.ENABLE_RAY_CLUSTER, os.environ[name] = False, "0"  # in this process, and in those that Ray starts
     try:
         yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER = possible
+        ray_constants.ENABLE_RAY_CLUSTER = supported
         os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 @contextmanager
 def join_cluster(address: str) -> Iterator[dict[str, float]]:
-    """Join a cluster that this machine is a node of; yield its resources.
+    """Join the cluster of which this machine is a node; yield its resources.
 
     Raises:
-        InputError: If none answers.
+        InputError: If no cluster responds.
     """
     nodes.check_address(address)
     _check_port(address)
@@ -107,13 +107,13 @@ def join_cluster(address: str) -> Iterator[dict[str, float]]:
 
 
 @contextmanager
-def _start_ray(**how: Any) -> Iterator[dict[str, float]]:
+def _start_ray(**options: Any) -> Iterator[dict[str, float]]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     before = signal.getsignal(signal.SIGTERM)
-    ray.init(logging_level="ERROR", log_to_driver=False, configure_logging=False, **how)
+    ray.init(logging_level="ERROR", log_to_driver=False, configure_logging=False, **options)
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)  # Ray takes it for itself
+        signal.signal(signal.SIGTERM, before)  # Ray installs a handler of its own
     try:
         yield dict(ray.cluster_resources())
     finally:
@@ -121,12 +121,12 @@ def _start_ray(**how: Any) -> Iterator[dict[str, float]]:
 
 
 def _check_port(address: str) -> None:
-    """Ray would wait a minute for a host that is not there."""
+    """Check that a port accepts connections; Ray itself would wait a minute for an absent host."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except (OSError, OverflowError) as error:
         raise _no_cluster_error(address, str(error)) from error
 
@@ -134,43 +134,43 @@ def _check_port(address: str) -> None:
 def _no_cluster_error(address: str, reason: str) -> InputError:
     return InputError(
         "--address",
-        "a Ray cluster must answer, and this machine must be one of its nodes",
+        "a Ray cluster must respond, and this machine must be one of its nodes",
         value=f"{address}: {reason}",
-        remedy="see `ray status` here; start one with `ray up cluster.yaml`, or leave --address out for this machine alone",
+        remedy="see `ray status` here; start one with `ray up cluster.yaml`, or omit --address to use this machine alone",
     )
 
 
 def alive_nodes() -> list[Node]:
-    """The nodes of the running cluster."""
-    there = [node for node in ray.nodes() if node["Alive"]]
-    addresses = [node["NodeManagerAddress"] for node in there]
+    """Return the nodes of the cluster that are alive."""
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    addresses = [node["NodeManagerAddress"] for node in alive]
     return [
         Node(
             node["NodeID"],
             address if addresses.count(address) == 1 else f"{address} ({node['NodeID'][:6]})",
             dict(node["Resources"]),
         )
-        for node, address in zip(there, addresses, strict=True)
+        for node, address in zip(alive, addresses, strict=True)
     ]
 
 
 def on_every_node(work: Callable[[str], T]) -> dict[Node, T | str]:
-    """Call a function with each node's id, there; what it returns, or in words why it could not."""
+    """Call a function on every node with the node's identifier; return its results, or the reasons of failures."""
     task = ray.remote(num_cpus=0, max_retries=0)(work)
-    asked = {
+    references = {
         node: task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(node.id)
         for node in alive_nodes()
     }
-    ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER_S)
-    return {node: _run_on_node(reference) for node, reference in asked.items()}
+    ray.wait(list(references.values()), num_returns=len(references), timeout=_REPORT_TIMEOUT_S)
+    return {node: _fetch_result(reference) for node, reference in references.items()}
 
 
-def _run_on_node(reference: Any, timeout_s: float = 0.1) -> Any:
+def _fetch_result(reference: Any, timeout_s: float = 0.1) -> Any:
     try:
         return ray.get(reference, timeout=timeout_s)
     except ray.exceptions.GetTimeoutError:
-        return f"no answer within {_ANSWER_S:g} s"
-    except Exception as error:  # noqa: BLE001  # whatever goes wrong on another machine
+        return f"no response within {_REPORT_TIMEOUT_S:g} s"
+    except Exception as error:  # noqa: BLE001  # any error of another machine
         cause = getattr(error, "cause", None) or error
         return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1] if str(cause).strip() else ''}"
 
@@ -180,32 +180,32 @@ def _read_clock() -> float:
 
 
 def clock_offsets(rounds: int = 2) -> dict[Node, float]:
-    """Seconds by which each node's clock is ahead of this one's, or behind it, at least; what does not answer is left out."""
+    """Return the least offset of each node's clock in seconds, positive if ahead; nodes without a response are omitted."""
     task = ray.remote(num_cpus=0, max_retries=0)(_read_clock)
     offsets: dict[Node, float] = {}
-    for _ in range(rounds):  # the first one waits for processes to start, and so tells little
+    for _ in range(rounds):  # the first round waits for processes to start and is imprecise
         for node in alive_nodes():
             pinned = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False))
             before = time.time()
-            there = _run_on_node(pinned.remote(), _ANSWER_S)
-            if isinstance(there, float):
-                offsets[node] = max(offsets.get(node, 0.0), nodes.least_offset(before, there, time.time()), key=abs)
+            remote = _fetch_result(pinned.remote(), _REPORT_TIMEOUT_S)
+            if isinstance(remote, float):
+                offsets[node] = max(offsets.get(node, 0.0), nodes.least_offset(before, remote, time.time()), key=abs)
     return offsets
 
 
 def check_nodes(shared: Sequence[Path]) -> Mapping[Node, NodeReport | str]:
-    """Compare all nodes with this one; returns what they report.
+    """Check that all nodes match this one; return their reports.
 
     Raises:
-        InputError: If one differs, or does not see the folders.
+        InputError: If a node differs, or does not share the folders.
     """
-    marks = [nodes.write_probe(folder) for folder in shared]
+    probes = [nodes.write_probe(folder) for folder in shared]
     try:
-        reports = on_every_node(lambda node: nodes.make_report(marks, node))
+        reports = on_every_node(lambda node: nodes.make_report(probes, node))
         nodes.require_same_versions(nodes.make_report((), ""), reports)
         if len(reports) > 1:
-            nodes.require_shared_folders(marks, reports)
+            nodes.require_shared_folders(probes, reports)
     finally:
-        for mark in marks:
-            nodes.remove_probe(mark)
+        for probe in probes:
+            nodes.remove_probe(probe)
     return reports

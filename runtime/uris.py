@@ -1,4 +1,4 @@
-"""URIs of buckets, databases and servers: how they may be shown, since some carry a password."""
+"""URIs of buckets, databases and servers, and their redaction, since some contain passwords."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ HIDDEN: Final = "***"
 
 
 def is_uri(text: str) -> bool:
-    """Whether it names something that is no local path."""
+    """Return whether a text is a URI instead of a local path."""
     return "://" in text
 
 
 def redact_uri(uri: str) -> str:
-    """A URI as it may be shown and stored: without user, password and options; a path stays as it is."""
+    """Return a URI without user, password and options, for messages and records; a path remains unchanged."""
     if not is_uri(uri):
         return uri
     scheme, _, rest = uri.partition("://")
@@ -24,9 +24,9 @@ def redact_uri(uri: str) -> str:
 
 
 def redact_argument(word: str) -> str:
-    """A word of a command line with passwords and keys in a URI replaced, the rest as it was.
+    """Return a command-line argument with the passwords and keys of a URI replaced.
 
-    The user's name stays for databases and servers; in a bucket's URI it is the access key and goes too.
+    The user name of a database or server remains; in the URI of a bucket it is the access key and is replaced too.
     """
     scheme, found, rest = word.partition("://")
     if not found:
@@ -40,7 +40,7 @@ def redact_argument(word: str) -> str:
 
 
 def redact_text(text: str, *uris: str) -> str:
-    """A library's message, with whatever is secret in these URIs replaced."""
+    """Return the message of a library with the secrets of URIs replaced."""
     for uri in uris:
         if not is_uri(uri):
             continue
@@ -52,7 +52,7 @@ def redact_text(text: str, *uris: str) -> str:
 
 
 def join_uri(uri: str, name: str) -> str:
-    """A path or URI of something inside, the options kept."""
+    """Return the path or URI of an entry below another one; options are preserved."""
     if not is_uri(uri):
         return f"{uri.rstrip('/')}/{name}"
     address, found, options = uri.partition("?")
@@ -60,10 +60,10 @@ def join_uri(uri: str, name: str) -> str:
 
 
 def _split_options(rest: str) -> tuple[str, str]:
-    """What stands before the last `@`, and what follows; an `@` in the options alone divides nothing.
+    """Split at the last `@` into user information and address; an `@` within the options does not count.
 
-    A password with a raw `?` or `/` is no valid URI, and people write such: so whatever stands before an `@` is taken for
-    one, unless a plain host or bucket with its path stands before the options.
+    A password with a raw `?` or `/` makes a URI invalid but occurs in practice. Therefore all text before an `@` counts as
+    user information, unless a plain host or bucket with its path precedes the options.
     """
     owner, found, address = rest.rpartition("@")
     if not found or re.match(r"^[^:@?]*\?", rest):
