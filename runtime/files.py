@@ -1,23 +1,28 @@
-"""Files that are either whole or not there."""
+"""Local files: atomic writing, and checks that a folder is writable and its disk has enough free space."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from runtime import machine
+from runtime.console import format_bytes
+from runtime.errors import StorageError
+
 
 @contextmanager
 def atomic_write(path: Path, *, keep_cached: bool = True) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it to `path` if the block succeeds.
+    """Yield a temporary path in the folder of `path`; rename it to `path` if the block succeeds.
 
     The data is flushed to the disk before the rename, so that a power cut leaves the old file or the new one.
 
     Args:
-        path: The file that shall be there.
-        keep_cached: Whether the system may keep the file in memory. Where much more is written than is read soon, it had
-            better not: fresh memory costs more than writing to the disk.
+        path: File to be written.
+        keep_cached: Whether the operating system may keep the file in memory. False is faster where much more is
+            written than is soon read, since fresh memory costs more than writing to the disk.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -32,6 +37,43 @@ def atomic_write(path: Path, *, keep_cached: bool = True) -> Iterator[Path]:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write a whole text file, or nothing."""
+    """Write a complete text file in UTF-8, or none."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_obstacle(folder: Path, *, create: bool = False) -> str | None:
+    """Return the reason why files cannot be written to a folder, or None if they can.
+
+    Args:
+        folder: Folder; if it does not exist, its nearest existing parent is checked.
+        create: Whether to create the folder first.
+    """
+    try:
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        # Root passes every permission check but cannot write everywhere, so write a file; it never has a name.
+        with tempfile.TemporaryFile(dir=machine.nearest_existing_parent(folder)):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def require_free_disk(folder: Path, needed_bytes: int) -> None:
+    """Check that a disk has enough free space.
+
+    Args:
+        folder: Target folder; it need not exist.
+        needed_bytes: Size of the files to be written, in bytes.
+
+    Raises:
+        StorageError: If less space is free.
+    """
+    free = machine.free_bytes(folder)
+    if free < needed_bytes:
+        raise StorageError(
+            str(folder),
+            f"the disk needs {format_bytes(needed_bytes)} free",
+            value=f"{format_bytes(free)} free",
+            remedy="free some space, or choose a folder on another disk",
+        )

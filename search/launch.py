@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import registry
 from runtime import machine, uris
-from runtime.cli import Parser
-from runtime.errors import InputError
+from runtime.cli import Parser, parse_seed, positive_number_type, run_command
 from runtime.storage import storage_at
 from search import plan, preflight, storage_options
 from search.experiment import Experiment
@@ -41,11 +40,13 @@ def build_parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--audio", metavar="DIR", help="folder of music, one sub-folder per genre (default: a synthetic band)"
     )
-    result.add_argument("--trials", type=_positive_type(int), help="total number of trials, including the baseline")
-    result.add_argument("--hours", type=_positive_type(float), help="stop all trials after this time, in hours")
+    result.add_argument(
+        "--trials", type=positive_number_type(int), help="total number of trials, including the baseline"
+    )
+    result.add_argument("--hours", type=positive_number_type(float), help="stop all trials after this time, in hours")
     result.add_argument("--name", help="name of the search (default: the name in the file)")
     result.add_argument(
-        "--seed", type=_parse_seed, help="random seed for the sampler and for training (default: the seed in the file)"
+        "--seed", type=parse_seed, help="random seed for the sampler and for training (default: the seed in the file)"
     )
     result.add_argument(
         "--storage", default="runs", metavar="DIR", help="folder or s3://… for all results (default: ./runs)"
@@ -73,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--at-once",
-        type=_positive_type(int),
+        type=positive_number_type(int),
         metavar="N",
         help="keep N trials pending so that the Ray autoscaler adds nodes (default: as many as fit)",
     )
@@ -86,43 +87,22 @@ def build_parser() -> argparse.ArgumentParser:
     return result
 
 
-def _positive_type(kind: type[int] | type[float]) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        value = kind(text)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"must be above zero, got {text}")
-        return value
-
-    number.__name__ = "whole number" if kind is int else "number"
-    return number
-
-
-def _parse_seed(text: str) -> int:
-    value = int(text) if text.isdecimal() else -1
-    if not 0 <= value < 2**31:
-        raise argparse.ArgumentTypeError(f"must be in 0 … 2147483647, got {text}")
-    return value
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    try:
-        options = build_parser().parse_args(arguments)
-        experiment = prepare_experiment(options)
-        if options.dry_run:
-            cores = machine.count_cores()
-            print("\n".join(plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))))
-            return 0
-        from search.run import run_search  # loads torch, Ray and MLflow, after all checks have passed
+    return run_command(lambda: _launch(arguments), stopped="Stopped; the search had not started.")
 
-        command = _command_without_mode(arguments)
-        return run_search(experiment, resume=options.resume, fresh=options.fresh, command=command)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped; the search had not started.", file=sys.stderr)
-        return 130
+
+def _launch(arguments: Sequence[str] | None) -> int:
+    options = build_parser().parse_args(arguments)
+    experiment = prepare_experiment(options)
+    if options.dry_run:
+        cores = machine.count_cores()
+        print("\n".join(plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))))
+        return 0
+    from search.run import run_search  # loads torch, Ray and MLflow, after all checks have passed
+
+    command = _command_without_mode(arguments)
+    return run_search(experiment, resume=options.resume, fresh=options.fresh, command=command)
 
 
 def prepare_experiment(options: argparse.Namespace) -> Experiment:

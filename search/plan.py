@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from runtime import machine, uris
-from runtime.cli import format_bytes
+from runtime.console import format_bytes
 from search.experiment import Experiment
 from search.study.asha import rung_epochs
 from spaces.schema import Dimension, Resources, Space

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from datasets.audio.sound_files import SoundHeader, decode_sound, read_header
 from datasets.config_file import read_change
-from runtime.cli import Parser
+from runtime.cli import Parser, run_command
 from runtime.errors import InputError, suggest_name
-from runtime.files import atomic_write, write_text_atomic
+from runtime.files import atomic_write, write_obstacle, write_text_atomic
 from search import storage_options
 from trainables.contract import InnerParameter
 from trainables.prediction import Prediction, Recording, SoundFormat
@@ -71,19 +70,16 @@ class PredictionJob:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    try:
-        options = build_parser().parse_args(arguments)
-        changes = [read_change(text, "threshold=0.4") for text in options.set]
-        with storage_options.open_model_path(options.model) as model:
-            jobs = prepare_jobs(options.recordings, options.to)
-            return run_predictions(model, changes, jobs, options.device)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped; all files written so far are complete.", file=sys.stderr)
-        return 130
+    """Run the command and return its exit status."""
+    return run_command(lambda: _predict(arguments), stopped="Stopped; all files written so far are complete.")
+
+
+def _predict(arguments: Sequence[str] | None) -> int:
+    options = build_parser().parse_args(arguments)
+    changes = [read_change(text, "threshold=0.4") for text in options.set]
+    with storage_options.open_model_path(options.model) as model:
+        jobs = prepare_jobs(options.recordings, options.to)
+        return run_predictions(model, changes, jobs, options.device)
 
 
 def prepare_jobs(recordings: Sequence[Path], to: str | None) -> list[PredictionJob]:
@@ -118,18 +114,11 @@ def prepare_jobs(recordings: Sequence[Path], to: str | None) -> list[PredictionJ
 
 def _require_writable(folder: Path) -> None:
     """Check that a folder is or could be created and written, without creating it."""
-    absolute = folder.absolute()
-    existing = next(parent for parent in (absolute, *absolute.parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
+    obstacle = write_obstacle(folder)
+    if obstacle is not None:
         raise InputError(
-            str(folder),
-            "the output folder must be writable",
-            value=error.strerror,
-            remedy="name another folder with --to",
-        ) from error
+            str(folder), "the output folder must be writable", value=obstacle, remedy="name another folder with --to"
+        )
 
 
 def run_predictions(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from datasets.building.provider import DatasetProvider
 from runtime import machine, nodes, uris
-from runtime.cli import format_bytes
+from runtime.console import format_bytes
 from runtime.errors import InputError
 from search.experiment import Experiment
 from search.results import SearchFolder, require_writable

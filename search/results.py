@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 from runtime import machine, uris
 from runtime.errors import InputError
-from runtime.files import atomic_write
+from runtime.files import atomic_write, write_obstacle
 from runtime.storage import BucketStorage
 
 DEFAULT_CACHE: Final = "~/.cache/soundsweep"
@@ -225,12 +224,8 @@ def require_writable(storage: str, option: str = "--storage") -> Path:
         raise InputError(
             option, "storage must be a folder", value=str(existing), remedy="name a folder, or remove that file"
         )
-    try:
-        # Root passes every permission check but cannot write everywhere, so write a file; it never has a name.
-        with tempfile.TemporaryFile(dir=existing):
-            return path
-    except OSError as error:
+    obstacle = write_obstacle(path)
+    if obstacle is not None:
         remedy = "change its permissions, or name another folder"
-        raise InputError(
-            option, "storage must be writable", value=f"{existing}: {error.strerror}", remedy=remedy
-        ) from error
+        raise InputError(option, "storage must be writable", value=f"{existing}: {obstacle}", remedy=remedy)
+    return path

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from runtime import machine, ray_cluster, uris
-from runtime.cli import Console
+from runtime.console import Console
 from runtime.errors import InputError
 from search import plan, shutdown
 from search.execution import tune

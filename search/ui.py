@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runtime import uris
-from runtime.cli import Parser
+from runtime.cli import Parser, run_command
 from runtime.errors import InputError, suggest_name
 
 
@@ -26,13 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--storage", default="runs", metavar="DIR", help="storage folder as for search.launch (default: ./runs)"
     )
     parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (default: 5000)")
-    try:
-        options = parser.parse_args(arguments)
-        database = _find_database(options)
-        _require_free_port(options.port)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run_command(lambda: _serve(parser.parse_args(arguments)), stopped="Stopped.")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    database = _find_database(options)
+    _require_free_port(options.port)
     address = f"http://127.0.0.1:{options.port}"
     for name, link in _comparison_links(database, options.search):
         print(f"{name}\n  {address}/{link}")

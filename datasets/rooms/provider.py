@@ -11,7 +11,7 @@ from datasets.building.plan import missing_parts, part_bytes
 from datasets.building.provider import DatasetProvider, SplitEntry
 from datasets.rooms.plan import MeasuredPlan, RoomPlan, SamplePlan
 from datasets.rooms.spec import LocalizerSpec, MeasuredSpec, RoomSpec
-from runtime.cli import format_bytes
+from runtime.console import format_bytes
 from runtime.storage import Storage
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from datasets.scenes.plan import RECORDING_BYTES, ScenePlan, recording_files
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.provider import RecordingProvider, RecordingSet
 from datasets.tau2020.spec import GROUPS
-from runtime.cli import format_bytes
+from runtime.console import format_bytes
 from runtime.errors import InputError
 from runtime.storage import Storage, storage_at
 

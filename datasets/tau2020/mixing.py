@@ -1,8 +1,8 @@
-"""`python -m datasets.tau2020.mixing ROOT`: more training recordings, mixed from pairs of those without overlap.
+"""`python -m datasets.tau2020.mixing ROOT`: augment the training recordings by mixtures of pairs without overlap.
 
 Source: Adavanne, Politis and Virtanen, "Differentiable Tracking-Based Training of Deep Learning Sound Source Localizers"
-(2021), where each recording without overlap is mixed with four others. Which pairs these are, and what the mixtures are
-called, follows the authors' published scripts, so that their tools read the result.
+(2021), where each recording without overlap is mixed with four others. The pairs and the names of the mixtures follow the
+authors' published scripts, so that their tools can read the result.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from datasets.tau2020.layout import (
     sound_path,
     write_recording,
 )
-from runtime.cli import Console, Parser, require_free_disk, run_command
+from runtime.cli import Parser, run_command
+from runtime.console import Console
 from runtime.errors import InputError
+from runtime.files import require_free_disk
 
 TRAINING_FOLDS: Final = (3, 4, 5, 6)
 PAIRS_PER_RECORDING: Final = 4
@@ -41,18 +43,18 @@ _BYTES_PER_SOUND: Final = SAMPLES * CHANNELS * 2
 
 Pair = tuple[RecordingName, RecordingName]
 Progress = Callable[[int, int], None]
-"""Called with what is done and the total."""
+"""Called with the number of finished pairs and their total."""
 
 
 def plan_mixtures(names: Iterable[RecordingName], each: int = PAIRS_PER_RECORDING) -> list[Pair]:
-    """Which recordings are mixed: within a fold and room, the first 4 n pairs of the n recordings without overlap.
+    """Choose the pairs to be mixed: within a fold and room, the first 4 n pairs of the n recordings without overlap.
 
-    Pairs are counted as `itertools.combinations` does, over the recordings in order of their names. With many recordings
-    the first few therefore stand in most pairs; this is how the authors' scripts choose them.
+    Pairs have the order of `itertools.combinations` over the sorted names. With many recordings, the first few therefore
+    occur in most pairs, as in the authors' scripts.
 
     Args:
-        names: Recordings of any kind. Only folds 3 to 6, overlap 1 and recordings not mixed themselves take part.
-        each: How many pairs there are for each of them, in place of the authors' 4.
+        names: Names of recordings; only folds 3 to 6, overlap 1 and recordings that are not mixtures are used.
+        each: Number of pairs per recording.
     """
     eligible = sorted(n for n in names if n.fold in TRAINING_FOLDS and n.overlap == 1 and not n.augmented)
     pairs: list[Pair] = []
@@ -63,9 +65,9 @@ def plan_mixtures(names: Iterable[RecordingName], each: int = PAIRS_PER_RECORDIN
 
 
 def mixture_name(pair: Pair) -> RecordingName:
-    """What a mixture is called: mix001 and mix002 become aug001002.
+    """Return the name of a mixture: mix001 and mix002 become aug001002.
 
-    The name keeps `_ov1`, as the authors' does, although two events may sound at once.
+    The name keeps `_ov1`, as in the authors' scripts, although two events may be simultaneous.
     """
     first, second = pair
     return RecordingName(first.fold, first.room, first.mix + second.mix, first.overlap, augmented=True)
@@ -75,12 +77,12 @@ def mix_audio(first: Recording, second: Recording, name: RecordingName) -> Recor
     """Mix two recordings of the same format.
 
     Args:
-        first: Its events come first in each frame, so that they take the first slot.
-        second: Its tracks are numbered on from the first one's, so that no track stands for two events.
-        name: What the mixture is called.
+        first: Recording whose events come first in each frame and occupy the first slot.
+        second: Other recording; its tracks continue the numbering of the first one, so that no track has two events.
+        name: Name of the mixture.
 
     Returns:
-        The mean of the samples, which cannot be clipped, as long as the longer one; and the labels of both.
+        The mean of the samples, which cannot clip, with the length of the longer recording; and the labels of both.
     """
     audio = np.zeros((CHANNELS, max(first.audio.shape[1], second.audio.shape[1])), np.float32)
     for part in (first, second):
@@ -89,14 +91,14 @@ def mix_audio(first: Recording, second: Recording, name: RecordingName) -> Recor
 
 
 def join_labels(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The labels of a mixture.
+    """Join the labels of two recordings.
 
     Args:
         first: Label rows whose events come first in each frame, shape (lines, 5).
-        second: Those of the other recording; its tracks are numbered on from the first one's.
+        second: Label rows of the other recording; its tracks continue the numbering of the first one.
 
     Returns:
-        Both, shape (lines, 5), sorted by frame.
+        Label rows of both, shape (lines, 5), sorted by frame.
     """
     moved = second.copy()
     moved[:, 2] += first[:, 2].max(initial=-1) + 1
@@ -105,18 +107,18 @@ def join_labels(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[
 
 
 def augment_folder(root: Path, part: Part = "dev", progress: Progress = lambda *_: None) -> int:
-    """Mix all planned pairs in every format whose folder exists. What is whole already is left as it is.
+    """Mix all planned pairs in every format whose folder exists; complete mixtures are kept.
 
     Args:
-        root: The folder of the data set.
-        part: `dev`, as a rule.
-        progress: Told after every pair.
+        root: Folder of the data set.
+        part: Part of the data set, usually `dev`.
+        progress: Called after every pair.
 
     Returns:
-        How many mixtures there are now.
+        Number of mixtures.
 
     Raises:
-        InputError: If the recordings are incomplete or spoilt, or the disk has no room for their mixtures.
+        InputError: If the recordings are incomplete or corrupt, or the disk has too little space for the mixtures.
     """
     formats = [fmt for fmt in FORMATS if sound_folder(root, fmt, part).is_dir()]
     if not formats:
@@ -137,9 +139,9 @@ def augment_folder(root: Path, part: Part = "dev", progress: Progress = lambda *
 
 
 def _missing_mixtures(root: Path, part: Part, formats: Sequence[Format], name: RecordingName) -> list[Format]:
-    """Formats that a mixture lacks; all of them until its labels, written last, are there."""
-    whole = label_path(root, part, name).is_file()
-    return [fmt for fmt in formats if not (whole and sound_path(root, fmt, part, name).is_file())]
+    """Return the missing formats of a mixture; all of them until its labels exist, which are written last."""
+    complete = label_path(root, part, name).is_file()
+    return [fmt for fmt in formats if not (complete and sound_path(root, fmt, part, name).is_file())]
 
 
 def _mix_pair(root: Path, part: Part, pair: Pair, sources: dict[Format, RecordingFolder]) -> None:
@@ -154,19 +156,19 @@ def _mix_pair(root: Path, part: Part, pair: Pair, sources: dict[Format, Recordin
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     result = Parser(
         prog="python -m datasets.tau2020.mixing",
-        description="Mix pairs of training recordings without overlap; they are written beside the others as aug….",
+        description="Mix pairs of training recordings without overlap; the mixtures are written to the same folders as aug….",
         allow_abbrev=False,
     )
-    result.add_argument("root", type=Path, help="the folder that holds foa_dev, mic_dev and metadata_dev")
+    result.add_argument("root", type=Path, help="folder that contains foa_dev, mic_dev and metadata_dev")
     result.add_argument("--part", choices=get_args(Part), default="dev", help="default: dev")
     return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command and return its exit status."""
     return run_command(lambda: _run_mixing(arguments))
 
 

@@ -1,4 +1,4 @@
-"""Recordings in the layout of TAU-NIGENS 2020 as data to train on: a folder of one's own, or what was simulated."""
+"""Provider of recordings in the layout of TAU-NIGENS 2020, and their form for the trainables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from datasets.building.provider import DatasetProvider, SplitEntry
 from datasets.tau2020.spec import GROUPS, FolderSpec
-from runtime.cli import format_bytes
+from runtime.console import format_bytes
 from runtime.errors import InputError
 from runtime.storage import Storage
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordingSet:
-    """Recordings that lie on this machine.
+    """Recordings in local storage.
 
     Attributes:
-        root: The folder that holds `foa_dev/`, `metadata_dev/` and so on.
+        root: Folder that contains `foa_dev/`, `metadata_dev/` and so on.
         folds: Folds of each split.
-        fingerprint: Of their content.
-        cache: Folder for what can be computed from them again, such as features.
+        fingerprint: Identity of the content.
+        cache: Folder for files that can be computed from the recordings, such as features.
     """
 
     root: Path
@@ -37,17 +37,17 @@ class RecordingSet:
     cache: Path
 
     def open_recordings(self, fmt: Format) -> RecordingFolder:
-        """All of them in one format, without mixtures that were added later.
+        """Open the recordings in one format, without augmented ones.
 
         Raises:
-            InputError: If a file is missing, or is not what it should be.
+            InputError: If a file is missing or invalid.
         """
         from datasets.tau2020.layout import RecordingFolder
 
         return RecordingFolder(self.root, fmt, augmented=False)
 
     def recording_names(self, recordings: RecordingFolder, split: str) -> tuple[RecordingName, ...]:
-        """Names of a split's recordings.
+        """Return the names of the recordings of a split.
 
         Raises:
             KeyError: If there is no such split.
@@ -58,33 +58,33 @@ class RecordingSet:
 
 
 class RecordingProvider(DatasetProvider):
-    """Recordings in this layout, lying there already or to be made."""
+    """Provider of recordings in this layout, existing or to be simulated."""
 
     unit: ClassVar[str] = "recordings of 60 s"
 
     @abstractmethod
     def require_split(self, fmt: Format, sources: int) -> None:
-        """Refuse what cannot be trained on.
+        """Check that the recordings can be trained on.
 
         Args:
-            fmt: The format that is wanted.
-            sources: How many simultaneous events can be held.
+            fmt: Format of the network's input.
+            sources: Maximum number of simultaneous events of the network.
 
         Raises:
-            InputError: If recordings lack the format, or in one of them more events sound at once.
+            InputError: If the format is missing, or a recording has more simultaneous events.
         """
 
 
 @dataclass(frozen=True)
 class FolderProvider(RecordingProvider):
-    """A folder of recordings; nothing is made.
+    """Provider of an existing folder of recordings.
 
     Attributes:
-        spec: Names it.
-        formats: Those it has.
-        counts: Recordings of each split.
-        busiest: Each csv with its busiest frame and the events in that.
-        digest: See `fingerprint`.
+        spec: Description of the dataset.
+        formats: Formats that are present.
+        counts: Number of recordings of each split.
+        busiest: Path of each label file, its frame with the most events, and their number.
+        digest: Value of `fingerprint`.
     """
 
     ready: ClassVar[str] = "there"
@@ -96,11 +96,15 @@ class FolderProvider(RecordingProvider):
     digest: str
 
     @classmethod
-    def from_spec(cls, spec: FolderSpec, place: str) -> FolderProvider:
-        """Look at the folder: all three splits need recordings, and every recording its labels.
+    def from_spec(cls, spec: FolderSpec, location: str) -> FolderProvider:
+        """Check a folder: all three splits need recordings, and every recording its labels.
+
+        Args:
+            spec: Description of the dataset.
+            location: Option or key that names the folder, for errors.
 
         Raises:
-            InputError: If anything is missing or spoilt.
+            InputError: If a file is missing or corrupt.
         """
         from datasets.tau2020.labels import max_simultaneous
         from datasets.tau2020.layout import RecordingFolder, label_path
@@ -108,7 +112,7 @@ class FolderProvider(RecordingProvider):
         root = Path(spec.folder)
         if not root.is_dir():
             raise InputError(
-                place,
+                location,
                 "the folder of recordings must exist",
                 value=spec.folder,
                 remedy="download them: python -m datasets.fetch --to data/tau2020; or name another folder",
@@ -118,8 +122,10 @@ class FolderProvider(RecordingProvider):
             raise InputError(
                 str(root), "the folder needs foa_dev or mic_dev", remedy="unpack the archives into this folder"
             )
-        found, *_ = [RecordingFolder(root, fmt, augmented=False) for fmt in formats]  # each holds the same recordings
-        names = {split: found.list_names(folds) for split, folds in GROUPS.items()}
+        recordings, *_ = [
+            RecordingFolder(root, fmt, augmented=False) for fmt in formats
+        ]  # all formats have the same recordings
+        names = {split: recordings.list_names(folds) for split, folds in GROUPS.items()}
         for split, folds in GROUPS.items():
             if not names[split]:
                 raise InputError(
@@ -129,9 +135,9 @@ class FolderProvider(RecordingProvider):
                     remedy="unpack all archives of the development set",
                 )
         everything = [name for split in GROUPS for name in names[split]]
-        # Every line is read once, so that no training meets a wrong one.
+        # All lines are read once, so that no training fails on an invalid one.
         peaks = tuple(
-            (str(label_path(root, "dev", name)), *max_simultaneous(found.read_labels(name))) for name in everything
+            (str(label_path(root, "dev", name)), *max_simultaneous(recordings.read_labels(name))) for name in everything
         )
         digest = hashlib.sha256()
         for fmt in formats:
@@ -140,47 +146,51 @@ class FolderProvider(RecordingProvider):
         return cls(spec, formats, {split: len(names[split]) for split in GROUPS}, peaks, digest.hexdigest()[:16])
 
     def require_split(self, fmt: Format, sources: int) -> None:
-        """See the base class."""
+        """Check that the recordings can be trained on; see the Args of `RecordingProvider.require_split`.
+
+        Raises:
+            InputError: If the format is missing, or a recording has more simultaneous events.
+        """
         from datasets.tau2020.labels import require_slots
 
         if fmt not in self.formats:
             raise InputError(
                 f"{self.spec.folder}/{fmt}_dev",
-                "the folder must exist where a network hears this format",
+                "the folder of the network's input format must exist",
                 value=f"format: {fmt}",
                 remedy=f"unpack {fmt}_dev too, or train with  format: {self.formats[0]}",
             )
-        for place, frame, events in self.busiest:
-            require_slots(frame, events, sources, place)
+        for path, frame, events in self.busiest:
+            require_slots(frame, events, sources, path)
 
     @property
     def fingerprint(self) -> str:
-        """Of the files' names and sizes: hashing 20 GB would take longer than training begins."""
+        """Identity of the names and sizes of the files; hashing 20 GB of content would delay the training."""
         return self.digest
 
     def list_splits(self) -> tuple[SplitEntry, ...]:
-        """See the base class."""
+        """Return all splits, training first."""
         return tuple(
             SplitEntry(name, f"{self.digest}-{name}", count, self.spec.folder) for name, count in self.counts.items()
         )
 
     def describe_parts(self, store: Storage) -> list[str]:
-        """See the base class."""
+        """Return one line of text."""
         del store
         return [f"{self.spec.folder:<28} {sum(self.counts.values()):>9,} recordings {format_bytes(0)} to be made"]
 
     def missing_bytes(self, store: Storage) -> dict[str, int]:
-        """See the base class."""
+        """Return an empty dictionary: nothing is built."""
         del store
         return {}
 
     def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
-        """See the base class."""
+        """Build nothing."""
         del builder, verify
         return ()
 
     def open_dataset(self, store: Storage, cache: Path) -> RecordingSet:
-        """See the base class."""
+        """Open the recordings."""
         del store
         return RecordingSet(Path(self.spec.folder), dict(GROUPS), self.digest, cache)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from runtime import machine, nodes
-from runtime.cli import Parser
+from runtime.cli import Parser, run_command
 from runtime.errors import InputError
 from runtime.uris import is_uri
 from search.doctor.nodes import check_cluster
@@ -203,13 +203,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print all check results; return 1 if there are errors."""
-    try:
-        options = build_parser().parse_args(arguments)
-        if options.address is not None:
-            nodes.check_address(options.address)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run_command(lambda: _print_results(arguments), stopped="Stopped.")
+
+
+def _print_results(arguments: Sequence[str] | None) -> int:
+    options = build_parser().parse_args(arguments)
+    if options.address is not None:
+        nodes.check_address(options.address)
     errors = 0
     for result in run_checks(options.storage, options.address, options.tracking_uri, options.study):
         print(f"{result.state:<5} {result.message}" + (f"\n      → {result.remedy}" if result.remedy else ""))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from datasets.building.builder import Builder
 from datasets.building.provider import DatasetProvider
-from runtime.cli import BuildProgress, Console
+from runtime.console import BuildProgress, Console
 from search.execution.hooks import DatasetReadiness
 from search.experiment import Experiment
 from spaces.schema import Value

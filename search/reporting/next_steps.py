@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from runtime import machine, uris
-from runtime.cli import Console
+from runtime.console import Console
 from search.experiment import Experiment
 
 _MORE_TRIALS = 12

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from runtime.cli import Console, format_duration
+from runtime.console import Console, format_duration
 from search.study.asha import expected_epochs, rung_epochs
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space

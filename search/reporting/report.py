@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from runtime.cli import Console
+from runtime.console import Console
 from search.execution import scoring
 from search.experiment import Experiment
 from search.reporting import progress

@@ -16,8 +16,7 @@ from datasets.tau2020.labels import FRAMES, max_simultaneous, track_slots
 from datasets.tau2020.layout import RecordingFolder, RecordingName, label_path
 from datasets.tau2020.mixing import Pair, join_labels, mix_audio, mixture_name, plan_mixtures
 from datasets.tau2020.provider import RecordingSet
-from runtime.cli import require_free_disk
-from runtime.files import atomic_write
+from runtime.files import atomic_write, require_free_disk
 from trainables.doanet.config import Format
 from trainables.doanet.features import (
     BANDS,

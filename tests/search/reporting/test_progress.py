@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.cli import BuildProgress, Console, format_duration
+from runtime.console import BuildProgress, Console, format_duration
 from search.reporting.progress import SearchProgress, format_best_trials, format_table
 from search.study.study import Study
 from spaces.schema import Budget
