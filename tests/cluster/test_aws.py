@@ -26,8 +26,8 @@ import boto3
 boto3.resource("s3").Bucket("my-bucket").create(CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
 """
 LIST_BUCKET = f"""
-from runtime.storage import Store
-print(*Store("{STORAGE}").list_names(""))
+from runtime.storage import storage_at
+print(*storage_at("{STORAGE}").list_names(""))
 """
 
 

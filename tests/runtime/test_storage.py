@@ -189,7 +189,7 @@ def test_processes_of_one_machine_that_want_the_same_file_copy_it_once(remote: B
     written = np.random.default_rng(0).bytes(3_000_000)
     remote.objects["sounds/a"] = written
     program = (
-        "import sys; from pathlib import Path; from runtime.storage import Storage\n"
+        "import sys; from pathlib import Path; from runtime.storage import storage_at\n"
         "storage_at(sys.argv[1]).fetch_verified('a', sys.argv[2], Path(sys.argv[3]))"
     )
     words = [remote.uri("sounds"), hashlib.sha256(written).hexdigest(), str(tmp_path / "cache" / "copy")]
@@ -224,7 +224,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path
     with full_disk(3), pytest.raises(InputError, match="free space for the dataset") as caught:
         store.write_file("a", b"second")
     assert caught.value.place == str(tmp_path / "a")
-    assert "the same command goes on" in caught.value.remedy
+    assert "the same command continues" in caught.value.remedy
     assert content(tmp_path) == {"a": b"first"}
 
 
