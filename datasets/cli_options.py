@@ -1,4 +1,4 @@
-"""The options that say which dataset is meant, for every command that works on one."""
+"""Options that select a dataset, common to all commands on datasets."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from runtime.storage import Storage, storage_at
 
 
 def add_options(parser: Parser) -> None:
-    """Add the file, what changes it, and where datasets lie."""
+    """Add the options of the file, its changes, and the storage."""
     parser.add_argument("spec", type=Path, help="YAML file, e.g. spaces/rooms.yaml; docs/spaces.md describes the keys")
-    parser.add_argument("--profile", help="part of the file under `profiles:`; `full` for none")
+    parser.add_argument("--profile", help="name of a part of the file under `profiles:`; `full` for none")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the dataset"
     )
-    parser.add_argument("--audio", metavar="DIR", help="a folder of music, one sub-folder a genre")
+    parser.add_argument("--audio", metavar="DIR", help="folder of music, one sub-folder per genre")
     parser.add_argument(
         "--storage",
         default="runs",
         metavar="DIR",
-        help="where searches keep everything: a folder (default: ./runs) or s3://…",
+        help="storage of searches and datasets: a folder (default: ./runs) or s3://…",
     )
     parser.add_argument(
-        "--datasets", metavar="URI", help="where datasets are kept, e.g. s3://bucket/prefix (default: STORAGE/datasets)"
+        "--datasets", metavar="URI", help="storage of datasets, e.g. s3://bucket/prefix (default: STORAGE/datasets)"
     )
 
 
 def read_options(options: argparse.Namespace) -> tuple[list[DatasetSpec], Storage, str]:
-    """Read the datasets that the options mean.
+    """Read the datasets that the options select.
 
     Returns:
-        The dataset and its variants, where they are kept, and where their sound was named, for errors.
+        The dataset followed by its variants, their store, and the option or key that names their sound files, for errors.
 
     Raises:
-        InputError: If anything is wrong with them.
+        InputError: If an option or the file is invalid.
     """
     read_changes = (config_file.read_change(text, "train=20000") for text in options.set)
     changes = {name.removeprefix("dataset."): value for name, value in read_changes}
@@ -54,5 +54,5 @@ def read_options(options: argparse.Namespace) -> tuple[list[DatasetSpec], Storag
 
 
 def local_folder(storage: str) -> Path:
-    """A folder on this machine: the storage, or where storage is a bucket the default one for what comes out of it."""
+    """Return the storage if it is a folder, or the default folder for local files if it is a bucket."""
     return Path("runs" if uris.is_uri(storage) else storage)

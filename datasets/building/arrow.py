@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 def encode_table(columns: Mapping[str, NDArray[Any]]) -> Any:
-    """Columns as the content of an Arrow IPC file."""
+    """Encode columns as the content of an Arrow IPC file."""
     arrays = [
         pa.array(column) if column.ndim == 1 else pa.FixedShapeTensorArray.from_numpy_ndarray(column)
         for column in columns.values()
@@ -25,7 +25,7 @@ def encode_table(columns: Mapping[str, NDArray[Any]]) -> Any:
 
 
 def read_columns(path: Path, names: Sequence[str]) -> list[NDArray[Any]]:
-    """Memory-map columns of one shard."""
+    """Memory-map columns of a shard."""
     table = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
     return [_as_numpy(table.column(name)) for name in names]
 

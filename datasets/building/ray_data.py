@@ -1,4 +1,4 @@
-"""The only file that knows Ray Data: makes shards on all cores and nodes of a running Ray."""
+"""Execution of builds on all cores and nodes of a Ray cluster; the only module that imports Ray Data."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from datasets.building.plan import WriteShard
 from runtime import machine
 from runtime.errors import InputError
 
-_SHARDS_A_TASK: Final = 8
+_SHARDS_PER_TASK: Final = 8
 
 os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
 
 
 @functools.lru_cache(maxsize=1)
 def _set_up(factory: bytes) -> WriteShard:
-    """What makes shards in this process; Ray's workers outlive a task, and setting up costs seconds."""
+    """Return the shard writer of this process; it is kept between tasks, since the preparation takes seconds."""
     import torch
 
     machine.disable_malloc_trim()
@@ -38,25 +38,25 @@ def _set_up(factory: bytes) -> WriteShard:
 def _write_shard(row: dict[str, Any], factory: bytes) -> dict[str, Any]:
     try:
         return {"made": pickle.dumps(_set_up(factory)(pickle.loads(row["shard"])))}
-    except InputError as error:  # Ray would wrap it beyond recognition
+    except InputError as error:  # Ray would wrap it in an exception of its own
         return {"made": pickle.dumps(error)}
 
 
 def ray_executor(workers: int | None = None, cpus: float = 1.0) -> ShardExecutor:
-    """A way to make shards on Ray, one core a shard.
+    """Return an executor that writes shards on Ray, one core per shard.
 
     Args:
-        workers: At most so many at once; as many as there are cores if None.
-        cpus: Of Ray's resources, for each; 0 where a trial that waits for the data holds them.
+        workers: Maximum number of concurrent tasks; the number of cores if None.
+        cpus: CPUs that each task reserves; 0 if a trial that waits for the data has reserved them.
     """
 
-    def over(factory: Callable[[], WriteShard], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
+    def execute(factory: Callable[[], WriteShard], shards: Sequence[Shard]) -> Iterator[ShardEntry]:
         data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         rows = [{"shard": pickle.dumps(shard)} for shard in shards]
-        # Several shards a task: handing out a task takes a tenth of a second, rendering a shard not much more.
-        blocks = min(len(rows), max(4 * most, len(rows) // _SHARDS_A_TASK))
+        # Several shards per task, since the submission of a task takes about as long as the rendering of a shard.
+        blocks = min(len(rows), max(4 * most, len(rows) // _SHARDS_PER_TASK))
         made = data.from_items(rows, override_num_blocks=blocks).map(
             _write_shard,
             fn_args=(pickle.dumps(factory),),
@@ -69,4 +69,4 @@ def ray_executor(workers: int | None = None, cpus: float = 1.0) -> ShardExecutor
                 raise result
             yield result
 
-    return over
+    return execute

@@ -1,4 +1,4 @@
-"""The manifest as clips: rows grouped, headers of sound files read. Needs neither torch nor scipy, so mistakes show at once."""
+"""Clips of a manifest: grouped rows and the headers of their sound files. Imports neither torch nor scipy."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from runtime.errors import InputError, suggest_name
 _SEGMENT_S = MIXTURE_SAMPLES / SAMPLE_RATE_HZ
 
 
-def read_clip_list(spec: RecordingsSpec, place: str) -> tuple[Clip, ...]:
+def read_clip_list(spec: RecordingsSpec, location: str) -> tuple[Clip, ...]:
     """Read the manifest and the headers of all sound files that it names.
 
     Args:
-        spec: What is to be made of them.
-        place: Where the manifest was named, for errors.
+        spec: Description of the dataset.
+        location: Option or key that names the manifest, for errors.
 
     Raises:
-        InputError: With file, row and column, for whatever can be wrong without decoding the files.
+        InputError: With file, row and column, for every mistake that is visible without decoding the files.
     """
     groups: dict[str, list[TableRow]] = {}
-    for row in read_rows(spec.manifest_path(), place):
+    for row in read_rows(spec.manifest_path(), location):
         groups.setdefault(row.cells["clip"], []).append(row)
     clips = tuple(_read_clip(spec, name, rows) for name, rows in groups.items())
     _require_own_files(clips)
@@ -38,7 +38,7 @@ def read_clip_list(spec: RecordingsSpec, place: str) -> tuple[Clip, ...]:
 
 
 def hash_clips(spec: RecordingsSpec, clips: Iterable[Clip]) -> dict[str, str]:
-    """SHA-256 of the manifest and of every sound file, by the name that the manifest gives it."""
+    """Return the SHA-256 of the manifest and of every sound file, by its name in the manifest."""
     paths = {"manifest": spec.manifest_path()}
     paths |= {track.file: track.path for clip in clips for track in clip.tracks}
     return {name: hashing.hash_file(path) for name, path in paths.items()}
@@ -96,28 +96,28 @@ def _read_positions(spec: RecordingsSpec, row: TableRow) -> tuple[tuple[float, f
 
 
 def _require_order(spec: RecordingsSpec, name: str, rows: list[TableRow]) -> tuple[ChannelFile, ...]:
-    """Tracks by array, each array once."""
+    """Return the channel files ordered by array; check that every array has one."""
     arrays = len(spec.microphones_m())
-    found: dict[int | None, ChannelFile] = {}
+    files: dict[int | None, ChannelFile] = {}
     for row in rows:
         track = _read_channel_file(spec, row)
-        if track.array in found or (found and None in (track.array, *found)):
+        if track.array in files or (files and None in (track.array, *files)):
             raise row.value_error(
                 "array",
                 f"clip {name!r} must have every array once",
                 "number the arrays from 0, or leave the cell empty if one file holds them all",
-                value=row.cells["array"] or "all arrays, beside another row",
+                value=row.cells["array"] or "all arrays, in addition to another row",
             )
-        found[track.array] = track
-    missing = sorted(set(range(arrays)) - {array for array in found if array is not None})
-    if None not in found and missing:
+        files[track.array] = track
+    missing = sorted(set(range(arrays)) - {array for array in files if array is not None})
+    if None not in files and missing:
         raise rows[-1].value_error(
             "array",
             f"clip {name!r} must have a row for each of the {arrays} arrays",
             "add the row, or leave the cell empty if one file holds them all",
             value=f"no row for array {', '.join(map(str, missing))}",
         )
-    return tuple(found[array] for array in sorted(found, key=lambda array: array or 0))
+    return tuple(files[array] for array in sorted(files, key=lambda array: array or 0))
 
 
 def _read_channel_file(spec: RecordingsSpec, row: TableRow) -> ChannelFile:
@@ -174,7 +174,7 @@ def _require_one_length(rows: list[TableRow], tracks: tuple[ChannelFile, ...]) -
 
 
 def _require_own_files(clips: Iterable[Clip]) -> None:
-    """A file in two clips would be at two places at once, or put the same sound into two splits."""
+    """Check that no sound file belongs to two clips, which would put the same sound at two positions or into two splits."""
     owner: dict[Path, Clip] = {}
     for clip in clips:
         for track in clip.tracks:

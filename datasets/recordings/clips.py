@@ -1,4 +1,4 @@
-"""What a manifest describes: clips, and the sound files that hold them."""
+"""Clips of a manifest and their sound files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from datasets.recordings.table import TableRow
 
 @dataclass(frozen=True)
 class ChannelFile:
-    """A sound file with the channels of one array, or of all.
+    """Sound file with the channels of one array, or of all arrays.
 
     Attributes:
-        place: The cell that names it, for errors.
-        file: Its name as written.
-        path: Where it is.
-        array: Which array it holds, or None for all.
-        channels: The file's channels in the order of the microphones (array after array if it holds all).
-        header: Its header.
+        place: Cell of the manifest that names the file, for errors.
+        file: Name in the manifest.
+        path: Path of the file.
+        array: Number of the array; None for all arrays.
+        channels: Channels of the file in the order of the microphones (array after array if it holds all).
+        header: Header of the file.
     """
 
     place: str
@@ -30,21 +30,21 @@ class ChannelFile:
     header: SoundHeader
 
     def duration_s(self) -> float:
-        """How long it is."""
+        """Return the duration in seconds."""
         return self.header.frames / self.header.rate_hz
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One synchronous recording by all arrays.
+    """Synchronous recording by all arrays.
 
     Attributes:
-        name: From the manifest.
-        row: Its first row.
-        splits: The split that uses it, or the test sets that do.
-        genre: What was played; may be empty.
-        positions_m: (x, y) of every source.
-        tracks: Array after array, or one with all.
+        name: Name in the manifest.
+        row: First row in the manifest.
+        splits: Name of the split, or names of the test splits that share the clip.
+        genre: Genre of the sound; may be empty.
+        positions_m: Position (x, y) of every source, in metres.
+        tracks: Channel files ordered by array, or a single one with all arrays.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which clips may be superposed: groups of positions that are far enough apart. Pure."""
+"""Groups of source positions that are far enough apart to be superposed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _ROUNDING_M = 1e-9
 
 
 def are_separated(positions_m: NDArray[np.float64], min_distance_m: float) -> NDArray[np.bool_]:
-    """Which pairs of positions may sound together: different ones, at least a distance apart.
+    """Determine the pairs of positions that may be superposed: different ones, at least a distance apart.
 
     Args:
-        positions_m: Shape (positions, 2).
-        min_distance_m: Least distance.
+        positions_m: Positions in metres, shape (positions, 2).
+        min_distance_m: Minimum distance, in metres.
 
     Returns:
-        Symmetric, shape (positions, positions).
+        Symmetric matrix, shape (positions, positions).
     """
     distance = np.linalg.norm(positions_m[:, None] - positions_m, axis=-1)
     allowed: NDArray[np.bool_] = (distance >= min_distance_m - _ROUNDING_M) & (distance > _ROUNDING_M)
@@ -25,32 +25,32 @@ def are_separated(positions_m: NDArray[np.float64], min_distance_m: float) -> ND
 
 
 def has_combination(allowed: NDArray[np.bool_], count: int) -> bool:
-    """Whether there is any group of so many positions, each pair of them allowed."""
+    """Return whether a group of `count` positions exists in which every pair is allowed."""
     if count == 1:
         return len(allowed) > 0
-    later = np.triu(allowed)  # every group is looked at once, in the order of its members
+    later = np.triu(allowed)  # every group is examined once, in the order of its members
     return any(has_combination(allowed[np.ix_(row, row)], count - 1) for row in later if row.sum() >= count - 1)
 
 
 def draw_groups(
     generator: np.random.Generator, samples: int, allowed: NDArray[np.bool_], count: int
 ) -> NDArray[np.int64]:
-    """Draw groups uniformly from all that are allowed.
+    """Draw groups uniformly from all allowed ones.
 
     The first two members are drawn from all allowed pairs, the others from all positions; a group that is not allowed
     is drawn again.
 
     Args:
-        generator: The randomness.
-        samples: How many groups.
-        allowed: From `apart`.
-        count: Members of a group.
+        generator: Random generator.
+        samples: Number of groups.
+        allowed: Result of `are_separated`.
+        count: Number of positions per group.
 
     Returns:
         Shape (samples, count).
 
     Raises:
-        ValueError: If hardly any draw is allowed.
+        ValueError: If hardly any group is allowed.
     """
     if count == 1:
         return generator.integers(0, len(allowed), (samples, 1))

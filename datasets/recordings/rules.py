@@ -1,4 +1,4 @@
-"""What has to hold between clips: no position in two splits, and enough clips for what each split asks for."""
+"""Checks across clips: no position in two splits, and enough clips for every split."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from runtime.errors import InputError
 
 
 def uses_superposition(clips: Iterable[Clip]) -> bool:
-    """Whether the samples of a split with these clips are superpositions: it has no clip with several sources."""
+    """Return whether the samples of a split are superpositions of its clips: no clip has several sources."""
     return all(len(clip.positions_m) == 1 for clip in clips)
 
 
 def clips_of_split(clips: Iterable[Clip], split: str) -> tuple[Clip, ...]:
-    """The clips that a split uses."""
+    """Return the clips of a split."""
     return tuple(clip for clip in clips if split in clip.splits)
 
 
 def require_separate(spec: RecordingsSpec, clips: Iterable[Clip]) -> None:
-    """Hold positions and held-out genres apart.
+    """Check that splits share neither positions nor held-out genres.
 
     Raises:
         InputError: If a position is in two of train, validate and the tests; if two tests that both superpose seen
@@ -48,7 +48,7 @@ def require_separate(spec: RecordingsSpec, clips: Iterable[Clip]) -> None:
 
 
 def _shared_sounds(spec: RecordingsSpec, one: Clip, other: Clip) -> bool:
-    """Whether two clips at one position belong to splits that must not share it."""
+    """Return whether two clips at one position belong to splits that must not share it."""
     if set(one.splits) & set(other.splits):
         return False
     both = {*one.splits, *other.splits}
@@ -73,7 +73,7 @@ def _require_held_out(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
 
 
 def require_splits(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
-    """Every split needs clips, with as many sources as it asks for.
+    """Check that every split has clips with the numbers of sources of its samples.
 
     Raises:
         InputError: If a split has none, if train or validate has a clip with several sources, if a clip has another
@@ -95,10 +95,10 @@ def require_splits(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
 
 
 def require_room(spec: RecordingsSpec, split: str, clips: Sequence[Clip]) -> None:
-    """Superpositions need positions far enough apart.
+    """Check that a split has positions far enough apart for its superpositions.
 
     Raises:
-        InputError: If there are none.
+        InputError: If too few positions are far enough apart.
     """
     allowed = groups.are_separated(np.array([clip.positions_m[0] for clip in clips]), spec.min_distance_m)
     for count in range(1, source_range(spec.resolve_splits()[split])[1] + 1):

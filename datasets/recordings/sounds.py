@@ -1,4 +1,4 @@
-"""Clips in memory: decoded, at 16 kHz, all arrays side by side, and where in them something is to be heard."""
+"""Decoded clips in memory at 16 kHz, and their audible segments."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from datasets.recordings.spec import RecordingsSpec
 from runtime.errors import InputError
 
 HOP: Final = 160
-"""Segments start every 10 ms."""
+"""Distance between the starts of segments, in samples: 10 ms."""
 _SILENT_RMS: Final = 1e-5
-"""Below the last bit of a 16-bit file: a clip that recorded nothing, whatever its gate is relative to."""
+"""RMS below the last bit of a 16-bit file: the clip is silent, and a relative gate meaningless."""
 
 Progress = Callable[[int, int], None]
-"""Called with what is done and the total."""
+"""Called with the number of finished clips and their total."""
 
 
 @dataclass(frozen=True)
 class ClipSound:
-    """One decoded clip; 16 bits a sample, since the recordings of a whole room have to fit into memory.
+    """Decoded clip with 16-bit samples, since all recordings of a room have to fit into memory.
 
     Attributes:
-        clip: What it is.
-        waves: Shape (arrays, microphones, frames), int16; multiply by `scale`.
+        clip: Entry of the manifest.
+        waves: Samples, shape (arrays, microphones, frames), int16; multiply by `scale`.
         scale: Largest |x| of the clip / 32767.
-        starts: First frames of its audible segments, shape (segments,).
+        starts: First frames of the audible segments, shape (segments,).
     """
 
     clip: Clip
@@ -43,12 +43,12 @@ class ClipSound:
 
 
 def gather_sounds(spec: RecordingsSpec, clips: Sequence[Clip], progress: Progress) -> tuple[ClipSound, ...]:
-    """Decode all clips.
+    """Decode clips.
 
     Args:
-        spec: Its arrays and its gate.
-        clips: From `manifest.read_manifest`.
-        progress: Told how many clips are done.
+        spec: Description of the dataset, with its arrays and its gate.
+        clips: Clips from `read_clip_list`.
+        progress: Called after every clip.
 
     Raises:
         InputError: If a file is truncated, cannot be decoded or holds NaN, with the row that names it.
@@ -71,7 +71,7 @@ def _decode_clip(spec: RecordingsSpec, clip: Clip) -> ClipSound:
 
 
 def _read_channel(track: ChannelFile) -> NDArray[np.float32]:
-    """Shape (frames, microphones), 16 kHz."""
+    """Decode the channels of a file, shape (frames, microphones), 16 kHz."""
     try:
         sound = sound_files.decode_sound(track.path, 0, track.header.frames)
     except InputError as error:
@@ -80,17 +80,17 @@ def _read_channel(track: ChannelFile) -> NDArray[np.float32]:
 
 
 def audible_starts(waves: NDArray[np.float32], gate: float) -> NDArray[np.int64]:
-    """Where a clip has 160 ms that pass the gate on the average L1 norm (section III-A).
+    """Find the segments of 160 ms that pass the gate on the average L1 norm (section III-A).
 
-    Recordings have no common level, so the gate is relative: it asks for a mean |x| over the segment and all microphones
-    of `gate` where the clip's RMS is 0.1.
+    Recordings have no common level, so the gate is relative: in a clip with an RMS of 0.1, the mean |x| over the segment
+    and all microphones has to be at least `gate`.
 
     Args:
-        waves: Shape (channels, frames).
-        gate: Least mean |x| for an RMS of 0.1.
+        waves: Samples of the clip, shape (channels, frames).
+        gate: Minimum mean |x| for an RMS of 0.1.
 
     Returns:
-        First frames, shape (segments,), a multiple of 10 ms each.
+        First frames of the segments, multiples of 10 ms, shape (segments,).
     """
     rms = float(np.sqrt(np.mean(np.square(waves, dtype=np.float64))))
     if rms < _SILENT_RMS:

@@ -1,4 +1,4 @@
-"""What a dataset of recordings is (section III-A, "real world with augmentation")."""
+"""Description of a dataset of recordings (section III-A, "real world with augmentation")."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ PAPER_TESTS: Final = {
     "R1": SplitSpec(samples=300, sources=(3, 3)),
     "R2": SplitSpec(samples=600, sources=(1, 2), genres="held_out"),
 }
-"""Table I: A from superposed recordings, R from recordings of several sources at once."""
+"""Test splits of Table I: A from superposed recordings, R from recordings of several sources at once."""
 _SUPERPOSED: Final = ("A0", "A1", "A2")
 
 
 class RecordingsSpec(LocalizerSpec):
-    """Recordings of single sources that are superposed, and recordings of several that are used as they are.
+    """Dataset of recordings: those of single sources are superposed, those of several sources are used unchanged.
 
-    The gate is relative to each clip: a segment of 160 ms is heard if its mean |x| over all microphones is at least
-    `gate` · RMS / 0.1, with the RMS of the whole clip. `level_db` and `gain_db` act on superposed samples alone.
+    The gate is relative to each clip: a segment of 160 ms is audible if its mean |x| over all microphones is at least
+    `gate` · RMS / 0.1, with the RMS of the whole clip. `level_db` and `gain_db` apply to superposed samples only.
     """
 
     papers: ClassVar[Mapping[str, SplitSpec]] = PAPER_TESTS
 
     kind: Literal["recordings"] = "recordings"
-    manifest: str = Field(min_length=1, description="the CSV file that lists the recordings; see docs/data.md")
+    manifest: str = Field(min_length=1, description="CSV file that lists the recordings; see docs/data.md")
     tests: dict[FileName, Split] = Field(
         default_factory=lambda: {name: PAPER_TESTS[name] for name in _SUPERPOSED},
         min_length=1,
         description="test splits by name",
     )
     gain_db: Range = Field(
-        (-6.0, 0.0), description="gain of each source of a superposition over how it was recorded, drawn uniformly, dB"
+        (-6.0, 0.0), description="gain of each source of a superposition relative to its recording, drawn uniformly, dB"
     )
 
     @model_validator(mode="after")
@@ -50,11 +50,11 @@ class RecordingsSpec(LocalizerSpec):
         return self
 
     def split_identity(self, split: str) -> dict[str, Any]:
-        """See the base class; the recordings count by their content, wherever they lie."""
+        """Return all values that the samples of a split depend on, except for the content of the recordings."""
         described = super().split_identity(split)
         described.pop("manifest")
         return described
 
     def manifest_path(self) -> Path:
-        """Where the CSV file lies; its sound files are named relative to its folder."""
+        """Return the path of the CSV file, which names sound files relative to its folder."""
         return Path(self.manifest)

@@ -1,4 +1,4 @@
-"""Samples from recordings: single sources superposed, clips with several sources cut (section III-A)."""
+"""Synthesis of samples from recordings: superposed single sources, and segments of clips with several (section III-A)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from runtime.errors import InputError
 
 @dataclass(frozen=True)
 class DrawnClips:
-    """Which segments of which clips make each sample; parts beyond a sample's number of clips are -1 with a gain of 0.
+    """Segments of clips that each sample consists of; parts beyond the number of clips are -1 with a gain of 0.
 
     Attributes:
-        sounds: Numbers of the clips among the audible ones of the split, shape (samples, parts).
+        sounds: Indices of the clips among the audible ones of the split, shape (samples, parts).
         starts: First frames of the segments, shape (samples, parts).
-        gains: Linear, shape (samples, parts).
+        gains: Linear gains, shape (samples, parts).
     """
 
     sounds: NDArray[np.int64]
@@ -38,15 +38,15 @@ class DrawnClips:
 
 
 class RecordingsSynthesizer:
-    """Makes the shards of a split from recordings in memory.
+    """Synthesizer of a split from recordings in memory.
 
     Args:
-        spec: The dataset.
+        spec: Description of the dataset.
         split: Name of the split.
-        sounds: From `sounds.gather`; those of other splits are left alone.
+        sounds: Clips from `gather_sounds`; those of other splits are ignored.
 
     Raises:
-        InputError: If nothing is audible in the split, or what is leaves no positions far enough apart.
+        InputError: If no clip of the split is audible, or too few audible positions are far enough apart.
     """
 
     def __init__(self, spec: RecordingsSpec, split: str, sounds: Sequence[ClipSound]) -> None:
@@ -68,30 +68,31 @@ class RecordingsSynthesizer:
             rules.require_room(spec, split, [sound.clip for sound in self._sounds])
 
     def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
-        """Make one shard, ready to be stored."""
+        """Synthesise a shard as quantised columns."""
         return columns_of([self.make_batch(shard)], shard.samples)
 
     def make_batch(self, shard: Shard) -> Batch:
-        """Make one shard; it depends on the spec, the split, its recordings and the shard's number alone."""
+        """Synthesise a shard, which depends on the spec, the split, its recordings and the shard's number alone."""
         takes = self.draw_clips(shard)
         positions = np.full((shard.samples, self._counts[1], 2), np.nan, np.float32)
         counts = np.zeros(shard.samples, np.int64)
         for sample, parts in enumerate(takes.sounds):
-            places = [place for part in parts if part >= 0 for place in self._sounds[part].clip.positions_m]
-            positions[sample, : len(places)] = places
-            counts[sample] = len(places)
+            clips = [self._sounds[part].clip for part in parts if part >= 0]
+            clip_positions = [position for clip in clips for position in clip.positions_m]
+            positions[sample, : len(clip_positions)] = clip_positions
+            counts[sample] = len(clip_positions)
         waves = torch.from_numpy(self.render_clips(takes))
         if self._split.snr_db is not None:
-            # The split counts here too: noise that training has heard must not come back in a test.
+            # The seed contains the split, so that no test repeats the noise of the training.
             generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), 5, shard.number])
             add_noise(waves, generator, self._split.snr_db)
         return Batch(waves, torch.from_numpy(positions), torch.from_numpy(counts))
 
     def draw_clips(self, shard: Shard) -> DrawnClips:
-        """Choose the segments of one shard.
+        """Draw the segments of a shard.
 
         Every clip is equally likely, or every group of clips far enough apart, then every audible segment of a clip.
-        Superpositions take each number of sources in equal shares, recordings as they are each number that was recorded.
+        Superpositions have each number of sources in equal shares, unchanged recordings each number that was recorded.
         """
         generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
         chosen = (self._superpose_clips if self._superposes else self._cut_as_recorded)(generator, shard.samples)

@@ -1,4 +1,4 @@
-"""The manifest as text: a CSV file with a header, row by row, every cell with its place."""
+"""Rows of a manifest: a CSV file with a header, and the location of every cell for errors."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ OPTIONAL: Final = ("array", "channels", "genre")
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of the manifest.
+    """Row of a manifest.
 
     Attributes:
-        path: The CSV file.
-        line: The row's line number in it; the header is line 1.
-        cells: Stripped text by column; optional columns that are absent are empty.
+        path: CSV file.
+        line: Line number in the file; the header is line 1.
+        cells: Stripped text by column; empty for absent optional columns.
     """
 
     path: Path
@@ -30,43 +30,43 @@ class TableRow:
     cells: dict[str, str]
 
     def location(self, column: str) -> str:
-        """Where a cell stands, for errors."""
+        """Return the location of a cell, for errors."""
         return f"{self.path}, row {self.line}, column {column}"
 
     def value_error(self, column: str, rule: str, remedy: str, *, value: object = None) -> InputError:
-        """What is wrong with a cell; its text is shown unless `value` is given."""
+        """Return an error about a cell, which shows its text unless `value` is given."""
         return InputError(
             self.location(column), rule, value=self.cells[column] if value is None else value, remedy=remedy
         )
 
     def parse_numbers(self, column: str) -> tuple[float, ...]:
-        """Finite numbers separated by spaces."""
-        found = []
+        """Parse finite numbers separated by spaces."""
+        numbers = []
         for text in self.cells[column].split():
             try:
-                found.append(float(text))
+                numbers.append(float(text))
             except ValueError:
-                found.append(math.nan)
-        if not all(math.isfinite(number) for number in found):
+                numbers.append(math.nan)
+        if not all(math.isfinite(number) for number in numbers):
             raise self.value_error(
                 column, "a coordinate must be a number", "write metres, e.g. 2.35; several with spaces between"
             )
-        return tuple(found)
+        return tuple(numbers)
 
     def parse_integers(self, column: str) -> tuple[int, ...]:
-        """Numbers of at least 0 separated by spaces."""
+        """Parse integers of at least 0 separated by spaces."""
         texts = self.cells[column].split()
         if not all(text.isascii() and text.isdigit() for text in texts):
             raise self.value_error(column, "these must be whole numbers, counted from 0", "write e.g. 0 1 2 3")
         return tuple(int(text) for text in texts)
 
 
-def read_rows(path: Path, place: str) -> tuple[TableRow, ...]:
+def read_rows(path: Path, location: str) -> tuple[TableRow, ...]:
     """Read all rows of a manifest.
 
     Args:
-        path: The CSV file, UTF-8.
-        place: Where it was named, for errors.
+        path: CSV file, UTF-8.
+        location: Option or key that names the file, for errors.
 
     Raises:
         InputError: If the file is missing, not readable or empty, a column is missing, unknown or doubled, a row has
@@ -74,7 +74,7 @@ def read_rows(path: Path, place: str) -> tuple[TableRow, ...]:
     """
     if not path.is_file():
         raise InputError(
-            place,
+            location,
             "the manifest of the recordings must exist",
             value=str(path),
             remedy="name a CSV file as docs/data.md describes",
@@ -95,7 +95,7 @@ def read_rows(path: Path, place: str) -> tuple[TableRow, ...]:
 
 
 def _read_lines(file: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, with the number of the line they end in."""
+    """Yield the rows that are not blank, with the number of their last line."""
     reader = csv.reader(file, strict=True)
     for cells in reader:
         if any(cell.strip() for cell in cells):
@@ -130,7 +130,7 @@ def _make_row(path: Path, header: list[str], line: int, cells: list[str]) -> Tab
             f"{path}, row {line}",
             f"a row must have the header's {len(header)} cells",
             value=cells,
-            remedy="add what is missing; put text that holds a comma between double quotes",
+            remedy="add the missing cells; put text that contains a comma between double quotes",
         )
     row = TableRow(path, line, dict.fromkeys(OPTIONAL, "") | dict(zip(header, (c.strip() for c in cells), strict=True)))
     for name in REQUIRED:

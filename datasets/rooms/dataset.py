@@ -40,12 +40,12 @@ _SPLIT_COLUMNS: Final = ("waves", "scale", "positions", "count")
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples ready for a network.
+    """Batch of samples for a network.
 
     Attributes:
-        waves: Shape (batch, arrays, microphones, 2560), float32.
-        positions_m: Shape (batch, slots, 2), float32; NaN beyond the number of sources.
-        counts: Shape (batch,), int64.
+        waves: Waves at the microphones, shape (batch, arrays, microphones, 2560), float32.
+        positions_m: Source positions in metres, shape (batch, slots, 2), float32; NaN beyond the number of sources.
+        counts: Number of sources, shape (batch,), int64.
     """
 
     waves: Tensor
@@ -54,11 +54,11 @@ class Batch:
 
 
 def columns_of(batches: Iterable[Batch], samples: int) -> dict[str, NDArray[Any]]:
-    """Samples as a shard's columns, 16 bits a wave's sample.
+    """Convert samples to the columns of a shard, with 16-bit waves.
 
     Args:
-        batches: All samples; small batches are quantised while they are in a core's cache.
-        samples: How many there are in all.
+        batches: All samples of the shard; small batches are quantised while they are in the cache of a core.
+        samples: Number of samples of all batches.
     """
     columns: dict[str, NDArray[Any]] = {}
     first = 0
@@ -81,7 +81,11 @@ def columns_of(batches: Iterable[Batch], samples: int) -> dict[str, NDArray[Any]
 
 
 class Split:
-    """All samples of one split, memory-mapped."""
+    """Memory-mapped samples of a split.
+
+    Args:
+        paths: Shards in order.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         columns = list(zip(*(read_columns(path, _SPLIT_COLUMNS) for path in paths), strict=True))
@@ -95,7 +99,7 @@ class Split:
         return len(self.counts)
 
     def read_batch(self, indices: NDArray[np.int64]) -> Batch:
-        """Read the samples of the given indices, in that order."""
+        """Read the samples at the given indices, in that order."""
         shard = np.searchsorted(self._first, indices, side="right") - 1
         waves = np.empty((len(indices), *self._waves[0].shape[1:]), np.float32)
         for number in np.unique(shard):
@@ -107,14 +111,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A finished dataset on this machine.
+    """Finished dataset in local storage.
 
     Attributes:
-        store: Local; where its parts lie.
-        fingerprint: Its identity.
-        spec: What it was made from.
-        microphones_m: Shape (arrays, microphones, 2).
-        manifests: Of each split, by name.
+        store: Local store that holds the parts.
+        fingerprint: Identity of the dataset.
+        spec: Description of the dataset.
+        microphones_m: Positions of the microphones in metres, shape (arrays, microphones, 2).
+        manifests: Manifest of each split by name.
     """
 
     store: Storage
@@ -124,7 +128,7 @@ class Dataset:
     manifests: Mapping[str, Manifest]
 
     def open_split(self, name: str) -> Split:
-        """Memory-map one split.
+        """Memory-map a split.
 
         Raises:
             KeyError: If there is no such split.
@@ -134,58 +138,58 @@ class Dataset:
         return Split([self.store.local_path(shard.name) for shard in self.manifests[name].shards])
 
     def find_damaged(self) -> tuple[str, ...]:
-        """Names of shards whose content is not what was written; reads every byte."""
+        """Return the names of shards that are missing or whose checksum differs; reads every byte."""
         return tuple(name for manifest in self.manifests.values() for name in manifest.find_damaged(self.store))
 
     def count_shards(self) -> tuple[ShardEntry, ...]:
-        """All shards of all splits."""
+        """Return the shards of all splits."""
         return tuple(shard for manifest in self.manifests.values() for shard in manifest.shards)
 
 
-def find_dataset(source: SamplePlan, store: Storage) -> Dataset | None:
-    """The finished dataset of a source, if all its shards are in a local store."""
+def find_dataset(plan: SamplePlan, store: Storage) -> Dataset | None:
+    """Return the finished dataset of a plan, or None if a shard is missing in the local store."""
     manifests = {}
-    for part in source.list_parts():
+    for part in plan.list_parts():
         if part.split is not None:
             manifest = Manifest.read(store, part.folder)
             if manifest is None or manifest.list_incomplete(store):
                 return None
             manifests[part.split] = manifest
-    return Dataset(store, source.fingerprint, source.spec, source.microphones_m, manifests)
+    return Dataset(store, plan.fingerprint, plan.spec, plan.microphones_m, manifests)
 
 
-def open_dataset(source: SamplePlan, store: Storage, cache: Path) -> Dataset:
-    """A finished dataset on this machine; what lies in a bucket is copied once.
+def open_dataset(plan: SamplePlan, store: Storage, cache: Path) -> Dataset:
+    """Open a finished dataset; shards in a bucket are copied to this machine once.
 
     Args:
-        source: What it was made from.
-        store: Where it lies.
-        cache: Local folder for what does not lie on this machine.
+        plan: Plan of the dataset.
+        store: Location of the dataset.
+        cache: Local folder for copies of shards from a bucket.
 
     Raises:
-        InputError: If it is not there, or arrives damaged.
+        InputError: If a shard is missing or damaged.
     """
-    here = store if store.is_local else storage_at(str(cache))
-    if not store.is_local and (copy := find_dataset(source, here)) is not None:
-        return copy  # a part's manifest is copied after all its shards, so nothing is asked of the bucket
+    local = store if store.is_local else storage_at(str(cache))
+    if not store.is_local and (copy := find_dataset(plan, local)) is not None:
+        return copy  # the manifest of a part is copied after its shards, so that no request to the bucket is needed
     if not store.is_local:
-        for part in source.list_parts():
+        for part in plan.list_parts():
             if part.kind == SPLIT and (manifest := Manifest.read(store, part.folder)) is not None:
                 for shard in manifest.shards:
-                    store.fetch_verified(shard.name, shard.sha256, here.local_path(shard.name))
-                here.write_file(f"{part.folder}/{MANIFEST}", store.read_file(f"{part.folder}/{MANIFEST}"))
-    found = find_dataset(source, here)
+                    store.fetch_verified(shard.name, shard.sha256, local.local_path(shard.name))
+                local.write_file(f"{part.folder}/{MANIFEST}", store.read_file(f"{part.folder}/{MANIFEST}"))
+    found = find_dataset(plan, local)
     if found is None:
         raise InputError(
-            f"{store.name}: dataset {source.fingerprint}",
+            f"{store.name}: dataset {plan.fingerprint}",
             "the dataset must be there, with all its shards",
             remedy="build it with  python -m datasets.generate",
         )
     return found
 
 
-def build_dataset(source: SamplePlan, root: Path, progress: Progress = lambda *_: None) -> Dataset:
-    """Return the dataset of a source, made in this process where it is missing."""
+def build_dataset(plan: SamplePlan, root: Path, progress: Progress = lambda *_: None) -> Dataset:
+    """Build the missing parts of a dataset in this process, and open it."""
     store = storage_at(str(root))
-    Builder(store, progress).build(source)
-    return open_dataset(source, store, root)
+    Builder(store, progress).build(plan)
+    return open_dataset(plan, store, root)

@@ -1,4 +1,4 @@
-"""What happens in each sample: who plays where, which part of which excerpt, how loud."""
+"""Random draws of mixtures: source positions, excerpts of music and levels of each sample."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from datasets.acoustics.arrays import MIXTURE_SAMPLES
 from datasets.rooms.music import MusicExcerpts
 
 _HOP: Final = 160
-"""Excerpts are searched for audible starts every 10 ms."""
+"""Distance between the starts in an excerpt that are considered, in samples: 10 ms."""
 
 
 @dataclass(frozen=True)
 class Mixtures:
-    """A batch of samples to be rendered; slots beyond a sample's number of sources hold NaN positions and zero gains.
+    """Batch of mixtures to be rendered; slots beyond the number of sources hold NaN positions and gains of zero.
 
     Attributes:
-        positions_m: Shape (samples, slots, 2).
-        places: Rows of the impulse responses, where there are any; shape (samples, slots).
-        counts: Sources in each sample, shape (samples,).
-        excerpts: Rows of the music, shape (samples, slots).
-        starts: First sample of the heard part of the excerpt, shape (samples, slots).
-        gains: Linear, shape (samples, slots).
+        positions_m: Source positions in metres, shape (samples, slots, 2).
+        places: Rows of the impulse responses, if there are any, shape (samples, slots).
+        counts: Number of sources, shape (samples,).
+        excerpts: Rows of the excerpts, shape (samples, slots).
+        starts: First sample of the part of the excerpt that is used, shape (samples, slots).
+        gains: Linear gains, shape (samples, slots).
     """
 
     positions_m: NDArray[np.float64]
@@ -38,21 +38,21 @@ class Mixtures:
 
 
 DrawPositions = Callable[[np.random.Generator, int, int], tuple[NDArray[np.float64], NDArray[np.int64]]]
-"""Draws where the sources of so many samples stand, so many in each: positions in metres, shape (samples, sources, 2), and
-rows of the impulse responses, shape (samples, sources)."""
+"""Draws source positions from a generator, a number of samples and a number of sources per sample. Returns positions in metres,
+shape (samples, sources, 2), and rows of the impulse responses, shape (samples, sources)."""
 
 
 def audible_starts(
     music: MusicExcerpts, rows: NDArray[np.int64], *, heard: int, lead: int, gate: float
 ) -> NDArray[np.int64]:
-    """Where a source may start, so that the 160 ms that will be heard pass the gate (section III-A).
+    """Find the starts in the excerpts whose audible 160 ms pass the gate (section III-A).
 
     Args:
-        music: The excerpts.
-        rows: Excerpts to consider.
-        heard: Samples of an excerpt that one source uses.
-        lead: Samples before the 160 ms that the arrays hear.
-        gate: Least mean |x|.
+        music: Excerpts of music.
+        rows: Rows of the excerpts to be considered.
+        heard: Number of samples of an excerpt that a source uses.
+        lead: Number of these samples before the 160 ms that reach the arrays.
+        gate: Minimum mean |x| of the 160 ms.
 
     Returns:
         Pairs (row, start), shape (pairs, 2).
@@ -70,19 +70,19 @@ def draw_mixtures(
     generator: np.random.Generator,
     samples: int,
     sources: tuple[int, int],
-    place: DrawPositions,
+    draw_positions: DrawPositions,
     starts: NDArray[np.int64],
     level_db: tuple[float, float],
 ) -> Mixtures:
-    """Draw scenes: equal shares of every number of sources, their places, audible music, one level a sample.
+    """Draw mixtures: each number of sources in equal shares, positions, audible music, and one level per sample.
 
     Args:
-        generator: The randomness.
-        samples: How many.
-        sources: Least and greatest number of sources; the greatest is the number of slots.
-        place: Draws where they stand.
-        starts: From `audible_starts`.
-        level_db: Range of the levels.
+        generator: Random generator.
+        samples: Number of samples.
+        sources: Smallest and largest number of sources; the largest is the number of slots.
+        draw_positions: Draws the source positions.
+        starts: Result of `audible_starts`.
+        level_db: Range of the levels, in dB.
     """
     low, high = sources
     counts = generator.permutation(np.resize(np.arange(low, high + 1), samples))
@@ -90,7 +90,7 @@ def draw_mixtures(
     places = np.zeros((samples, high), np.int64)
     for count in range(low, high + 1):
         rows = np.flatnonzero(counts == count)
-        positions[rows, :count], places[rows, :count] = place(generator, len(rows), count)
+        positions[rows, :count], places[rows, :count] = draw_positions(generator, len(rows), count)
     chosen = starts[generator.integers(0, len(starts), (samples, high))]
     level = 10 ** (generator.uniform(*level_db, samples) / 20)
     present = np.arange(high) < counts[:, None]

@@ -17,14 +17,15 @@ from runtime.errors import InputError
 
 EXCERPTS_PER_SHARD: Final = 25
 _SPLIT_SHARE: Final = 0.1
+"""Share of the excerpts of a genre for every split but the first."""
 
 
 @dataclass(frozen=True)
 class MusicExcerpts:
-    """Excerpts in memory.
+    """Excerpts of music in memory.
 
     Attributes:
-        waves: One an excerpt, shape (samples,), float32, 16 kHz, each with an RMS of 0.1.
+        waves: One wave per excerpt, shape (samples,), float32, 16 kHz, with an RMS of 0.1.
         rows_by_split: Rows of `waves` that a split may use; no row is in two.
     """
 
@@ -33,11 +34,11 @@ class MusicExcerpts:
 
 
 def scan_corpus(spec: MusicSpec, location: str) -> tuple[MusicFile, ...]:
-    """Read the headers of all sound files a spec uses.
+    """Read the headers of all sound files of a music folder that a dataset uses.
 
     Args:
-        spec: Its music is a folder.
-        place: Where the folder was named, for errors.
+        spec: Description of the dataset; its music is a folder.
+        location: Option or key that names the folder, for errors.
 
     Raises:
         InputError: If the folder, a genre or a readable file is missing.
@@ -48,25 +49,25 @@ def scan_corpus(spec: MusicSpec, location: str) -> tuple[MusicFile, ...]:
             location,
             "the music folder must exist",
             value=str(folder),
-            remedy="name a folder with one sub-folder a genre",
+            remedy="name a folder with one sub-folder per genre",
         )
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    seen = list(spec.genres) if spec.genres is not None else [genre for genre in found if genre != spec.held_out]
+    folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    seen = list(spec.genres) if spec.genres is not None else [genre for genre in folders if genre != spec.held_out]
     wanted = seen + [spec.held_out] * spec.uses_held_out()
     if not seen:
         raise InputError(
             location,
-            "the music folder needs a sub-folder a genre besides the held-out one",
+            "the music folder needs a sub-folder per genre besides the held-out one",
             value=str(folder),
             remedy="put the files of each genre into a folder of its own, e.g. classical/ and funk/",
         )
     pieces: list[MusicFile] = []
     for genre in wanted:
-        if genre not in found:
+        if genre not in folders:
             raise InputError(
                 location,
                 f"the music folder {folder} needs the genre {genre!r}",
-                value=found,
+                value=folders,
                 remedy="add that sub-folder, or set dataset.genres and dataset.held_out to folders that exist",
             )
         pieces += corpus.scan_genre(folder / genre, genre)
@@ -88,7 +89,13 @@ def _require_enough(pieces: list[MusicFile], genre: str, spec: MusicSpec, folder
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A stretch of music to be cut or played; its number counts within its file, or within its genre of the band."""
+    """Excerpt of music.
+
+    Attributes:
+        genre: Genre of the music.
+        number: Number of the excerpt within its file, or within its genre of the procedural band.
+        piece: Sound file; None for the procedural band.
+    """
 
     genre: str
     number: int
@@ -96,11 +103,11 @@ class Excerpt:
 
 
 def list_excerpts(spec: MusicSpec, pieces: tuple[MusicFile, ...] | None) -> tuple[Excerpt, ...]:
-    """All excerpts of a spec: at most `spec.excerpts` a genre, drawn from all its files, or as many from the band.
+    """Return all excerpts of a dataset: at most `spec.excerpts` per genre, drawn from its files or from the procedural band.
 
     Args:
-        spec: The dataset.
-        pieces: What `scan` found, or None for the procedural band.
+        spec: Description of the dataset.
+        pieces: Result of `scan_corpus`, or None for the procedural band.
     """
     if pieces is None:
         return tuple(Excerpt(genre, number, None) for genre in PROCEDURAL_GENRES for number in range(spec.excerpts))
@@ -114,16 +121,16 @@ def list_excerpts(spec: MusicSpec, pieces: tuple[MusicFile, ...] | None) -> tupl
 
 
 def load_excerpt(spec: MusicSpec, excerpt: Excerpt) -> tuple[NDArray[np.float32], float]:
-    """Cut or play one excerpt.
+    """Decode or synthesise an excerpt.
 
     Returns:
-        Samples with an RMS of 0.1 (zeros if it is silent), and the RMS it had.
+        Samples with an RMS of 0.1 (zeros if the excerpt is silent), and the original RMS.
 
     Raises:
-        InputError: If its file cannot be decoded or holds NaN.
+        InputError: If the file cannot be decoded or holds NaN.
     """
     if excerpt.piece is None:
-        # Imported here: the band's filters take a second to load, which a wrong space file should not wait for.
+        # Imported late: scipy's filters take a second to load, and mistakes are to be reported at once.
         from datasets.audio import music_synth
 
         wave = music_synth.synthesize_excerpt(excerpt.genre, spec.seed * 1_000_003 + excerpt.number, spec.excerpt_s)
@@ -137,20 +144,20 @@ def load_excerpt(spec: MusicSpec, excerpt: Excerpt) -> tuple[NDArray[np.float32]
 def assemble_excerpts(
     spec: MusicSpec, chosen: Sequence[Excerpt], waves: Sequence[NDArray[np.float32]], levels: Sequence[float]
 ) -> MusicExcerpts:
-    """Leave out what is silent, and hand every other excerpt to one split."""
+    """Drop silent excerpts, and assign every other excerpt to a single split."""
     audible = [row for row, level in enumerate(levels) if level > SILENT_RMS]
     genres = np.array([chosen[row].genre for row in audible])
     return MusicExcerpts(tuple(waves[row] for row in audible), _assign_excerpts(spec, genres))
 
 
 def _splits_of(spec: MusicSpec, *, held_out: bool) -> list[str]:
-    """Splits that share a genre's excerpts; the first gets what the others leave."""
+    """Return the splits that share the excerpts of a genre; the first receives the remainder."""
     tests = [name for name, test in spec.tests.items() if (test.genres == "held_out") == held_out]
     return tests if held_out else ["train", "validate", *tests]
 
 
 def _assign_excerpts(spec: MusicSpec, genres: NDArray[np.str_]) -> dict[str, NDArray[np.int64]]:
-    """Give every excerpt to one split, genre by genre; a tenth to each, the rest to the first."""
+    """Assign every excerpt to a split: a tenth of each genre to every split, the remainder to the first."""
     rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in spec.resolve_splits()}
     generator = np.random.default_rng([spec.seed, 2])
     for genre in sorted(set(genres.tolist())):

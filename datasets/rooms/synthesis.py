@@ -1,4 +1,4 @@
-"""Makers of shards: each turns a shard's number into its samples, and depends on nothing but the part it belongs to."""
+"""Synthesizers of samples, excerpts and impulse responses: the content of a shard depends on its part and number alone."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from datasets.rooms.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, s
 from runtime.errors import InputError
 
 _CHUNK: Final = 32
-"""Samples rendered at once; small enough for the spectra to stay in a core's cache."""
+"""Number of samples rendered together; small enough for the spectra to stay in the cache of a core."""
 
 Propagate = Callable[[Tensor, Mixtures, slice], Tensor]
-"""Waves at the arrays from the sources' waves and a stretch of scenes."""
+"""Returns the waves at the arrays from the waves of the sources, the mixtures, and the rows to be rendered."""
 
 RoomOfShard = Callable[[int], tuple[DrawPositions, Propagate]]
 
 
 class MixtureSynthesizer:
-    """Samples whose sources play music.
+    """Synthesizer of samples whose sources play music.
 
     Args:
-        spec: The dataset.
-        part: The split.
-        music: Its excerpts.
-        window: How much of a source is heard.
-        enter: Says for a shard's number where sources may stand in it, and how they sound from there.
+        spec: Description of the dataset.
+        part: Part of the split.
+        music: Excerpts of music.
+        window: Length of the source waves that are needed.
+        open_room: Returns for the number of a shard how positions are drawn and how sound propagates.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class MixtureSynthesizer:
         music: MusicExcerpts,
         *,
         window: PropagationWindow,
-        enter: RoomOfShard,
+        open_room: RoomOfShard,
     ) -> None:
         self._spec = spec
         self._name = str(part.split)
         self._split = spec.resolve_splits()[self._name]
         self._music = music
         self._window = window
-        self._enter = enter
+        self._open_room = open_room
         rows = music.rows_by_split[self._name]
         self._starts = mixtures.audible_starts(music, rows, heard=window.length, lead=window.lead, gate=spec.gate)
         if len(self._starts) == 0:
@@ -70,11 +70,11 @@ class MixtureSynthesizer:
             )
 
     def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
-        """Render one shard, ready to be stored."""
+        """Render a shard as quantised columns."""
         return columns_of(self.make_batches(shard), shard.samples)
 
     def make_batch(self, shard: Shard) -> Batch:
-        """Render one shard, as it is before it is quantised."""
+        """Render a shard without quantisation."""
         batches = list(self.make_batches(shard))
         return Batch(
             torch.cat([batch.waves for batch in batches]),
@@ -83,20 +83,22 @@ class MixtureSynthesizer:
         )
 
     def make_batches(self, shard: Shard) -> Iterator[Batch]:
-        """Render one shard, some samples at a time."""
+        """Render a shard in batches of a few samples."""
         generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
-        place, hear = self._enter(shard.number)
+        draw_positions, propagate = self._open_room(shard.number)
         sources = source_range(self._split)
-        drawn = mixtures.draw_mixtures(generator, shard.samples, sources, place, self._starts, self._spec.level_db)
+        drawn = mixtures.draw_mixtures(
+            generator, shard.samples, sources, draw_positions, self._starts, self._spec.level_db
+        )
         for first in range(0, shard.samples, _CHUNK):
             rows = slice(first, first + _CHUNK)
-            waves = hear(torch.from_numpy(self._load_waveforms(drawn, rows)), drawn, rows)
+            waves = propagate(torch.from_numpy(self._load_waveforms(drawn, rows)), drawn, rows)
             if self._split.snr_db is not None:
                 add_noise(waves, generator, self._split.snr_db)
             yield Batch(waves, torch.from_numpy(drawn.positions_m[rows]), torch.from_numpy(drawn.counts[rows]))
 
     def _load_waveforms(self, drawn: Mixtures, rows: slice) -> NDArray[np.float32]:
-        """What the sources play, shape (batch, slots, samples)."""
+        """Return the waves of the sources, shape (batch, slots, samples)."""
         chosen = zip(drawn.excerpts[rows].flat, drawn.starts[rows].flat, strict=True)
         played = [self._music.waves[excerpt][start : start + self._window.length] for excerpt, start in chosen]
         sources = np.stack(played).reshape(-1, drawn.gains.shape[1], self._window.length)
@@ -105,44 +107,44 @@ class MixtureSynthesizer:
 
 
 def free_field_synthesizer(spec: RoomSpec, part: DatasetPart, music: MusicExcerpts) -> MixtureSynthesizer:
-    """A room without echo."""
+    """Return the synthesizer of a split in an anechoic room."""
     field = propagation.FreeField(spec.size_m, spec.microphones_m())
 
-    def place(
+    def draw_positions(
         generator: np.random.Generator, samples: int, sources: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         drawn = spec.draw_positions(generator, samples, sources)
         return drawn, np.zeros(drawn.shape[:2], np.int64)
 
-    def hear(sources: Tensor, drawn: Mixtures, rows: slice) -> Tensor:
+    def propagate(sources: Tensor, drawn: Mixtures, rows: slice) -> Tensor:
         return field.propagate(
             sources, torch.from_numpy(np.nan_to_num(drawn.positions_m[rows], nan=spec.size_m[0] / 2))
         )
 
-    return MixtureSynthesizer(spec, part, music, window=field.window, enter=lambda _: (place, hear))
+    return MixtureSynthesizer(spec, part, music, window=field.window, open_room=lambda _: (draw_positions, propagate))
 
 
 def rir_synthesizer(
     spec: LocalizerSpec, part: DatasetPart, music: MusicExcerpts, taps: int, rooms: RoomsOfShard
 ) -> MixtureSynthesizer:
-    """Rooms given by impulse responses, simulated or measured.
+    """Return the synthesizer of a split in rooms with simulated or measured impulse responses.
 
     Args:
-        spec: The dataset.
-        part: The split.
-        music: Its excerpts.
-        taps: Of the longest response.
-        rooms: The rooms of a shard.
+        spec: Description of the dataset.
+        part: Part of the split.
+        music: Excerpts of music.
+        taps: Length of the longest impulse response, in samples.
+        rooms: Returns the source positions and the impulse responses of a shard.
 
     Raises:
-        InputError: If the places cannot hold the split's sources.
+        InputError: If too few positions are far enough apart.
     """
 
-    def enter(number: int) -> tuple[DrawPositions, Propagate]:
+    def open_room(number: int) -> tuple[DrawPositions, Propagate]:
         pool, responses = rooms(number)
         field = propagation.ImpulseResponses(responses, taps)
 
-        def place(
+        def draw_positions(
             generator: np.random.Generator, samples: int, sources: int
         ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
             try:
@@ -156,23 +158,23 @@ def rir_synthesizer(
                 ) from error
             return pool.positions_m[rows], rows
 
-        def hear(sources: Tensor, drawn: Mixtures, rows: slice) -> Tensor:
+        def propagate(sources: Tensor, drawn: Mixtures, rows: slice) -> Tensor:
             return field.propagate(sources, torch.from_numpy(drawn.places[rows]))
 
-        return place, hear
+        return draw_positions, propagate
 
-    return MixtureSynthesizer(spec, part, music, window=propagation.response_window(taps), enter=enter)
+    return MixtureSynthesizer(spec, part, music, window=propagation.response_window(taps), open_room=open_room)
 
 
 class ExcerptSynthesizer:
-    """Excerpts of music, cut from files or played."""
+    """Synthesizer of excerpts of music, from files or from the procedural band."""
 
     def __init__(self, spec: MusicSpec, pieces: tuple[MusicFile, ...] | None) -> None:
         self._spec = spec
         self._excerpts = list_excerpts(spec, pieces)
 
     def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
-        """Cut or play one block."""
+        """Return the excerpts of a shard, and their levels."""
         first = shard.number * EXCERPTS_PER_SHARD
         heard = [load_excerpt(self._spec, excerpt) for excerpt in self._excerpts[first : first + shard.samples]]
         return {
@@ -182,7 +184,7 @@ class ExcerptSynthesizer:
 
 
 class RirSynthesizer:
-    """Impulse responses of simulated rooms, a block of places at a time."""
+    """Synthesizer of the impulse responses of simulated rooms, a block of source positions per shard."""
 
     def __init__(self, spec: RoomSpec, part: DatasetPart, acoustics: Acoustics) -> None:
         self._spec = spec
@@ -190,7 +192,7 @@ class RirSynthesizer:
         self._role = str(part.identity["role"])
 
     def make_columns(self, shard: Shard) -> dict[str, NDArray[Any]]:
-        """Simulate one block."""
+        """Simulate the impulse responses of a shard."""
         blocks = -(-self._acoustics.positions // reverberation.POSITIONS_PER_BLOCK)
         number, block = divmod(shard.number, blocks)
         room = reverberation.draw_room(self._spec, self._acoustics, self._role, number)

@@ -1,4 +1,4 @@
-"""Variants of a dataset: some of its fields changed."""
+"""Variants of a dataset, with changed fields."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ Varied = TypeVar("Varied", bound=LocalizerSpec)
 
 
 def write_out_splits(spec: LocalizerSpec) -> dict[str, Any]:
-    """A dataset as plain values, with all that its training split leaves to the whole filled in."""
+    """Return a description as plain values, with absent fields of the training split taken from the dataset."""
     described = spec.model_dump(mode="json", by_alias=True)
     return described | {"train": spec.resolve_splits()["train"].model_dump(mode="json")}
 
 
 def with_changes(spec: Varied, values: Mapping[str, Any]) -> Varied:
-    """A dataset with some fields changed.
+    """Return a description with changed fields.
 
     Args:
-        spec: The dataset.
-        values: By dotted name, e.g. `train.snr_db`.
+        spec: Description of the dataset.
+        values: New values by dotted name, e.g. `train.snr_db`.
 
     Raises:
-        ValidationError: If a value is out of bounds.
+        ValidationError: If a value is out of its bounds.
     """
     described = write_out_splits(spec)
     for name, value in values.items():
         *parents, last = name.split(".")
-        place = described
+        group = described
         for parent in parents:
-            place[parent] = place.get(parent) or {}
-            place = place[parent]
-        place[last] = value
+            group[parent] = group.get(parent) or {}
+            group = group[parent]
+        group[last] = value
     return type(spec).model_validate(described)

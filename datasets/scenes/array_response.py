@@ -1,4 +1,4 @@
-"""Plane waves at the array: first-order ambisonics, and four capsules on a rigid sphere.
+"""Responses of the array to plane waves: first-order ambisonics, and four capsules on a rigid sphere.
 
 Both formats are eight channels of one set of filters, FOA first. The formulas are those of the data set's description
 (TAU-NIGENS Spatial Sound Events 2020; Politis et al., 2020). Azimuth is counter-clockwise from the front, degrees.
@@ -22,23 +22,23 @@ CAPSULES_DEG: Final = ((45.0, 35.0), (-45.0, -35.0), (135.0, -35.0), (-135.0, 35
 """Azimuth and elevation of the capsules M1 to M4."""
 TAPS: Final = 64
 LEAD: Final = 16
-"""The tap at which a wave reaches the array's centre; capsules on the near side hear it up to 4.5 samples earlier."""
+"""The tap at which a wave reaches the array's centre; it reaches capsules on the near side up to 4.5 samples earlier."""
 
 _ORDER: Final = 30
 _TRANSFORM: Final = 512
 _TAPER: Final = 8
 _GRID: Final = 181
-"""Filters are kept for every degree between capsule and direction of arrival, and interpolated linearly between."""
+"""Number of angles between capsule and direction of arrival for which filters are computed; linear interpolation between."""
 
 
 def capsule_positions() -> NDArray[np.float64]:
-    """Directions of the capsules from the centre of the sphere, shape (4, 3)."""
+    """Return the directions of the capsules from the centre of the sphere, shape (4, 3)."""
     azimuth, elevation = np.array(CAPSULES_DEG).T
     return unit_vectors(azimuth, elevation)
 
 
 def foa_gains(directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gains of W, Y, Z, X (ACN order, SN3D: dipoles of unit gain).
+    """Return the gains of W, Y, Z, X (ACN order, SN3D: dipoles of unit gain).
 
     Args:
         directions: Unit vectors, shape (..., 3).
@@ -51,10 +51,10 @@ def foa_gains(directions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def sphere_modes(frequency_hz: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Coefficients of the pressure on a rigid sphere under a plane wave, H = sum of b_n P_n(cos gamma).
+    """Compute the coefficients of the pressure on a rigid sphere under a plane wave, H = sum of b_n P_n(cos gamma).
 
     b_n = i^(n-1) (2n+1) / ((kR)^2 h_n'(kR)) with the spherical Hankel function of the second kind, so that a delay is
-    exp(-i omega t), as in numpy's FFT. At 0 Hz the pressure is the wave's own everywhere.
+    exp(-i omega t), as in numpy's FFT. At 0 Hz the pressure is that of the incident wave everywhere.
 
     Args:
         frequency_hz: Shape (bins,), Hz.
@@ -73,10 +73,10 @@ def sphere_modes(frequency_hz: NDArray[np.float64]) -> NDArray[np.complex128]:
 
 
 def response_filters(directions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Impulse responses of all eight channels to plane waves.
+    """Return the impulse responses of all eight channels to plane waves.
 
     Args:
-        directions: Unit vectors to where the waves come from, shape (..., 3).
+        directions: Unit vectors towards the sources of the waves, shape (..., 3).
 
     Returns:
         Shape (..., 8, 64): W, Y, Z, X, M1, M2, M3, M4; the wave is at the array's centre at tap 16.
@@ -94,12 +94,12 @@ def response_filters(directions: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def make_causal(spectra: NDArray[np.complex128], taps: int, lead: int) -> NDArray[np.float64]:
-    """Impulse responses of spectra, delayed by `lead` samples and cut to `taps`, both ends faded.
+    """Convert spectra to impulse responses, delayed by `lead` samples, cut to `taps` and faded at both ends.
 
     Args:
-        spectra: From 0 Hz to half the sample rate, shape (..., bins).
-        taps: Length of the result.
-        lead: Samples before time 0.
+        spectra: Spectra from 0 Hz to half the sample rate, shape (..., bins).
+        taps: Length of the impulse responses, in samples.
+        lead: Number of samples before time 0.
 
     Returns:
         Shape (..., taps).
@@ -113,7 +113,7 @@ def make_causal(spectra: NDArray[np.complex128], taps: int, lead: int) -> NDArra
 
 @lru_cache(maxsize=1)
 def _capsule_filters() -> NDArray[np.float32]:
-    """Responses of a capsule for every degree between it and the direction of arrival, shape (181, 64)."""
+    """Return the impulse responses of a capsule per degree between it and the direction of arrival, shape (181, 64)."""
     frequency = np.arange(_TRANSFORM // 2 + 1) * SAMPLE_RATE_HZ / _TRANSFORM
     legendre = special.eval_legendre(np.arange(_ORDER + 1), np.cos(np.deg2rad(np.arange(_GRID)))[:, None])
     spectra = (legendre[:, None] * sphere_modes(frequency)).sum(axis=-1)

@@ -1,4 +1,4 @@
-"""Sound from everywhere: noise whose eight channels have the coherence of an isotropic field at the array.
+"""Diffuse noise, whose eight channels have the coherence of an isotropic field at the array.
 
 Independent noises are mixed by the Cholesky factor of the field's covariance (Habets, Cohen and Gannot, "Generating
 nonstationary multisensor signals under a spatial coherence constraint", JASA 2008). The covariance is known in closed
@@ -24,13 +24,13 @@ _PINK_TAPS: Final = 1_024
 _BLOCK: Final = 8_192
 _TRANSFORM: Final = 2_048
 _CORNER_HZ: Final = 100.0
-"""Below it ambient noise is no longer louder, as behind the high-pass of a recorder."""
+"""Frequency below which the spectrum of the ambient noise is flat, as after the high-pass of a recorder."""
 _LEAST_POWER: Final = 1e-9
-"""Below some 100 Hz the capsules hear what the ambisonics channels hear, and the covariance is all but singular."""
+"""Regularisation: below about 100 Hz, capsules and ambisonics channels coincide, and the covariance is almost singular."""
 
 
 def diffuse_covariance(frequency_hz: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Covariance of W, Y, Z, X and the four capsules in an isotropic field that has power 1 in W.
+    """Compute the covariance of W, Y, Z, X and the four capsules in an isotropic field that has power 1 in W.
 
     Args:
         frequency_hz: Shape (bins,), Hz.
@@ -53,7 +53,7 @@ def diffuse_covariance(frequency_hz: NDArray[np.float64]) -> NDArray[np.complex1
 
 
 def white_noise(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
-    """Isotropic white noise of power 1 in W.
+    """Draw isotropic white noise of power 1 in W.
 
     Returns:
         Shape (8, samples): W, Y, Z, X, M1, M2, M3, M4.
@@ -62,7 +62,7 @@ def white_noise(generator: np.random.Generator, samples: int) -> NDArray[np.floa
 
 
 def ambient_noise(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
-    """Isotropic noise whose power falls as 1/f above 100 Hz; the power of W is not set.
+    """Draw isotropic noise whose power falls as 1/f above 100 Hz; the power of W is not normalised.
 
     Returns:
         Shape (8, samples): W, Y, Z, X, M1, M2, M3, M4.
@@ -80,7 +80,7 @@ def _mix_channels(generator: np.random.Generator, kernels: NDArray[np.float32], 
     spectra = fft.rfft(kernels, length)
     result = np.empty((EIGHT, blocks * hop), np.float32)
     for start in range(0, blocks * hop, hop):
-        # The first taps - 1 samples of a block wrap around; the block before has made them.
+        # The first taps - 1 samples of a block wrap around; they belong to the previous block.
         played = fft.rfft(noise[:, start : start + length])
         heard = fft.irfft(np.einsum("ijk,jk->ik", spectra, played), length)
         result[:, start : start + hop] = heard[:, taps - 1 :]
@@ -89,13 +89,13 @@ def _mix_channels(generator: np.random.Generator, kernels: NDArray[np.float32], 
 
 @lru_cache(maxsize=1)
 def _noise_kernels() -> NDArray[np.float32]:
-    """Mixing filters of white noise, shape (8, 8, 128)."""
+    """Return the mixing filters of white noise, shape (8, 8, 128)."""
     return array_response.make_causal(np.moveaxis(_covariance_factors(), 0, -1), _TAPS, _LEAD).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def _pink_kernels() -> NDArray[np.float32]:
-    """Mixing filters of noise with a spectrum of 1/f, shape (8, 8, 1024)."""
+    """Return the mixing filters of noise with a spectrum of 1/f, shape (8, 8, 1024)."""
     frequency = fft.rfftfreq(_TRANSFORM, 1 / SAMPLE_RATE_HZ)
     shape = np.sqrt(_CORNER_HZ / np.maximum(frequency, _CORNER_HZ)) * (frequency > 0)
     return array_response.make_causal(
@@ -104,6 +104,6 @@ def _pink_kernels() -> NDArray[np.float32]:
 
 
 def _covariance_factors() -> NDArray[np.complex128]:
-    """Lower triangles L with L L^H = covariance, shape (1025, 8, 8)."""
+    """Compute the lower triangles L with L L^H = covariance, shape (1025, 8, 8)."""
     frequency = fft.rfftfreq(_TRANSFORM, 1 / SAMPLE_RATE_HZ)
     return np.asarray(np.linalg.cholesky(diffuse_covariance(frequency) + _LEAST_POWER * np.eye(EIGHT)))

@@ -1,4 +1,4 @@
-"""Sounds for the events: a folder with one sub-folder a class, or procedural ones; each serves one group of folds."""
+"""Event sounds, from a folder with one sub-folder per class or procedural; each belongs to one group of folds."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from runtime.errors import InputError
 
 CLIP_RMS: Final = 0.1
 CLIP_PEAK: Final = 1.0
-"""Limits a clip's gain: one blow in a long rustle would else leave nothing of the other events of a recording."""
+"""Maximum peak of a clip. Without it, a clip with one loud peak would mask all other events of a recording."""
 LEAST_CLIP_S: Final = 0.1
 
 _LONGEST_READ_S: Final = 60
-"""At most so much of a file is used; the rest adds little variety and much memory."""
+"""Maximum length that is read of a file; longer ones add little variety and much memory."""
 _SHARES: Final = {"train": 4 / 6, "validate": 1 / 6, "test": 1 / 6}
 _PROCEDURAL_CLIPS: Final = {"train": 12, "validate": 3, "test": 3}
 _PROCEDURAL_CLIP_S: Final = 6.0
 _EVENTS: Final = 2
-"""Marks the seeds of sounds."""
+"""Part of the seeds of sounds."""
 _HOP: Final = 240
 _LONGEST_PAUSE_S: Final = 0.3
 _BELOW_LOUDEST_DB: Final = 40.0
@@ -37,15 +37,15 @@ _FADE: Final = 120
 
 Clip = NDArray[np.float32]
 Progress = Callable[[int, int], None]
-"""Called with what is done and the total."""
+"""Called with the number of finished sounds and their total."""
 
 
 @dataclass(frozen=True, eq=False)
 class EventSounds:
-    """All clips in memory.
+    """Clips of all classes in memory.
 
     Attributes:
-        classes: Names in order; an event's class is the index.
+        classes: Names in order; the class of an event is an index of these.
         clips: By group of folds, class and number: mono, 24 kHz, shape (samples,), each with an RMS of 0.1, or less where its
             peak would pass 1.
     """
@@ -54,32 +54,32 @@ class EventSounds:
     clips: dict[str, tuple[tuple[Clip, ...], ...]]
 
     def clip_lengths(self, group: str) -> tuple[tuple[int, ...], ...]:
-        """Samples of every clip of a group, by class."""
+        """Return the length of every clip of a group in samples, by class."""
         return tuple(tuple(len(clip) for clip in clips) for clips in self.clips[group])
 
 
-def scan_events(folder: Path, place: str) -> tuple[MusicFile, ...]:
+def scan_events(folder: Path, location: str) -> tuple[MusicFile, ...]:
     """Read the headers of all event sounds.
 
     Args:
-        folder: One sub-folder a class, with sound files anywhere below it.
-        place: Where the folder was named, for errors.
+        folder: Folder with one sub-folder per class, which holds sound files at any depth.
+        location: Option or key that names the folder, for errors.
 
     Raises:
         InputError: If the folder or its classes are missing, or a file is empty, truncated or unreadable.
     """
     if not folder.is_dir():
         raise InputError(
-            place,
+            location,
             "the folder of events must exist",
             value=str(folder),
-            remedy="name a folder with one sub-folder a class, or set events to `procedural`",
+            remedy="name a folder with one sub-folder per class, or set events to `procedural`",
         )
     classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
         raise InputError(
-            place,
-            "the folder of events needs a sub-folder a class",
+            location,
+            "the folder of events needs a sub-folder per class",
             value=str(folder),
             remedy="put the files of each class into a folder of its own, e.g. alarm/ and speech/",
         )
@@ -97,12 +97,12 @@ def scan_events(folder: Path, place: str) -> tuple[MusicFile, ...]:
 
 
 def gather_events(spec: SceneSpec, pieces: tuple[MusicFile, ...] | None, progress: Progress) -> EventSounds:
-    """Bring all event sounds into memory and hand each to one group of folds.
+    """Load all event sounds and assign each to one group of folds.
 
     Args:
-        spec: Its seed decides which file serves which group.
-        pieces: What `scan` found, or None for procedural events.
-        progress: Told how many sounds are done.
+        spec: Description of the scenes; its seed determines the group of each file.
+        pieces: Result of `scan_events`, or None for procedural events.
+        progress: Called after every sound.
 
     Raises:
         InputError: If a file cannot be decoded, holds NaN, is silent, or is too short to be cut where it must be.
@@ -122,13 +122,13 @@ def gather_events(spec: SceneSpec, pieces: tuple[MusicFile, ...] | None, progres
 
 
 def trim_silence(wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cut silence off both ends, and pauses down to 0.3 s, so that a label means sound.
+    """Remove silence at both ends and shorten pauses to 0.3 s, so that every label frame contains sound.
 
     Args:
         wave: Shape (samples,), 24 kHz.
 
     Returns:
-        Shape (fewer samples,); none if the whole is silent. Silent is what lies 40 dB below the loudest 10 ms.
+        Shape (fewer samples,); empty if all of it is silent. Blocks of 10 ms are silent 40 dB below the loudest one.
     """
     frames = -(-len(wave) // _HOP)
     padded = np.pad(wave, (0, frames * _HOP - len(wave))).astype(np.float64)
@@ -138,14 +138,14 @@ def trim_silence(wave: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.empty(0, np.float32)
     longest = round(_LONGEST_PAUSE_S * SAMPLE_RATE_HZ / _HOP)
     breaks = np.flatnonzero(np.diff(loud) - 1 > longest)
-    # Where a pause is too long, half of what may stay is kept on either side of the cut.
+    # Of a pause that is too long, half of the permitted length remains on either side of the cut.
     starts = np.concatenate([loud[:1], loud[breaks + 1] - longest // 2]) * _HOP
     ends = np.concatenate([loud[breaks] + 1 + longest // 2, loud[-1:] + 1]) * _HOP
     return np.concatenate([apply_fades(wave[start:end]) for start, end in zip(starts, ends, strict=True)])
 
 
 def apply_fades(wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A copy of a sound, shape (samples,), whose first 5 ms rise from zero and whose last 5 ms fall to it."""
+    """Return a copy of a sound, shape (samples,), with fades of 5 ms at both ends."""
     result = wave.copy()
     length = min(_FADE, len(wave) // 2)
     rise = ((np.arange(length) + 0.5) / max(1, length)).astype(np.float32)
@@ -168,7 +168,7 @@ def _decode_event(piece: MusicFile) -> Clip:
 
 
 def _share_of_fold(sounds: list[tuple[MusicFile, Clip]], generator: np.random.Generator) -> dict[str, tuple[Clip, ...]]:
-    """Give whole files to the groups where there are three or more, else a part of every file to each."""
+    """Assign whole files to the groups if there are three or more, otherwise a part of every file to each group."""
     if len(sounds) < len(GROUPS):
         parts = [_cut_clip(piece, clip) for piece, clip in sounds]
         return {group: tuple(part[group] for part in parts) for group in GROUPS}
@@ -195,7 +195,7 @@ def _cut_clip(piece: MusicFile, clip: Clip) -> dict[str, Clip]:
 
 
 def _procedural_events(spec: SceneSpec, progress: Progress) -> EventSounds:
-    # Imported here: its filters take a second to load, which a folder of sounds should not wait for.
+    # Imported late: scipy's filters take a second to load, and are not needed for a folder of sounds.
     from datasets.scenes import synth
 
     seconds = min(spec.event_s[1], _PROCEDURAL_CLIP_S)

@@ -1,9 +1,9 @@
-"""Simulated rooms: early reflections from their directions, a diffuse tail behind them.
+"""Reverberation of simulated rooms: early reflections with their directions, followed by a diffuse tail.
 
-The early part is the image sources of a box up to the time when some 40 of them have arrived. Later ones are too dense to
-be told apart: a room of volume V sends 4 pi c^3 t^2 / V of them a second, each with an energy of 1 / (c t)^2, so
-that the energy a second is 4 pi c / V whatever t is (Kuttruff, Room Acoustics, 4.1), times the loss at the walls. The tail
-is isotropic noise of just this power, with no level to be chosen.
+The early part consists of the image sources of a box up to the arrival of about 40 of them. Later ones are too dense to be
+resolved: in a room of volume V, 4 pi c^3 t^2 / V of them arrive per second, each with an energy of 1 / (c t)^2, so that the
+energy per second is 4 pi c / V for every t (Kuttruff, Room Acoustics, 4.1), times the loss at the walls. The tail is
+isotropic noise of this power; its level is not a parameter.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from datasets.scenes.spec import ARRAY_OFFSET, CLEARANCE_M, SceneSpec
 from datasets.tau2020.layout import SAMPLE_RATE_HZ
 
 POINT_SAMPLES: Final = 2_400
-"""A moving source has an impulse response every 100 ms, as often as a label; at 40 degrees a second every 4 degrees."""
+"""Distance between the impulse responses of a moving source, in samples: 100 ms, as between labels; 4° at 40° per second."""
 
 _EARLY_IMAGES: Final = 40
 _ROOMS: Final = 1
-"""Marks the seeds of rooms."""
+"""Part of the seeds of rooms."""
 
 
 @dataclass(frozen=True)
 class SceneRoom:
-    """A box with an array in it that looks along x.
+    """Shoebox room with an array that faces along x.
 
     Attributes:
-        size_m: x, y and height.
-        array_m: Where the array's centre stands.
-        rt60_s: Reverberation time; 0 is a room without echo.
+        size_m: Size x, y and height, in metres.
+        array_m: Position of the centre of the array, in metres.
+        rt60_s: Reverberation time, in seconds; 0 for an anechoic room.
     """
 
     size_m: tuple[float, float, float]
@@ -49,12 +49,12 @@ class SceneRoom:
 
     @property
     def volume_m3(self) -> float:
-        """Volume."""
+        """Volume of the room."""
         return math.prod(self.size_m)
 
     @property
     def mean_absorption(self) -> float:
-        """Share of the energy that the walls take at a reflection, for the reverberation time (Eyring, 1930)."""
+        """Share of the energy that the walls absorb at a reflection, for the reverberation time (Eyring, 1930)."""
         if self.rt60_s == 0:
             return 1.0
         x, y, z = self.size_m
@@ -64,15 +64,15 @@ class SceneRoom:
 
     @property
     def early_m(self) -> float:
-        """Length of the longest path that is an image source of its own; longer ones belong to the tail."""
+        """Length of the longest path that is rendered as an image source; longer ones belong to the tail."""
         return max(math.cbrt(3 * _EARLY_IMAGES * self.volume_m3 / (4 * math.pi)), math.hypot(*self.size_m))
 
     def farthest_m(self, azimuth_deg: float | None, elevation_deg: float) -> float:
-        """How far from the array a source can be, with some distance kept from the walls.
+        """Return the maximum distance of a source from the array, with the clearance from the walls.
 
         Args:
-            azimuth_deg: Its direction; None asks for the distance that every azimuth allows.
-            elevation_deg: Its elevation.
+            azimuth_deg: Azimuth of the source; None for the distance that is possible at every azimuth.
+            elevation_deg: Elevation of the source.
         """
         if azimuth_deg is None:
             level, up = math.cos(math.radians(elevation_deg)), math.sin(math.radians(elevation_deg))
@@ -80,19 +80,19 @@ class SceneRoom:
         else:
             aims = [tuple(unit_vectors(np.array(azimuth_deg), np.array(elevation_deg)).tolist())]
         return min(
-            (side - CLEARANCE_M - place if step > 0 else place - CLEARANCE_M) / abs(step)
+            (side - CLEARANCE_M - position if step > 0 else position - CLEARANCE_M) / abs(step)
             for aim in aims
-            for step, place, side in zip(aim, self.array_m, self.size_m, strict=True)
+            for step, position, side in zip(aim, self.array_m, self.size_m, strict=True)
             if abs(step) > 1e-9
         )
 
 
 def draw_room(spec: SceneSpec, number: int) -> SceneRoom:
-    """Draw a room; it depends on the spec's seed and the room's number alone.
+    """Draw a room, which depends on the seed of the description and the number of the room alone.
 
     Args:
-        spec: Ranges of sizes and reverberation times.
-        number: From 1 on.
+        spec: Description of the scenes, with the ranges of sizes and reverberation times.
+        number: Number of the room, from 1.
     """
     generator = np.random.default_rng([spec.seed, _ROOMS, number])
     x, y, z = (float(generator.uniform(*side)) for side in (spec.length_m, spec.width_m, spec.height_m))
@@ -101,18 +101,18 @@ def draw_room(spec: SceneSpec, number: int) -> SceneRoom:
 
 
 def early_response(room: SceneRoom, sources_m: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Direct sound and first reflections, each from its own direction.
+    """Compute the direct sound and the first reflections, each with its direction.
 
     Args:
         room: The room.
-        sources_m: From the array to each source, shape (sources, 3).
+        sources_m: Vectors from the array to each source in metres, shape (sources, 3).
 
     Returns:
         Shape (sources, 8, samples). A source at 1 m has a gain of 1 in W. Paths are rounded to whole samples at the
-        array's centre; what lies between the channels is exact.
+        array's centre; delays between the channels are exact.
     """
     array = np.array(room.array_m)
-    # An image of order n_x along x is at least (n_x - 1) x away, and likewise along y and z.
+    # An image of order n_x along x has a distance of at least (n_x - 1) x; the same holds for y and z.
     orders = room.early_m * math.hypot(*(1 / side for side in room.size_m))
     images = pyroom.compute_image_sources(
         room.size_m,
@@ -135,14 +135,14 @@ def early_response(room: SceneRoom, sources_m: NDArray[np.float64]) -> NDArray[n
 
 
 def late_response(generator: np.random.Generator, room: SceneRoom) -> NDArray[np.float32]:
-    """The late reverberation of one source.
+    """Draw the late reverberation of a source.
 
     Args:
-        generator: The randomness.
+        generator: Random generator.
         room: The room.
 
     Returns:
-        Shape (8, samples), from the direct sound's emission to 60 dB of decay; no samples in a room without echo.
+        Shape (8, samples), from the direct sound's emission to 60 dB of decay; no samples in an anechoic room.
     """
     if room.rt60_s == 0:
         return np.zeros((EIGHT, 0), np.float32)
@@ -158,13 +158,13 @@ def late_response(generator: np.random.Generator, room: SceneRoom) -> NDArray[np
 def render_source(
     wave: NDArray[np.float32], responses: NDArray[np.float32], reverberation: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Play a sound in a room.
+    """Render a sound in a room.
 
     Args:
-        wave: Shape (samples,).
-        responses: From `early`, shape (points, 8, taps): one for a source that stands still, else one for each 100 ms
-            from the sound's beginning on, of which two are crossfaded at any time.
-        reverberation: From `tail`, shape (8, taps).
+        wave: Sound, shape (samples,).
+        responses: Result of `early_response`, shape (points, 8, taps): one for a static source, otherwise one per 100 ms
+            from the beginning of the sound; two of them are crossfaded at any time.
+        reverberation: Result of `late_response`, shape (8, taps).
 
     Returns:
         Shape (8, samples), longer than the wave by the responses.
@@ -176,12 +176,12 @@ def render_source(
 
 
 def trajectory_points(samples: int) -> int:
-    """How many responses a moving sound of this length needs."""
+    """Return the number of impulse responses for a moving sound of this length."""
     return -(-samples // POINT_SAMPLES) + 1
 
 
 def _crossfade(wave: NDArray[np.float32], responses: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Convolve triangles of 200 ms, 100 ms apart, with a response each, and add them up."""
+    """Convolve overlapping triangles of 200 ms, 100 ms apart, with one response each, and sum them."""
     count, channels, taps = responses.shape
     padded = np.zeros((count + 1) * POINT_SAMPLES, np.float32)
     padded[POINT_SAMPLES : POINT_SAMPLES + len(wave)] = wave
@@ -209,5 +209,5 @@ def _sum_images(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDAr
 
 
 def _early_samples(room: SceneRoom) -> int:
-    """Samples from emission to the end of the longest path that is an image of its own."""
+    """Return the number of samples from emission to the end of the longest path that is rendered as an image source."""
     return math.ceil(room.early_m / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ)

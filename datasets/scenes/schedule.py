@@ -1,4 +1,4 @@
-"""What happens in a recording: which event sounds when, from where, and how it moves. Pure decisions, no sound."""
+"""Random draws of the events of a recording: onsets, positions and movements."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.layout import SAMPLE_RATE_HZ, SAMPLES
 
 FRAME: Final = 2_400
-"""Samples of a label frame, 100 ms."""
+"""Length of a label frame, in samples: 100 ms."""
 
 _REST_S: Final = (0.3, 3.0)
-"""From the end of an event to the next one of its track."""
+"""Range of the pause between two events of a track."""
 _FIRST_S: Final = 2.0
 _SILENCE_S: Final = 1.0
-"""Length of the stretch of every recording in which no event sounds."""
+"""Length of the section of every recording without events."""
 
 Lengths = tuple[tuple[int, ...], ...]
-"""Samples of every clip, by class."""
+"""Length of every clip in samples, by class."""
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A circle around the array at constant speed, or a point on it.
+    """Movement along a circle around the array at constant speed, or a static position.
 
     Attributes:
-        azimuth_deg: At the beginning, counter-clockwise from the front.
-        elevation_deg: All the time.
-        distance_m: All the time.
-        speed_deg_s: Of the azimuth, positive to the left; 0 for a source that stands still.
+        azimuth_deg: Azimuth at the beginning, counter-clockwise from the front.
+        elevation_deg: Constant elevation.
+        distance_m: Constant distance from the array.
+        speed_deg_s: Speed of the azimuth, positive to the left; 0 for a static source.
     """
 
     azimuth_deg: float
@@ -43,22 +43,22 @@ class Trajectory:
     speed_deg_s: float = 0.0
 
     def azimuth_at(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Azimuth so long after the beginning, same shape, degrees in [-180, 180)."""
+        """Return the azimuth at times after the beginning, same shape, in degrees in [-180, 180)."""
         return (self.azimuth_deg + self.speed_deg_s * seconds + 180) % 360 - 180
 
 
 @dataclass(frozen=True)
 class SoundEvent:
-    """One sound event.
+    """Sound event of a recording.
 
     Attributes:
-        kind: Index of its class.
-        clip: Number of the clip within class and group of folds.
-        start: First sample of the clip that is heard.
-        onset: Sample of the recording at which it begins.
-        length: Samples.
-        track: Events of one track never overlap.
-        trajectory: Where it is.
+        kind: Index of the class.
+        clip: Number of the clip within the class and the group of folds.
+        start: First sample of the clip that is used.
+        onset: Sample of the recording at which the event begins.
+        length: Length in samples.
+        track: Number of the track; events of a track never overlap.
+        trajectory: Movement of the source.
     """
 
     kind: int
@@ -71,7 +71,7 @@ class SoundEvent:
 
     @property
     def label_frames(self) -> range:
-        """Label frames whose middle lies in the event."""
+        """Label frames whose middle is within the event."""
         return range(_frames_before(self.onset), _frames_before(self.onset + self.length))
 
 
@@ -80,18 +80,18 @@ def schedule_events(
 ) -> tuple[SoundEvent, ...]:
     """Draw the events of a recording.
 
-    Every track plays one event after another, so that there are never more at once than tracks. All tracks rest in the
-    same second somewhere, so that each recording has a stretch without events.
+    The events of a track follow one another, so that there are never more simultaneous events than tracks. All tracks pause
+    during the same second, so that each recording has a section without events.
 
     Args:
-        generator: The randomness.
-        spec: Ranges to draw from.
-        room: Limits the distances.
-        lengths: Of the clips of the recording's group of folds.
-        overlap: Tracks.
+        generator: Random generator.
+        spec: Description of the scenes, with the ranges of the draws.
+        room: Room, which limits the distances.
+        lengths: Lengths of the clips of the group of folds.
+        overlap: Number of tracks.
 
     Returns:
-        Events by onset, at least one.
+        At least one event, sorted by onset.
     """
     silence = round(float(generator.uniform(0, SAMPLES / SAMPLE_RATE_HZ - _SILENCE_S)) * SAMPLE_RATE_HZ)
     events = [
@@ -101,14 +101,14 @@ def schedule_events(
 
 
 def label_rows(events: tuple[SoundEvent, ...]) -> NDArray[np.int64]:
-    """Labels of a recording.
+    """Return the labels of a recording.
 
     Args:
-        events: All of it.
+        events: All events of the recording.
 
     Returns:
-        Rows frame, class, track, azimuth, elevation, shape (rows, 5), by frame and track. Angles are those in the middle
-        of a frame, rounded to degrees; the azimuth is in [-180, 180].
+        Rows of frame, class, track, azimuth and elevation, shape (rows, 5), sorted by frame and track. Angles are those in
+        the middle of a frame, rounded to degrees; the azimuth is in [-180, 180].
     """
     rows = []
     for event in events:
@@ -123,9 +123,9 @@ def label_rows(events: tuple[SoundEvent, ...]) -> NDArray[np.int64]:
 
 
 def _free_track(
-    generator: np.random.Generator, spec: SceneSpec, room: SceneRoom, lengths: Lengths, place: tuple[int, int]
+    generator: np.random.Generator, spec: SceneSpec, room: SceneRoom, lengths: Lengths, section: tuple[int, int]
 ) -> list[SoundEvent]:
-    track, silence = place
+    track, silence = section
     least = round(LEAST_CLIP_S * SAMPLE_RATE_HZ)
     events: list[SoundEvent] = []
     onset = round(float(generator.uniform(0, _FIRST_S)) * SAMPLE_RATE_HZ)
@@ -147,12 +147,12 @@ def _free_track(
 
 
 def draw_trajectory(generator: np.random.Generator, spec: SceneSpec, room: SceneRoom) -> Trajectory:
-    """Draw where an event is and whether it moves.
+    """Draw the position and the movement of an event.
 
     Args:
-        generator: The randomness.
-        spec: Ranges of direction, distance and speed.
-        room: Its walls may shorten the distance.
+        generator: Random generator.
+        spec: Description of the scenes, with the ranges of direction, distance and speed.
+        room: Room, whose walls may limit the distance.
     """
     moves = bool(generator.random() < spec.moving)
     azimuth, elevation = float(generator.uniform(-180, 180)), float(generator.uniform(*spec.elevation_deg))
@@ -164,5 +164,5 @@ def draw_trajectory(generator: np.random.Generator, spec: SceneSpec, room: Scene
 
 
 def _frames_before(sample: int) -> int:
-    """How many frames have their middle before a sample."""
+    """Return the number of frames whose middle is before a sample."""
     return -(-(sample - FRAME // 2) // FRAME) if sample > FRAME // 2 else 0

@@ -1,4 +1,4 @@
-"""What a set of spatial scenes is: a frozen description with a fingerprint. Read without torch or scipy."""
+"""Description of a dataset of simulated scenes. Imports neither torch nor scipy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from datasets.tau2020.spec import GROUPS
 from runtime import hashing
 
 SCENES_VERSION: Final = 1
-"""Raised whenever the same spec would render to other samples; part of every fingerprint."""
+"""Version of the samples that a description is rendered to; part of every fingerprint."""
 
 CLEARANCE_M: Final = 0.3
-"""Least distance between a source and a wall."""
+"""Minimum distance between a source and a wall."""
 ARRAY_OFFSET: Final = 0.1
-"""The array stands off the room's centre by at most this share of each side."""
+"""Maximum offset of the array from the centre of the room, as a share of each side."""
 
 
 Fold = Annotated[int, Field(ge=1, le=6)]
@@ -48,28 +48,28 @@ class SceneSpec(DatasetSpec):
     rooms: int = Field(
         9, ge=1, le=99, description="simulated rooms; no room serves two of test, validation and training if 3 or more"
     )
-    max_overlap: int = Field(2, ge=1, le=4, description="at most so many events at once")
+    max_overlap: int = Field(2, ge=1, le=4, description="maximum number of simultaneous events")
     overlap_shares: tuple[NonNegativeFloat, ...] | None = Field(
-        None, description="shares of recordings with at most 1, 2, ... events at once; equal if absent"
+        None, description="shares of recordings with at most 1, 2, … simultaneous events; equal if absent"
     )
     length_m: Range = Field((4.0, 10.0), description="range of the rooms' length x, m")
     width_m: Range = Field((3.5, 8.0), description="range of the rooms' width y, m")
     height_m: Range = Field((2.5, 4.0), description="range of the rooms' height, m")
     rt60_s: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
-        (0.2, 0.8), description="range of the rooms' reverberation time, s; 0 is a room without echo"
+        (0.2, 0.8), description="range of the rooms' reverberation time, s; 0 is an anechoic room"
     )
     snr_db: tuple[float, float] = Field(
         (6.0, 30.0), description="range of the events' level over the ambient noise, drawn for each recording, dB"
     )
     moving: float = Field(0.5, ge=0, le=1, description="share of events that move")
     speed_deg_s: Range = Field(
-        (5.0, 40.0), description="range of a moving event's constant speed in azimuth, degrees a second"
+        (5.0, 40.0), description="range of a moving event's constant speed in azimuth, degrees per second"
     )
     event_s: Range = Field((0.5, 8.0), description="range of the events' length, s; a shorter sound is played once")
     distance_m: Range = Field((1.0, 3.0), description="range of the distance from the array, m; walls may shorten it")
     elevation_deg: tuple[Elevation, Elevation] = Field((-35.0, 35.0), description="range of the elevation, degrees")
-    events: str = Field(PROCEDURAL, description="`procedural`, or a folder with one sub-folder a class")
-    seed: int = Field(0, ge=0, description="of rooms, scenes and procedural events")
+    events: str = Field(PROCEDURAL, description="`procedural`, or a folder with one sub-folder per class")
+    seed: int = Field(0, ge=0, description="seed of rooms, scenes and procedural events")
 
     @model_validator(mode="after")
     def _ranges_in_order(self) -> Self:
@@ -119,27 +119,27 @@ class SceneSpec(DatasetSpec):
         return self
 
     def event_shares(self) -> tuple[float, ...]:
-        """Shares of recordings by their largest number of simultaneous events, from 1 on; their sum is 1."""
+        """Return the shares of recordings by their largest number of simultaneous events, from 1 on; their sum is 1."""
         given = self.overlap_shares or (1.0,) * self.max_overlap
         return tuple(share / sum(given) for share in given)
 
     def max_simultaneous(self) -> int:
-        """The largest number of simultaneous events that any recording may have."""
+        """Return the largest number of simultaneous events in any recording."""
         return max(number for number, share in enumerate(self.event_shares(), 1) if share)
 
     def test_names(self) -> tuple[str, ...]:
-        """Splits that are tests."""
+        """Return the names of the test splits."""
         return ("test",) if self.folds.get(1, 0) else ()
 
     def events_folder(self) -> Path | None:
-        """Where the event sounds lie, or None for procedural ones."""
+        """Return the folder of the event sounds, or None for procedural events."""
         return None if self.events == PROCEDURAL else Path(self.events)
 
     def fingerprint(self, sound_files: dict[str, str] | None = None) -> str:
-        """Identity of the rendered recordings: the spec, the simulator's version and the sound files' SHA-256.
+        """Return the hash of the description, the version of the simulator and the SHA-256 of the sound files.
 
         Args:
-            sound_files: SHA-256 by path relative to the folder of events; where the folder lies does not matter.
+            sound_files: SHA-256 by path relative to the folder of events; the path of the folder does not matter.
         """
         described = self.model_dump(mode="json")
         if sound_files is not None:
@@ -148,15 +148,15 @@ class SceneSpec(DatasetSpec):
 
 
 def source_reach_m(side_m: float) -> float:
-    """How far from the array a source can stand along one side of a room, wherever the array stands."""
+    """Return the distance from the array that a source can have along a side of a room, for every position of the array."""
     return (0.5 - ARRAY_OFFSET) * side_m - CLEARANCE_M
 
 
 def least_side_m(distance_m: float) -> float:
-    """The side of a room that lets a source stand this far from the array along it."""
+    """Return the length of the side of a room along which a source can have this distance from the array."""
     return (distance_m + CLEARANCE_M) / (0.5 - ARRAY_OFFSET)
 
 
 def group_of(fold: int) -> str:
-    """What a fold serves: train, validate or test."""
+    """Return the split that a fold belongs to: train, validate or test."""
     return next(group for group, folds in GROUPS.items() if fold in folds)

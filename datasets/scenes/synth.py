@@ -1,4 +1,4 @@
-"""Events that play from a seed, so that scenes need no sounds from outside: six classes that are plainly different."""
+"""Synthesis of event sounds from a seed, in six clearly different classes; scenes then need no sound files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Wave = NDArray[np.float64]
 
 
 def synthesize_event(kind: str, seed: tuple[int, ...], seconds: float) -> NDArray[np.float32]:
-    """Play one event.
+    """Synthesise an event.
 
     Args:
-        kind: One of `CLASSES`.
-        seed: The same class and seed give the same samples.
-        seconds: Length.
+        kind: Class, one of `CLASSES`.
+        seed: Seed; the same class and seed yield the same samples.
+        seconds: Length in seconds.
 
     Returns:
         Shape (samples,), 24 kHz, not normalised, without pauses longer than 0.3 s.
@@ -30,7 +30,7 @@ def synthesize_event(kind: str, seed: tuple[int, ...], seconds: float) -> NDArra
 
 
 def _synthesize_alarm(generator: np.random.Generator, samples: int) -> Wave:
-    """Two tones in turn, rich in odd partials."""
+    """Synthesise two alternating tones, rich in odd partials."""
     low = generator.uniform(500, 1400)
     high, rate = low * generator.uniform(1.15, 1.6), generator.uniform(1.5, 5)
     pitch = np.where(np.sin(2 * np.pi * rate * _time_axis(samples)) > 0, high, low)
@@ -40,7 +40,7 @@ def _synthesize_alarm(generator: np.random.Generator, samples: int) -> Wave:
 
 
 def _synthesize_birds(generator: np.random.Generator, samples: int) -> Wave:
-    """Chirps that glide between 2 and 7 kHz."""
+    """Synthesise chirps that glide between 2 and 7 kHz."""
     wave, start = np.zeros(samples), 0
     while start < samples:
         length = round(generator.uniform(0.06, 0.25) * SAMPLE_RATE_HZ)
@@ -53,7 +53,7 @@ def _synthesize_birds(generator: np.random.Generator, samples: int) -> Wave:
 
 
 def _synthesize_engine(generator: np.random.Generator, samples: int) -> Wave:
-    """A low pulse train that wanders in speed, with some hiss."""
+    """Synthesise a low pulse train of varying speed, with some hiss."""
     speed = generator.uniform(35, 90) * (
         1 + 0.15 * np.sin(2 * np.pi * generator.uniform(0.1, 0.5) * _time_axis(samples) + generator.uniform(0, 6))
     )
@@ -63,7 +63,7 @@ def _synthesize_engine(generator: np.random.Generator, samples: int) -> Wave:
 
 
 def _synthesize_knocking(generator: np.random.Generator, samples: int) -> Wave:
-    """Short wooden blows in groups."""
+    """Synthesise groups of short wooden blows."""
     wave, start = np.zeros(samples), 0
     modes, damping = generator.uniform(180, 1_600, 5), generator.uniform(0.008, 0.03, 5)
     blow = round(0.15 * SAMPLE_RATE_HZ)
@@ -77,7 +77,7 @@ def _synthesize_knocking(generator: np.random.Generator, samples: int) -> Wave:
 
 
 def _synthesize_speech(generator: np.random.Generator, samples: int) -> Wave:
-    """Syllables: a harmonic voice through three formants, with a breath of noise before some."""
+    """Synthesise syllables: a harmonic voice through three formants, some of them followed by breath noise."""
     wave, start = np.zeros(samples), 0
     voice = generator.uniform(90, 260)
     while start < samples:
@@ -96,7 +96,7 @@ def _synthesize_speech(generator: np.random.Generator, samples: int) -> Wave:
 
 
 def _synthesize_water(generator: np.random.Generator, samples: int) -> Wave:
-    """A wide hiss that swells and ebbs, with drops in it."""
+    """Synthesise a broadband hiss of varying level, with drops."""
     time = _time_axis(samples)
     swell = 1 + 0.5 * np.sin(2 * np.pi * generator.uniform(0.3, 1.5) * time + generator.uniform(0, 6))
     wave = _filtered_noise(generator, samples, generator.uniform(400, 1_000), generator.uniform(5_000, 10_000)) * swell

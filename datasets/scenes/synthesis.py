@@ -1,4 +1,4 @@
-"""Recordings from a spec: each one a function of the spec, the sounds and its number alone."""
+"""Synthesis of recordings; each depends on the description, the event sounds and its number alone."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from datasets.tau2020.layout import CHANNELS, SAMPLE_RATE_HZ, SAMPLES, Recording
 from datasets.tau2020.spec import GROUPS
 
 PEAK: Final = 0.9
-"""Largest magnitude in a recording, over the eight channels of both formats, which share one gain."""
+"""Largest magnitude of a recording, over the eight channels of both formats, which share one gain."""
 
 _SCENES: Final = 3
-"""Marks the seeds of recordings."""
+"""Part of the seeds of recordings."""
 
 Made = tuple[RecordingName, NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 """Name, FOA and MIC of shape (4, 1 440 000), label rows of shape (rows, 5)."""
 
 
 def recordings_of(spec: SceneSpec) -> tuple[tuple[int, RecordingName], ...]:
-    """Number and name of every recording, fold by fold.
+    """Return the number and the name of every recording, fold by fold.
 
-    Overlaps come in the shares of the spec, and each overlap is spread over all rooms of the fold's group.
+    Overlaps have the shares of the description, and each overlap is distributed over all rooms of the group of the fold.
     """
     return tuple(enumerate(name for fold in sorted(spec.folds) for name in _recording_names(spec, fold)))
 
 
 def rooms_of(spec: SceneSpec) -> dict[str, tuple[int, ...]]:
-    """Which rooms each group of folds uses, numbered from 1.
+    """Assign the rooms, numbered from 1, to the groups of folds.
 
-    No room is in two groups, unless there are fewer rooms than groups with recordings; then all groups use all of them.
+    No room is in two groups, unless there are fewer rooms than groups with recordings; then all groups use all rooms.
     """
     sizes = {group: sum(spec.folds.get(fold, 0) for fold in folds) for group, folds in GROUPS.items()}
     wanted = {group: size for group, size in sizes.items() if size > 0}
@@ -47,7 +47,7 @@ def rooms_of(spec: SceneSpec) -> dict[str, tuple[int, ...]]:
         return dict.fromkeys(wanted, everything)
     counts = dict.fromkeys(wanted, 1)
     for _ in range(spec.rooms - len(wanted)):
-        # The next room goes where a room has the most recordings.
+        # The next room goes to the group with the most recordings per room.
         counts[max(wanted, key=lambda group: wanted[group] / counts[group])] += 1
     ends = np.cumsum(list(counts.values())).tolist()
     return {group: everything[end - counts[group] : end] for group, end in zip(counts, ends, strict=True)}
@@ -56,14 +56,14 @@ def rooms_of(spec: SceneSpec) -> dict[str, tuple[int, ...]]:
 def make_recording(spec: SceneSpec, sounds: EventSounds, number: int) -> Made:
     """Render one recording in both formats.
 
-    A source at 1 m has a gain of 1 in W, and its level falls with the distance. The ambient noise lies the drawn
-    ratio below the mean power of W while an event sounds. At last both formats are brought to a peak of 0.9 by one
-    gain, so that levels between them keep their meaning. Labels follow emission; sound travels some 3 to 9 ms.
+    A source at 1 m has a gain of 1 in W, and its level falls with the distance. The ambient noise is the drawn
+    ratio below the mean power of W during events. Finally both formats are scaled to a peak of 0.9 by one gain, which
+    preserves the levels between them. Labels refer to the emission of sound; its propagation takes 3 to 9 ms.
 
     Args:
-        spec: What is made.
-        sounds: From `events.gather` of the same spec.
-        number: From `recordings_of`.
+        spec: Description of the scenes.
+        sounds: Result of `gather_events` for the same description.
+        number: Number from `recordings_of`.
     """
     name = recordings_of(spec)[number][1]
     room, group = reverberation.draw_room(spec, name.room), group_of(name.fold)
@@ -83,13 +83,13 @@ def make_recording(spec: SceneSpec, sounds: EventSounds, number: int) -> Made:
 def render_recording(
     generator: np.random.Generator, room: SceneRoom, event: SoundEvent, clip: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Play one event in a room.
+    """Render an event in a room.
 
     Args:
-        generator: For the reverberant tail.
-        room: The room.
-        event: Its trajectory is used.
-        clip: Shape (samples,).
+        generator: Random generator of the reverberant tail.
+        room: Room of the recording.
+        event: Event, whose trajectory is used.
+        clip: Sound of the event, shape (samples,).
 
     Returns:
         W, Y, Z, X, M1, M2, M3, M4 from the onset to the end of the reverberation, shape (8, more samples).
@@ -97,23 +97,23 @@ def render_recording(
     path = event.trajectory
     count = reverberation.trajectory_points(len(clip)) if path.speed_deg_s != 0 else 1
     azimuth = path.azimuth_at(np.arange(count, dtype=np.float64) * (reverberation.POINT_SAMPLES / SAMPLE_RATE_HZ))
-    places = path.distance_m * unit_vectors(azimuth, np.full(count, path.elevation_deg, np.float64))
-    # An event may be any part of a clip, so its ends are softened.
+    positions_m = path.distance_m * unit_vectors(azimuth, np.full(count, path.elevation_deg, np.float64))
+    # An event may be any part of a clip, hence the fades.
     return reverberation.render_source(
-        apply_fades(clip), reverberation.early_response(room, places), reverberation.late_response(generator, room)
+        apply_fades(clip), reverberation.early_response(room, positions_m), reverberation.late_response(generator, room)
     )
 
 
 def render_ambience(
     generator: np.random.Generator, heard: NDArray[np.float32], events: tuple[SoundEvent, ...], snr_db: float
 ) -> NDArray[np.float32]:
-    """Diffuse noise of a room at rest, at a level relative to the events'.
+    """Draw the ambient noise of a room at a level relative to the events.
 
     Args:
-        generator: The randomness.
-        heard: W of all events, shape (samples,).
-        events: Say when an event sounds.
-        snr_db: Mean power of `heard` while an event sounds over that of the noise in W, dB.
+        generator: Random generator.
+        heard: Channel W of all events, shape (samples,).
+        events: Events, which determine the samples that are compared.
+        snr_db: Ratio of the mean power of `heard` during events to that of the noise in W, in dB.
 
     Returns:
         Shape (8, samples).

@@ -1,6 +1,6 @@
-"""Labels of a recording: lines of a csv, and the slots that a network is trained on.
+"""Labels of recordings: lines of a CSV file, and the output slots that a network is trained on.
 
-Source: the README of TAU-NIGENS Spatial Sound Events 2020. A line without header says
+Source: the README of TAU-NIGENS Spatial Sound Events 2020. A line has the columns
 `frame, class, track, azimuth, elevation`: integers; frames of 100 ms from 0; degrees, azimuth counter-clockwise from the
 front. Simultaneous events repeat the frame; frames without events have no line.
 """
@@ -25,7 +25,7 @@ _MANY: Final = 2**31 - 1
 _LIMITS: Final = ((0, FRAMES - 1), (0, _MANY), (0, _MANY), (-180, 180), (-90, 90))
 _CARTESIAN: Final = 6
 _UNIT_WITHIN: Final = 0.05
-"""How far a direction may be from length 1. Later data sets have a distance in the sixth column; it must not pass."""
+"""Tolerance of the length of a direction. Later data sets have a distance in the sixth column, which must be refused."""
 
 
 def read_labels(path: Path) -> NDArray[np.int64]:
@@ -55,10 +55,10 @@ def read_labels(path: Path) -> NDArray[np.int64]:
 
 
 def write_labels(path: Path, rows: NDArray[np.int64]) -> None:
-    """Write labels, whole or not at all.
+    """Write labels atomically.
 
     Args:
-        path: The csv.
+        path: CSV file.
         rows: Shape (lines, 5), in any order of frames.
 
     Raises:
@@ -73,21 +73,21 @@ def write_labels(path: Path, rows: NDArray[np.int64]) -> None:
 def track_slots(
     rows: NDArray[np.int64], sources: int = 2, place: str = "labels"
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Directions frame by frame, as the network has its outputs.
+    """Assign the directions of every frame to the output slots of the network.
 
-    Each line of a frame takes the next slot, in line order; class and track play no role. A slot is therefore no
-    identity: where the first of two events ends, the second one moves into its slot. This is how the reference
+    Each line of a frame takes the next slot, in line order; class and track play no role. A slot therefore does not
+    identify an event: when the first of two events ends, the second one moves into its slot. This is how the reference
     implementation of the tracker (Adavanne, Politis and Virtanen, "Differentiable tracking-based training of deep
     learning sound source localizers", 2021) reads the labels.
 
     Args:
         rows: Shape (lines, 5).
-        sources: How many slots there are.
-        place: Where the labels come from, for the error.
+        sources: Number of slots.
+        place: Path of the labels, for the error.
 
     Returns:
-        Unit vectors (x front, y left, z up), shape (600, sources, 3), NaN in slots without event, since each loss pads
-        them with a value of its own; and which slots hold an event, shape (600, sources).
+        Unit vectors (x front, y left, z up), shape (600, sources, 3), NaN in slots without event, since each loss has
+        its own padding value; and a mask of the slots with an event, shape (600, sources).
 
     Raises:
         InputError: If a frame has more lines than there are slots.
@@ -104,22 +104,22 @@ def track_slots(
 
 
 def max_simultaneous(rows: NDArray[np.int64]) -> tuple[int, int]:
-    """The first frame in which most events sound, and how many these are; (0, 0) without events."""
+    """Return the first frame with the most simultaneous events, and their number; (0, 0) without events."""
     counts = np.bincount(rows[:, 0], minlength=1)
     return int(counts.argmax()), int(counts.max())
 
 
 def require_slots(frame: int, events: int, sources: int, place: str) -> None:
-    """Refuse labels with more simultaneous events than there are slots.
+    """Check that there are enough slots for the simultaneous events.
 
     Args:
-        frame: The busiest.
-        events: How many sound in it.
-        sources: How many slots there are.
-        place: Where the labels come from, for the error.
+        frame: Frame with the most events.
+        events: Number of events in it.
+        sources: Number of slots.
+        place: Path of the labels, for the error.
 
     Raises:
-        InputError: If the slots do not suffice.
+        InputError: If there are more events than slots.
     """
     if events > sources:
         raise InputError(
@@ -135,7 +135,7 @@ def _by_frame(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _parse_integers(lines: list[str]) -> NDArray[np.int64] | None:
-    """All lines at once, if they are five integers each and in range; None where a closer look is needed."""
+    """Parse all lines at once if each has five integers in range; return None if they have to be parsed one by one."""
     if not any(lines):
         return None
     try:
@@ -171,7 +171,7 @@ def _parse_integer(cell: str, place: str) -> int:
 
 
 def _parse_angles(cells: list[str], place: str) -> list[int]:
-    """Azimuth and elevation of a unit vector, rounded to degrees."""
+    """Parse a unit vector, and return its azimuth and elevation rounded to degrees."""
     try:
         x, y, z = (float(cell) for cell in cells)
     except ValueError:

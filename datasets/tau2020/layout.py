@@ -1,4 +1,4 @@
-"""The TAU-NIGENS Spatial Sound Events 2020 layout on disk: names, sound files and which of them belong together.
+"""Layout of TAU-NIGENS Spatial Sound Events 2020 on disk: names, sound files and labels.
 
 Source: Politis, Adavanne and Virtanen, "A Dataset of Reverberant Spatial Sound Scenes with Moving Sources for Sound
 Event Localization and Detection" (2020), and the README of the data set, version 1.2.
@@ -35,14 +35,14 @@ __all__ = [
     "Format",
     "Part",
     "Recording",
-    "RecordingName",
     "RecordingFolder",
+    "RecordingName",
     "label_folder",
     "label_path",
     "read_labels",
-    "track_slots",
     "sound_folder",
     "sound_path",
+    "track_slots",
     "write_labels",
     "write_recording",
 ]
@@ -64,17 +64,17 @@ _EVALUATION_NAME: Final = re.compile(r"mix(\d+)", re.ASCII)
 
 @dataclass(frozen=True, order=True)
 class RecordingName:
-    """What the name of a recording says, e.g. fold1_room1_mix001_ov1.
+    """Parts of the name of a recording, e.g. fold1_room1_mix001_ov1.
 
-    The evaluation part is named `mix001` alone: its fold, room and overlap are 0, which means "not told".
+    Names of the evaluation part are `mix001`: their fold, room and overlap are 0, which means unknown.
 
     Attributes:
-        fold: Of the cross validation, from 1.
-        room: From 1, counted within the fold.
-        mix: Its digits, e.g. "001", or "001002" for the mixture of recordings 001 and 002.
-        overlap: The largest number of simultaneous events. An augmented recording keeps the 1 of its two parts, as the
+        fold: Fold of the cross-validation, from 1.
+        room: Number of the room within the fold, from 1.
+        mix: Digits, e.g. "001", or "001002" for the mixture of recordings 001 and 002.
+        overlap: Largest number of simultaneous events. An augmented recording keeps the 1 of its two parts, as the
             authors' tools name it, although two of its events may sound at once.
-        augmented: Whether it was mixed from two recordings (`aug` in place of `mix`).
+        augmented: Whether the recording is a mixture of two (`aug` in place of `mix`).
     """
 
     fold: int
@@ -84,23 +84,23 @@ class RecordingName:
     augmented: bool = False
 
     @classmethod
-    def from_stem(cls, stem: str, place: str | None = None) -> Self:
-        """Read a name without its suffix.
+    def from_stem(cls, stem: str, location: str | None = None) -> Self:
+        """Parse a file name without its suffix.
 
         Args:
-            stem: For instance fold1_room10_mix001_ov2.
-            place: Where the name was found, for the error; the name itself if absent.
+            stem: Name, e.g. fold1_room10_mix001_ov2.
+            location: Path of the file, for the error; the name itself if absent.
 
         Raises:
-            InputError: If it is no such name.
+            InputError: If the name has another form.
         """
-        if found := _NAME.fullmatch(stem):
-            fold, room, kind, mix, overlap = found.groups()
+        if match := _NAME.fullmatch(stem):
+            fold, room, kind, mix, overlap = match.groups()
             return cls(int(fold), int(room), mix, int(overlap), augmented=kind == "aug")
-        if found := _EVALUATION_NAME.fullmatch(stem):
-            return cls(0, 0, found.group(1), 0)
+        if match := _EVALUATION_NAME.fullmatch(stem):
+            return cls(0, 0, match.group(1), 0)
         raise InputError(
-            stem if place is None else place,
+            stem if location is None else location,
             "a recording is called fold1_room1_mix001_ov1, or mix001 in the evaluation part",
             value=stem,
             remedy="rename the file, or move it elsewhere",
@@ -108,7 +108,7 @@ class RecordingName:
 
     @property
     def file_stem(self) -> str:
-        """The name without a suffix; `parse` reads it back."""
+        """File name without its suffix; the inverse of `from_stem`."""
         if not self.fold:
             return f"mix{self.mix}"
         kind = "aug" if self.augmented else "mix"
@@ -117,11 +117,11 @@ class RecordingName:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A recording in one format.
+    """Recording in one format.
 
     Attributes:
-        name: What it is called.
-        audio: Shape (4, samples), 24 kHz, full scale 1.
+        name: Name of the recording.
+        audio: Samples, shape (4, samples), 24 kHz, full scale 1.
         rows: Labels, shape (lines, 5), sorted by frame: frame, class, track, azimuth and elevation in degrees.
     """
 
@@ -131,22 +131,22 @@ class Recording:
 
 
 def sound_folder(root: Path, fmt: Format, part: Part) -> Path:
-    """Where the sound files of a format lie."""
+    """Return the folder of the sound files of a format."""
     return root / f"{fmt}_{part}"
 
 
 def label_folder(root: Path, part: Part) -> Path:
-    """Where the labels lie."""
+    """Return the folder of the labels."""
     return root / f"metadata_{part}"
 
 
 def label_path(root: Path, part: Part, name: RecordingName) -> Path:
-    """The csv of a recording. It is written last: where it lies, the recording is whole."""
+    """Return the path of the labels of a recording, which are written last: their presence marks a complete recording."""
     return label_folder(root, part) / f"{name.file_stem}.csv"
 
 
 def sound_path(root: Path, fmt: Format, part: Part, name: RecordingName) -> Path:
-    """The sound file of a recording."""
+    """Return the path of the sound file of a recording."""
     return sound_folder(root, fmt, part) / f"{name.file_stem}.wav"
 
 
@@ -162,11 +162,11 @@ def write_recording(
     """Write the sound files of a recording, then its labels.
 
     Args:
-        root: The folder of the data set; what is missing of its folders is made.
-        name: What the recording is called.
+        root: Folder of the data set; missing folders are created.
+        name: Name of the recording.
         rows: Labels, shape (lines, 5).
         foa: Samples, shape (4, samples), within -1 and 1; a format that is None is not written.
-        mic: The same in the other format.
+        mic: Samples in the other format.
         part: `dev` or `eval`.
 
     Raises:
@@ -184,7 +184,7 @@ def _write_sound(path: Path, audio: NDArray[np.float32]) -> None:
         audio.ndim == 2 and len(audio) == CHANNELS, path, f"sound has the shape ({CHANNELS}, samples)", audio.shape
     )
     peak = float(np.abs(audio).max(initial=0))  # NaN if any sample is
-    _require_folder(peak <= 1, path, "samples to be written lie within -1 and 1, or they would be clipped", peak)
+    _require_folder(peak <= 1, path, "samples to be written must be within -1 and 1, or they would be clipped", peak)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Rounded here: libsndfile would round floats downwards, which adds an offset of half a step.
     steps = np.rint(audio.T.astype(np.float64) * _FULL_SCALE).clip(-_FULL_SCALE, _FULL_SCALE - 1)
@@ -198,13 +198,13 @@ def _require_folder(holds: bool, path: Path, rule: str, value: object) -> None:
 
 
 class RecordingFolder:
-    """The recordings of one part in one format, their completeness and sound headers checked.
+    """Recordings of one part in one format; their completeness and the headers of the sound files have been checked.
 
     Args:
-        root: The folder that holds `foa_dev/`, `metadata_dev/` and so on.
+        root: Folder that contains `foa_dev/`, `metadata_dev/` and so on.
         fmt: `foa` or `mic`.
         part: `dev` or `eval`.
-        augmented: Whether augmented recordings are listed; where they are not, they are not looked at either.
+        augmented: Whether augmented recordings are listed; otherwise they are not checked either.
 
     Raises:
         InputError: If a folder is missing or empty, a sound file has no labels or the reverse, a file has another name
@@ -229,20 +229,20 @@ class RecordingFolder:
             _check_header(sound_path(root, fmt, part, name))
 
     def list_names(self, folds: Iterable[int] | None = None) -> tuple[RecordingName, ...]:
-        """Names in order, of some folds or of all."""
+        """Return the names of some folds, or of all, in order."""
         if folds is None:
             return self._names
         wanted = set(folds)
         return tuple(name for name in self._names if name.fold in wanted)
 
     def read_audio(self, name: RecordingName) -> NDArray[np.float32]:
-        """Samples of a recording: its first 60 s, followed by zeros where it is shorter.
+        """Read the samples of a recording: its first 60 s, padded with zeros if it is shorter.
 
         Returns:
             Shape (4, 1 440 000), full scale 1.
 
         Raises:
-            InputError: If the file is missing, spoilt, not 4 channels at 24 kHz, or holds NaN.
+            InputError: If the file is missing, corrupt, not 4 channels at 24 kHz, or holds NaN.
         """
         path = sound_path(self.root, self.fmt, self.part, name)
         _check_header(path)
@@ -254,11 +254,11 @@ class RecordingFolder:
         return np.pad(sound, ((0, 0), (0, SAMPLES - sound.shape[1])))
 
     def read_labels(self, name: RecordingName) -> NDArray[np.int64]:
-        """Label rows of a recording, shape (lines, 5); see `labels.read_labels`."""
+        """Read the label rows of a recording, shape (lines, 5); see `labels.read_labels`."""
         return read_labels(label_path(self.root, self.part, name))
 
     def read_recording(self, name: RecordingName) -> Recording:
-        """Samples and labels together."""
+        """Read the samples and the labels of a recording."""
         return Recording(name, self.read_audio(name), self.read_labels(name))
 
 
@@ -268,7 +268,7 @@ def _names_in(folder: Path, suffix: str, *, augmented: bool) -> set[RecordingNam
         raise InputError(
             str(folder),
             f"the folder must exist and hold {suffix} files",
-            remedy="name the folder above it, where foa_dev, mic_dev and metadata_dev lie, or fetch the data set there",
+            remedy="name the folder above it, which contains foa_dev, mic_dev and metadata_dev, or fetch the data set there",
         )
     names = {RecordingName.from_stem(path.stem, str(path)) for path in paths}
     return {name for name in names if augmented or not name.augmented}
@@ -284,7 +284,7 @@ def _check_header(path: Path) -> None:
     _require_folder(
         header.samplerate == SAMPLE_RATE_HZ,
         path,
-        f"a recording has {SAMPLE_RATE_HZ} samples a second",
+        f"a recording has {SAMPLE_RATE_HZ} samples per second",
         header.samplerate,
     )
 

@@ -94,5 +94,5 @@ def test_killed_ten_times_it_ends_byte_for_byte_the_same_and_damage_is_mended(tm
     mended = generate(killed, "--verify")
     out, _ = mended.communicate(timeout=300)
     assert mended.returncode == 0, out
-    assert f"damaged  {spoilt.relative_to(killed / 'datasets')}: made again" in out
+    assert f"damaged  {spoilt.relative_to(killed / 'datasets')}: rebuilt" in out
     assert content(killed) == expected

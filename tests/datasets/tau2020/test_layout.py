@@ -156,7 +156,7 @@ def sound(samples: np.ndarray, rate_hz: int = RATE_HZ, subtype: str = "PCM_16") 
         (lambda path: path.write_bytes(b""), "readable"),
         (lambda path: path.write_text("this is no sound" * 99), "readable"),
         (sound(noise()[:2]), "4 channels"),
-        (sound(noise(), 48_000), "24000 samples a second"),
+        (sound(noise(), 48_000), "24000 samples per second"),
     ],
 )
 def test_a_spoilt_sound_file_is_named_at_opening(root: Path, spoil: Callable[[Path], None], rule: str) -> None:
