@@ -35,9 +35,7 @@ SMALL = [
 def test_a_space_trains_at_its_baseline_and_at_proposals(name: str, tiny: Dataset, tmp_path: Path) -> None:
     searched = load_space(ROOT / "spaces" / f"{name}.yaml", has_gpu=False, overrides=SMALL)
     searched = dataclasses.replace(searched, dataset=tiny.spec)
-    experiment = Experiment(
-        searched, prepare_dataset(tiny.spec, "tests"), SearchFolder(tmp_path, name), tiny.store
-    )
+    experiment = Experiment(searched, prepare_dataset(tiny.spec, "tests"), SearchFolder(tmp_path, name), tiny.store)
     points = [searched.baseline, *(suggest_parameters(searched, [], number) for number in range(1, 4))]
     for number, parameters in enumerate(points):
         epoch = TrialRunner(experiment, number, parameters, 0, "cpu").next_epoch()

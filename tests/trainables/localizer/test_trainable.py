@@ -217,7 +217,8 @@ def test_precision_is_as_asked(precision: str, half: bool) -> None:
 def test_nothing_global_is_touched(tiny: Dataset) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4711)  # a state that no seed of the model leaves behind
-        torch_before, numpy_before = torch.random.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
+        torch_before = torch.random.get_rng_state()
+        numpy_before = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
         model = localizer(tiny, small(augment__level_db=6.0))
         model.train_epoch()
         model.evaluate("validate", [{}])
