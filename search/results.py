@@ -152,6 +152,19 @@ class SearchFolder:
         if self.bucket is not None:
             self.bucket.delete_file(self._relative_key(path))
 
+    def checkpointed_trials(self) -> set[int]:
+        """Return the numbers of the trials that have a checkpoint.
+
+        Raises:
+            InputError: If the bucket rejects the request.
+        """
+        folder = self.root_path / "trials"
+        if self.bucket is None:
+            paths = list(folder.glob("*/checkpoint.pt"))
+        else:
+            paths = [Path(name) for name in self.bucket.list_names(self._relative_key(folder))]
+        return {int(path.parent.name) for path in paths if path.name == "checkpoint.pt"}
+
     def scratch_options(self) -> dict[str, Any]:
         """Return the storage options of `tune.RunConfig` for Tune's own files, which every node of a cluster must reach."""
         if self.bucket is None:

@@ -78,7 +78,9 @@ class SearchCallback(TrialCallback):
         self._progress.trials |= {trial.number: trial for trial in self._study.get_trials()}
 
     def on_search_end(self, status: Status = "FINISHED") -> None:
-        """End the MLflow run of the search."""
+        """Remove files that were left behind, unless the search is interrupted, and end its MLflow run."""
+        if status == "FINISHED":
+            self._remove_left_checkpoints()
         run_id = self._study.parent_run_id()
         if run_id is not None:
             self._logger.end_run(run_id, status, {"trials": str(self._study.count_started())})
@@ -142,6 +144,14 @@ class SearchCallback(TrialCallback):
             for number in prunable_models(self._study.get_trials(), self._experiment.space) - self._removed:
                 results.remove_file(results.model_path(number))
                 self._removed.add(number)
+
+    def _remove_left_checkpoints(self) -> None:
+        """Remove checkpoints of ended trials that a killed process or a rejected request left behind."""
+        results = self._experiment.results
+        ended = {trial.number for trial in self._study.get_trials() if trial.outcome != "running"}
+        with suppress(StorageError):  # a file that stays behind does no harm
+            for number in results.checkpointed_trials() & ended:
+                results.remove_file(results.checkpoint_path(number))
 
 
 def provenance_tags(experiment: Experiment) -> dict[str, str]:

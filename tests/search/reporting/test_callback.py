@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 from datasets.registry import prepare_dataset
 from runtime import machine
+from runtime.console import Console
 from runtime.storage import storage_at
+from search.execution.dataset_provider import DatasetSupplier
 from search.experiment import Experiment
-from search.reporting.callback import KEPT_MODELS, provenance_tags, prunable_models
+from search.reporting.callback import KEPT_MODELS, SearchCallback, provenance_tags, prunable_models
+from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
+from search.reporting.progress import SearchProgress
 from search.results import SearchFolder
 from search.study.study import Study
 from spaces.schema import Budget
@@ -26,6 +31,27 @@ def test_weights_of_the_best_the_baseline_and_what_runs_are_kept(tmp_path: Path)
     gone = prunable_models(study.get_trials(), searched)
     best = list(range(11 - KEPT_MODELS, 11))
     assert set(gone) == set(range(12)) - {0, 1, *best}
+
+
+def test_checkpoints_that_a_killed_launch_left_are_removed_when_the_search_ends(tmp_path: Path) -> None:
+    searched = space(budget=Budget(trials=3, epochs=9))
+    study = Study(tmp_path / "journal", searched)
+    results = SearchFolder(tmp_path, "toy")
+    for number in range(3):
+        study.next_trial()
+        study.record_epoch(number, epoch(1, 0.01 * number))
+        with results.write_file(results.checkpoint_path(number)) as temporary:
+            temporary.write_bytes(b"state")
+    study.end_trial(0, "finished", "")
+    study.end_trial(1, "failed", "")  # and the process was killed before it removed their files
+    experiment = Experiment(searched, prepare_dataset(searched.dataset, "tests"), results, storage_at(str(tmp_path)))
+    console = Console(StringIO())
+    logger = MlflowLogger(MlflowStore.from_uri(tmp_path, None), "toy")
+    progress = SearchProgress(console, searched, 1)
+    callback = SearchCallback(experiment, study, logger, progress, DatasetSupplier.in_process(experiment, console))
+    callback.on_search_end()
+    logger.close()
+    assert results.checkpointed_trials() == {2}  # which is still running
 
 
 def test_the_tags_of_a_run_name_what_its_results_depend_on(tmp_path: Path) -> None:
