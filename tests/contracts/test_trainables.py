@@ -22,7 +22,12 @@ from trainables.contract import DivergedError, Metrics, Trainable
 from trainables.prediction import Predictor, Recording
 
 NAMES = sorted(registry.BUILT_IN)
-VARIANTS = [(name, variant) for name in NAMES for variant in CASES[name].variants]
+# Variants of DOAnet take seconds each; `make check` runs the first of them.
+VARIANTS = [
+    pytest.param(name, variant, marks=[pytest.mark.slow] if name == "doanet" and number > 0 else [])
+    for name in NAMES
+    for number, variant in enumerate(CASES[name].variants)
+]
 FIELDS = [(name, field) for name in NAMES for field in CASES[name].fields]
 
 

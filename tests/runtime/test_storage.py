@@ -130,6 +130,7 @@ def test_a_store_is_shown_without_its_credentials(uri: str, name: str) -> None:
     assert storage_at(uri).name == name
 
 
+@pytest.mark.slow  # pyarrow repeats each request for seconds
 @pytest.mark.parametrize(
     ("method", "use"),
     [

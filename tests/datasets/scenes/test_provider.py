@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from datasets.building.builder import Builder
 from datasets.building.manifest import MANIFEST
 from datasets.scenes.provider import SceneProvider
@@ -12,6 +14,7 @@ from datasets.scenes.spec import SceneSpec
 from runtime.storage import storage_at
 
 
+@pytest.mark.slow
 def test_checking_leaves_what_is_whole_as_it_is_and_makes_what_is_spoilt_again(tmp_path: Path) -> None:
     source = SceneProvider.from_spec(SceneSpec(folds={1: 1}), "tests")
     store = storage_at(str(tmp_path / "data"))
