@@ -53,7 +53,7 @@ _SMALL_INCHES: Final = (3.6, 2.5)
 
 
 @dataclass(frozen=True, eq=False)
-class RoomPlan:
+class FloorPlan:
     """Floor plan of the area and its rooms.
 
     Attributes:
@@ -108,7 +108,7 @@ def _to_svg(figure: Figure, alt: str) -> Markup:
     return Markup(accessible + svg[len(opening) :].strip())
 
 
-def _draw_room(axis: Axes, plan: RoomPlan) -> None:
+def _draw_room(axis: Axes, plan: FloorPlan) -> None:
     for left, front, width, depth in plan.walls_m:
         axis.add_patch(Rectangle((left, front), width, depth, fill=False, edgecolor=COLOURS[4], linewidth=1.2))
     axis.add_patch(Rectangle((0, 0), *plan.size_m, fill=False, edgecolor=_INK, linewidth=0.6, linestyle="--"))
@@ -124,7 +124,7 @@ def _draw_room(axis: Axes, plan: RoomPlan) -> None:
 
 
 @mpl.rc_context(_STYLE)
-def plot_density(plan: RoomPlan, positions_m: NDArray[np.float64], unit: str, alt: str) -> Markup:
+def plot_density(plan: FloorPlan, positions_m: NDArray[np.float64], unit: str, alt: str) -> Markup:
     """Plot the density of positions on the floor plan.
 
     Args:
@@ -154,7 +154,7 @@ def plot_density(plan: RoomPlan, positions_m: NDArray[np.float64], unit: str, al
 
 
 @mpl.rc_context(_STYLE)
-def plot_sources(plan: RoomPlan, positions_m: NDArray[np.float64], alt: str) -> Markup:
+def plot_sources(plan: FloorPlan, positions_m: NDArray[np.float64], alt: str) -> Markup:
     """Plot the source positions of one sample, shape (sources, 2), on the floor plan."""
     figure, (axis,) = _new_figure((3.2, 2.7), edges=(0.14, 0.98, 0.17, 0.97))
     _draw_room(axis, plan)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
 from datasets.building.plan import part_bytes
 from datasets.preview import figures, playback, responses, split_statistics
-from datasets.preview.figures import RoomPlan
+from datasets.preview.figures import FloorPlan
 from datasets.preview.material import Material
 from datasets.preview.page import (
     Markup,
@@ -120,13 +120,13 @@ def _format_metres(size_m: tuple[float, float]) -> str:
     return f"{size_m[0]:g} × {size_m[1]:g} m"
 
 
-def _room_plan(material: Material, name: str) -> RoomPlan:
+def _room_plan(material: Material, name: str) -> FloorPlan:
     rooms = responses.first_rooms(material, name, PLAN_ROOMS)
     walls = tuple((-room.origin_m[0], -room.origin_m[1], room.size_m[0], room.size_m[1]) for room in rooms)
-    return RoomPlan(material.plan.spec.size_m, material.plan.microphones_m, walls)
+    return FloorPlan(material.plan.spec.size_m, material.plan.microphones_m, walls)
 
 
-def _overview_figures(material: Material, plan: RoomPlan, name: str, measured: SplitStatistics) -> Markup:
+def _overview_figures(material: Material, plan: FloorPlan, name: str, measured: SplitStatistics) -> Markup:
     candidates = (
         responses.source_positions_m(material, name, PLAN_ROOMS)
         if material.state == "miniature"
@@ -166,13 +166,13 @@ def _source_count_shares(counts: NDArray[np.int64]) -> dict[str, float]:
     }
 
 
-def _sample_card(plan: RoomPlan, name: str, waves: NDArray[np.float32], positions_m: NDArray[np.float64]) -> Markup:
+def _sample_card(plan: FloorPlan, name: str, waves: NDArray[np.float32], positions_m: NDArray[np.float64]) -> Markup:
     level = float(playback.level_db(waves[None])[0])
     positions = ", ".join(f"({x:.2f}, {y:.2f}) m" for x, y in positions_m.tolist())
     audible, gain = playback.make_playable(waves[[0, -1], 0] if len(waves) > 1 else waves[:1, 0])
     waveforms = {f"array {number}": waves[number - 1, 0] for number in range(1, min(len(waves), _PLOTTED_ARRAYS) + 1)}
     decibels = playback.spectrogram_db(waves[0, 0], _WINDOW, _HOP)
-    area = RoomPlan(plan.size_m, plan.microphones_m)
+    area = FloorPlan(plan.size_m, plan.microphones_m)
     plots = [
         make_figure(figures.plot_sources(area, positions_m, f"Plan of {name}"), f"Sources (green) at {positions}"),
         make_figure(
