@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from datasets.building.provider import DatasetProvider
 from runtime import machine, nodes, uris
@@ -20,8 +20,7 @@ from search.results import SearchFolder, require_writable
 from search.storage_options import SERVER_SCHEMES
 from search.study import storage as study_storage
 from spaces.schema import Space, nest_names
-from trainables import registry
-from trainables.contract import TrainableConfig
+from trainables import hooks, registry
 
 _CHECKPOINTS_BYTES: Final = 2 * 10**9
 """Free disk for checkpoints and models."""
@@ -165,7 +164,7 @@ def check_data(space: Space, dataset: DatasetProvider) -> None:
         InputError: If it cannot.
     """
     for config in _boundary_configs(space):
-        config.check_data(dataset)
+        hooks.check_data(config, dataset)
 
 
 def check_several_gpus(space: Space) -> None:
@@ -178,7 +177,7 @@ def check_several_gpus(space: Space) -> None:
     if gpus <= 1:
         return
     for config in _boundary_configs(space):
-        batch_size = config.ddp_batch_size if config.supports_ddp else None
+        batch_size = hooks.ddp_batch_size(config)
         if batch_size is None:
             raise InputError(
                 "resources.gpu",
@@ -195,7 +194,7 @@ def check_several_gpus(space: Space) -> None:
             )
 
 
-def _boundary_configs(space: Space) -> Iterator[TrainableConfig]:
+def _boundary_configs(space: Space) -> Iterator[BaseModel]:
     config = registry.describe_trainable(space.trainable, "trainable").config
     for values in space.boundary_points():
         try:

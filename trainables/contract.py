@@ -1,6 +1,7 @@
 """Base classes of everything that can be searched: a model in training and its hyperparameters.
 
-A trainable outside this package derives from `Trainable`, and its hyperparameters from `TrainableConfig`.
+A trainable outside this package derives from `Trainable`, and its hyperparameters from `TrainableConfig` or another
+pydantic model.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ class ConfigSection(BaseModel):
 class TrainableConfig(ConfigSection):
     """Hyperparameters of a trainable, and hooks that a search calls before it starts.
 
-    A subclass overrides the hooks it needs. `registry.load_trainable` refuses public names that resemble a hook, so that a
-    misspelling is noticed.
+    A Config may also derive from `pydantic.BaseModel`; the hooks that it lacks have the defaults below. A subclass overrides the
+    hooks it needs. `registry.load_trainable` refuses public names that resemble a hook, so that a misspelling is noticed.
 
     Attributes:
         supports_ddp: Whether several processes can train one model, each on its own GPU. `train_epoch` is then called in all
@@ -121,7 +122,7 @@ class Trainable(ABC):
         inner: Parameters of inference that `evaluate` accepts.
     """
 
-    Config: ClassVar[type[TrainableConfig]]
+    Config: ClassVar[type[BaseModel]]
     metrics: ClassVar[tuple[Metric, ...]]
     inner: ClassVar[tuple[InnerParameter, ...]]
 

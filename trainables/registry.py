@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from runtime.errors import InputError, suggest_name
+from trainables import hooks
 from trainables.contract import InnerParameter, Metric, Trainable, TrainableConfig
 
 _HOOKS: Final = ("check_data", "ddp_batch_size", "supports_ddp")
@@ -53,7 +56,7 @@ class TrainableDescription:
     """
 
     name: str
-    config: type[TrainableConfig]
+    config: type[BaseModel]
     metrics: tuple[Metric, ...]
     inner: tuple[InnerParameter, ...]
 
@@ -127,12 +130,12 @@ def _check_config(config: Any, path: str, place: str) -> None:
     """Check the base class and the hooks of a Config.
 
     Raises:
-        InputError: If it does not derive from `TrainableConfig`, or its hooks are misspelt or incomplete.
+        InputError: If it is no pydantic model, or its hooks are misspelt or incomplete.
     """
-    if not (inspect.isclass(config) and issubclass(config, TrainableConfig)):
+    if not (inspect.isclass(config) and issubclass(config, BaseModel)):
         raise InputError(
             place,
-            "the Config of a trainable derives from trainables.contract.TrainableConfig",
+            "the Config of a trainable is a pydantic model, such as trainables.contract.TrainableConfig",
             value=f"{path}: Config = {getattr(config, '__name__', config)!s}",
             remedy="derive from it",
         )
@@ -145,7 +148,7 @@ def _check_config(config: Any, path: str, place: str) -> None:
                 value=f"{config.__name__}.{name}",
                 remedy=f"define {similar[0]} as TrainableConfig does if the hook is meant, or choose another name",
             )
-    if config.supports_ddp and config.ddp_batch_size is TrainableConfig.ddp_batch_size:
+    if hooks.lacks_batch_size(config):
         raise InputError(
             place,
             "a Config with supports_ddp must define ddp_batch_size",
@@ -154,7 +157,7 @@ def _check_config(config: Any, path: str, place: str) -> None:
         )
 
 
-def _added_names(config: type[TrainableConfig]) -> list[str]:
+def _added_names(config: type[BaseModel]) -> list[str]:
     """Return the public methods and class variables that a Config adds to `TrainableConfig`, and all its fields."""
     members = [name for kind in config.__mro__ if kind not in TrainableConfig.__mro__ for name in vars(kind)]
     public = [name for name in members if not (name.startswith("_") or hasattr(TrainableConfig, name))]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import InputError
-from trainables import registry
+from trainables import hooks, registry
 
 PLACE = "space.yaml: trainable"
 
@@ -24,7 +24,12 @@ def my_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "class Unrelated: pass\n"
         "number = 3\n"
         "class Plain(Idle):\n"
-        "    class Config(BaseModel): pass\n"
+        "    class Config(BaseModel): lr: float = 0.1\n"
+        "class Untyped(Idle):\n"
+        "    class Config: lr = 0.1\n"
+        "class PlainMisspelt(Idle):\n"
+        "    class Config(BaseModel):\n"
+        "        def check_dataset(self, dataset): pass\n"
         "class Misspelt(Idle):\n"
         "    class Config(IdleConfig):\n"
         "        def check_dataset(self, dataset): pass\n"
@@ -95,15 +100,28 @@ def test_everything_that_is_missing_is_listed() -> None:
 
 
 @pytest.mark.usefixtures("my_package")
-def test_a_config_derives_from_the_base_class_that_has_the_hooks() -> None:
-    error = complaint("my_trainables:Plain")
-    assert "derives from trainables.contract.TrainableConfig" in error.rule
-    assert "my_trainables:Plain" in str(error.value)
+def test_a_plain_pydantic_model_is_a_config_whose_hooks_have_their_defaults() -> None:
+    config = registry.load_trainable("my_trainables:Plain", PLACE).Config()
+    assert hooks.ddp_batch_size(config) is None
+    hooks.check_data(config, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("my_package")
+def test_a_config_is_a_pydantic_model() -> None:
+    error = complaint("my_trainables:Untyped")
+    assert "is a pydantic model" in error.rule
+    assert "my_trainables:Untyped" in str(error.value)
 
 
 @pytest.mark.usefixtures("my_package")
 @pytest.mark.parametrize(
-    ("name", "hook"), [("Misspelt", "check_data"), ("Singular", "supports_ddp"), ("Searched", "supports_ddp")]
+    ("name", "hook"),
+    [
+        ("Misspelt", "check_data"),
+        ("PlainMisspelt", "check_data"),
+        ("Singular", "supports_ddp"),
+        ("Searched", "supports_ddp"),
+    ],
 )
 def test_a_misspelt_hook_is_answered_with_the_hook(name: str, hook: str) -> None:
     error = complaint(f"my_trainables:{name}")
@@ -119,4 +137,4 @@ def test_training_in_several_processes_needs_the_batch_they_share() -> None:
 @pytest.mark.usefixtures("my_package")
 def test_hooks_and_other_methods_are_accepted() -> None:
     config = registry.load_trainable("my_trainables:Complete", PLACE).Config()
-    assert (config.supports_ddp, config.ddp_batch_size) == (True, 8)
+    assert hooks.ddp_batch_size(config) == 8
