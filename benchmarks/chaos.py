@@ -352,14 +352,13 @@ class Chaos:
     def _fill_disk(self) -> None:
         """Allocate all free space of the storage, wait, and free it."""
         ballast = self._storage / "ballast"
-        with ballast.open("wb") as file:
+        with ballast.open("wb", buffering=0) as file:
             with suppress(OSError):
                 free = os.statvfs(self._storage)
                 os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
             with suppress(OSError):
                 while True:
                     file.write(b"\0" * 4096)
-                    file.flush()
         time.sleep(_FULL_S)
         ballast.unlink()
 
