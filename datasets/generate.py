@@ -58,7 +58,10 @@ def _generate_all(options: argparse.Namespace) -> int:
     specs, store, location = cli_options.read_options(options)
     console = Console(sys.stdout)
     providers = [prepare_dataset(spec, location) for spec in specs]
-    for text in dict.fromkeys(text for provider in providers for text in provider.describe_parts(store)):
+    described = (
+        text for provider in providers for text in (*provider.describe_parts(store), *provider.describe_notes())
+    )
+    for text in dict.fromkeys(described):
         console.print_line(f"data     {text}")
     missing = {folder: count for provider in providers for folder, count in provider.missing_bytes(store).items()}
     if store.is_local:

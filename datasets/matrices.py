@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from datasets.building.provider import DatasetProvider, SplitEntry
 from datasets.building.spec import DatasetSpec
 from runtime.storage import Storage
-
-if TYPE_CHECKING:
-    from datasets.building.builder import Builder
 
 SPLITS = ("train", "validate", "test")
 
@@ -61,16 +58,6 @@ class MatricesProvider(DatasetProvider):
         """Return one line of text."""
         del store
         return ["matrices are drawn when a training begins"]
-
-    def missing_bytes(self, store: Storage) -> dict[str, int]:
-        """Return an empty dictionary: nothing is stored."""
-        del store
-        return {}
-
-    def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
-        """Build nothing."""
-        del builder, verify
-        return ()
 
     def open_dataset(self, store: Storage, cache: Path) -> MatricesSpec:
         """Return the description, from which a trainable draws the matrices."""

@@ -54,6 +54,7 @@ def _data_lines(experiment: Experiment, estimate_seconds: Callable[[], float] | 
     lines = [description + (f"{format_bytes(own)} to be built" if own else dataset.ready)]
     if own and estimate_seconds is not None:
         lines[0] += f", about {max(0.1, estimate_seconds() / 60):.1f} min"
+    lines += dataset.describe_notes()
     variants = experiment.space.list_dataset_specs()
     if variants is None:
         lines.append("trials may request their own training data; it is built on request, while other trials run")

@@ -72,17 +72,25 @@ class DatasetProvider(ABC):
     def list_splits(self) -> tuple[SplitEntry, ...]:
         """Return all splits, training first."""
 
-    @abstractmethod
+    def describe_notes(self) -> list[str]:
+        """Return lines of text about the content of the dataset, for the plan of a search; none by default."""
+        return []
+
     def describe_parts(self, store: Storage) -> list[str]:
         """Return one line of text per part: its folder, its size, and whether it is built."""
+        del store
+        return [self.ready]
 
-    @abstractmethod
     def missing_bytes(self, store: Storage) -> dict[str, int]:
-        """Return the approximate size of each part to be built, in bytes by folder; empty if the dataset is complete."""
+        """Return the approximate size of each part to be built, in bytes by folder; empty if the dataset is complete.
 
-    @abstractmethod
+        By default nothing is built.
+        """
+        del store
+        return {}
+
     def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
-        """Build the missing parts; see `Builder.build`.
+        """Build the missing parts; see `Builder.build`. By default nothing is built.
 
         Args:
             builder: Builder with the store and the executor.
@@ -91,6 +99,8 @@ class DatasetProvider(ABC):
         Returns:
             Names of the damaged shards, which have been rebuilt.
         """
+        del builder, verify
+        return ()
 
     @abstractmethod
     def open_dataset(self, store: Storage, cache: Path) -> Any:

@@ -1,13 +1,13 @@
 """Labels of recordings: lines of a CSV file, and the output slots that a network is trained on.
 
-Source: the README of TAU-NIGENS Spatial Sound Events 2020. A line has the columns
+Source: the READMEs of TAU-NIGENS Spatial Sound Events 2020 and 2021 and of STARSS22 and STARSS23. A line has the columns
 `frame, class, track, azimuth, elevation`: integers; frames of 100 ms from 0; degrees, azimuth counter-clockwise from the
-front. Simultaneous events repeat the frame; frames without events have no line.
+front. STARSS23 adds the distance. Simultaneous events repeat the frame; frames without events have no line.
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,29 +15,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.acoustics.directions import unit_vectors
+from datasets.tau2020.label_lines import COLUMNS, FRAME_LIMIT, LIMITS, parse_lines
 from runtime import files
 from runtime.errors import InputError
 
 FRAMES: Final = 600
-COLUMNS: Final = ("frame", "class", "track", "azimuth", "elevation")
-
-_MANY: Final = 2**31 - 1
-_LIMITS: Final = ((0, FRAMES - 1), (0, _MANY), (0, _MANY), (-180, 180), (-90, 90))
-_CARTESIAN: Final = 6
-_UNIT_WITHIN: Final = 0.05
-"""Tolerance of the length of a direction. Later data sets have a distance in the sixth column, which must be refused."""
+"""Label frames of a recording that are used, 60 s."""
 
 
-def read_labels(path: Path) -> NDArray[np.int64]:
-    """Read the labels of a recording.
+@dataclass(frozen=True, eq=False)
+class LabelFile:
+    """Content of a label file.
 
-    Lines of six columns hold a unit vector x, y, z in place of the angles; it is rounded to whole degrees.
+    Attributes:
+        rows: Lines within the first 600 frames, shape (lines, 5), sorted by frame, without repeated lines.
+        last_frame: Last frame of the file; -1 without lines.
+        repeated: Number of lines that repeat another one, which are left out.
+        has_distance: Whether the lines have a distance, which is not used.
+    """
 
-    Returns:
-        Shape (lines, 5), sorted by frame; lines of one frame keep their order, which is that of the slots.
+    rows: NDArray[np.int64]
+    last_frame: int
+    repeated: int
+    has_distance: bool
+
+
+def read_label_file(path: Path) -> LabelFile:
+    """Read a label file.
+
+    Lines have five columns, or six with a distance or with a unit vector x, y, z in place of the angles. Vectors and
+    fractions of angles are rounded to whole degrees. A header, blank lines, semicolons or tabs in place of commas, and
+    trailing separators are accepted.
 
     Raises:
-        InputError: If a line has another number of columns, or a column is no integer or out of range.
+        InputError: If the file is unreadable, a line has other columns, or a value is no number or out of range. All such
+            lines are listed.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -45,13 +57,26 @@ def read_labels(path: Path) -> NDArray[np.int64]:
         raise InputError(
             str(path), "labels must be a readable text file", value=str(error), remedy="replace or remove the file"
         ) from error
-    rows = _parse_integers(lines)
+    rows, has_distance = _parse_integers(lines), False
     if rows is None:
-        parsed = [
-            _parse_line(line.split(","), f"{path}, row {row}") for row, line in enumerate(lines, 1) if line.strip()
-        ]
-        rows = np.array(parsed, np.int64).reshape(-1, len(COLUMNS))
-    return _by_frame(rows)
+        parsed = parse_lines(lines, path)
+        rows, has_distance = np.array(parsed.rows, np.int64).reshape(-1, len(COLUMNS)), parsed.has_distance
+    _, first = np.unique(rows, axis=0, return_index=True)
+    kept = _by_frame(rows[np.sort(first)])
+    last = int(rows[:, 0].max(initial=-1))
+    return LabelFile(kept[kept[:, 0] < FRAMES], last, len(rows) - len(kept), has_distance)
+
+
+def read_labels(path: Path) -> NDArray[np.int64]:
+    """Read the labels of the first 60 s of a recording; see `read_label_file`.
+
+    Returns:
+        Shape (lines, 5), sorted by frame; lines of one frame keep their order, which is that of the slots.
+
+    Raises:
+        InputError: If the file is unreadable or a line is invalid.
+    """
+    return read_label_file(path).rows
 
 
 def write_labels(path: Path, rows: NDArray[np.int64]) -> None:
@@ -65,8 +90,7 @@ def write_labels(path: Path, rows: NDArray[np.int64]) -> None:
         InputError: If `read_labels` would not read them back.
     """
     lines = [",".join(map(str, row)) for row in _by_frame(rows).tolist()]
-    for number, line in enumerate(lines, 1):
-        _parse_line(line.split(","), f"{path}, row {number}")
+    parse_lines(lines, path, frames=FRAMES)
     files.write_text_atomic(path, "".join(f"{line}\n" for line in lines))
 
 
@@ -142,44 +166,6 @@ def _parse_integers(lines: list[str]) -> NDArray[np.int64] | None:
         rows: NDArray[np.int64] = np.loadtxt(lines, np.int64, delimiter=",", comments=None, ndmin=2)
     except ValueError:
         return None
-    low, high = np.array(_LIMITS).T
-    return rows if rows.shape[1] == len(COLUMNS) and (rows >= low).all() and (rows <= high).all() else None
-
-
-def _parse_line(cells: list[str], place: str) -> list[int]:
-    if len(cells) not in (len(COLUMNS), _CARTESIAN):
-        raise _label_error(place, f"a line has the columns {', '.join(COLUMNS)}", ",".join(cells))
-    start = [_parse_integer(cell, f"{place}, column {name}") for name, cell in zip(COLUMNS[:3], cells[:3], strict=True)]
-    if len(cells) == _CARTESIAN:
-        angles = _parse_angles(cells[3:], f"{place}, columns 4 to 6")
-    else:
-        angles = [
-            _parse_integer(cell, f"{place}, column {name}") for name, cell in zip(COLUMNS[3:], cells[3:], strict=True)
-        ]
-    values = start + angles
-    for name, value, (low, high) in zip(COLUMNS, values, _LIMITS, strict=True):
-        if not low <= value <= high:
-            raise _label_error(f"{place}, column {name}", f"{name} lies in {low} … {high}", value)
-    return values
-
-
-def _parse_integer(cell: str, place: str) -> int:
-    try:
-        return int(cell)
-    except ValueError:
-        raise _label_error(place, "labels are integers", cell) from None
-
-
-def _parse_angles(cells: list[str], place: str) -> list[int]:
-    """Parse a unit vector, and return its azimuth and elevation rounded to degrees."""
-    try:
-        x, y, z = (float(cell) for cell in cells)
-    except ValueError:
-        raise _label_error(place, "x, y and z are numbers", ",".join(cells)) from None
-    if not abs(math.hypot(x, y, z) - 1) <= _UNIT_WITHIN:  # written so that NaN does not pass
-        raise _label_error(place, "x, y and z are a vector of length 1", ",".join(cells))
-    return [round(math.degrees(math.atan2(y, x))), round(math.degrees(math.atan2(z, math.hypot(x, y))))]
-
-
-def _label_error(place: str, rule: str, value: object) -> InputError:
-    return InputError(place, rule, value=value, remedy="correct the line, or leave the recording out")
+    low, high = np.array(LIMITS).T
+    fits = rows.shape[1] == len(COLUMNS) and bool((rows >= low).all() and (rows <= high).all())
+    return rows if fits and (rows[:, 0] < FRAME_LIMIT).all() else None

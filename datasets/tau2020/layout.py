@@ -4,7 +4,8 @@ Source: Politis, Adavanne and Virtanen, "A Dataset of Reverberant Spatial Sound 
 Event Localization and Detection" (2020), and the README of the data set, version 1.2.
 
 A root folder holds `foa_dev/` and `mic_dev/` with the sound files and `metadata_dev/` with their labels; the evaluation
-part ends in `_eval`. Sound files have four channels at 24 kHz, 16 bit, 60 s.
+part ends in `_eval`. Sound files have four channels at 24 kHz, 16 bit, 60 s. Later data sets of the series (TAU-NIGENS 2021,
+STARSS22, STARSS23) have the same folders, partly with sub-folders, names without `_ov1`, and recordings of other lengths.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ import soundfile
 from numpy.typing import NDArray
 
 from datasets.audio.sound_files import require_complete
-from datasets.tau2020.labels import COLUMNS, FRAMES, read_labels, track_slots, write_labels
+from datasets.tau2020.label_lines import COLUMNS
+from datasets.tau2020.labels import FRAMES, read_labels, track_slots, write_labels
+from datasets.tau2020.walk import find_files
+from runtime.error_list import raise_problems
 from runtime.errors import InputError
 from runtime.files import atomic_write
 
@@ -35,11 +39,13 @@ __all__ = [
     "Format",
     "Part",
     "Recording",
+    "RecordingFiles",
     "RecordingFolder",
     "RecordingName",
     "label_folder",
     "label_path",
     "read_labels",
+    "scan_recordings",
     "sound_folder",
     "sound_path",
     "track_slots",
@@ -58,7 +64,7 @@ Part = Literal["dev", "eval"]
 FORMATS: Final[tuple[Format, ...]] = ("foa", "mic")
 
 _FULL_SCALE: Final = 32_768
-_NAME: Final = re.compile(r"fold([1-9]\d*)_room([1-9]\d*)_(mix|aug)(\d+)_ov([1-9]\d*)", re.ASCII)
+_NAME: Final = re.compile(r"fold([1-9]\d*)_room([1-9]\d*)_(mix|aug)(\d+)(?:_ov([1-9]\d*))?", re.ASCII)
 _EVALUATION_NAME: Final = re.compile(r"mix(\d+)", re.ASCII)
 
 
@@ -66,7 +72,8 @@ _EVALUATION_NAME: Final = re.compile(r"mix(\d+)", re.ASCII)
 class RecordingName:
     """Parts of the name of a recording, e.g. fold1_room1_mix001_ov1.
 
-    Names of the evaluation part are `mix001`: their fold, room and overlap are 0, which means unknown.
+    Names of the evaluation part are `mix001`: their fold, room and overlap are 0, which means unknown. Names of later data
+    sets, fold1_room1_mix001, have the overlap 0.
 
     Attributes:
         fold: Fold of the cross-validation, from 1.
@@ -96,12 +103,12 @@ class RecordingName:
         """
         if match := _NAME.fullmatch(stem):
             fold, room, kind, mix, overlap = match.groups()
-            return cls(int(fold), int(room), mix, int(overlap), augmented=kind == "aug")
+            return cls(int(fold), int(room), mix, int(overlap or 0), augmented=kind == "aug")
         if match := _EVALUATION_NAME.fullmatch(stem):
             return cls(0, 0, match.group(1), 0)
         raise InputError(
             stem if location is None else location,
-            "a recording is called fold1_room1_mix001_ov1, or mix001 in the evaluation part",
+            "a recording is called fold1_room1_mix001_ov1 or fold1_room1_mix001, or mix001 in the evaluation part",
             value=stem,
             remedy="rename the file, or move it elsewhere",
         )
@@ -112,7 +119,8 @@ class RecordingName:
         if not self.fold:
             return f"mix{self.mix}"
         kind = "aug" if self.augmented else "mix"
-        return f"fold{self.fold}_room{self.room}_{kind}{self.mix}_ov{self.overlap}"
+        overlap = f"_ov{self.overlap}" if self.overlap else ""
+        return f"fold{self.fold}_room{self.room}_{kind}{self.mix}{overlap}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +208,8 @@ def _require_folder(holds: bool, path: Path, rule: str, value: object) -> None:
 class RecordingFolder:
     """Recordings of one part in one format; their completeness and the headers of the sound files have been checked.
 
+    Files may be in sub-folders. Hidden files are ignored.
+
     Args:
         root: Folder that contains `foa_dev/`, `metadata_dev/` and so on.
         fmt: `foa` or `mic`.
@@ -208,32 +218,25 @@ class RecordingFolder:
 
     Raises:
         InputError: If a folder is missing or empty, a sound file has no labels or the reverse, a file has another name
-            than a recording, or a sound file is truncated, unreadable, or not 4 channels at 24 kHz.
+            than a recording, or a sound file is truncated, unreadable, or not 4 channels at 24 kHz. All such files are
+            listed.
     """
 
     def __init__(self, root: Path, fmt: Format = "foa", part: Part = "dev", *, augmented: bool = True) -> None:
         self.root, self.fmt, self.part = root, fmt, part
-        sounds = _names_in(sound_folder(root, fmt, part), ".wav", augmented=augmented)
-        labels = _names_in(label_folder(root, part), ".csv", augmented=augmented)
-        self._names = tuple(sorted(sounds & labels))
-        for name in sorted(sounds ^ labels):
-            sound, label = sound_path(root, fmt, part, name), label_path(root, part, name)
-            here, missing = (sound, label) if name in sounds else (label, sound)
-            raise InputError(
-                str(here),
-                "every sound file has labels, and the reverse",
-                value=f"no {missing}",
-                remedy="finish the download or the command that writes the recordings, or remove this file",
-            )
-        for name in self._names:
-            _check_header(sound_path(root, fmt, part, name))
+        self._files, problems = scan_recordings(root, fmt, part, augmented=augmented)
+        raise_problems(str(root), problems)
 
     def list_names(self, folds: Iterable[int] | None = None) -> tuple[RecordingName, ...]:
         """Return the names of some folds, or of all, in order."""
         if folds is None:
-            return self._names
+            return tuple(self._files)
         wanted = set(folds)
-        return tuple(name for name in self._names if name.fold in wanted)
+        return tuple(name for name in self._files if name.fold in wanted)
+
+    def label_path(self, name: RecordingName) -> Path:
+        """Return the path of the labels of a recording."""
+        return self._files[name].labels
 
     def read_audio(self, name: RecordingName) -> NDArray[np.float32]:
         """Read the samples of a recording: its first 60 s, padded with zeros if it is shorter.
@@ -244,8 +247,8 @@ class RecordingFolder:
         Raises:
             InputError: If the file is missing, corrupt, not 4 channels at 24 kHz, or holds NaN.
         """
-        path = sound_path(self.root, self.fmt, self.part, name)
-        _check_header(path)
+        path = self._files[name].sound
+        _read_frames(path)
         try:
             sound = soundfile.read(path, frames=SAMPLES, dtype="float32", always_2d=True)[0].T
         except (soundfile.LibsndfileError, RuntimeError) as error:
@@ -255,26 +258,100 @@ class RecordingFolder:
 
     def read_labels(self, name: RecordingName) -> NDArray[np.int64]:
         """Read the label rows of a recording, shape (lines, 5); see `labels.read_labels`."""
-        return read_labels(label_path(self.root, self.part, name))
+        return read_labels(self._files[name].labels)
 
     def read_recording(self, name: RecordingName) -> Recording:
         """Read the samples and the labels of a recording."""
         return Recording(name, self.read_audio(name), self.read_labels(name))
 
 
-def _names_in(folder: Path, suffix: str, *, augmented: bool) -> set[RecordingName]:
-    paths = [path for path in folder.glob(f"*{suffix}") if not path.name.startswith(".")]
+@dataclass(frozen=True)
+class RecordingFiles:
+    """Files of a recording in one format.
+
+    Attributes:
+        sound: Sound file.
+        labels: Label file.
+        frames: Length of the sound, in samples per channel.
+    """
+
+    sound: Path
+    labels: Path
+    frames: int
+
+
+def scan_recordings(
+    root: Path, fmt: Format, part: Part = "dev", *, augmented: bool = True
+) -> tuple[dict[RecordingName, RecordingFiles], list[InputError]]:
+    """Find the recordings of one part in one format, and check their headers; see the Args of `RecordingFolder`.
+
+    Returns:
+        Files of the intact recordings by name, in order; and the problems of all others.
+
+    Raises:
+        InputError: If a folder is missing or empty.
+    """
+    problems: list[InputError] = []
+    sounds = _find_names(sound_folder(root, fmt, part), (".wav", ".flac"), problems, augmented=augmented)
+    labels = _find_names(label_folder(root, part), (".csv",), problems, augmented=augmented)
+    for name in sorted(sounds.keys() ^ labels.keys()):
+        here = sounds.get(name) or labels[name]
+        missing = label_path(root, part, name) if name in sounds else sound_path(root, fmt, part, name)
+        problems.append(_partner_error(here, f"no {missing}"))
+    files = {}
+    for name in sorted(sounds.keys() & labels.keys()):
+        try:
+            files[name] = RecordingFiles(sounds[name], labels[name], _read_frames(sounds[name]))
+        except InputError as error:
+            problems.append(error)
+    return files, problems
+
+
+def _find_names(
+    folder: Path, suffixes: tuple[str, ...], problems: list[InputError], *, augmented: bool
+) -> dict[RecordingName, Path]:
+    paths = find_files(folder, suffixes)
     if not paths:
         raise InputError(
             str(folder),
-            f"the folder must exist and hold {suffix} files",
+            f"the folder must exist and hold {' or '.join(suffixes)} files",
             remedy="name the folder above it, which contains foa_dev, mic_dev and metadata_dev, or fetch the data set there",
         )
-    names = {RecordingName.from_stem(path.stem, str(path)) for path in paths}
-    return {name for name in names if augmented or not name.augmented}
+    found: dict[RecordingName, Path] = {}
+    for path in paths:
+        try:
+            name = RecordingName.from_stem(path.stem, str(path))
+        except InputError as error:
+            problems.append(error)
+            continue
+        if name in found:
+            problems.append(_duplicate_error(path, found[name]))
+        elif augmented or not name.augmented:
+            found[name] = path
+    return found
 
 
-def _check_header(path: Path) -> None:
+def _partner_error(path: Path, missing: str) -> InputError:
+    return InputError(
+        str(path),
+        "every sound file has labels, and the reverse",
+        value=missing,
+        remedy="finish the download or the command that writes the recordings, or remove this file",
+    )
+
+
+def _duplicate_error(path: Path, other: Path) -> InputError:
+    return InputError(
+        str(path), "no two files belong to one recording", value=f"also {other}", remedy="remove one of the two files"
+    )
+
+
+def _read_frames(path: Path) -> int:
+    """Check the header of a sound file, and return its length in samples per channel.
+
+    Raises:
+        InputError: If the file is unreadable, empty, or not 4 channels at 24 kHz.
+    """
     try:
         require_complete(path)
         header = soundfile.info(path)
@@ -287,6 +364,8 @@ def _check_header(path: Path) -> None:
         f"a recording has {SAMPLE_RATE_HZ} samples per second",
         header.samplerate,
     )
+    _require_folder(header.frames > 0, path, "a recording must contain sound", "0 samples")
+    return int(header.frames)
 
 
 def _unreadable_error(path: Path, error: Exception) -> InputError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import combinations, groupby
 from pathlib import Path
 from typing import Final, get_args
@@ -46,17 +46,20 @@ Progress = Callable[[int, int], None]
 """Called with the number of finished pairs and their total."""
 
 
-def plan_mixtures(names: Iterable[RecordingName], each: int = PAIRS_PER_RECORDING) -> list[Pair]:
+def plan_mixtures(
+    names: Iterable[RecordingName], each: int = PAIRS_PER_RECORDING, folds: Collection[int] = TRAINING_FOLDS
+) -> list[Pair]:
     """Choose the pairs to be mixed: within a fold and room, the first 4 n pairs of the n recordings without overlap.
 
     Pairs have the order of `itertools.combinations` over the sorted names. With many recordings, the first few therefore
     occur in most pairs, as in the authors' scripts.
 
     Args:
-        names: Names of recordings; only folds 3 to 6, overlap 1 and recordings that are not mixtures are used.
+        names: Names of recordings; those of other folds, with overlap 2 or more, and mixtures are left out.
         each: Number of pairs per recording.
+        folds: Folds of the training split.
     """
-    eligible = sorted(n for n in names if n.fold in TRAINING_FOLDS and n.overlap == 1 and not n.augmented)
+    eligible = sorted(n for n in names if n.fold in folds and n.overlap <= 1 and not n.augmented)
     pairs: list[Pair] = []
     for _, together in groupby(eligible, lambda name: (name.fold, name.room)):
         group = list(together)
@@ -128,7 +131,7 @@ def augment_folder(root: Path, part: Part = "dev", progress: Progress = lambda *
             remedy="name the folder that the data set was unpacked to",
         )
     sources = {fmt: RecordingFolder(root, fmt, part, augmented=False) for fmt in formats}
-    pairs = plan_mixtures(sources[formats[0]].list_names())
+    pairs = plan_mixtures(name for name in sources[formats[0]].list_names() if name.overlap)
     missing = {pair: _missing_mixtures(root, part, formats, mixture_name(pair)) for pair in pairs}
     require_free_disk(root, _BYTES_PER_SOUND * sum(map(len, missing.values())))
     for done, pair in enumerate(pairs, 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from datasets.building.provider import DatasetProvider, SplitEntry
-from datasets.tau2020.spec import GROUPS, FolderSpec
+from datasets.tau2020.spec import FolderSpec
 from runtime.console import format_bytes
 from runtime.errors import InputError
 from runtime.storage import Storage
 
 if TYPE_CHECKING:
-    from datasets.building.builder import Builder
+    from datasets.tau2020.folds import FoldPlan
     from datasets.tau2020.layout import Format, RecordingFolder, RecordingName
 
 
@@ -29,12 +28,14 @@ class RecordingSet:
         folds: Folds of each split.
         fingerprint: Identity of the content.
         cache: Folder for files that can be computed from the recordings, such as features.
+        held_out: Fold and room of validation recordings whose fold is also one of training.
     """
 
     root: Path
     folds: Mapping[str, tuple[int, ...]]
     fingerprint: str
     cache: Path
+    held_out: tuple[tuple[int, int], ...] = ()
 
     def open_recordings(self, fmt: Format) -> RecordingFolder:
         """Open the recordings in one format, without augmented ones.
@@ -54,7 +55,9 @@ class RecordingSet:
         """
         if split not in self.folds:
             raise KeyError(f"no split {split!r}; there are {sorted(self.folds)}")
-        return recordings.list_names(self.folds[split])
+        from datasets.tau2020.folds import select_names
+
+        return select_names(recordings.list_names(), split, self.folds, self.held_out)
 
 
 class RecordingProvider(DatasetProvider):
@@ -85,6 +88,8 @@ class FolderProvider(RecordingProvider):
         counts: Number of recordings of each split.
         busiest: Path of each label file, its frame with the most events, and their number.
         digest: Value of `fingerprint`.
+        fold_plan: Folds of each split.
+        notes: Lines of text about the recordings, for the plan.
     """
 
     ready: ClassVar[str] = "there"
@@ -94,6 +99,8 @@ class FolderProvider(RecordingProvider):
     counts: Mapping[str, int]
     busiest: tuple[tuple[str, int, int], ...]
     digest: str
+    fold_plan: FoldPlan
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_spec(cls, spec: FolderSpec, location: str) -> FolderProvider:
@@ -104,10 +111,9 @@ class FolderProvider(RecordingProvider):
             location: Option or key that names the folder, for errors.
 
         Raises:
-            InputError: If a file is missing or corrupt.
+            InputError: If files are missing or corrupt; all of them are listed.
         """
-        from datasets.tau2020.labels import max_simultaneous
-        from datasets.tau2020.layout import RecordingFolder, label_path
+        from datasets.tau2020.survey import survey_folder
 
         root = Path(spec.folder)
         if not root.is_dir():
@@ -117,41 +123,17 @@ class FolderProvider(RecordingProvider):
                 value=spec.folder,
                 remedy="download them: python -m datasets.fetch --to data/tau2020; or name another folder",
             )
-        formats: tuple[Format, ...] = tuple(fmt for fmt in ("foa", "mic") if (root / f"{fmt}_dev").is_dir())
-        if not formats:
-            raise InputError(
-                str(root), "the folder needs foa_dev or mic_dev", remedy="unpack the archives into this folder"
-            )
-        recordings, *_ = [
-            RecordingFolder(root, fmt, augmented=False) for fmt in formats
-        ]  # all formats have the same recordings
-        names = {split: recordings.list_names(folds) for split, folds in GROUPS.items()}
-        for split, folds in GROUPS.items():
-            if not names[split]:
-                raise InputError(
-                    str(root / f"{formats[0]}_dev"),
-                    f"{split} needs recordings called {' or '.join(f'fold{fold}_…' for fold in folds)}",
-                    value="none",
-                    remedy="unpack all archives of the development set",
-                )
-        everything = [name for split in GROUPS for name in names[split]]
-        # All lines are read once, so that no training fails on an invalid one.
-        peaks = tuple(
-            (str(label_path(root, "dev", name)), *max_simultaneous(recordings.read_labels(name))) for name in everything
-        )
-        digest = hashlib.sha256()
-        for fmt in formats:
-            for name in everything:
-                digest.update(f"{fmt} {name.file_stem} {_folder_bytes(root, fmt, name)}".encode())
-        return cls(spec, formats, {split: len(names[split]) for split in GROUPS}, peaks, digest.hexdigest()[:16])
+        survey = survey_folder(root, None if spec.folds is None else spec.folds.by_split())
+        counts = {split: len(names) for split, names in survey.names.items()}
+        return cls(spec, survey.formats, counts, survey.busiest, survey.digest, survey.fold_plan, survey.notes)
 
     def require_split(self, fmt: Format, sources: int) -> None:
         """Check that the recordings can be trained on; see the Args of `RecordingProvider.require_split`.
 
         Raises:
-            InputError: If the format is missing, or a recording has more simultaneous events.
+            InputError: If the format is missing, or recordings have more simultaneous events; all of them are listed.
         """
-        from datasets.tau2020.labels import require_slots
+        from datasets.tau2020.survey import require_all_slots
 
         if fmt not in self.formats:
             raise InputError(
@@ -160,8 +142,7 @@ class FolderProvider(RecordingProvider):
                 value=f"format: {fmt}",
                 remedy=f"unpack {fmt}_dev too, or train with  format: {self.formats[0]}",
             )
-        for path, frame, events in self.busiest:
-            require_slots(frame, events, sources, path)
+        require_all_slots(self.spec.folder, self.busiest, sources)
 
     @property
     def fingerprint(self) -> str:
@@ -174,28 +155,17 @@ class FolderProvider(RecordingProvider):
             SplitEntry(name, f"{self.digest}-{name}", count, self.spec.folder) for name, count in self.counts.items()
         )
 
+    def describe_notes(self) -> list[str]:
+        """Return the folds of the splits, and what is left out of the recordings."""
+        return [self.fold_plan.describe(), *self.notes]
+
     def describe_parts(self, store: Storage) -> list[str]:
         """Return one line of text."""
         del store
         return [f"{self.spec.folder:<28} {sum(self.counts.values()):>9,} recordings {format_bytes(0)} to be made"]
 
-    def missing_bytes(self, store: Storage) -> dict[str, int]:
-        """Return an empty dictionary: nothing is built."""
-        del store
-        return {}
-
-    def build(self, builder: Builder, *, verify: bool = False) -> tuple[str, ...]:
-        """Build nothing."""
-        del builder, verify
-        return ()
-
     def open_dataset(self, store: Storage, cache: Path) -> RecordingSet:
         """Open the recordings."""
         del store
-        return RecordingSet(Path(self.spec.folder), dict(GROUPS), self.digest, cache)
-
-
-def _folder_bytes(root: Path, fmt: Format, name: RecordingName) -> int:
-    from datasets.tau2020.layout import sound_path
-
-    return sound_path(root, fmt, "dev", name).stat().st_size
+        plan = self.fold_plan
+        return RecordingSet(Path(self.spec.folder), dict(plan.folds), self.digest, cache, plan.held_out)

@@ -119,10 +119,10 @@ RECORDING_CASES = [
         (f"{LABELS}, row 4", "frame, class, track, azimuth, elevation", "'4,1,0,30'"),
         line("4,1,0,30"),
     ),
-    doanet("a word among the labels", (f"{LABELS}, row 4, column azimuth", "integers", "'left'"), line("4,1,0,left,0")),
+    doanet("a word among the labels", (f"{LABELS}, row 4, column azimuth", "numbers", "'left'"), line("4,1,0,left,0")),
     doanet("an impossible angle", (f"{LABELS}, row 4, column elevation", "-90 … 90", "91"), line("4,1,0,30,91")),
-    doanet("a frame after the end", (f"{LABELS}, row 4, column frame", "0 … 599", "600"), line("600,1,0,30,0")),
-    doanet("a frame before the start", (f"{LABELS}, row 4, column frame", "0 … 599", "-1"), line("-1,1,0,30,0")),
+    doanet("a frame after the end", (LABELS, "frames of 100 ms", "frame 900"), line("900,1,0,30,0")),
+    doanet("a frame before the start", (f"{LABELS}, row 4, column frame", "0 … 35999", "-1"), line("-1,1,0,30,0")),
     doanet(
         "more events than the network holds",
         (f"{LABELS}, frame 3", "at most 2 events", "max_sources is 2", "3", "raise max_sources"),

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from datasets.tau2020.labels import COLUMNS, FRAMES
+from datasets.tau2020.label_lines import COLUMNS
+from datasets.tau2020.labels import FRAMES
 from trainables.contract import InferenceParams
 from trainables.doanet.config import DoanetConfig
 from trainables.doanet.features import FRAMES_PER_LABEL, HOP, SAMPLE_RATE_HZ, FeatureScaler, extract_features

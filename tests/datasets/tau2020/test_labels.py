@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.tau2020.labels import max_simultaneous, read_labels, track_slots, write_labels
+from datasets.tau2020.labels import max_simultaneous, read_label_file, read_labels, track_slots, write_labels
 from runtime.errors import InputError
 
 
@@ -62,24 +62,20 @@ def test_cartesian_lines_become_angles(tmp_path: Path, vector: str, angles: list
     [
         ("1,2,0,10", "", "a line has the columns"),
         ("1,2,0,10,0,1,9", "", "a line has the columns"),
-        ("1;2;0;10;0", "", "a line has the columns"),
         ("x,2,0,10,0", ", column frame", "integers"),
         ("1,,0,10,0", ", column class", "integers"),
-        ("1,2,0.0,10,0", ", column track", "integers"),
-        ("1,2,0,nan,0", ", column azimuth", "integers"),
-        ("1,2,0,10,1e1", ", column elevation", "integers"),
-        ("-1,2,0,10,0", ", column frame", "0 … 599"),
-        ("600,2,0,10,0", ", column frame", "0 … 599"),
+        ("1,2,0.5,10,0", ", column track", "integers"),
+        ("1,2,0,nan,0", ", column azimuth", "numbers"),
+        ("1,2,0,10,up", ", column elevation", "numbers"),
+        ("-1,2,0,10,0", ", column frame", "0 … 35999"),
+        ("36000,2,0,10,0", ", column frame", "0 … 35999"),
+        ("1,2,0,10,0,150", "", "a line has the columns"),
         ("1,-2,0,10,0", ", column class", "0 …"),
         ("1,2,99999999999999999999999,10,0", ", column track", "0 …"),
         ("1,2,0,181,0", ", column azimuth", "-180 … 180"),
         ("1,2,0,-181,0", ", column azimuth", "-180 … 180"),
         ("1,2,0,10,91", ", column elevation", "-90 … 90"),
         ("1,2,0,10,-91", ", column elevation", "-90 … 90"),
-        ("1,2,0,1,0,up", ", columns 4 to 6", "numbers"),
-        ("1,2,0,nan,0,0", ", columns 4 to 6", "length 1"),
-        ("1,2,0,0,0,0", ", columns 4 to 6", "length 1"),
-        ("1,2,0,10,20,150", ", columns 4 to 6", "length 1"),  # a later data set: the distance in centimetres
     ],
 )
 def test_a_bad_line_is_answered_with_file_row_and_column(tmp_path: Path, line: str, where: str, rule: str) -> None:
@@ -88,6 +84,70 @@ def test_a_bad_line_is_answered_with_file_row_and_column(tmp_path: Path, line: s
         read_labels(path)
     assert caught.value.place == f"{path}, row 2{where}"
     assert rule in caught.value.rule
+
+
+@pytest.mark.parametrize(
+    ("line", "where", "rule"),
+    [
+        ("1,2,0,10,20,far", ", column distance", "a distance is a number"),
+        ("1,2,0,10,20,-1", ", column distance", "a distance is a number"),
+        ("1,2,0,181,20,150", ", column azimuth", "-180 … 180"),
+        ("1,2,0,10,20", "", "a line has the columns"),
+    ],
+)
+def test_a_bad_line_with_a_distance_is_answered_too(tmp_path: Path, line: str, where: str, rule: str) -> None:
+    path = put(tmp_path, f"0,2,0,-98,-16,154\n{line}\n")
+    with pytest.raises(InputError) as caught:
+        read_labels(path)
+    assert caught.value.place == f"{path}, row 2{where}"
+    assert rule in caught.value.rule
+
+
+@pytest.mark.parametrize("vector", ["0,0,0", "nan,0,1", "0.5,0.5,0.5"])
+def test_a_vector_of_another_length_is_refused(tmp_path: Path, vector: str) -> None:
+    with pytest.raises(InputError):
+        read_labels(put(tmp_path, f"0,2,0,1,0,0\n1,2,0,{vector}\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0,1,1,-98,-16\n3,2,0,30,0\n",
+        "0,1,1,-98,-16,154\n3,2,0,30,0,90\n",  # STARSS23: the distance in centimetres
+        "0,1,1,-98.0,-16.0\n3.0,2,0,30.2,0\n",
+        "\ufefffrozen",
+        "frame,class,track,azimuth,elevation\n0,1,1,-98,-16\n3,2,0,30,0\n",
+        "Frame number,Active class index,Source number index,Azimuth,Elevation,Distance\n0,1,1,-98,-16,154\n3,2,0,30,0,9\n",
+        "frame,class,source,ele,azi\n0,1,1,-16,-98\n3,2,0,0,30\n",
+        "0;1;1;-98;-16\n3;2;0;30;0\n",
+        "0\t1\t1\t-98\t-16\n3\t2\t0\t30\t0\n",
+        "0,1,1,-98,-16,\r\n\r\n3, 2,0,30 ,0,\r\n  \r\n",
+        "0,1,1,-98,-16\n0,1,1,-98,-16\n3,2,0,30,0\n3,2,0,30,0\n",
+        "3,2,0,30,0\n0,1,1,-98,-16",
+    ],
+)
+def test_the_forms_of_published_data_sets_are_read(tmp_path: Path, text: str) -> None:
+    text = text.replace("frozen", "0,1,1,-98,-16\r3,2,0,30,0")
+    assert read_labels(put(tmp_path, text)).tolist() == [[0, 1, 1, -98, -16], [3, 2, 0, 30, 0]]
+
+
+def test_what_is_not_used_is_counted(tmp_path: Path) -> None:
+    file = read_label_file(put(tmp_path, "0,1,0,5,6,100\n0,1,0,5,6,100\n700,1,0,5,6,100\n"))
+    assert file.rows.tolist() == [[0, 1, 0, 5, 6]]
+    assert (file.last_frame, file.repeated, file.has_distance) == (700, 1, True)
+
+
+def test_all_bad_lines_are_listed_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_labels(put(tmp_path, "x,1,0,5,6\n1,1,0,5,6\n2,1,0,500,6\n3,1\n"))
+    assert "3 problems" in caught.value.rule
+    assert all(f"row {row}" in caught.value.rule for row in (1, 3, 4))
+
+
+def test_an_event_list_of_2019_is_refused_with_the_reason(tmp_path: Path) -> None:
+    text = "sound_event_recording,start_time,end_time,ele,azi,dist\nspeech,0.5,2.5,10,-30,1\n"
+    with pytest.raises(InputError, match="not a list of events"):
+        read_labels(put(tmp_path, text))
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"\xff\xfe0,1")])

@@ -37,6 +37,8 @@ def root(tmp_path: Path) -> Path:
         ("fold6_room10_mix100_ov2", (6, 10, "100", 2, False)),
         ("fold3_room2_aug001025_ov1", (3, 2, "001025", 1, True)),
         ("mix190", (0, 0, "190", 0, False)),
+        ("fold1_room1_mix001", (1, 1, "001", 0, False)),  # TAU-NIGENS 2021
+        ("fold4_room23_mix012", (4, 23, "012", 0, False)),  # STARSS22 and STARSS23
     ],
 )
 def test_a_name_is_read_and_written(stem: str, fields: tuple[int, int, str, int, bool]) -> None:
@@ -47,7 +49,14 @@ def test_a_name_is_read_and_written(stem: str, fields: tuple[int, int, str, int,
 
 @pytest.mark.parametrize(
     "stem",
-    ["", "fold1_room1_mix001", "fold01_room1_mix001_ov1", "fold1_room1_mix001_ov1_2", "fold1_roomA_mix1_ov1", "aug1"],
+    [
+        "",
+        "fold1_room1_mix001_ov",
+        "fold01_room1_mix001_ov1",
+        "fold1_room1_mix001_ov1_2",
+        "fold1_roomA_mix1_ov1",
+        "aug1",
+    ],
 )
 def test_any_other_name_is_refused(stem: str) -> None:
     with pytest.raises(InputError) as caught:
