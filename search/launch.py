@@ -43,7 +43,11 @@ def build_parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--trials", type=positive_number_type(int), help="total number of trials, including the baseline"
     )
-    result.add_argument("--hours", type=positive_number_type(float), help="stop all trials after this time, in hours")
+    result.add_argument(
+        "--hours",
+        type=positive_number_type(float),
+        help="time limit of this launch in hours, from its start; trials that are running then continue with --resume",
+    )
     result.add_argument("--name", help="name of the search (default: the name in the file)")
     result.add_argument(
         "--seed", type=parse_seed, help="random seed for the sampler and for training (default: the seed in the file)"

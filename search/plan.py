@@ -77,7 +77,7 @@ def _describe_trials(space: Space) -> str:
     rungs = rung_epochs(stopping, budget.epochs)
     fraction = _FRACTIONS.get(stopping.reduction, f"the best 1/{stopping.reduction}")
     stops = f", {fraction} continues after epochs {', '.join(map(str, rungs))}" if rungs else ""
-    hours = f", at most {budget.hours:g} h" if budget.hours is not None else ""
+    hours = f"; this launch takes at most {budget.hours:g} h" if budget.hours is not None else ""
     return f"{budget.trials} × up to {budget.epochs} epochs{stops}; trial 0 is the baseline{hours}"
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from runtime import machine, ray_cluster, uris
+from runtime import ray_cluster, uris
 from runtime.console import Console
 from runtime.errors import InputError
 from search import plan, shutdown
@@ -39,18 +38,20 @@ def run_search(experiment: Experiment, *, resume: bool, fresh: bool, command: Se
         The exit status.
     """
     console = Console(sys.stdout)
+    time_budget = TimeBudget(experiment.space.budget.hours)
     command = [uris.redact_argument(word) for word in command]  # only printed from here on
     with _search_lock(experiment.results):
         try:
             with shutdown.handle_signals(), study_storage.readable_errors(experiment.study_location):
-                return _run_locked(experiment, console, resume=resume, fresh=fresh, command=command)
+                _prepare_folder(experiment, console, resume=resume, fresh=fresh)
+                return _run_locked(experiment, console, time_budget, command)
         except KeyboardInterrupt:
-            resume_command = f"{machine.python_command()} -m search.launch {shlex.join([*command, '--resume'])}"
-            console.print_line(f"\nStopped. Nothing is lost; continue with\n  {resume_command}")
+            console.print_line(f"\nStopped. Nothing is lost; continue with\n  {next_steps.resume_command(command)}")
             return shutdown.INTERRUPTED
 
 
-def _run_locked(experiment: Experiment, console: Console, *, resume: bool, fresh: bool, command: Sequence[str]) -> int:
+def _prepare_folder(experiment: Experiment, console: Console, *, resume: bool, fresh: bool) -> None:
+    """Archive an existing search if requested, and print the plan."""
     results = experiment.results
     if fresh and results.is_started():
         console.print_line(f"existing search archived at {results.archive_search()}")
@@ -58,18 +59,23 @@ def _run_locked(experiment: Experiment, console: Console, *, resume: bool, fresh
         console.print_line(f"nothing to resume at {results.display_path(results.root_path)}: starting")
     for text in plan.summary_lines(experiment):
         console.print_line(text)
+
+
+def _run_locked(experiment: Experiment, console: Console, time_budget: TimeBudget, command: Sequence[str]) -> int:
+    results = experiment.results
     study = _open_study(experiment) if results.is_started() else None
     with _ray_if_needed(experiment, console, needed=study is None or study.has_unfinished()) as has_ray:
         results.write_identity(experiment.space.identity())
         study = study or _open_study(experiment)
-        problems = _run_with_data(experiment, study, console, has_ray=has_ray)
+        is_paused, problems = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray)
+    status = report.exit_status(study, experiment.space.objectives)
     study.close()
     for problem in problems[:3]:
         console.print_line(f"MLflow could not record: {problem}")
     if problems and experiment.mlflow_uri.startswith("http"):
         console.print_line("         the study is complete; the next launch with --resume brings MLflow up to date")
-    next_steps.print_next_steps(console, experiment, command)
-    return 0
+    next_steps.print_next_steps(console, experiment, command, is_paused=is_paused)
+    return status
 
 
 def _open_study(experiment: Experiment) -> Study:
@@ -103,8 +109,14 @@ def _concurrency_limit(experiment: Experiment) -> ConcurrencyLimit:
     return ConcurrencyLimit(experiment.space.resources, ray_cluster.alive_nodes, experiment.at_once)
 
 
-def _run_with_data(experiment: Experiment, study: Study, console: Console, *, has_ray: bool) -> list[str]:
-    """Build the dataset, run the remaining trials if Ray is running, and report; return what MLflow could not record."""
+def _run_with_data(
+    experiment: Experiment, study: Study, console: Console, time_budget: TimeBudget, *, has_ray: bool
+) -> tuple[bool, list[str]]:
+    """Build the dataset, run the remaining trials if Ray is running, and report.
+
+    Returns:
+        Whether the time limit has interrupted the trials, and what MLflow could not record.
+    """
     datasets = _dataset_supplier(experiment, console, has_ray=has_ray)
     datasets.ensure_dataset(experiment.dataset)
     if has_ray:
@@ -118,18 +130,23 @@ def _run_with_data(experiment: Experiment, study: Study, console: Console, *, ha
         with shutdown.end_runs_on_error(study, callback.on_interrupt):
             callback.on_search_start()
             logger.reconcile(study, callback.open_run)
+            is_paused = False
             if has_ray:
                 limit.require_capacity()
-                stopper = TrialStopper(study, experiment.space, TimeBudget(experiment.space.budget.hours))
-                tune.run_trials(experiment, study, callback, stopper, datasets, limit)
+                stopper = TrialStopper(study, experiment.space, time_budget)
+                is_paused = tune.run_trials(experiment, study, callback, stopper, datasets, limit)
                 if logger.problems:  # record what MLflow has missed while it was unavailable
                     logger.reconcile(study, callback.open_run)
-            score = tune.score_models if has_ray else tune.score_in_process
-            report.write_final_report(experiment, study, logger, console, score)
-            callback.on_search_end()
+            if is_paused:
+                callback.on_interrupt()
+                report.write_interim_report(experiment, study, console, made_progress=progress.made_progress)
+            else:
+                score = tune.score_models if has_ray else tune.score_in_process
+                report.write_final_report(experiment, study, logger, console, score)
+                callback.on_search_end()
     finally:
         logger.close()
-    return logger.problems
+    return is_paused, logger.problems
 
 
 def _dataset_supplier(experiment: Experiment, console: Console, *, has_ray: bool) -> DatasetSupplier:

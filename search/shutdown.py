@@ -4,7 +4,11 @@
   server is no longer retried, further Ctrl-C are ignored, and the MLflow runs of the search and of its running trials end as
   KILLED (outcome: interrupted). The trials stay RUNNING in the study, so that --resume continues them from their
   checkpoints. Then Ray is stopped, its worker processes with it, and the command exits with status 130.
-* **SIGTERM**, as sent by a machine that shuts down or by a job scheduler, is turned into KeyboardInterrupt: see above.
+* **SIGTERM**, as sent by a machine that shuts down or by a job scheduler, SIGHUP, as sent when a terminal is closed, and SIGUSR1,
+  which job schedulers can send ahead of their time limit, are turned into KeyboardInterrupt: see above. A signal that the
+  command was started to ignore, as under nohup, stays ignored.
+* **The time limit** (`--hours`) interrupts the trials in the same way: they stay RUNNING in the study and continue with --resume, and
+  their MLflow runs end as KILLED. The results so far are printed, and the command exits with status 0.
 * **A crash (kill -9, power failure)** runs no code. Nothing depends on it: checkpoints and models are written atomically, the
   study records every epoch as it ends, and the kernel releases the lock of the search. The next launch with --resume
   reclaims the trials that were RUNNING, and `MlflowLogger.reconcile` ends or completes their MLflow runs.
@@ -26,15 +30,21 @@ INTERRUPTED: Final = 130
 """Exit status of an interrupted command: 128 plus the number of SIGINT."""
 
 
+_INTERRUPTING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Signals that interrupt a search as Ctrl-C does."""
+
+
 @contextmanager
 def handle_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt for SIGTERM as for SIGINT; restore the handlers of both at the end."""
+    """Raise KeyboardInterrupt for the other signals that end a command as for SIGINT; restore all handlers at the end."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, *_INTERRUPTING)}
+    for number in _INTERRUPTING:
+        if previous[number] is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:

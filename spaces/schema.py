@@ -88,7 +88,9 @@ class Budget(Frozen):
 
     trials: PositiveInt = Field(description="number of trials, including the baseline")
     epochs: PositiveInt = Field(description="epochs of a full training")
-    hours: PositiveFloat | None = Field(None, description="time limit of one launch, in hours")
+    hours: PositiveFloat | None = Field(
+        None, description="time limit of each launch, in hours; trials that are running then continue with --resume"
+    )
 
 
 def _check_gpu(gpu: float | Literal["auto"]) -> float | Literal["auto"]:

@@ -1,4 +1,4 @@
-"""Stopping of trials: at their full length, at a rung of successive halving, and when the time budget is exhausted."""
+"""End of trials at their full length or at a rung of successive halving, and their interruption when the time is up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spaces.schema import Space
 
 
 class TimeBudget:
-    """Duration after which no trial continues, counted from construction.
+    """Time limit of one launch, counted from construction.
 
     Args:
         hours: Length of the budget; None for no limit.
@@ -45,12 +45,14 @@ class TrialStopper(StoppingPolicy):
         """Return whether there is time for another trial."""
         return not self._time_budget.is_exhausted()
 
+    def must_pause(self) -> bool:
+        """Return whether the time is up: the running trials then wait for the next launch, as after Ctrl-C."""
+        return self._time_budget.is_exhausted()
+
     def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
         """Return the outcome and the reason if the trial ends after this epoch, None if it continues."""
         if epoch.epoch >= self._space.budget.epochs:
             return "finished", ""
-        if self._time_budget.is_exhausted():
-            return "stopped", "out of time"
         trial = self._study.get_trial(number)
         own = trial.best_objectives_until(epoch.epoch, self._space.objectives)
         if epoch.epoch not in self._rungs or trial.is_baseline or own is None:

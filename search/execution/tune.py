@@ -90,8 +90,8 @@ def run_trials(
     policy: StoppingPolicy,
     datasets: DatasetReadiness,
     max_concurrent: Callable[[], int],
-) -> None:
-    """Run trials until the study has none left or the stopping policy starts no more.
+) -> bool:
+    """Run trials until the study has none left or the stopping policy interrupts them.
 
     Args:
         experiment: Search to run.
@@ -101,7 +101,11 @@ def run_trials(
         datasets: Provides the datasets of the trials.
         max_concurrent: Returns how many trials may run at the same time; called before every trial.
 
+    Returns:
+        Whether the policy has interrupted the trials; those that run stay running in the study.
+
     Raises:
+        KeyboardInterrupt: If Tune ended although trials are running, which it does on SIGUSR1.
         StorageError: If a trial could not write its files; all trials are then stopped, and none has failed.
     """
     scheduler = _StudyScheduler(study, callback, policy)
@@ -122,13 +126,15 @@ def run_trials(
             **experiment.results.scratch_options(),
             verbose=0,
             stop=_StopOnStorageError(scheduler),
-            callbacks=[WorkerFailures(study, callback)],
+            callbacks=[WorkerFailures(study, callback), _PauseCheck(policy)],
             failure_config=tune.FailureConfig(max_failures=(MAX_CONSECUTIVE_FAILURES + 1) * _FAILURE_WEIGHT - 1),
         ),
     )
     try:
         with _quiet_logging():
             tuner.fit()
+    except _PausedError:
+        return True
     except Exception as error:
         if scheduler.storage_error is None:
             if isinstance(error, TuneError) and error.__context__ is not None:
@@ -138,6 +144,9 @@ def run_trials(
         experiment.results.clear_scratch()
     if scheduler.storage_error is not None:  # takes precedence: Tune itself may fail on an unavailable bucket, too
         raise scheduler.storage_error
+    if study.has_running():
+        raise KeyboardInterrupt
+    return False
 
 
 @contextmanager
@@ -277,6 +286,25 @@ class WorkerFailures(tune.Callback):  # type: ignore[misc]
         self._last_failure[trial.trial_id] = self._now()
         failed = self._study.get_trial(trial.config["number"])
         self._callback.on_trial_lost(failed, _last_tune_error(trial.error_file))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _PausedError(BaseException):
+    """Interruption of the trials by the policy; like KeyboardInterrupt, it passes Tune without waiting for its actors."""
+
+
+class _PauseCheck(tune.Callback):  # type: ignore[misc]
+    """Tune callback that interrupts the trials, in the midst of an epoch, when the policy asks for it."""
+
+    def __init__(self, policy: StoppingPolicy) -> None:
+        self._policy = policy
+
+    def on_step_begin(self, iteration: int, trials: Any, **_: Any) -> None:  # noqa: ARG002
+        """Raise `_PausedError` when the trials have to be interrupted; Tune calls this several times a second."""
+        if self._policy.must_pause():
+            raise _PausedError
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -12,17 +12,29 @@ from search.experiment import Experiment
 _MORE_TRIALS = 12
 
 
-def print_next_steps(console: Console, experiment: Experiment, command: Sequence[str]) -> None:
-    """Print how to view the results and how to run more trials.
+def resume_command(command: Sequence[str], *options: str) -> str:
+    """Return the shell command that continues a search.
+
+    Args:
+        command: Arguments of its command line, without `--resume`.
+        options: Further arguments.
+    """
+    return f"{machine.python_command()} -m search.launch {shlex.join([*command, '--resume', *options])}"
+
+
+def print_next_steps(
+    console: Console, experiment: Experiment, command: Sequence[str], *, is_paused: bool = False
+) -> None:
+    """Print how to view the results, and how to continue an interrupted search or to run more trials.
 
     Args:
         console: Output.
         experiment: Search that has ended.
         command: Arguments of its command line.
+        is_paused: Whether the time limit has interrupted it.
     """
     space = experiment.space
     trials = str(space.budget.trials + _MORE_TRIALS)
-    longer = [*_without_option(command, "--trials"), "--resume", "--trials", trials]
     python = machine.python_command()
     console.print_line("\nNext")
     if experiment.mlflow_uri.startswith("http"):
@@ -31,7 +43,11 @@ def print_next_steps(console: Console, experiment: Experiment, command: Sequence
     else:
         storage = _find_option(command, "--storage")
         console.print_line(f"  {python} -m search.ui {space.name}{storage}    # compare the trials in MLflow")
-    console.print_line(f"  {python} -m search.launch {shlex.join(longer)}    # run {_MORE_TRIALS} more trials")
+    if is_paused:
+        console.print_line(f"  {resume_command(command)}    # continue all trials where they are")
+    else:
+        longer = resume_command(_without_option(command, "--trials"), "--trials", trials)
+        console.print_line(f"  {longer}    # run {_MORE_TRIALS} more trials")
 
 
 def _without_option(command: Sequence[str], option: str) -> list[str]:

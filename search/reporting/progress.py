@@ -46,6 +46,11 @@ class SearchProgress:
         self._epoch_count = 0
         self.trials: dict[int, Trial] = {}
 
+    @property
+    def made_progress(self) -> bool:
+        """Whether any epoch was completed since the start."""
+        return self._epoch_count > 0
+
     def on_trial_start(self, trial: Trial) -> None:
         """Print that a trial starts or is resumed."""
         self.trials[trial.number] = trial

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from runtime.console import Console
 from search.execution import scoring
 from search.experiment import Experiment
 from search.reporting import progress
 from search.reporting.mlflow_logger import MlflowLogger
+from search.study import pareto
 from search.study.importance import parameter_importances
 from search.study.study import Study
 from search.study.trials import Trial, rank_trials
 from trainables import registry
+
+_LISTED_TRIALS: Final = 8
+"""Number of trials that a line lists one by one."""
 
 Scorer = Callable[[Experiment, Sequence[int]], dict[int, dict[str, dict[str, float]]]]
 """Function from trial numbers to metrics per test split."""
@@ -39,6 +44,44 @@ def write_final_report(
     winner = study.get_trial(winner.number)
     _log_winner(experiment, study, logger, winner)
     _print_summary(experiment, study, console, winner, study.get_trial(baseline.number) if baseline else None)
+
+
+def write_interim_report(experiment: Experiment, study: Study, console: Console, *, made_progress: bool) -> None:
+    """Print which trials the time limit has interrupted, and the best results so far; no test split is scored.
+
+    Args:
+        experiment: Search that is interrupted.
+        study: Trials of the search.
+        console: Output.
+        made_progress: Whether any epoch was completed in this launch.
+    """
+    trials = study.get_trials()
+    paused = [trial for trial in trials if trial.outcome == "running"]
+    ended = f"{len(trials) - len(paused)} of {experiment.space.budget.trials} trials have ended"
+    console.print_line(f"\nThe time limit is reached: {ended}, {_count_paused(paused)}.")
+    if not made_progress:
+        console.print_line("No epoch was completed in this launch; give the next one more --hours.")
+    if rank_trials(trials, experiment.space.objectives):
+        console.print_line("\nBest trials so far, on validation (interim)\n")
+        console.print_line(progress.format_best_trials(trials, experiment.space, _headlines(experiment)))
+
+
+def _count_paused(paused: Sequence[Trial]) -> str:
+    listed = ", ".join(f"{trial.number} after epoch {len(trial.epochs)}" for trial in paused[:_LISTED_TRIALS])
+    more = ", …" if len(paused) > _LISTED_TRIALS else ""
+    return f"{len(paused)} paused and will continue ({listed}{more})" if paused else "none is running"
+
+
+def _headlines(experiment: Experiment) -> list[str]:
+    described = registry.describe_trainable(experiment.space.trainable, "trainable")
+    return [metric.name for metric in described.metrics if metric.headline]
+
+
+def exit_status(study: Study, objectives: pareto.Objectives) -> int:
+    """Return the exit status of a launch: 1 if trials have ended and none of them, nor a running one, has a result."""
+    trials = study.get_trials()
+    has_ended = any(trial.outcome != "running" for trial in trials)
+    return int(has_ended and not rank_trials(trials, objectives))
 
 
 def _score_finalists(
@@ -96,8 +139,7 @@ def _print_summary(
 ) -> None:
     space, results = experiment.space, experiment.results
     trials = study.get_trials()
-    described = registry.describe_trainable(space.trainable, "trainable")
-    headlines = [metric.name for metric in described.metrics if metric.headline]
+    headlines = _headlines(experiment)
     objectives = [name for name, _ in space.objectives if name not in headlines]
     console.print_line("\nBest trials, on validation\n")
     console.print_line(progress.format_best_trials(trials, space, headlines))

@@ -65,9 +65,13 @@ class Study:
         database.close_storage(self._storage)
 
     def next_trial(self) -> Trial | None:
-        """Return the next trial to run: interrupted trials first, then new ones; None once the budget of trials is used up."""
+        """Return the next trial to run; None once the budget of trials is used up.
+
+        Interrupted trials come first, the baseline before all others; then new trials.
+        """
         self._reclaim_orphaned_trials()
         self._interrupted = [number for number in self._interrupted if number in self._live]
+        self._interrupted.sort(key=lambda number: self._live[number].user_attrs.get(_ROLE) != BASELINE)
         if self._interrupted:
             trial = self._live[self._interrupted.pop(0)]
         elif self.count_started() < self._space.budget.trials:
@@ -96,6 +100,10 @@ class Study:
     def count_started(self) -> int:
         """Return the number of trials, without enqueued trials that have not started."""
         return sum(t.state != TrialState.WAITING for t in self._study.get_trials(deepcopy=False))
+
+    def has_running(self) -> bool:
+        """Return whether any trial of this process has not ended."""
+        return bool(self._live)
 
     def has_unfinished(self) -> bool:
         """Return whether any trial remains to be run."""

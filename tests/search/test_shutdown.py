@@ -26,11 +26,24 @@ def study() -> Any:
     return Database()
 
 
-def test_sigterm_interrupts_and_both_handlers_are_restored() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+@pytest.mark.parametrize("sent", SIGNALS)
+def test_every_signal_that_ends_a_command_interrupts_and_all_handlers_are_restored(sent: signal.Signals) -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(KeyboardInterrupt), shutdown.handle_signals():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+        os.kill(os.getpid(), sent)
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with shutdown.handle_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_runs_are_ended_although_ctrl_c_is_pressed_again(study: Any) -> None:

@@ -32,7 +32,15 @@ def test_between_rungs_everything_goes_on_and_at_full_length_it_finishes(tmp_pat
     assert stopper(2, epoch(9, 0.3)) == ("finished", "")
 
 
-def test_when_time_is_up_a_trial_stops_and_says_why(tmp_path: Path) -> None:
+def test_when_time_is_up_trials_are_interrupted_and_none_ends_or_starts(tmp_path: Path) -> None:
     _, stopper = study_at_a_rung(tmp_path, space(budget=Budget(trials=8, epochs=9, hours=1e-9)), [0.1])
-    assert stopper(0, epoch(1, 0.1)) == ("stopped", "out of time")
+    assert stopper.must_pause()
     assert not stopper.may_start()
+    assert stopper(0, epoch(2, 0.1)) is None
+    assert stopper(0, epoch(9, 0.1)) == ("finished", "")
+
+
+def test_without_a_limit_nothing_is_interrupted(tmp_path: Path) -> None:
+    _, stopper = study_at_a_rung(tmp_path, space(), [0.1])
+    assert not stopper.must_pause()
+    assert stopper.may_start()

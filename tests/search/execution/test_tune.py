@@ -27,6 +27,10 @@ class Recorder(TrialCallback, StoppingPolicy, DatasetReadiness):
     def __init__(self) -> None:
         self.events: list[tuple[str, int]] = []
         self.ready = True
+        self.time_is_up = False
+
+    def must_pause(self) -> bool:
+        return self.time_is_up
 
     def on_trial_start(self, trial: Trial) -> None:
         self.events.append(("started", trial.number))
@@ -159,6 +163,15 @@ def test_a_node_that_is_gone_costs_a_trial_one_loss_however_often_it_is_asked(
     assert losses_of == [1, 1, 1, 2, 2, 3]
     assert max(counted) < (runner.MAX_CONSECUTIVE_FAILURES + 1) * runner._FAILURE_WEIGHT  # the limit that Tune is given
     assert recorder.events[1:] == [("socket closed", 0)] * 3
+
+
+def test_the_trials_are_interrupted_when_the_policy_asks_for_it(recorder: Recorder) -> None:
+    check = runner._PauseCheck(recorder)
+    check.on_step_begin(1, [])
+    recorder.time_is_up = True
+    with pytest.raises(runner._PausedError):
+        check.on_step_begin(2, [])
+    assert not issubclass(runner._PausedError, Exception)  # Tune would wait for the epochs of its actors
 
 
 def test_a_process_that_ray_ended_for_want_of_memory_is_a_lost_process() -> None:

@@ -64,6 +64,18 @@ def test_after_a_restart_interrupted_trials_come_first_with_their_parameters_and
     assert new.number == 3
 
 
+def test_after_a_restart_an_interrupted_baseline_comes_first(journal: Path) -> None:
+    study = Study(journal, space())
+    for _ in range(3):
+        study.next_trial()
+    assert study.has_running()
+    restarted = Study(journal, space())
+    restarted._interrupted.reverse()
+    first = restarted.next_trial()
+    assert first is not None
+    assert first.is_baseline
+
+
 def test_after_a_restart_new_points_are_suggested(journal: Path) -> None:
     study = Study(journal, space(budget=Budget(trials=40, epochs=9)))
     earlier = [study.next_trial() for _ in range(6)]
