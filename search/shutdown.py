@@ -7,8 +7,8 @@
 * **SIGTERM**, as sent by a machine that shuts down or by a job scheduler, SIGHUP, as sent when a terminal is closed, and SIGUSR1,
   which job schedulers can send ahead of their time limit, are turned into KeyboardInterrupt: see above. A signal that the
   command was started to ignore, as under nohup, stays ignored.
-* **The time limit** (`--hours`) interrupts the trials in the same way: they stay RUNNING in the study and continue with --resume, and
-  their MLflow runs end as KILLED. The results so far are printed, and the command exits with status 0.
+* **The time limit** (`--hours`) interrupts the trials in the same way: they stay RUNNING in the study and continue with --resume,
+  and their MLflow runs end as KILLED. The results so far are printed, and the command exits with status 0.
 * **A crash (kill -9, power failure)** runs no code. Nothing depends on it: checkpoints and models are written atomically, the
   study records every epoch as it ends, and the kernel releases the lock of the search. The next launch with --resume
   reclaims the trials that were RUNNING, and `MlflowLogger.reconcile` ends or completes their MLflow runs.
