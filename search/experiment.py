@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets.building.provider import DatasetProvider
@@ -25,6 +25,7 @@ class Experiment:
         ray_address: Address of the Ray cluster; None for a Ray on this machine alone.
         at_once: Number of trials to keep pending or running on the cluster; None for as many as fit.
         study_uri: URI of the study's database; None for a journal file in the results folder.
+        launch_folder: Working directory of the launch, to which relative paths refer in all processes.
     """
 
     space: Space
@@ -35,6 +36,7 @@ class Experiment:
     ray_address: str | None = None
     at_once: int | None = None
     study_uri: str | None = None
+    launch_folder: Path = field(default_factory=Path.cwd)
 
     @property
     def mlflow_uri(self) -> str:

@@ -221,6 +221,13 @@ class SearchFolder:
             self.bucket.delete_file(name)
         return self.display_path(archive.root_path)
 
+    def list_archives(self) -> list[SearchFolder]:
+        """Return the archived searches of this name, oldest first."""
+        archives: list[SearchFolder] = []
+        while (folder := self._archive_folder(len(archives) + 1)).is_started():
+            archives.append(folder)
+        return archives
+
     def _archive_folder(self, number: int) -> SearchFolder:
         return SearchFolder(self.storage, f"{self.name}.old{number}", self.bucket)
 

@@ -22,7 +22,7 @@ from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
 from search.reporting.progress import SearchProgress
 from search.results import SearchFolder
 from search.study import storage as study_storage
-from search.study.study import Study
+from search.study.study import Study, read_parent_run_id
 
 
 def run_search(experiment: Experiment, *, resume: bool, fresh: bool, command: Sequence[str]) -> int:
@@ -123,13 +123,13 @@ def _run_with_data(
         experiment = _measure_resources(experiment, console)
     limit = _concurrency_limit(experiment)
     progress = SearchProgress(console, experiment.space, limit() if has_ray else 1)
-    store = MlflowStore.from_uri(experiment.results.storage, experiment.tracking_uri)
-    logger = MlflowLogger(store, experiment.space.name)
+    logger = _open_logger(experiment, study)
     callback = SearchCallback(experiment, study, logger, progress, datasets)
     try:
         with shutdown.end_runs_on_error(study, callback.on_interrupt):
             callback.on_search_start()
             logger.reconcile(study, callback.open_run)
+            _print_notices(logger, console)
             is_paused = False
             if has_ray:
                 limit.require_capacity()
@@ -147,6 +147,30 @@ def _run_with_data(
     finally:
         logger.close()
     return is_paused, logger.problems
+
+
+def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:
+    store = MlflowStore.from_uri(experiment.results.storage, experiment.tracking_uri)
+    parent = study.parent_run_id()
+    archives = {} if parent is not None else _archived_runs(experiment)
+    return MlflowLogger(store, experiment.space.name, parent, archives)
+
+
+def _print_notices(logger: MlflowLogger, console: Console) -> None:
+    for notice in logger.notices:
+        console.print_line(f"MLflow   {notice}")
+
+
+def _archived_runs(experiment: Experiment) -> dict[str, str]:
+    """Return the names of the archived searches of this name by their MLflow run, oldest first."""
+    runs = {}
+    for folder in experiment.results.list_archives():
+        in_database = experiment.study_uri is not None
+        location = experiment.study_uri or folder.journal_path
+        run_id = read_parent_run_id(location, folder.study_name() if in_database else None)
+        if run_id is not None:
+            runs[run_id] = folder.name
+    return runs
 
 
 def _dataset_supplier(experiment: Experiment, console: Console, *, has_ray: bool) -> DatasetSupplier:

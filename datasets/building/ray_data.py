@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import ray
@@ -18,6 +19,7 @@ from datasets.building.parts import Shard
 from datasets.building.plan import WriteShard
 from runtime import machine
 from runtime.errors import InputError
+from runtime.working_folder import enter_folder
 
 _SHARDS_PER_TASK: Final = 8
 
@@ -35,7 +37,8 @@ def _set_up(factory: bytes) -> WriteShard:
     return made
 
 
-def _write_shard(row: dict[str, Any], factory: bytes) -> dict[str, Any]:
+def _write_shard(row: dict[str, Any], factory: bytes, folder: Path) -> dict[str, Any]:
+    enter_folder(folder)
     try:
         return {"made": pickle.dumps(_set_up(factory)(pickle.loads(row["shard"])))}
     except InputError as error:  # Ray would wrap it in an exception of its own
@@ -59,7 +62,7 @@ def ray_executor(workers: int | None = None, cpus: float = 1.0) -> ShardExecutor
         blocks = min(len(rows), max(4 * most, len(rows) // _SHARDS_PER_TASK))
         made = data.from_items(rows, override_num_blocks=blocks).map(
             _write_shard,
-            fn_args=(pickle.dumps(factory),),
+            fn_args=(pickle.dumps(factory), Path.cwd()),
             compute=data.TaskPoolStrategy(size=min(most, len(rows))),
             num_cpus=cpus,
         )

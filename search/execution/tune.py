@@ -17,6 +17,7 @@ os.environ.update(
     TUNE_DISABLE_SIGINT_HANDLER="1",  # search.shutdown handles signals
     TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
     TUNE_MAX_PENDING_TRIALS_PG="100000",  # the searcher limits their number
+    RAY_CHDIR_TO_TRIAL_DIR="0",  # relative paths of data and Configs refer to the folder of the launch
     TUNE_GLOBAL_CHECKPOINT_S="100000",  # the study is the durable record; Tune's own snapshots are never read
 )
 
@@ -33,6 +34,7 @@ from ray.tune.search import Searcher
 from runtime import machine
 from runtime.errors import StorageError
 from runtime.ray_cluster import on_every_node
+from runtime.working_folder import enter_folder
 from search.execution import capacity, gpu_memory
 from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
 from search.execution.scoring import score_test_splits
@@ -339,6 +341,7 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], experiment: Experiment) -> None:
         """Prepare the worker process and its first trial."""
+        enter_folder(experiment.launch_folder)
         self._experiment = experiment
         self._devices = trial_devices(experiment.space.resources)
         machine.disable_malloc_trim()
@@ -385,6 +388,7 @@ def score_models(experiment: Experiment, numbers: Sequence[int]) -> dict[int, di
 
 
 def _score_model(experiment: Experiment, number: int) -> dict[str, dict[str, float]]:
+    enter_folder(experiment.launch_folder)
     machine.disable_malloc_trim()
     torch.set_num_threads(max(1, int(experiment.space.resources.cpu)))
     return score_test_splits(experiment, number, default_device())

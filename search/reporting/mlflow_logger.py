@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import quote
 
@@ -23,13 +24,15 @@ os.environ.setdefault(
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # the URL may contain a password
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException, RestException
 
 from datasets.building.provider import DatasetProvider
 from runtime import uris
 from runtime.errors import InputError
 from runtime.storage import Storage as DataStore
+from search.reporting.mlflow_experiments import ExperimentFinder
+from search.reporting.mlflow_names import encode_name
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 
@@ -37,11 +40,28 @@ for _noisy in ("alembic", "mlflow"):  # after the import, which sets log levels
     logging.getLogger(_noisy).setLevel(logging.ERROR)
 
 _PARENT: Final = "mlflow.parentRunId"
-_STEP_METRIC: Final = "loss"
+_STEP_METRIC: Final = "epoch_seconds"
+"""Metric of every epoch of every trainable, which shows the epochs that are already logged."""
 _FLUSH_TIMEOUT_S: Final = 30.0
 _MAX_COMPARED_RUNS: Final = 100
+_MAX_PARAM_LENGTH: Final = 6000
+_METRICS_PER_BATCH: Final = 1000
+_INVALID: Final = "INVALID_PARAMETER_VALUE"
+_ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", _INVALID)
+"""Error codes of a request for a run that does not exist."""
 _OUTAGE_PAUSE_S: Final = 30.0
 """Pause of all requests after a server did not answer; the study has the values that are dropped meanwhile."""
+
+_REMEDIES: Final = {
+    "out-of-date database schema": "make a copy of the database, then run  mlflow db upgrade {uri}  and continue with --resume",
+    "Can't locate revision": "the database was written by a newer MLflow: install that version, or name another --tracking-uri",
+    "database is locked": "end the program that holds the database; then continue with --resume",
+    "not a database": "move the file away; --resume then writes the finished trials to a new one",
+    "malformed": "move the file away; --resume then writes the finished trials to a new one",
+    "readonly database": "make the file and its folder writable, or name another --tracking-uri",
+    "unable to open database": "make the folder of the database writable, or name another --tracking-uri",
+}
+"""Remedies of stores that do not open, by a part of the error message."""
 
 _T = TypeVar("_T")
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -82,39 +102,48 @@ class MlflowLogger:
 
     Args:
         store: Locations of MLflow's data.
-        experiment: Name of the MLflow experiment.
+        experiment: Name of a new MLflow experiment.
+        parent: MLflow run of the search, if it has been started before; its experiment is used.
+        archives: Names of the archived searches of this name, by their MLflow run, oldest first.
 
     Attributes:
         problems: Messages about failed requests.
+        notices: Messages about experiments and runs that were restored or renamed.
 
     Raises:
         InputError: If MLflow does not answer.
     """
 
-    def __init__(self, store: MlflowStore, experiment: str) -> None:
+    def __init__(
+        self,
+        store: MlflowStore,
+        experiment: str,
+        parent: str | None = None,
+        archives: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._store = store
         self._paused_until = -math.inf
+        self.problems: list[str] = []
+        self.notices: list[str] = []
         try:
             self._client = MlflowClient(tracking_uri=store.uri)
-            self.experiment_id = self._get_experiment(experiment)
-        except MlflowException as error:
-            raise InputError(
-                "--tracking-uri",
-                f"MLflow must answer at {uris.redact_uri(store.uri)}",
-                value=self._describe_error(error),
-                remedy="check the address, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; then continue with --resume",
-            ) from None
-        self.problems: list[str] = []
+            finder = ExperimentFinder(self._client, self._find_run, self.notices.append)
+            self.experiment_id = finder.find_or_create(experiment, store.artifacts, parent, archives)
+        except Exception as error:  # noqa: BLE001  # a database raises classes of its own, depending on what is wrong with it
+            raise self._closed_store_error(error) from None
         self._queue: queue.Queue[Callable[[], object] | threading.Event | None] = queue.Queue()
         self._thread = threading.Thread(target=self._process_queue, name="mlflow", daemon=True)
         self._thread.start()
 
-    def _get_experiment(self, name: str) -> str:
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is not None:
-            return str(experiment.experiment_id)
-        location = None if self._store.artifacts is None else f"{self._store.artifacts}/{name}"
-        return str(self._client.create_experiment(name, artifact_location=location))
+    def _closed_store_error(self, error: Exception) -> InputError:
+        """Return the error of a store that does not open, with a remedy for the cause."""
+        place = uris.redact_uri(self._store.uri)
+        remedy = next(
+            (remedy.format(uri=place) for sign, remedy in _REMEDIES.items() if sign in str(error)),
+            "check the address, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; then continue with --resume",
+        )
+        rule = f"MLflow must answer at {place}"
+        return InputError("--tracking-uri", rule, value=self._describe_error(error), remedy=remedy)
 
     def open_run(
         self,
@@ -127,51 +156,94 @@ class MlflowLogger:
         """Create a run, or reopen an interrupted one.
 
         Args:
-            run_id: Run to reopen; None, or the id of a deleted run, creates one.
+            run_id: Run to reopen, restored if it was deleted; None, or the id of a run that does not exist, creates one.
             name: Name of a new run.
             parameters: Parameters of a new run.
             tags: Tags of a new run.
-            parent: Run in which a new run is nested.
+            parent: Run in which the run is nested.
 
         Returns:
             Id of the run, or None if the store is unreachable; `reconcile` creates the run later.
         """
         nested = {} if parent is None else {_PARENT: parent}
         return self._attempt_request(
-            lambda: self._reopen_run(run_id) or self._create_run(name, parameters, {**tags, **nested})
+            lambda: self._reopen_run(run_id, parent) or self._create_run(name, parameters, {**tags, **nested})
         )
 
-    def _reopen_run(self, run_id: str | None) -> str | None:
-        if run_id is None or not self._run_exists(run_id):
+    def _reopen_run(self, run_id: str | None, parent: str | None) -> str | None:
+        run = None if run_id is None else self._find_run(run_id)
+        if run_id is None or run is None:
             return None
+        self._restore_run(run, parent)
         self._client.update_run(run_id, status="RUNNING")
         return run_id
 
     def _create_run(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        run = self._client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
+        run = self._client.create_run(
+            self.experiment_id, run_name=name, tags={encode_name(tag): value for tag, value in tags.items()}
+        )
         new_id = str(run.info.run_id)
-        params = [Param(key, str(value)[:6000]) for key, value in parameters.items()]
+        params = [Param(encode_name(key), str(value)[:_MAX_PARAM_LENGTH]) for key, value in parameters.items()]
         for first in range(0, len(params), 100):
             self._client.log_batch(new_id, params=params[first : first + 100])
         return new_id
 
-    def _run_exists(self, run_id: str) -> bool:
+    def _find_run(self, run_id: str) -> Run | None:
+        """Return a run, also a deleted one; None if there is none."""
         try:
-            return str(self._client.get_run(run_id).info.lifecycle_stage) == "active"
+            return self._client.get_run(run_id)
         except MlflowException as error:
-            if _is_unreachable(error):
-                raise
-            return False
+            if error.error_code in _ABSENT:
+                return None
+            raise
+
+    def _restore_run(self, run: Run, parent: str | None) -> None:
+        """Restore a run that was deleted, since the study still has its trial, and nest it in the run of the search."""
+        if run.info.lifecycle_stage != "active":
+            self._client.restore_run(run.info.run_id)
+            self.notices.append(f"the deleted run {run.info.run_name!r} is restored")
+        if parent is not None and run.data.tags.get(_PARENT) != parent:  # the previous one was removed for good
+            self._client.set_tag(run.info.run_id, _PARENT, parent)
 
     def log_epoch(self, run_id: str, epoch: Epoch) -> None:
         """Log the metrics of an epoch and its best inference parameters."""
-        metrics = _finite_metrics(epoch)
-        self._queue.put(lambda: self._client.log_batch(run_id, metrics=metrics))
+        metrics = _epoch_metrics(epoch)
+        self._queue.put(lambda: self._log_metrics(run_id, metrics))
 
     def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
         """Log metrics that belong to no epoch, at step 0."""
         metrics = _to_mlflow_metrics(values, 0)
-        self._queue.put(lambda: self._client.log_batch(run_id, metrics=metrics))
+        self._queue.put(lambda: self._log_metrics(run_id, metrics))
+
+    def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        """Log metrics in batches; of a rejected batch, all that the store accepts one by one.
+
+        Raises:
+            MlflowException: If the store is unreachable, or rejects one of the metrics.
+        """
+        rejected: MlflowException | None = None
+        for first in range(0, len(metrics), _METRICS_PER_BATCH):
+            batch = metrics[first : first + _METRICS_PER_BATCH]
+            try:
+                self._client.log_batch(run_id, metrics=batch)
+            except MlflowException as error:
+                if len(batch) == 1 or error.error_code != _INVALID:
+                    raise
+                rejected = self._log_one_by_one(run_id, batch) or rejected
+        if rejected is not None:
+            raise rejected
+
+    def _log_one_by_one(self, run_id: str, metrics: Sequence[Metric]) -> MlflowException | None:
+        """Log each metric in a request of its own; return the last rejection."""
+        rejected = None
+        for metric in metrics:
+            try:
+                self._client.log_batch(run_id, metrics=[metric])
+            except MlflowException as error:
+                if error.error_code != _INVALID:
+                    raise
+                rejected = error
+        return rejected
 
     def log_dataset(self, run_id: str, store: DataStore, source: DatasetProvider) -> None:
         """Log the splits of a dataset with digest, size and location."""
@@ -197,7 +269,7 @@ class MlflowLogger:
         self._queue.put(lambda: self._end_run(run_id, status, tags))
 
     def _end_run(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
-        self._client.log_batch(run_id, tags=[RunTag(name, value[:4000]) for name, value in tags.items()])
+        self._client.log_batch(run_id, tags=[RunTag(encode_name(name), value[:4000]) for name, value in tags.items()])
         self._client.set_terminated(run_id, status)
 
     def finish_trial(self, trial: Trial) -> None:
@@ -228,13 +300,17 @@ class MlflowLogger:
             if run_id not in owned:
                 self._end_run(run_id, "KILLED", {"outcome": "lost in a crash"})
         for trial in trials:
-            if trial.outcome == "running":
-                continue
-            if trial.run_id is None and (new_id := reopen(trial)) is not None:
-                study.set_run_id(trial.number, new_id)
-                self._log_missing(trial, new_id)
-            elif trial.run_id is not None and self._run_exists(trial.run_id):
-                self._log_missing(trial, trial.run_id)
+            if trial.outcome != "running":
+                self._reconcile_trial(study, parent, trial, reopen)
+
+    def _reconcile_trial(self, study: Study, parent: str, trial: Trial, reopen: Callable[[Trial], str | None]) -> None:
+        run = None if trial.run_id is None else self._find_run(trial.run_id)
+        if run is not None:
+            self._restore_run(run, parent)
+            self._log_missing(trial, run.info.run_id)
+        elif (new_id := reopen(trial)) is not None:
+            study.set_run_id(trial.number, new_id)
+            self._log_missing(trial, new_id)
 
     def _log_missing(self, trial: Trial, run_id: str) -> None:
         """Log the missing epochs of an ended trial, and end its run."""
@@ -243,7 +319,7 @@ class MlflowLogger:
         logged = {metric.step for metric in self._client.get_metric_history(run_id, _STEP_METRIC)}
         for epoch in trial.epochs:
             if epoch.epoch not in logged:
-                self._client.log_batch(run_id, metrics=_finite_metrics(epoch))
+                self._log_metrics(run_id, _epoch_metrics(epoch))
         self._end_run(run_id, STATUS_OF[trial.outcome], end_tags(trial))
 
     def _unfinished_runs(self, parent: str) -> list[str]:
@@ -289,14 +365,14 @@ def _is_unreachable(error: Exception) -> bool:
     return isinstance(error, MlflowException) and "API request to" in str(error)
 
 
-def _finite_metrics(epoch: Epoch) -> list[Metric]:
+def _epoch_metrics(epoch: Epoch) -> list[Metric]:
     inference_params = {f"setting.{name}": value for name, value in epoch.setting.items()}
     return _to_mlflow_metrics({**epoch.metrics, **inference_params, "epoch_seconds": epoch.seconds}, epoch.epoch)
 
 
 def _to_mlflow_metrics(values: Mapping[str, float], step: int) -> list[Metric]:
     now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, step) for name, value in values.items()]
+    return [Metric(encode_name(name), float(value), now, step) for name, value in values.items()]
 
 
 def end_tags(trial: Trial) -> dict[str, str]:

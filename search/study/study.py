@@ -199,6 +199,23 @@ def read_trials(journal: Path) -> list[Trial]:
     return [_as_trial(t, study.user_attrs, list(t.params)) for t in trials if t.state != TrialState.WAITING]
 
 
+def read_parent_run_id(location: Path | str, name: str | None = None) -> str | None:
+    """Return the MLflow run of a search without joining its study; None if there is none.
+
+    Args:
+        location: Path of the journal, or URI of a database.
+        name: Name of the study; None for the only study of a journal.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if isinstance(location, Path) and not location.is_file():
+        return None
+    storage = database.open_storage(location)
+    studies = {summary.study_name: summary.user_attrs for summary in optuna.get_all_study_summaries(storage)}
+    attributes = studies.get(name, {}) if name is not None else next(iter(studies.values()), {})
+    run_id = attributes.get("run_id")
+    return None if run_id is None else str(run_id)
+
+
 def _as_trial(frozen: FrozenTrial, study_attributes: Mapping[str, Any], names: Sequence[str]) -> Trial:
     outcomes: dict[TrialState, Outcome] = {
         TrialState.COMPLETE: "finished",
