@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConfigSection",
+    "ContractError",
     "DivergedError",
     "InferenceParams",
     "InnerParameter",
@@ -68,6 +69,10 @@ class InnerParameter:
     low: float
     high: float
     meaning: str
+
+
+class ContractError(Exception):
+    """A trainable departs from the contract; the message names the method, the value and what is expected."""
 
 
 class DivergedError(Exception):

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
+
+from runtime.errors import InputError
 from search.execution.checkpoint import load_checkpoint
 from search.execution.trial import build_trainable
 from search.experiment import Experiment
+from trainables import returned_values
 from trainables.contract import Trainable
+
+TestScores = dict[str, dict[str, float]]
+"""Metrics by test split."""
 
 
 def load_trial_model(experiment: Experiment, number: int, device: str) -> tuple[Trainable, dict[str, float]]:
@@ -16,7 +23,27 @@ def load_trial_model(experiment: Experiment, number: int, device: str) -> tuple[
     return model, content["setting"]
 
 
-def score_test_splits(experiment: Experiment, number: int, device: str) -> dict[str, dict[str, float]]:
+def score_test_splits(experiment: Experiment, number: int, device: str) -> TestScores:
     """Return the metrics of a trial's saved model on every test split."""
     model, setting = load_trial_model(experiment, number, device)
-    return {name: model.evaluate(name, [setting])[0] for name in experiment.space.dataset.test_names()}
+    return {
+        name: returned_values.evaluate_split(model, name, [setting])[0]
+        for name in experiment.space.dataset.test_names()
+    }
+
+
+def try_scoring(experiment: Experiment, number: int, device: str) -> TestScores | str:
+    """Return the metrics of a trial's saved model on every test split, or the reason why the trainable gave none."""
+    try:
+        return score_test_splits(experiment, number, device)
+    except InputError:  # the storage or the dataset, not the trainable
+        raise
+    except Exception as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
+        return describe_failure(error)
+
+
+def describe_failure(error: Exception) -> str:
+    """Return the first line of an exception, with its type and the line of code that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    first_line = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {first_line} ({frame.filename}:{frame.lineno})"

@@ -28,8 +28,8 @@ from search.experiment import Experiment
 from search.study import pareto
 from search.study.trials import Epoch
 from spaces.schema import Space, Value, nest_names
-from trainables import registry
-from trainables.contract import DivergedError, Trainable
+from trainables import registry, returned_values, saved_values
+from trainables.contract import ContractError, DivergedError, Trainable
 
 
 class TrialFailedError(Exception):
@@ -129,12 +129,13 @@ class TrialRunner:
         self._trainable: Trainable | None = None
         self._epochs: list[Epoch] = []
         self._workers: DdpWorkers | None = None
+        self._read_back = saved_values.ReadBackCheck()
 
     def next_epoch(self) -> Epoch:
         """Return the next epoch that the study has not recorded, and train it unless the checkpoint contains it.
 
         Raises:
-            TrialFailedError: If the training diverges or the trainable raises an exception.
+            TrialFailedError: If the training diverges, or the trainable departs from its contract or raises an exception.
             StorageError: If the trial's files cannot be read or written.
         """
         try:
@@ -142,7 +143,7 @@ class TrialRunner:
         except StorageError:
             self.close()
             raise
-        except DivergedError as error:
+        except (DivergedError, ContractError) as error:
             self.close()
             raise TrialFailedError(str(error)) from error
         except Exception as error:
@@ -184,10 +185,13 @@ class TrialRunner:
     def _train_epoch(self, trainable: Trainable) -> None:
         started = time.monotonic()
         train = trainable.train_epoch
-        training_metrics = train() if self._workers is None else self._workers.run_on_all(train)
-        candidates = trainable.evaluate("validate", self._settings)
-        chosen = pareto.best_index(candidates, self._experiment.space.objectives)
-        metrics = candidates[chosen] | training_metrics
+        returned = train() if self._workers is None else self._workers.run_on_all(train)
+        training_metrics = returned_values.read_training_metrics(returned)
+        candidates = returned_values.evaluate_split(trainable, "validate", self._settings)
+        objectives = self._experiment.space.objectives
+        returned_values.require_objectives(candidates, training_metrics, [name for name, _ in objectives])
+        chosen = pareto.best_index(candidates, objectives)
+        metrics = returned_values.merge_metrics(candidates[chosen], training_metrics)
         number = len(self._epochs) + 1
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise DivergedError(f"the validation loss of epoch {number} is {metrics['loss']}")
@@ -202,14 +206,15 @@ class TrialRunner:
             model = {
                 "trainable": space.trainable,
                 "config": self._complete_config(config_values),
-                "weights": trainable.weights(),
+                "weights": self._read_back.require_readable("weights", trainable.weights()),
                 "setting": self._epochs[best].setting,
                 "epoch": best + 1,
                 "dataset": space.dataset.model_dump(mode="json", by_alias=True),
             }
             save_checkpoint(results, results.model_path(self._number), model)
         epochs = [asdict(epoch) for epoch in self._epochs]
-        content = {"config": config_values, "state": trainable.state(), "epochs": epochs}
+        state = self._read_back.require_readable("state", trainable.state())
+        content = {"config": config_values, "state": state, "epochs": epochs}
         save_checkpoint(results, results.checkpoint_path(self._number), content)
 
     def _complete_config(self, config_values: Mapping[str, Any]) -> dict[str, Any]:

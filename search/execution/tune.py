@@ -37,7 +37,7 @@ from runtime.ray_cluster import on_every_node
 from runtime.working_folder import enter_folder
 from search.execution import capacity, gpu_memory
 from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
-from search.execution.scoring import score_test_splits
+from search.execution.scoring import TestScores, try_scoring
 from search.execution.trial import TrialFailedError, TrialRunner
 from search.experiment import Experiment
 from search.study.study import Study
@@ -380,23 +380,23 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         """Load nothing: a trial reads its own checkpoint from the results folder."""
 
 
-def score_models(experiment: Experiment, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
-    """Score saved models on the test splits, each one in a task with a trial's resources."""
+def score_models(experiment: Experiment, numbers: Sequence[int]) -> dict[int, TestScores | str]:
+    """Score saved models on the test splits, each one in a task with a trial's resources; see `try_scoring`."""
     resources = experiment.space.resources
     task = ray.remote(num_cpus=resources.cpu, num_gpus=min(1.0, resources.gpu_share))(_score_model)
     return dict(zip(numbers, ray.get([task.remote(experiment, number) for number in numbers]), strict=True))
 
 
-def _score_model(experiment: Experiment, number: int) -> dict[str, dict[str, float]]:
+def _score_model(experiment: Experiment, number: int) -> TestScores | str:
     enter_folder(experiment.launch_folder)
     machine.disable_malloc_trim()
     torch.set_num_threads(max(1, int(experiment.space.resources.cpu)))
-    return score_test_splits(experiment, number, default_device())
+    return try_scoring(experiment, number, default_device())
 
 
-def score_in_process(experiment: Experiment, numbers: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+def score_in_process(experiment: Experiment, numbers: Sequence[int]) -> dict[int, TestScores | str]:
     """Score saved models on the test splits in this process: without trials to run, starting Ray is not worth its time."""
-    return {number: score_test_splits(experiment, number, default_device()) for number in numbers}
+    return {number: try_scoring(experiment, number, default_device()) for number in numbers}
 
 
 def default_device() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from runtime.console import Console
+from runtime.errors import InputError
 from search.execution import scoring
 from search.experiment import Experiment
 from search.reporting import progress
@@ -19,8 +20,8 @@ from trainables import registry
 _LISTED_TRIALS: Final = 8
 """Number of trials that a line lists one by one."""
 
-Scorer = Callable[[Experiment, Sequence[int]], dict[int, dict[str, dict[str, float]]]]
-"""Function from trial numbers to metrics per test split."""
+Scorer = Callable[[Experiment, Sequence[int]], dict[int, scoring.TestScores | str]]
+"""Function from trial numbers to metrics per test split, or to the reason why there are none."""
 
 
 def winner_and_baseline(experiment: Experiment, study: Study) -> tuple[Trial | None, Trial | None]:
@@ -42,7 +43,7 @@ def write_final_report(
     for number in finalists:
         _log_test_scores(study.get_trial(number), logger)
     winner = study.get_trial(winner.number)
-    _log_winner(experiment, study, logger, winner)
+    _log_winner(experiment, study, logger, winner, console)
     _print_summary(experiment, study, console, winner, study.get_trial(baseline.number) if baseline else None)
 
 
@@ -98,7 +99,10 @@ def _score_finalists(
         splits = ", ".join(experiment.space.dataset.test_names())
         console.update_progress(f"tests    {splits}: scoring the best trial and the baseline", final=True)
         for number, scores in score(experiment, unscored).items():
-            study.set_test_scores(number, scores)
+            if isinstance(scores, str):
+                console.print_line(f"tests    trial {number} has no test scores: {scores}")
+            else:
+                study.set_test_scores(number, scores)
 
 
 def _log_test_scores(trial: Trial, logger: MlflowLogger) -> None:
@@ -109,12 +113,12 @@ def _log_test_scores(trial: Trial, logger: MlflowLogger) -> None:
         logger.log_values(trial.run_id, scores)
 
 
-def _log_winner(experiment: Experiment, study: Study, logger: MlflowLogger, winner: Trial) -> None:
+def _log_winner(experiment: Experiment, study: Study, logger: MlflowLogger, winner: Trial, console: Console) -> None:
     results, objectives = experiment.results, experiment.space.objectives
     model = results.fetch_file(results.model_path(winner.number))
     if not model.is_file():
         return
-    draw_predictions(experiment, winner.number)
+    _try_drawing(experiment, winner.number, console)
     if winner.run_id is not None:
         for path in (model, results.fetch_file(results.figure_path(winner.number))):
             if path.is_file():
@@ -122,7 +126,17 @@ def _log_winner(experiment: Experiment, study: Study, logger: MlflowLogger, winn
     parent = study.parent_run_id()
     best = winner.best_epoch(objectives)
     if parent is not None and best is not None:
-        logger.log_values(parent, {f"best.{name}": best.metrics[name] for name, _ in objectives})
+        defined = [name for name, _ in objectives if name in best.metrics]
+        logger.log_values(parent, {f"best.{name}": best.metrics[name] for name in defined})
+
+
+def _try_drawing(experiment: Experiment, number: int, console: Console) -> None:
+    try:
+        draw_predictions(experiment, number)
+    except InputError:  # the storage or the dataset, not the trainable
+        raise
+    except Exception as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
+        console.print_line(f"figure   no predictions are plotted: {scoring.describe_failure(error)}")
 
 
 def draw_predictions(experiment: Experiment, number: int) -> None:
