@@ -86,6 +86,11 @@ def build_parser() -> argparse.ArgumentParser:
     existing = result.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="continue the existing search of this name")
     existing.add_argument(
+        "--resume-or-start",
+        action="store_true",
+        help="continue the search of this name if there is one, or start it: for job schedulers that repeat a command",
+    )
+    existing.add_argument(
         "--fresh", action="store_true", help="archive the existing search of this name and start over"
     )
     return result
@@ -106,7 +111,7 @@ def _launch(arguments: Sequence[str] | None) -> int:
     from search.run import run_search  # loads torch, Ray and MLflow, after all checks have passed
 
     command = _command_without_mode(arguments)
-    return run_search(experiment, resume=options.resume, fresh=options.fresh, command=command)
+    return run_search(experiment, fresh=options.fresh, command=command)
 
 
 def prepare_experiment(options: argparse.Namespace) -> Experiment:
@@ -121,7 +126,10 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
     space = load_space(options.space, has_gpu=has_gpu, profile=options.profile, overrides=_collect_overrides(options))
     results = storage_options.open_results(options, space.name)
     preflight.check_services(options)
-    preflight.check_existing_search(results, space, resume=options.resume, fresh=options.fresh)
+    resume = options.resume or (options.resume_or_start and results.is_started())
+    preflight.check_existing_search(
+        results, space, resume=resume, fresh=options.fresh, in_database=options.study is not None
+    )
     if not options.dry_run and options.address is None:  # a dry run may precede a search on another machine
         preflight.check_resources(space)
     sound_key = f"{options.space}: dataset.{registry.sound_key(space.dataset)}"
@@ -156,9 +164,9 @@ def _collect_overrides(options: argparse.Namespace) -> list[str]:
 
 
 def _command_without_mode(arguments: Sequence[str] | None) -> list[str]:
-    """Return the command line without --resume and --fresh, to be printed again with --resume."""
+    """Return the command line without the options for existing searches, to be printed again with --resume."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return [word for word in words if word not in ("--resume", "--fresh")]
+    return [word for word in words if word not in ("--resume", "--resume-or-start", "--fresh")]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from datasets.building.provider import DatasetProvider
 from runtime import machine, nodes, uris
 from runtime.console import format_bytes
 from runtime.errors import InputError
+from search import existing
 from search.experiment import Experiment
 from search.results import SearchFolder, require_writable
 from search.storage_options import SERVER_SCHEMES
@@ -101,13 +102,28 @@ def _no_server_error(uri: str, reason: str) -> InputError:
     )
 
 
-def check_existing_search(folder: SearchFolder, space: Space, *, resume: bool, fresh: bool) -> None:
+def check_existing_search(
+    folder: SearchFolder, space: Space, *, resume: bool, fresh: bool, in_database: bool = False
+) -> None:
     """Check that an existing search of this name is resumed unchanged, or archived.
 
+    Args:
+        folder: Files of the search.
+        space: Space of this launch.
+        resume: Whether to continue an existing search.
+        fresh: Whether to archive an existing search.
+        in_database: Whether the study is in a database instead of a journal.
+
     Raises:
-        InputError: If neither `--resume` nor `--fresh` is given, or the resumed space differs.
+        InputError: If neither `--resume` nor `--fresh` is given, there is no search to resume, its files are damaged, or
+            the resumed space differs.
     """
-    if not folder.is_started() or fresh:
+    if fresh:
+        return
+    if not folder.is_started():
+        existing.require_new_folder(folder)
+        if resume:
+            raise existing.unknown_search_error(folder)
         return
     if not resume:
         raise InputError(
@@ -115,6 +131,7 @@ def check_existing_search(folder: SearchFolder, space: Space, *, resume: bool, f
             f"a search called {space.name!r} was started before",
             remedy="add --resume to continue it, --fresh to archive it and start over, or --name for another name",
         )
+    existing.check_study(folder, in_database=in_database)
     before, now = folder.read_identity(), space.identity()
     changed = [key for key in now if before.get(key) != now[key]]
     if changed:

@@ -184,9 +184,37 @@ class SearchFolder:
         """Return whether the search has been started."""
         return self.has_file(self.identity_path)
 
+    def list_searches(self) -> list[str]:
+        """Return the names of the searches in the storage.
+
+        Raises:
+            InputError: If the bucket rejects the request.
+        """
+        pattern = f"*/{self.identity_path.name}"
+        folder = self.storage / "searches"
+        if self.bucket is None:
+            return sorted(path.parent.name for path in folder.glob(pattern))
+        paths = [Path(name) for name in self.bucket.list_names(self._relative_key(folder))]
+        return sorted(path.parent.name for path in paths if path.match(f"searches/{pattern}"))
+
     def read_identity(self) -> dict[str, Any]:
-        """Return the identity of the space at the start of the search, with the name of its study."""
-        loaded: dict[str, Any] = json.loads(self.fetch_file(self.identity_path).read_text(encoding="utf-8"))
+        """Return the identity of the space at the start of the search, with the name of its study.
+
+        Raises:
+            InputError: If the file is corrupt.
+        """
+        content = self.fetch_file(self.identity_path).read_bytes()
+        try:
+            loaded = json.loads(content)
+        except ValueError:
+            loaded = None
+        if not isinstance(loaded, dict):
+            raise InputError(
+                self.display_path(self.identity_path),
+                "the file with the space of a search must be a JSON object",
+                value=content[:40].decode(errors="backslashreplace"),
+                remedy="restore the file from a backup, or archive the search with --fresh and start over",
+            )
         return loaded
 
     def write_identity(self, identity: dict[str, Any]) -> None:
@@ -206,7 +234,7 @@ class SearchFolder:
             The new location.
         """
         number = 1
-        while self._archive_folder(number).is_started():
+        while self._archive_folder(number).root_path.exists() or self._archive_folder(number).is_started():
             number += 1
         archive = self._archive_folder(number)
         if self.bucket is None:

@@ -25,12 +25,11 @@ from search.study import storage as study_storage
 from search.study.study import Study, read_parent_run_id
 
 
-def run_search(experiment: Experiment, *, resume: bool, fresh: bool, command: Sequence[str]) -> int:
+def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str]) -> int:
     """Start or resume a search.
 
     Args:
         experiment: Search, checked by `search.launch`.
-        resume: Whether to continue an existing search.
         fresh: Whether to archive an existing search.
         command: Arguments of this command line, without `--resume` and `--fresh`.
 
@@ -43,20 +42,18 @@ def run_search(experiment: Experiment, *, resume: bool, fresh: bool, command: Se
     with _search_lock(experiment.results):
         try:
             with shutdown.handle_signals(), study_storage.readable_errors(experiment.study_location):
-                _prepare_folder(experiment, console, resume=resume, fresh=fresh)
+                _prepare_folder(experiment, console, fresh=fresh)
                 return _run_locked(experiment, console, time_budget, command)
         except KeyboardInterrupt:
             console.print_line(f"\nStopped. Nothing is lost; continue with\n  {next_steps.resume_command(command)}")
             return shutdown.INTERRUPTED
 
 
-def _prepare_folder(experiment: Experiment, console: Console, *, resume: bool, fresh: bool) -> None:
+def _prepare_folder(experiment: Experiment, console: Console, *, fresh: bool) -> None:
     """Archive an existing search if requested, and print the plan."""
     results = experiment.results
-    if fresh and results.is_started():
+    if fresh and (results.is_started() or results.journal_path.exists()):
         console.print_line(f"existing search archived at {results.archive_search()}")
-    elif resume and not results.is_started():
-        console.print_line(f"nothing to resume at {results.display_path(results.root_path)}: starting")
     for text in plan.summary_lines(experiment):
         console.print_line(text)
 

@@ -12,6 +12,7 @@ from typing import Final
 from runtime import uris
 from runtime.errors import InputError
 from runtime.storage import storage_at
+from search.existing import describe_names
 from search.results import SearchFolder, require_writable
 
 SERVER_SCHEMES: Final = ("http://", "https://")
@@ -67,9 +68,7 @@ def open_model_path(location: str) -> Iterator[Path]:
     """
     if not uris.is_uri(location):
         if not Path(location).exists():
-            raise _no_model_error(
-                location, "name a model.pt, a trial's folder, or a search's folder such as runs/searches/rg_rep"
-            )
+            raise _no_model_error(location, _suggest_model(Path(location)))
         yield Path(location)
         return
     address, mark, query = location.partition("?")
@@ -85,6 +84,16 @@ def open_model_path(location: str) -> Iterator[Path]:
         copy = Path(temporary) / name
         copy.write_bytes(content)
         yield copy
+
+
+def _suggest_model(path: Path) -> str:
+    """Return a remedy for a path without a model; if it looks like that of a search, with the searches that exist."""
+    folder = path.parent if path.parent.name == "searches" else Path("runs/searches")
+    names = sorted(found.parent.name for found in folder.glob("*/space.json"))
+    general = "name a model.pt, a trial's folder, or a search's folder such as runs/searches/rg_rep"
+    if not names or path.suffix or (path.parent != folder and path.parent != Path()):
+        return general
+    return f"{general}; in {folder}: {describe_names(path.name, names)}"
 
 
 def _no_model_error(location: str, remedy: str) -> InputError:

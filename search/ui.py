@@ -11,7 +11,8 @@ from pathlib import Path
 
 from runtime import uris
 from runtime.cli import Parser, run_command
-from runtime.errors import InputError, suggest_name
+from runtime.errors import InputError
+from search.existing import describe_names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +75,7 @@ def _find_database(options: argparse.Namespace) -> Path:
     searches = sorted(path.name for path in (database.parent / "searches").glob("*") if path.is_dir())
     if options.search is not None and options.search not in searches:
         raise InputError(
-            "SEARCH", "the search must exist", value=options.search, remedy=suggest_name(options.search, searches)
+            "SEARCH", "the search must exist", value=options.search, remedy=describe_names(options.search, searches)
         )
     return database
 

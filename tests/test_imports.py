@@ -125,7 +125,7 @@ SEARCH_LEVELS = [
     {"study"},
     {"execution"},
     {"reporting"},
-    {"plan", "preflight", "shutdown", "saved_models", "storage_options"},
+    {"existing", "lease", "plan", "preflight", "shutdown", "saved_models", "storage_options"},
     {"run"},
     {"launch", "predict", "ui", "doctor"},
 ]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _POSTGRESQL: Final = ("postgresql://", "postgresql+psycopg://")
 _GRPC: Final = "grpc://"
 _CONNECT_TIMEOUT_S: Final = 10
+_WRITES: Final = ("create_", "delete_", "set_")
+"""Beginnings of the names of the methods of Optuna's storages that change a study."""
 RETRY_TIMEOUT_S: Final = 600.0
 RETRY_INTERVAL_S: Final = 3.0
 """Time that a running search waits for an unreachable study server, and pause between two requests."""
@@ -57,12 +59,17 @@ def check_study_uri(uri: str, *, connect: bool = True) -> None:
 
 
 def open_storage(location: Path | str) -> BaseStorage:
-    """Open the Optuna storage at the path of a journal or at a checked URI; requests to a server are retried."""
-    from optuna.storages import GrpcStorageProxy, JournalStorage, RDBStorage, get_storage
-    from optuna.storages.journal import JournalFileBackend
+    """Open the Optuna storage at the path of a journal or at a checked URI; requests to a server or a full disk are retried.
+
+    Raises:
+        InputError: If a journal cannot be used.
+    """
+    from optuna.storages import GrpcStorageProxy, RDBStorage, get_storage
+
+    from search.study.journal_storage import open_journal
 
     if isinstance(location, Path):
-        return JournalStorage(JournalFileBackend(str(location)))
+        return open_journal(location)
     if location.startswith(_GRPC):
         host, port = _host_and_port(location)
         with warnings.catch_warnings():
@@ -80,11 +87,13 @@ class RetryingStorage:
     Attributes:
         storage: The Optuna storage.
         retries: Whether to repeat requests.
+        before_write: Called before every request that changes the study; an exception prevents the request.
     """
 
     def __init__(self, storage: BaseStorage, uri: str) -> None:
         self.storage = storage
         self.retries = True
+        self.before_write: Callable[[], None] = lambda: None
         self._uri = uri
 
     def __getattr__(self, name: str) -> Any:
@@ -92,6 +101,8 @@ class RetryingStorage:
         return functools.partial(self._retry_call, attribute) if callable(attribute) else attribute
 
     def _retry_call(self, request: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if getattr(request, "__name__", "").startswith(_WRITES):
+            self.before_write()
         errors: list[Exception] = []
 
         def attempt() -> Any:
@@ -131,9 +142,16 @@ def _is_transient(error: BaseException) -> bool:
 
 
 def stop_retrying(storage: BaseStorage) -> None:
-    """Stop repeating requests to an unreachable server, because the search is ending."""
-    if isinstance(storage, RetryingStorage):
-        storage.retries = False
+    """Stop repeating requests to an unreachable server or a full disk, because the search is ending."""
+    retrying: Any = storage if isinstance(storage, RetryingStorage) else getattr(storage, "_backend", None)
+    if hasattr(retrying, "retries"):
+        retrying.retries = False
+
+
+def guard_writes(storage: BaseStorage, check: Callable[[], None]) -> None:
+    """Call a function before every write; an exception that it raises prevents the write."""
+    guarded: Any = storage if isinstance(storage, RetryingStorage) else getattr(storage, "_backend", None)
+    guarded.before_write = check
 
 
 def close_storage(storage: BaseStorage) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.study import sampler
 from search.study import storage as database
+from search.study.journal_storage import open_journal_snapshot
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.schema import Space, Value
 
@@ -59,6 +60,10 @@ class Study:
     def stop_retrying(self) -> None:
         """Let pending and further requests fail instead of waiting for an unreachable database."""
         database.stop_retrying(self._storage)
+
+    def guard_writes(self, check: Callable[[], None]) -> None:
+        """Call a function before every write; an exception that it raises prevents the write."""
+        database.guard_writes(self._storage, check)
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -184,13 +189,14 @@ class Study:
 
 
 def read_trials(journal: Path) -> list[Trial]:
-    """Return all started trials by number, without joining the study.
+    """Return all started trials by number, without joining the study or changing its journal.
 
     Raises:
+        InputError: If the journal is corrupt.
         KeyError: If the journal holds no study.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = database.open_storage(journal)
+    storage = open_journal_snapshot(journal)
     names = [summary.study_name for summary in storage.get_all_studies()]
     if not names:
         raise KeyError(str(journal))
@@ -205,11 +211,14 @@ def read_parent_run_id(location: Path | str, name: str | None = None) -> str | N
     Args:
         location: Path of the journal, or URI of a database.
         name: Name of the study; None for the only study of a journal.
+
+    Raises:
+        InputError: If the journal is corrupt.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if isinstance(location, Path) and not location.is_file():
         return None
-    storage = database.open_storage(location)
+    storage = open_journal_snapshot(location) if isinstance(location, Path) else database.open_storage(location)
     studies = {summary.study_name: summary.user_attrs for summary in optuna.get_all_study_summaries(storage)}
     attributes = studies.get(name, {}) if name is not None else next(iter(studies.values()), {})
     run_id = attributes.get("run_id")

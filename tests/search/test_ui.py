@@ -19,7 +19,11 @@ def create_storage(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["rg_rap"], "did you mean 'rg_rep'"), (["--port", "0"], "1 … 65535"), (["--prot", "1"], "did you mean '--port'")],
+    [
+        (["rg_rap"], "did you mean 'rg_rep'? The storage holds: rg_rep"),
+        (["--port", "0"], "1 … 65535"),
+        (["--prot", "1"], "did you mean '--port'"),
+    ],
 )
 def test_wrong_options_are_named(
     options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
