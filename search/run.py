@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from runtime import ray_cluster, uris
 from runtime.console import Console
@@ -164,7 +164,9 @@ def _archived_runs(experiment: Experiment) -> dict[str, str]:
     for folder in experiment.results.list_archives():
         in_database = experiment.study_uri is not None
         location = experiment.study_uri or folder.journal_path
-        run_id = read_parent_run_id(location, folder.study_name() if in_database else None)
+        run_id = None
+        with suppress(InputError):  # an archived search may have damaged files
+            run_id = read_parent_run_id(location, folder.study_name() if in_database else None)
         if run_id is not None:
             runs[run_id] = folder.name
     return runs

@@ -83,6 +83,11 @@ def test_a_repeated_command_starts_a_search_and_then_continues_it(tmp_path: Path
     assert launch(folder.storage) == 2
 
 
+def replace_journal_by_folder(folder: SearchFolder) -> None:
+    folder.journal_path.unlink()
+    folder.journal_path.mkdir()
+
+
 DAMAGE: dict[str, tuple[Callable[[SearchFolder], object], str]] = {
     "no space": (lambda f: f.identity_path.unlink(), r"space\.json"),
     "an empty space": (lambda f: f.identity_path.write_bytes(b""), r"space\.json"),
@@ -92,7 +97,7 @@ DAMAGE: dict[str, tuple[Callable[[SearchFolder], object], str]] = {
     "no journal": (lambda f: f.journal_path.unlink(), "file is missing"),
     "an empty journal": (lambda f: f.journal_path.write_bytes(b""), "file is empty"),
     "a journal of zeros": (lambda f: f.journal_path.write_bytes(bytes(512)), r"study\.journal"),
-    "a journal that is a folder": (lambda f: (f.journal_path.unlink(), f.journal_path.mkdir()), r"study\.journal"),
+    "a journal that is a folder": (replace_journal_by_folder, r"study\.journal"),
     "a broken line": (lambda f: f.journal_path.write_bytes(b"?\n" + f.journal_path.read_bytes()), "line 1"),
 }
 
