@@ -92,6 +92,7 @@ def _build_datasets(
             BuildProgress(console),
             ray_executor(options.workers),
             cli_options.local_folder(options.storage) / "datasets",
+            console.print_line,
         )
         for provider in providers:
             damaged += provider.build(builder, verify=options.verify)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import os
+import platform
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from runtime import bucket, hashing, uris
 from runtime.bucket import Bucket
@@ -106,8 +109,15 @@ class Storage(ABC):
         """Return the SHA-256 of a file in hexadecimal."""
 
     @abstractmethod
-    def build_lock(self) -> AbstractContextManager[None]:
-        """Return a lock that lets one process per machine build datasets; others wait and then find the result."""
+    def build_lock(
+        self, purpose: str = "a dataset", report: Callable[[str], None] = lambda _: None
+    ) -> AbstractContextManager[None]:
+        """Return a lock that lets one process per machine build datasets; others wait and then find the result.
+
+        Args:
+            purpose: Name of what is built, for the messages of other processes.
+            report: Prints a line when the lock has to be waited for, and another one when it is held.
+        """
 
     @abstractmethod
     def remove_partials(self, folder: str) -> None:
@@ -222,12 +232,16 @@ class LocalStorage(Storage):
         return hashing.hash_file(self.local_path(name))
 
     @contextmanager
-    def build_lock(self) -> Iterator[None]:
+    def build_lock(self, purpose: str = "a dataset", report: Callable[[str], None] = lambda _: None) -> Iterator[None]:
         """Hold a lock file next to the folder; a crash releases it."""
         root = self._root.absolute()
         root.parent.mkdir(parents=True, exist_ok=True)
-        with root.with_name(f".{root.name}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with root.with_name(f".{root.name}.lock").open("a+", encoding="utf-8") as file:
+            _wait_for_lock(file, root, report)
+            with suppress(OSError):  # the note is for messages only, and the disk may be full
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {platform.node()}, which is building {purpose}")
+                file.flush()
             yield
 
     def remove_partials(self, folder: str) -> None:
@@ -332,7 +346,11 @@ class BucketStorage(Storage):
             digest.update(chunk)
         return digest.hexdigest()
 
-    def build_lock(self) -> AbstractContextManager[None]:
+    def build_lock(
+        self,
+        purpose: str = "a dataset",  # noqa: ARG002
+        report: Callable[[str], None] = lambda _: None,  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
         """Return no lock: objects are complete or absent, and identical whichever process writes them."""
         return nullcontext()
 
@@ -344,6 +362,18 @@ class BucketStorage(Storage):
             yield from self._bucket.read_chunks(self._remote_path(name))
         except OSError as error:
             raise self._refusal_error(error) from error
+
+
+def _wait_for_lock(file: IO[str], root: Path, report: Callable[[str], None]) -> None:
+    """Lock a file; report the holder, whose note the file contains, if it is not free."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        report(f"waiting for {file.read().strip() or 'another process, which is building datasets'} in {root}")
+        started = time.monotonic()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        report(f"the other build has ended after {time.monotonic() - started:.0f} s; continuing")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,10 @@ def build_in_process(factory: WriterFactory, shards: Sequence[Shard]) -> Iterato
     write_shard = factory()
     for shard in shards:
         yield write_shard(shard)
+
+
+def _print_message(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,14 @@ class Builder:
         progress: Called after every shard.
         over: Executor that writes the shards.
         cache: Local folder for copies of shards from a remote store.
+        print_line: Prints a message about another build that has to be waited for.
     """
 
     store: Storage
     progress: Progress = lambda *_: None
     over: ShardExecutor = build_in_process
     cache: Path = Path(tempfile.gettempdir()) / "soundsweep"
+    print_line: Callable[[str], None] = _print_message
 
     def build(self, plan: DatasetPlan, *, verify: bool = False) -> tuple[str, ...]:
         """Build the missing parts of a dataset; an interrupted build continues with the shards that are missing.
@@ -71,7 +78,9 @@ class Builder:
         Raises:
             InputError: If a sound file cannot be decoded, a split has no audible excerpt, or the disk is full.
         """
-        with self.store.build_lock():
+        with self.store.build_lock(
+            plan.fingerprint, lambda text: self.print_line(f"data     {plan.fingerprint}: {text}")
+        ):
             return self._build(plan, verify=verify)
 
     def _build(self, plan: DatasetPlan, *, verify: bool) -> tuple[str, ...]:

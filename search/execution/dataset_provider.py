@@ -44,7 +44,10 @@ class DatasetSupplier(DatasetReadiness):
     def in_process(cls, experiment: Experiment, console: Console) -> DatasetSupplier:
         """Create a supplier that builds datasets in this process."""
         cache = experiment.results.datasets_path
-        return cls(experiment, Builder(experiment.dataset_storage, BuildProgress(console), cache=cache))
+        return cls(
+            experiment,
+            Builder(experiment.dataset_storage, BuildProgress(console), cache=cache, print_line=console.print_line),
+        )
 
     @classmethod
     def on_ray(cls, experiment: Experiment, console: Console, background_processes: int) -> DatasetSupplier:
@@ -59,9 +62,9 @@ class DatasetSupplier(DatasetReadiness):
         from datasets.building import ray_data
 
         storage, cache = experiment.dataset_storage, experiment.results.datasets_path
-        builder = Builder(storage, BuildProgress(console), ray_data.ray_executor(), cache)
+        builder = Builder(storage, BuildProgress(console), ray_data.ray_executor(), cache, console.print_line)
         background_executor = ray_data.ray_executor(background_processes, cpus=0)
-        background_builder = Builder(storage, lambda *_: None, background_executor, cache)
+        background_builder = Builder(storage, lambda *_: None, background_executor, cache, console.print_line)
         return cls(experiment, builder, background_builder, console.print_line)
 
     def ensure_dataset(self, dataset: DatasetProvider) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import pickle
+import platform
 import subprocess
 import sys
 import threading
@@ -248,6 +250,27 @@ def test_one_builds_at_a_time_and_the_next_finds_what_is_there(tmp_path: Path) -
         builder.join()
     assert sorted(made) == sorted(shard.name for part in prepared.list_parts() for shard in part.list_shards())
     assert missing_parts(prepared, store) == ()
+
+
+def test_a_build_that_waits_for_another_one_tells_which(tmp_path: Path) -> None:
+    store, prepared, printed = storage_at(str(tmp_path / "data")), source(), list[str]()
+    waits = threading.Event()
+
+    def print_line(text: str) -> None:
+        printed.append(text)
+        waits.set()
+
+    Builder(store, print_line=print_line).build(prepared)
+    assert printed == []
+    waiting = threading.Thread(target=Builder(store, print_line=print_line).build, args=(prepared,))
+    with store.build_lock("room-1234"):
+        waiting.start()
+        assert waits.wait(10)
+        holder = f"process {os.getpid()} on {platform.node()}, which is building room-1234"
+        assert printed == [f"data     {prepared.fingerprint}: waiting for {holder} in {tmp_path / 'data'}"]
+    waiting.join()
+    assert "continuing" in printed[1]
+    assert len(printed) == 2
 
 
 def assert_all_whole(root: Path) -> None:
