@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from datasets.building.spec import DatasetSpec
 from datasets.registry import KINDS, AnySpec, kind_of, spec_class
 from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
-from runtime import validation
+from runtime import validation, yaml_text
 from runtime.errors import InputError, suggest_name
 
 LAPTOP: Final = "laptop"
@@ -32,21 +32,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise InputError(str(path), "a space must be a file", value="a folder", remedy="name one of the files in it")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = yaml_text.read_text(path, "space file")
     except FileNotFoundError:
         folder = path.parent if path.parent.is_dir() else Path("spaces")
         neighbours = [str(other) for other in sorted(folder.glob("*.yaml"))]
         remedy = suggest_name(str(path), neighbours) if neighbours else "name a YAML file"
         raise InputError(str(path), "the space file must exist", remedy=remedy) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(
             str(path), "the space file must be readable text", value=str(error), remedy="name a YAML file"
         ) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
-        problem = getattr(error, "problem", None) or str(error)
-        raise InputError(where, "the file must be valid YAML", value=problem, remedy="correct that line") from error
+    data = yaml_text.parse_yaml(text, str(path), is_text=is_text)
     if data is None:
         raise InputError(str(path), "a space file must not be empty", remedy="start from spaces/rg_rep.yaml")
     if not isinstance(data, dict):
@@ -79,6 +75,36 @@ def choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path, 
     return wanted
 
 
+def read_profiles(data: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the profiles of a file by name.
+
+    Raises:
+        InputError: If they are not a mapping.
+    """
+    profiles = data.get("profiles") or {}
+    if not isinstance(profiles, dict):
+        raise InputError(
+            f"{path}: profiles", "profiles must be a mapping by name", value=profiles, remedy="write  laptop: {…}"
+        )
+    if "full" in profiles:
+        rule = "`full` is the file without a profile, and no profile can have this name"
+        raise InputError(f"{path}: profiles.full", rule, remedy="choose another name for the profile")
+    return dict(profiles)
+
+
+def merge_profile(data: Mapping[str, Any], path: Path, name: str | None) -> dict[str, Any]:
+    """Return the content of a file with one profile merged into it, or with none.
+
+    Raises:
+        InputError: If the profile is not a mapping, or removes a key that the file does not have.
+    """
+    rest: dict[str, Any] = splits_written_out({key: value for key, value in data.items() if key != "profiles"})
+    if name is None:
+        return rest
+    change = read_profiles(data, path)[name]
+    return merge_mappings(rest, splits_written_out({} if change is None else change), f"{path}: profiles.{name}")
+
+
 def with_profile(
     data: Mapping[str, Any], path: Path, wanted: str | None, *, has_gpu: bool
 ) -> tuple[dict[str, Any], str | None]:
@@ -90,28 +116,64 @@ def with_profile(
     Raises:
         InputError: If the profiles are not a mapping, or the requested one does not exist.
     """
-    rest = splits_written_out(data)
-    profiles = rest.pop("profiles", None) or {}
-    if not isinstance(profiles, dict):
-        raise InputError(
-            f"{path}: profiles", "profiles must be a mapping by name", value=profiles, remedy="write  laptop: {…}"
-        )
-    chosen = choose_profile(profiles, wanted, path, has_gpu=has_gpu)
-    if chosen is None:
-        return rest, None
-    return merge_mappings(rest, splits_written_out(profiles[chosen] or {}), f"{path}: profiles.{chosen}"), chosen
+    chosen = choose_profile(read_profiles(data, path), wanted, path, has_gpu=has_gpu)
+    return merge_profile(data, path, chosen), chosen
+
+
+def list_variants(profiles: Mapping[str, Any], chosen: str | None) -> list[str | None]:
+    """Return the profiles with which a file is checked, None for the file as written; the chosen one comes first."""
+    return [chosen, *(name for name in (None, *profiles) if name != chosen)]
+
+
+def locate_in_profile(
+    error: InputError, data: Mapping[str, Any], path: Path, name: str | None, chosen: str | None
+) -> InputError:
+    """Return an error whose place names the profile that it concerns.
+
+    Args:
+        error: Error in the content of the file with the profile merged into it.
+        data: Content of the file.
+        path: Path of the file.
+        name: Profile with which the file was checked, or None for none.
+        chosen: Profile that applies to this command.
+    """
+    prefix, key = f"{path}: ", error.place.removeprefix(f"{path}: ")
+    if not error.place.startswith(prefix) or key.startswith("profiles."):
+        return error
+    written = _dotted_names(data["profiles"][name]) if name is not None else []
+    if any(f"{key}.".startswith(f"{other}.") or other.startswith(f"{key}.") for other in written):
+        place = f"{prefix}profiles.{name}.{key}"
+    elif name == chosen:
+        return error
+    else:
+        place = f"{error.place} ({'without a profile' if name is None else f'with the profile {name}'})"
+    return InputError(place, error.rule, value=error.value, remedy=error.remedy)
+
+
+def _dotted_names(value: Any, prefix: str = "") -> list[str]:
+    if not isinstance(value, dict) or not value:
+        return [prefix.rstrip(".")] if prefix else []
+    return [name for key, inside in value.items() for name in _dotted_names(inside, f"{prefix}{key}.")]
 
 
 def merge_mappings(data: Mapping[str, Any], change: Any, place: str) -> dict[str, Any]:
-    """Merge two nested mappings; null removes a key, and any other value replaces the previous one."""
+    """Merge two nested mappings; null removes a key, and any other value replaces the previous one.
+
+    Raises:
+        InputError: If a profile is not a mapping, or removes a key that does not exist.
+    """
     if not isinstance(change, dict):
         raise InputError(place, "a profile must be a mapping", value=change, remedy="write keys of the space below it")
     result = dict(data)
     for key, value in change.items():
         if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict) and isinstance(result.get(key), dict) and not _is_leaf(value):
-            result[key] = merge_mappings(result[key], value, f"{place}.{key}")
+            if key not in result:
+                rule = "null in a profile removes a key, and the file has none of this name"
+                known = suggest_name(key, data) if data else f"remove {key} from the profile"
+                raise InputError(f"{place}.{key}", rule, remedy=known)
+            del result[key]
+        elif isinstance(value, dict) and not _is_leaf(value) and isinstance(inside := result.get(key, {}), dict):
+            result[key] = merge_mappings(inside, value, f"{place}.{key}")
         else:
             result[key] = value
     return result
@@ -134,12 +196,47 @@ def splits_written_out(data: Any) -> Any:
 
 
 def assign_value(data: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
-    """Return a copy of nested mappings with one dotted name set; values on its path become mappings."""
-    head, _, rest = name.partition(".")
-    if not rest:
-        return dict(data) | {head: value}
-    inside = data.get(head)
-    return dict(data) | {head: assign_value(inside if isinstance(inside, dict) else {}, rest, value)}
+    """Return a copy of nested mappings and lists with one dotted name set, for `--set`.
+
+    Null removes an existing key. Absent values and plain values on the path become mappings, and an entry of a list is
+    named by its number.
+
+    Raises:
+        InputError: If the name leads to an entry that a list does not have.
+    """
+    result: dict[str, Any] = _assign(dict(data), name.split("."), value, name)
+    return result
+
+
+def _assign(inside: Any, parts: Sequence[str], value: Any, name: str) -> Any:
+    head, *rest = parts
+    if isinstance(inside, list):
+        position = list_position(inside, head, name)
+        inside = list(inside)
+        inside[position] = _assign(inside[position], rest, value, name) if rest else value
+        return inside
+    mapping = dict(inside) if isinstance(inside, dict) else {}
+    if not rest and value is None and head in mapping:
+        del mapping[head]
+        return mapping
+    return mapping | {head: _assign(mapping.get(head), rest, value, name) if rest else value}
+
+
+def list_position(values: Sequence[Any], part: str, name: str) -> int:
+    """Return the position in a list that a component of a `--set` option names.
+
+    Raises:
+        InputError: If it is not a number, or the list has no such entry.
+    """
+    if part.isascii() and part.isdigit() and int(part[:9]) < len(values):
+        return int(part)
+    entries = f"0 to {len(values) - 1}" if values else "none"
+    raise InputError(
+        f"--set {name}",
+        f"the value is a list, whose entries are numbered: {entries}",
+        value=part,
+        remedy=f"--set {name.partition(f'.{part}')[0]}=[…] replaces the whole list",
+    )
 
 
 def read_change(text: str, example: str) -> tuple[str, Any]:
@@ -156,33 +253,44 @@ def read_change(text: str, example: str) -> tuple[str, Any]:
         InputError: If the text has another form, or its value is not valid YAML.
     """
     name, equals, value = text.partition("=")
-    if not (equals and name.strip()):
+    name = name.strip()
+    if not (equals and all(name.split("."))):
         raise InputError(
             "--set", "an override must have the form dotted.name=value", value=text, remedy=f"e.g. --set {example}"
         )
-    try:
-        return name.strip(), parse_number(yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {name}", "the value must be valid YAML", value=value, remedy="quote it") from error
+    if comment := yaml_text.find_comment(value):
+        rule = "the value of --set is YAML, in which # after a space begins a comment"
+        raise InputError(f"--set {name}", rule, value=comment, remedy=f"""quote the text: --set '{name}="…"'""")
+    path = tuple(name.split("."))
+    return name, yaml_text.parse_yaml(value, f"--set {name}", is_text=lambda inside: is_text((*path, *inside)))
 
 
-def parse_number(value: Any) -> Any:
-    """Return text such as 1e-3, which YAML 1.1 does not read as a number, as a number; return other values unchanged."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+def is_text(path: tuple[str, ...]) -> bool:
+    """Return whether a space or a dataset has text at a path of keys, so that 2024 without quotes is text there."""
+    if path[:1] == ("profiles",):
+        path = path[2:]
+    if path[:1] == ("dataset",):
+        return len(path) == 2 and path[1] in _text_fields()
+    return len(path) == 1 and path[0] in {"name", "trainable", *_text_fields()}
 
 
-def parse_numbers(value: Any) -> Any:
-    """Apply `parse_number` to all text in nested values that may be a number in exponential notation."""
-    if isinstance(value, dict):
-        return {key: parse_numbers(inside) for key, inside in value.items()}
-    if isinstance(value, list):
-        return [parse_numbers(inside) for inside in value]
-    return parse_number(value) if isinstance(value, str) and "e" in value.lower() else value
+@functools.cache
+def _text_fields() -> frozenset[str]:
+    """Return the fields of datasets that take text only, or lists of text."""
+    fields = (pair for kind in KINDS.values() for pair in kind.spec.model_fields.items())
+    return frozenset(name for name, field in fields if _is_text_type(field.annotation))
+
+
+def _is_text_type(annotation: Any) -> bool:
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return _is_text_type(arguments[0])
+    if get_origin(annotation) is Literal:
+        return all(isinstance(value, str) for value in arguments)
+    inside = [argument for argument in arguments if argument not in (type(None), Ellipsis)]
+    if get_origin(annotation) is dict:
+        return False
+    return annotation in (str, Path) or (bool(inside) and all(map(_is_text_type, inside)))
 
 
 def explain_validation(error: ValidationError, model: type[BaseModel], place: Callable[[str], str]) -> InputError:
@@ -219,11 +327,13 @@ def read_specs(
     data = read_yaml(path)
     if "dataset" not in data:
         data = {"dataset": data}
+    _check_profiles(data, path, profile, has_gpu=has_gpu)
     data, _ = with_profile(data, path, profile, has_gpu=has_gpu)
     for name, value in (changes or {}).items():
         data = splits_written_out(assign_value(data, f"dataset.{name}", value))
-    spec = _parse_spec(parse_numbers(data["dataset"]), path)
+    spec = _parse_spec(data.get("dataset"), path)
     search = data.get("search") or {}
+    search = search if isinstance(search, dict) else {}
     asked = {
         name.removeprefix("dataset."): written["choice"]
         for name, written in search.items()
@@ -233,6 +343,21 @@ def read_specs(
         return [spec]
     points = (dict(zip(asked, values, strict=True)) for values in itertools.product(*asked.values()))
     return [spec, *(with_changes(spec, point) for point in points)]
+
+
+def _check_profiles(data: Mapping[str, Any], path: Path, wanted: str | None, *, has_gpu: bool) -> None:
+    """Check the dataset of a file as written and with each of its profiles.
+
+    Raises:
+        InputError: If one of them is invalid; its place names the profile.
+    """
+    profiles = read_profiles(data, path)
+    chosen = choose_profile(profiles, wanted, path, has_gpu=has_gpu)
+    for name in list_variants(profiles, chosen):
+        try:
+            _parse_spec(merge_profile(data, path, name).get("dataset"), path)
+        except InputError as error:
+            raise locate_in_profile(error, data, path, name, chosen) from error
 
 
 def _parse_spec(written: Any, path: Path) -> DatasetSpec:

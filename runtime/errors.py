@@ -63,7 +63,7 @@ def suggest_name(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return "known names: " + ", ".join(names)
+    return "known names: " + ", ".join(names) if names else "remove it; no name is possible here"
 
 
 def suggest_field(name: str, meanings: Mapping[str, str]) -> str:

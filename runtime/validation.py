@@ -54,7 +54,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
 }
 """Expected value by pydantic's type of error; the placeholders are in the context of the error."""
 _FORMS: Final = {
-    "^[A-Za-z0-9][A-Za-z0-9._-]": "a name of letters, digits, '.', '_' and '-' that begins with a letter or a digit"
+    "^[A-Za-z0-9][A-Za-z0-9._-]": "a name of up to 64 letters, digits, '.', '_' and '-' that begins with a letter or a digit"
 }
 """Descriptions of patterns, by the beginning of the pattern."""
 _PLAIN_TYPES: Final[Mapping[Any, str]] = {int: "an integer", float: "a number", bool: "true or false", str: "text"}

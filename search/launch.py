@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from datasets import registry
 from runtime import machine, uris
@@ -15,6 +16,15 @@ from search import plan, preflight, storage_options
 from search.experiment import Experiment
 from search.results import DEFAULT_CACHE
 from spaces.load import load_space
+
+_OPTIONS: Final = {
+    "budget.trials": "--trials",
+    "budget.hours": "--hours",
+    "name": "--name",
+    "seed": "--seed",
+    "dataset.music": "--audio",
+}
+"""Options that stand for keys of a space file, by dotted name."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -123,7 +133,14 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
     preflight.check_cluster_options(options)
     # The head of a cluster often has no GPU; whether a trial fits is checked once the cluster has answered.
     has_gpu = machine.has_gpu() or options.address is not None
-    space = load_space(options.space, has_gpu=has_gpu, profile=options.profile, overrides=_collect_overrides(options))
+    space = load_space(
+        options.space,
+        has_gpu=has_gpu,
+        profile=options.profile,
+        overrides=options.set,
+        arguments=_collect_arguments(options),
+        options=_OPTIONS,
+    )
     results = storage_options.open_results(options, space.name)
     preflight.check_services(options)
     resume = options.resume or (options.resume_or_start and results.is_started())
@@ -152,15 +169,10 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
     return experiment
 
 
-def _collect_overrides(options: argparse.Namespace) -> list[str]:
-    shortcuts = {
-        "budget.trials": options.trials,
-        "budget.hours": options.hours,
-        "name": options.name,
-        "seed": options.seed,
-        "dataset.music": options.audio,
-    }
-    return [*options.set, *(f"{name}={value}" for name, value in shortcuts.items() if value is not None)]
+def _collect_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the values of the options that stand for keys of the file; text stays as the shell passes it."""
+    given = {key: getattr(options, option.removeprefix("--")) for key, option in _OPTIONS.items()}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _command_without_mode(arguments: Sequence[str] | None) -> list[str]:

@@ -36,6 +36,7 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
     return [
         f"search   {space.name}: {objectives}" + (f"  (profile {space.profile})" if space.profile else ""),
         *[f"         {_describe_dimension(dimension)}" for dimension in space.search],
+        *[f"         {remark}" for remark in space.remarks],
         *[f"{'data' * (index == 0):<9}{text}" for index, text in enumerate(_data_lines(experiment, estimate_seconds))],
         f"trials   {_describe_trials(space)}",
         *_inference_lines(space),
@@ -76,7 +77,7 @@ def _describe_trials(space: Space) -> str:
     budget, stopping = space.budget, space.stopping
     rungs = rung_epochs(stopping, budget.epochs)
     fraction = _FRACTIONS.get(stopping.reduction, f"the best 1/{stopping.reduction}")
-    stops = f", {fraction} continues after epochs {', '.join(map(str, rungs))}" if rungs else ""
+    stops = f", {fraction} continues after epochs {', '.join(map(str, rungs))}" if rungs and budget.trials > 1 else ""
     hours = f"; this launch takes at most {budget.hours:g} h" if budget.hours is not None else ""
     return f"{budget.trials} × up to {budget.epochs} epochs{stops}; trial 0 is the baseline{hours}"
 

@@ -12,15 +12,25 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from datasets.building.spec import parse_range
-from datasets.config_file import explain_validation, parse_numbers, read_yaml, with_profile
+from datasets.config_file import (
+    choose_profile,
+    explain_validation,
+    list_variants,
+    locate_in_profile,
+    merge_profile,
+    read_change,
+    read_profiles,
+    read_yaml,
+)
 from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec
 from datasets.rooms.variants import with_changes, write_out_splits
 from runtime.errors import InputError, unknown_name_error
 from runtime.validation import field_meanings
 from spaces.dimensions import read_dimensions
-from spaces.overrides import apply_overrides, resolve_synonyms
+from spaces.overrides import apply_overrides, list_origins, resolve_conditions, resolve_synonyms
 from spaces.schema import (
     DATASET,
+    Budget,
     Dimension,
     Direction,
     Space,
@@ -41,27 +51,89 @@ _TRAINING_DATA: Final[Mapping[str, str]] = {
 """Descriptions of the searchable fields of the training data, by dotted name."""
 
 
-def load_space(path: Path, *, has_gpu: bool, profile: str | None = None, overrides: Sequence[str] = ()) -> Space:
-    """Read and check a space file.
+def load_space(
+    path: Path,
+    *,
+    has_gpu: bool,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    arguments: Mapping[str, Any] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Space:
+    """Read and check a space file, as written and with each of its profiles.
 
     Args:
         path: Path of the YAML file.
         has_gpu: Whether the machine has a GPU; without one, the profile `laptop` applies if the file has it.
         profile: Name of a profile; `full` for none.
         overrides: Changes of the form `dotted.name=value`, applied last.
+        arguments: Further values by dotted name, which are taken as they are.
+        options: Names of the command-line options that `arguments` come from, by dotted name, for errors.
 
     Raises:
-        InputError: If the file, the profile or an override is invalid.
+        InputError: If the file, a profile or an override is invalid.
     """
+    arguments = arguments or {}
     data = resolve_synonyms(read_yaml(path), str(path))
-    data, chosen = with_profile(data, path, profile, has_gpu=has_gpu)
-    data = apply_overrides(data, overrides)
-    return _SpaceChecker(str(path), _parse_file(data, str(path))).check_space(chosen)
-
-
-def _parse_file(data: dict[str, Any], path: str) -> SpaceFile:
+    profiles = read_profiles(data, path)
+    chosen = choose_profile(profiles, profile, path, has_gpu=has_gpu)
+    required = _given_required(data, overrides, arguments)
+    spaces = {
+        name: _check_variant({**data, **required}, path, name, chosen) for name in list_variants(profiles, chosen)
+    }
+    if not overrides and not arguments:
+        return spaces[chosen]
+    merged, remarks = apply_overrides(merge_profile(data, path, chosen), overrides, arguments)
     try:
-        return SpaceFile.model_validate(parse_numbers(data))
+        return _check_content(merged, path, chosen, remarks)
+    except InputError as error:
+        raise _name_option(error, path, list_origins(overrides, arguments, options or {})) from error
+
+
+def _check_variant(data: Mapping[str, Any], path: Path, name: str | None, chosen: str | None) -> Space:
+    """Return the space of a file with one of its profiles, without overrides.
+
+    Raises:
+        InputError: If it is invalid; the place names the profile.
+    """
+    merged, remarks = resolve_conditions(merge_profile(data, path, name), {})
+    try:
+        return _check_content(merged, path, name, remarks)
+    except InputError as error:
+        raise locate_in_profile(error, data, path, name, chosen) from error
+
+
+def _check_content(data: Mapping[str, Any], path: Path, profile: str | None, remarks: Sequence[str]) -> Space:
+    return _SpaceChecker(str(path), _parse_file(data, str(path))).check_space(profile, tuple(remarks))
+
+
+def _given_required(
+    data: Mapping[str, Any], overrides: Sequence[str], arguments: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return the required keys that the file leaves to the command line."""
+    given: dict[str, Any] = dict(read_change(override, "budget.trials=8") for override in overrides) | dict(arguments)
+    missing: dict[str, Any] = {
+        name: given[name] for name in ("name", "trainable", "objectives") if name in given and name not in data
+    }
+    budget = data.get("budget") or given.get("budget") or {}
+    if not isinstance(budget, dict):
+        return missing
+    limits = {key: given[f"budget.{key}"] for key in ("trials", "epochs") if f"budget.{key}" in given}
+    return missing | ({"budget": limits | budget} if limits or "budget" in given else {})
+
+
+def _name_option(error: InputError, path: Path, origins: Mapping[str, str]) -> InputError:
+    """Return an error whose place is the option that set the value."""
+    key = error.place.removeprefix(f"{path}: ")
+    for name, option in origins.items():
+        if key != error.place and f"{key}.".startswith(f"{name}."):
+            return InputError(option + key[len(name) :], error.rule, value=error.value, remedy=error.remedy)
+    return error
+
+
+def _parse_file(data: Mapping[str, Any], path: str) -> SpaceFile:
+    try:
+        return SpaceFile.model_validate(data)
     except ValidationError as error:
         raise explain_validation(error, SpaceFile, lambda key: f"{path}: {key}") from error
 
@@ -78,8 +150,9 @@ class _SpaceChecker:
     path: str
     file: SpaceFile
 
-    def check_space(self, profile: str | None) -> Space:
+    def check_space(self, profile: str | None, remarks: tuple[str, ...] = ()) -> Space:
         described = registry.describe_trainable(self.file.trainable, f"{self.path}: trainable")
+        budget, more_remarks = self._limit_budget()
         meanings = field_meanings(described.config)
         fixed = self._check_fixed(meanings)
         training_data = _TRAINING_DATA if isinstance(self.file.dataset, LocalizerSpec) else {}
@@ -96,15 +169,24 @@ class _SpaceChecker:
             baseline=self._check_baseline(described.config, fixed, search),
             start=(),
             stopping=self.file.stopping,
-            budget=self.file.budget,
+            budget=budget,
             resources=self.file.resources,
             seed=self.file.seed,
             profile=profile,
+            remarks=remarks + more_remarks,
         )
         start = tuple(
             self._check_point(values, search, f"start.{number}") for number, values in enumerate(self.file.start)
         )
         return dataclasses.replace(space, start=start)
+
+    def _limit_budget(self) -> tuple[Budget, tuple[str, ...]]:
+        """Return the budget, of one trial if nothing is searched, and a remark for the plan in that case."""
+        if self.file.search:
+            return self.file.budget, ()
+        return self.file.budget.model_copy(update={"trials": 1}), (
+            "nothing is searched: one training with fixed values",
+        )
 
     def _check_fixed(self, meanings: Mapping[str, str]) -> dict[str, Value]:
         fixed = flatten_names(self.file.fixed)

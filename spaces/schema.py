@@ -136,6 +136,7 @@ class Space:
         resources: CPU cores and GPUs of a trial.
         seed: Seed of proposals and trainings.
         profile: Name of the applied profile, or None.
+        remarks: What the options and the fixed values change beyond their own keys, for the plan.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Space:
     resources: Resources
     seed: int
     profile: str | None
+    remarks: tuple[str, ...] = ()
 
     def config_values(self, parameters: Mapping[str, Value]) -> dict[str, Value]:
         """Return the Config fields of a trial by dotted name: those fixed for all trials and those proposed for it."""
@@ -220,7 +222,9 @@ class SpaceFile(Frozen):
     fixed: dict[str, Any] = Field(
         default_factory=dict, description="values of Config fields that all trials share, by dotted name"
     )
-    search: dict[str, dict[str, Any]] = Field(min_length=1, description="searched dimensions, by dotted name")
+    search: dict[str, dict[str, Any]] = Field(
+        description="searched dimensions, by dotted name; with none, the search is one training"
+    )
     inner: dict[str, dict[str, list[float]]] = Field(
         default_factory=dict,
         description="values of inference parameters, of which every validation sweeps all combinations",
