@@ -400,7 +400,7 @@ def _is_same(before: Trial, after: Trial | None) -> bool:
 
 
 def _has_right_epochs(trial: Trial) -> bool:
-    expected = [score_of(float(trial.parameters["x"]), number + 1) for number in range(len(trial.epochs))]
+    expected = [score_of(float(str(trial.parameters["x"])), number + 1) for number in range(len(trial.epochs))]
     numbers = [epoch.epoch for epoch in trial.epochs]
     return numbers == [*range(1, len(numbers) + 1)] and [e.metrics["score"] for e in trial.epochs] == expected
 

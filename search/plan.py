@@ -9,10 +9,16 @@ from typing import Final
 from runtime import machine, uris
 from runtime.console import format_bytes
 from search.experiment import Experiment
+from search.reporting.progress import format_value
 from search.study.asha import rung_epochs
+from spaces.feasibility import survey_points
+from spaces.points import describe_values
 from spaces.schema import Dimension, Resources, Space
+from spaces.values import to_text
 
 _FRACTIONS: Final = {2: "the better half", 3: "the best third", 4: "the best quarter"}
+_MOST_REASONS: Final = 3
+"""Number of reasons for impossible points that are printed."""
 
 
 def missing_bytes(experiment: Experiment) -> tuple[int, int]:
@@ -35,7 +41,7 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
     objectives = ", ".join(f"{direction} {name}" for name, direction in space.objectives)
     return [
         f"search   {space.name}: {objectives}" + (f"  (profile {space.profile})" if space.profile else ""),
-        *[f"         {_describe_dimension(dimension)}" for dimension in space.search],
+        *[f"         {line}" for line in _space_lines(space)],
         *[f"         {remark}" for remark in space.remarks],
         *[f"{'data' * (index == 0):<9}{text}" for index, text in enumerate(_data_lines(experiment, estimate_seconds))],
         f"trials   {_describe_trials(space)}",
@@ -68,9 +74,23 @@ def _data_lines(experiment: Experiment, estimate_seconds: Callable[[], float] | 
 
 
 def _describe_dimension(dimension: Dimension) -> str:
-    values = ", ".join(map(str, dimension.choices)) or f"{dimension.low:g} to {dimension.high:g} ({dimension.kind})"
-    when = "".join(f", if {name} is {' or '.join(map(str, allowed))}" for name, allowed in dimension.when)
-    return f"{dimension.name}: {values}{when}"
+    when = "".join(f", if {name} is {' or '.join(map(to_text, allowed))}" for name, allowed in dimension.when)
+    return f"{dimension.name}: {describe_values(dimension)}{when}"
+
+
+def _space_lines(space: Space) -> list[str]:
+    """Describe the dimensions, a baseline outside of them, and the share of impossible points."""
+    lines = [_describe_dimension(dimension) for dimension in space.search]
+    outside = ", ".join(f"{name} {format_value(value)}" for name, value in space.outside.items())
+    if outside:
+        lines.append(f"baseline outside of the searched range: {outside}")
+    survey = survey_points(space)
+    if survey.impossible:
+        lines.append(
+            f"{survey.impossible} of {survey.points} random points are impossible, and are drawn again: "
+            + "; ".join(f"{reason} ({count})" for reason, count in survey.reasons[:_MOST_REASONS])
+        )
+    return lines
 
 
 def _describe_trials(space: Space) -> str:
@@ -79,7 +99,10 @@ def _describe_trials(space: Space) -> str:
     fraction = _FRACTIONS.get(stopping.reduction, f"the best 1/{stopping.reduction}")
     stops = f", {fraction} continues after epochs {', '.join(map(str, rungs))}" if rungs and budget.trials > 1 else ""
     hours = f"; this launch takes at most {budget.hours:g} h" if budget.hours is not None else ""
-    return f"{budget.trials} × up to {budget.epochs} epochs{stops}; trial 0 is the baseline{hours}"
+    if not space.search:
+        return f"1 training of {budget.epochs} epochs{hours}"
+    few = f", all points of the space, of a budget of {budget.trials}" if space.max_trials < budget.trials else ""
+    return f"{space.max_trials} × up to {budget.epochs} epochs{few}{stops}; trial 0 is the baseline{hours}"
 
 
 def _describe_gpu(resources: Resources) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from runtime.errors import InputError, unknown_name_error
 from spaces.schema import DATASET, Dimension, Value
+from spaces.values import is_same_value, quote_value
 
 _RANGES: Final = ("uniform", "log_uniform", "int", "log_int")
 _KINDS: Final = (*_RANGES, "choice")
+_KEYS: Final = (*_KINDS, "when", "step")
 
 
 def read_dimensions(
@@ -30,9 +34,7 @@ def read_dimensions(
         InputError: If a name, a bound, a choice or a condition is invalid.
     """
     dimensions = {name: _read_dimension(name, written, meanings, path) for name, written in search.items()}
-    for dimension in dimensions.values():
-        for condition, values in dimension.when:
-            _check_condition(dimension.name, condition, values, dimensions, path)
+    dimensions = {name: _resolve_conditions(dimension, dimensions, path) for name, dimension in dimensions.items()}
     graph = {d.name: [condition for condition, _ in d.when] for d in dimensions.values()}
     try:
         return tuple(dimensions[name] for name in TopologicalSorter(graph).static_order())
@@ -54,9 +56,9 @@ def _read_dimension(name: str, written: Mapping[str, Any], meanings: Mapping[str
         )
     if name not in meanings:
         raise unknown_name_error(place, name, meanings)
-    unknown = [key for key in written if key not in (*_KINDS, "when")]
+    unknown = [key for key in written if key not in _KEYS]
     if unknown:
-        raise unknown_name_error(place, unknown[0], dict.fromkeys([*_KINDS, "when"], ""))
+        raise unknown_name_error(place, unknown[0], dict.fromkeys(_KEYS, ""))
     kinds = [key for key in written if key in _KINDS]
     if len(kinds) != 1:
         raise InputError(
@@ -64,9 +66,11 @@ def _read_dimension(name: str, written: Mapping[str, Any], meanings: Mapping[str
         )
     when = _read_conditions(written.get("when"), place)
     if kinds[0] == "choice":
+        _refuse_step(written, "a choice", place)
         return Dimension(name, "choice", choices=_read_choices(written["choice"], place), when=when)
     low, high = _read_bounds(kinds[0], written[kinds[0]], place)
-    return Dimension(name, kinds[0], low, high, when=when)  # type: ignore[arg-type]  # one of _KINDS
+    step = _read_step(kinds[0], low, high, written, place)
+    return Dimension(name, kinds[0], low, high, when=when, step=step)  # type: ignore[arg-type]  # one of _KINDS
 
 
 def _training_dimension(name: str, meanings: Mapping[str, str]) -> str:
@@ -80,13 +84,32 @@ def _read_choices(written: Any, place: str) -> tuple[Value, ...]:
     if not isinstance(written, list) or not written:
         raise InputError(place, "a choice must be a list of values", value=written, remedy="write  {choice: [a, b]}")
     for value in written:
-        if not isinstance(value, int | float | str | bool):
-            raise InputError(
-                place, "choices must be numbers, text, true or false", value=value, remedy="write plain values"
-            )
-    if len(set(map(repr, written))) != len(written):
+        _check_choice(value, place)
+    if any(is_same_value(value, other) for index, value in enumerate(written) for other in written[:index]):
         raise InputError(place, "choices must differ", value=written, remedy="remove the repeated value")
     return tuple(written)
+
+
+def _check_choice(value: Any, place: str) -> None:
+    """Check that a value is one of YAML's plain values, or a list of them."""
+    if isinstance(value, list):
+        for inside in value:
+            _check_choice(inside, place)
+        return
+    if isinstance(value, Mapping):
+        raise InputError(
+            place,
+            "a choice must be a single value, not a group of values",
+            value=value,
+            remedy="search the fields of the group one by one, by dotted name; `when` makes one depend on another",
+        )
+    if not (value is None or isinstance(value, int | float | str | bool)):
+        remedy = "write plain values, or text in quotes"
+        raise InputError(
+            place, "choices must be numbers, text, true, false, null or lists of them", value=value, remedy=remedy
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(place, "choices must be finite", value=value, remedy="write a number, or null for none")
 
 
 def _read_bounds(kind: str, written: Any, place: str) -> tuple[float, float]:
@@ -94,6 +117,8 @@ def _read_bounds(kind: str, written: Any, place: str) -> tuple[float, float]:
     if len(numbers) != 2 or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
         raise InputError(place, f"{kind} requires two numbers", value=written, remedy=f"write  {{{kind}: [low, high]}}")
     low, high = numbers
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(place, "bounds must be finite", value=written, remedy="write two numbers")
     if low >= high:
         raise InputError(
             place,
@@ -115,6 +140,41 @@ def _read_bounds(kind: str, written: Any, place: str) -> tuple[float, float]:
     return low, high
 
 
+def _refuse_step(written: Mapping[str, Any], kind: str, place: str) -> None:
+    if "step" in written:
+        raise InputError(
+            f"{place}.step",
+            f"a step applies to the ranges uniform and int, not to {kind}",
+            value=written["step"],
+            remedy="remove it, or write the values out as a choice",
+        )
+
+
+def _read_step(kind: str, low: float, high: float, written: Mapping[str, Any], place: str) -> float | None:
+    """Return the step of a range, of which its length must be a multiple."""
+    if "step" not in written:
+        return None
+    if kind.startswith("log"):
+        _refuse_step(written, kind, place)
+    step, place = written["step"], f"{place}.step"
+    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
+        raise InputError(place, "a step must be a number above zero", value=step, remedy="write  step: 16")
+    if kind == "int" and step != int(step):
+        raise InputError(
+            place, "the step of an int range must be a whole number", value=step, remedy="round it, or use uniform"
+        )
+    grid = Dimension("", "uniform", low, high, step=step)
+    if not grid.contains_value(high):
+        last = grid.normalize(low + step * max(1, math.floor((high - low) / step)))
+        raise InputError(
+            place,
+            "the upper bound must lie a whole number of steps above the lower one",
+            value=f"{step:g} in [{low:g}, {high:g}]",
+            remedy=f"write  {{{kind}: [{low:g}, {last:g}], step: {step:g}}}",
+        )
+    return int(step) if kind == "int" else step
+
+
 def _read_conditions(written: Any, place: str) -> tuple[tuple[str, tuple[Value, ...]], ...]:
     if written is None:
         return ()
@@ -125,12 +185,22 @@ def _read_conditions(written: Any, place: str) -> tuple[tuple[str, tuple[Value, 
             value=written,
             remedy="write  when: {name: value}",
         )
-    return tuple((name, tuple(values) if isinstance(values, list) else (values,)) for name, values in written.items())
+    return tuple((name, (values,)) for name, values in written.items())
 
 
-def _check_condition(
-    name: str, condition: str, values: tuple[Value, ...], dimensions: Mapping[str, Dimension], path: str
-) -> None:
+def _resolve_conditions(dimension: Dimension, dimensions: Mapping[str, Dimension], path: str) -> Dimension:
+    """Return a dimension whose conditions list choices of other dimensions, in the form in which those have them."""
+    when = tuple(
+        (condition, _resolve_condition(dimension.name, condition, written, dimensions, path))
+        for condition, (written,) in dimension.when
+    )
+    return replace(dimension, when=when)
+
+
+def _resolve_condition(
+    name: str, condition: str, written: Value, dimensions: Mapping[str, Dimension], path: str
+) -> tuple[Value, ...]:
+    """Return the choices that a condition names; a list is one of them, or else lists several of them."""
     place = f"{path}: search.{name}.when"
     if condition not in dimensions:
         raise unknown_name_error(place, condition, dict.fromkeys(dimensions, ""))
@@ -139,7 +209,13 @@ def _check_condition(
         raise InputError(
             place, "a condition must refer to a choice", value=condition, remedy=f"make search.{condition} a choice"
         )
+    values = written if isinstance(written, list) and not other.contains_value(written) else [written]
+    if not values:
+        raise InputError(
+            place, f"a condition must name choices of {condition}", value=values, remedy="name one of them"
+        )
     for value in values:
         if not other.contains_value(value):
-            remedy = "use one of " + ", ".join(map(repr, other.choices))
+            remedy = "use one of " + ", ".join(map(quote_value, other.choices))
             raise InputError(place, f"the value must be a choice of {condition}", value=value, remedy=remedy)
+    return tuple(other.normalize(value) for value in values)

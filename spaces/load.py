@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from datasets.building.spec import parse_range
 from datasets.config_file import (
     choose_profile,
     explain_validation,
@@ -23,9 +22,10 @@ from datasets.config_file import (
     read_yaml,
 )
 from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec
-from datasets.rooms.variants import with_changes, write_out_splits
+from datasets.rooms.variants import with_changes
 from runtime.errors import InputError, unknown_name_error
 from runtime.validation import field_meanings
+from spaces import feasibility, points, value_checks
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides, list_origins, resolve_conditions, resolve_synonyms
 from spaces.schema import (
@@ -166,7 +166,7 @@ class _SpaceChecker:
             search=search,
             inner=self._check_inner(described),
             objectives=self._check_objectives(described.metrics),
-            baseline=self._check_baseline(described.config, fixed, search),
+            baseline={},
             start=(),
             stopping=self.file.stopping,
             budget=budget,
@@ -175,10 +175,7 @@ class _SpaceChecker:
             profile=profile,
             remarks=remarks + more_remarks,
         )
-        start = tuple(
-            self._check_point(values, search, f"start.{number}") for number, values in enumerate(self.file.start)
-        )
-        return dataclasses.replace(space, start=start)
+        return self._with_points(space)
 
     def _limit_budget(self) -> tuple[Budget, tuple[str, ...]]:
         """Return the budget, of one trial if nothing is searched, and a remark for the plan in that case."""
@@ -203,16 +200,16 @@ class _SpaceChecker:
         return fixed
 
     def _check_values(self, config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]) -> None:
-        """Build Configs at the boundary values of all dimensions, so that no trial fails on its values."""
-        self._check_config(config, fixed, lambda key: f"{self.path}: fixed.{key}")
+        """Check the fixed values, and every dimension with the Config at its boundary values."""
+        values = value_checks.fill_required(config, fixed, search)
+        self._check_config(config, values, lambda key: f"{self.path}: fixed.{key}")
         for dimension in search:
-            for value in dimension.boundary_values():
-                if dimension.name.startswith(DATASET):
+            if dimension.name.startswith(DATASET):
+                value_checks.check_split_dimension(dimension, self.path)
+                for value in dimension.boundary_values():
                     self._with_variation(dimension.name, value)
-                    continue
-                self._check_config(
-                    config, dict(fixed) | {dimension.name: value}, lambda key: f"{self.path}: search.{key}"
-                )
+            else:
+                value_checks.check_dimension(config, values, dimension, search, self.path)
 
     def _check_config(
         self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]
@@ -236,18 +233,6 @@ class _SpaceChecker:
             with_changes(self.file.dataset, values)
         except ValidationError as error:
             raise explain_validation(error, type(self.file.dataset), lambda _: f"{self.path}: search.{name}") from error
-
-    def _check_dataset_key(self, dimension: Dimension) -> Value | None:
-        """Return the value of a searched dimension that leaves the dataset unchanged."""
-        if not isinstance(self.file.dataset, LocalizerSpec):
-            return None
-        written: Any = write_out_splits(self.file.dataset)
-        for key in dimension.name.removeprefix(DATASET).split("."):
-            written = None if written is None else written.get(key)
-        if isinstance(written, list) and written[0] == written[1]:
-            written = written[0]
-        same = [choice for choice in dimension.choices if _same_range(choice, written)]
-        return same[0] if same else written
 
     def _check_inner(self, described: TrainableDescription) -> dict[str, tuple[float, ...]]:
         known = {parameter.name: parameter for parameter in described.inner}
@@ -275,40 +260,17 @@ class _SpaceChecker:
             _require_known(objective.metric, meanings, f"{self.path}: objectives.{number}.metric")
         return tuple((o.metric, o.direction or known[o.metric].direction) for o in self.file.objectives)
 
-    def _check_baseline(
-        self, config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]
-    ) -> dict[str, Value]:
-        given = self.file.baseline
-        papers = flatten_names(self._check_config(config, fixed, lambda key: f"{self.path}: fixed.{key}").model_dump())
-        dataset_values = {d.name: self._check_dataset_key(d) for d in search if d.name.startswith(DATASET)}
-        papers |= {name: value for name, value in dataset_values.items() if value is not None}
-        values = {d.name: papers[d.name] for d in search if d.name in papers} if given == "paper" else dict(given)
-        return self._check_point(values, search, "baseline", partial=given != "paper")
-
-    def _check_point(
-        self, values: Mapping[str, Value], search: Sequence[Dimension], key: str, *, partial: bool = True
-    ) -> dict[str, Value]:
-        """Check that a named point is in the space, and remove the values of inactive dimensions."""
-        place = f"{self.path}: {key}"
-        for name in values:
-            self._require_searched(name, search, key)
-        point: dict[str, Value] = {}
-        for dimension in search:
-            if dimension.name not in values or not dimension.is_active(values):
-                continue
-            value = values[dimension.name]
-            if not dimension.contains_value(value):
-                allowed = list(dimension.choices) or [dimension.low, dimension.high]
-                subject = "a named point" if partial else "the paper's value"
-                raise InputError(
-                    f"{place}.{dimension.name}",
-                    f"{subject} must be in the search, {allowed}",
-                    value=value,
-                    remedy=f"widen search.{dimension.name}"
-                    + ("" if partial else ", or write the baseline's values out"),
-                )
-            point[dimension.name] = value
-        return point
+    def _with_points(self, space: Space) -> Space:
+        """Return the space with its baseline, its points of `start`, and the number of different trials."""
+        written = {"baseline": self.file.baseline} | {f"start.{n}": point for n, point in enumerate(self.file.start)}
+        for key, values in written.items():
+            for name in {} if values == "paper" else values:
+                self._require_searched(name, space.search, key)
+        baseline, completed = points.read_baseline(space, self.file.baseline, self.path)
+        start = tuple(points.read_start(space, point, n, self.path) for n, point in enumerate(self.file.start))
+        space = dataclasses.replace(space, baseline=baseline, completed=completed, start=start)
+        feasibility.check_possible(space, f"{self.path}: search")
+        return dataclasses.replace(space, distinct_points=feasibility.count_points(space))
 
     def _require_searched(self, name: str, search: Sequence[Dimension], key: str) -> None:
         """Require that a name in a point is a dimension; a field that was fixed by `--set` may be left over in it."""
@@ -327,11 +289,6 @@ class _SpaceChecker:
 def _require_known(name: str, meanings: Mapping[str, str], place: str) -> None:
     if name not in meanings:
         raise unknown_name_error(place, name, meanings)
-
-
-def _same_range(choice: Value, written: Any) -> bool:
-    """Return whether a choice such as `0.2-0.4` is the same value as that of the dataset."""
-    return bool(choice == written) or list(map(float, parse_range(choice) or ())) == written
 
 
 def _expand_sweep(values: Mapping[str, list[float]], place: str) -> tuple[float, ...]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt, ValidationError
 
 from datasets.building.spec import DatasetSpec, Frozen
 from datasets.registry import AnySpec
 from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
 from runtime.validation import field_meanings
+from spaces.values import is_equal_number, is_same_value
 
-Value = int | float | str | bool
+Value = int | float | str | bool | None | list[Any]
 
 Direction = Literal["maximize", "minimize"]
 
@@ -37,6 +40,7 @@ class Dimension:
         high: Upper bound, of all kinds except `choice`.
         choices: Values of the kind `choice`.
         when: Names of other dimensions and their values for which this one is active.
+        step: Distance of neighbouring values of a range, counted from the lower bound; None for all values.
     """
 
     name: str
@@ -45,23 +49,68 @@ class Dimension:
     high: float = 0.0
     choices: tuple[Value, ...] = ()
     when: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+    step: float | None = None
 
-    def contains_value(self, value: Value) -> bool:
+    @property
+    def is_integer(self) -> bool:
+        """Whether the dimension is a range of integers."""
+        return self.kind in ("int", "log_int")
+
+    def find_choice(self, value: object) -> int | None:
+        """Return the index of a choice, or None; the number 1 finds 1.0 only where 1 is not a choice, and never true."""
+        for is_match in (is_same_value, is_equal_number):
+            index = next((i for i, choice in enumerate(self.choices) if is_match(value, choice)), None)
+            if index is not None:
+                return index
+        return None
+
+    def contains_value(self, value: object) -> bool:
         """Return whether the dimension can take a value."""
         if self.kind == "choice":
-            return any(
-                value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.choices
-            )
-        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+            return self.find_choice(value) is not None
+        if not isinstance(value, int | float) or isinstance(value, bool) or not self.low <= value <= self.high:
+            return False
+        if self.is_integer and value != int(value):
+            return False
+        return self.step is None or math.isclose(value, self._nearest_step(value), rel_tol=1e-9, abs_tol=1e-12)
+
+    def normalize(self, value: Value) -> Value:
+        """Return a value in the form in which the dimension has it; values outside it are returned unchanged."""
+        if not self.contains_value(value):
+            return value
+        index = self.find_choice(value) if self.kind == "choice" else None
+        if index is not None:
+            return self.choices[index]
+        assert isinstance(value, int | float)
+        stepped = value if self.step is None else self._nearest_step(value)
+        return int(stepped) if self.is_integer else stepped
+
+    def _nearest_step(self, value: float) -> float:
+        """Return the value of the grid next to a number, in decimal arithmetic: 0.3, not 0.30000000000000004."""
+        low, step = Decimal(str(self.low)), Decimal(str(self.step))
+        return float(low + step * round((Decimal(str(value)) - low) / step))
+
+    def grid_values(self, most: int) -> list[Value] | None:
+        """Return all values of the dimension; None if they are more than `most`, or not countable."""
+        if self.kind == "choice":
+            return list(self.choices) if len(self.choices) <= most else None
+        step = 1 if self.is_integer and self.step is None else self.step
+        if step is None or (self.high - self.low) / step >= most:
+            return None
+        count = round((self.high - self.low) / step)
+        return [self.normalize(self.low + step * number) for number in range(count + 1)]
 
     def boundary_values(self) -> tuple[Value, ...]:
         """Return all choices, or the lower and the upper bound."""
         bounds = (self.low, self.high)
-        return self.choices or (tuple(map(int, bounds)) if self.kind.endswith("int") else bounds)
+        return self.choices or (tuple(map(int, bounds)) if self.is_integer else bounds)
 
     def is_active(self, parameters: Mapping[str, Value]) -> bool:
         """Return whether the dimension is active, given the values of other dimensions."""
-        return all(name in parameters and parameters[name] in values for name, values in self.when)
+        return all(
+            name in parameters and any(is_same_value(parameters[name], value) for value in values)
+            for name, values in self.when
+        )
 
 
 class Objective(Frozen):
@@ -137,6 +186,8 @@ class Space:
         seed: Seed of proposals and trainings.
         profile: Name of the applied profile, or None.
         remarks: What the options and the fixed values change beyond their own keys, for the plan.
+        completed: Names of values that the file leaves out of its baseline; they have the Config's defaults.
+        distinct_points: Number of different trials that are possible; None if it is unlimited or unknown.
     """
 
     name: str
@@ -154,6 +205,19 @@ class Space:
     seed: int
     profile: str | None
     remarks: tuple[str, ...] = ()
+    completed: frozenset[str] = frozenset()
+    distinct_points: int | None = None
+
+    @property
+    def max_trials(self) -> int:
+        """Number of trials: the budget, or all points of a small space."""
+        return min(self.budget.trials, self.distinct_points or self.budget.trials)
+
+    @property
+    def outside(self) -> dict[str, Value]:
+        """Values of the baseline that are outside the searched ranges and choices, by name."""
+        dimensions = [d for d in self.search if d.name in self.baseline]
+        return {d.name: self.baseline[d.name] for d in dimensions if not d.contains_value(self.baseline[d.name])}
 
     def config_values(self, parameters: Mapping[str, Value]) -> dict[str, Value]:
         """Return the Config fields of a trial by dotted name: those fixed for all trials and those proposed for it."""
@@ -187,7 +251,10 @@ class Space:
         for values in itertools.product(*(dimension.boundary_values() for dimension in searched)):
             point = dict(zip((d.name for d in searched), values, strict=True))
             asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.is_active(point)}
-            spec = with_changes(self.dataset, asked)
+            try:
+                spec = with_changes(self.dataset, asked)
+            except ValidationError:  # no trial has this combination
+                continue
             if all(spec.split_identity("train") != other.split_identity("train") for other in specs):
                 specs.append(spec)
         return specs
@@ -198,16 +265,21 @@ class Space:
             "trainable": self.trainable,
             "dataset": self.dataset.model_dump(mode="json", by_alias=True),
             "fixed": dict(self.fixed),
-            "search": {
-                d.name: [d.kind, d.low, d.high, list(d.choices), [[n, list(v)] for n, v in d.when]] for d in self.search
-            },
+            "search": {d.name: _describe_dimension(d) for d in self.search},
             "inner": {name: list(values) for name, values in self.inner.items()},
             "objectives": [list(objective) for objective in self.objectives],
-            "baseline": dict(self.baseline),
+            "baseline": {name: value for name, value in self.baseline.items() if name not in self.completed},
             "stopping": self.stopping.model_dump(),
             "epochs": self.budget.epochs,
             "seed": self.seed,
         }
+
+
+def _describe_dimension(dimension: Dimension) -> list[Any]:
+    """Return all values of a dimension; searches that were started before `step` existed have no entry for it."""
+    when = [[name, list(values)] for name, values in dimension.when]
+    step = [] if dimension.step is None else [dimension.step]
+    return [dimension.kind, dimension.low, dimension.high, list(dimension.choices), when, *step]
 
 
 class SpaceFile(Frozen):

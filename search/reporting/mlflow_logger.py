@@ -35,6 +35,7 @@ from search.reporting.mlflow_experiments import ExperimentFinder
 from search.reporting.mlflow_names import encode_name
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
+from spaces.values import to_text
 
 for _noisy in ("alembic", "mlflow"):  # after the import, which sets log levels
     logging.getLogger(_noisy).setLevel(logging.ERROR)
@@ -183,7 +184,7 @@ class MlflowLogger:
             self.experiment_id, run_name=name, tags={encode_name(tag): value for tag, value in tags.items()}
         )
         new_id = str(run.info.run_id)
-        params = [Param(encode_name(key), str(value)[:_MAX_PARAM_LENGTH]) for key, value in parameters.items()]
+        params = [Param(encode_name(key), to_text(value)[:_MAX_PARAM_LENGTH]) for key, value in parameters.items()]
         for first in range(0, len(params), 100):
             self._client.log_batch(new_id, params=params[first : first + 100])
         return new_id

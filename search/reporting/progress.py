@@ -10,11 +10,12 @@ from runtime.console import Console, format_duration
 from search.study.asha import expected_epochs, rung_epochs
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
+from spaces.values import to_text
 
 
 def format_value(value: object) -> str:
     """Format the value of a parameter, with three significant digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else to_text(value)
 
 
 _PRIOR_TRIALS: Final = 3

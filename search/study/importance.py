@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import optuna
 
-from search.study.sampler import to_distribution
+from search.study.encoding import PointEncoder
 from search.study.trials import Trial
 from spaces.schema import Space
 
@@ -16,7 +16,8 @@ def parameter_importances(trials: Sequence[Trial], space: Space) -> dict[str, fl
     """Return the share of the variance of the first objective that each hyperparameter explains (fANOVA).
 
     All trials enter with their best value up to the last epoch that all of them reached, so stopped trials are comparable. The
-    result is empty if fewer than eight trials have an epoch, or if all values are equal. Conditional dimensions are left out.
+    result is empty if fewer than eight trials have an epoch, or if all values are equal. Conditional dimensions are left out,
+    and so is a baseline outside of the search.
     """
     usable = [trial for trial in trials if trial.epochs]
     if len(usable) < 8:
@@ -27,10 +28,14 @@ def parameter_importances(trials: Sequence[Trial], space: Space) -> dict[str, fl
     if len({value for _, value in defined}) < 2:
         return {}
     scratch = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
-    dimensions = {dimension.name: dimension for dimension in space.search if not dimension.when}
-    distributions = {name: to_distribution(dimension) for name, dimension in dimensions.items()}
+    encoder = PointEncoder([dimension for dimension in space.search if not dimension.when])
     for trial, value in defined:
-        parameters = {name: trial.parameters[name] for name in dimensions}
-        scratch.add_trial(optuna.trial.create_trial(params=parameters, distributions=distributions, value=value))
+        parameters = encoder.encode(trial.parameters)
+        if parameters is not None:
+            scratch.add_trial(
+                optuna.trial.create_trial(params=parameters, distributions=encoder.distributions, value=value)
+            )
+    if not encoder.distributions or len({trial.value for trial in scratch.get_trials(deepcopy=False)}) < 2:
+        return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     return dict(optuna.importance.get_param_importances(scratch, evaluator=evaluator))

@@ -9,44 +9,109 @@ from __future__ import annotations
 
 import datetime
 import math
+import random
 import warnings
-from collections.abc import Sequence
-from typing import Final, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
 from search.study.asha import rung_epochs
+from search.study.encoding import PointEncoder, Stored, decode_value
 from search.study.trials import Trial
-from spaces.schema import Dimension, Space, Value
+from spaces import feasibility
+from spaces.schema import Space, Value
 
 _FIXED_TIME: Final = datetime.datetime(2000, 1, 1)
 """Time stamp of all trials in a scratch study: the sampler does not read it, and suggestions depend on no clock."""
 
 
+_MODEL_DRAWS: Final = 20
+"""Number of suggestions of the sampler until one is possible and new; random points follow."""
+_RANDOM_DRAWS: Final = 1000
+"""Number of random points of a large space until one is possible and new."""
+
+
+class ExhaustedError(Exception):
+    """No point of the space is left to try; the message gives the reason."""
+
+
 def suggest_parameters(space: Space, trials: Sequence[Trial], number: int) -> dict[str, Value]:
-    """Suggest the parameters of a trial.
+    """Suggest the parameters of a trial: a point that the Config accepts and no trial has had.
+
+    A suggestion that is refused is drawn again, and is no trial of the study. The sampler takes impossible ones for bad.
 
     Args:
         space: Search space, with objectives and budget.
         trials: Trials started so far. Running trials without a result count as bad, so that no suggestion repeats one.
         number: Number of the new trial; with the seed of the space it determines the random state.
+
+    Raises:
+        ExhaustedError: If no such point is found.
     """
+    encoder = PointEncoder(space.search)
+    scratch = _create_scratch_study(space, trials, number, encoder)
+    config = feasibility.find_config(space)
+
+    def is_new(point: Mapping[str, Value]) -> bool:
+        return not any(feasibility.is_same_point(space.search, point, trial.parameters) for trial in trials)
+
+    def is_possible(point: Mapping[str, Value]) -> bool:
+        return feasibility.explain_impossible(space, config, point) is None
+
+    for _ in range(_MODEL_DRAWS):
+        suggested = scratch.ask()
+        parameters = _suggest_point(suggested, space, encoder)
+        new = is_new(parameters)
+        if new and is_possible(parameters):
+            return parameters
+        if not new or not trials:  # good points are suggested again; a running trial would count as bad
+            scratch.tell(suggested, state=TrialState.FAIL)
+    return _draw_remaining(space, trials, number, lambda point: is_new(point) and is_possible(point))
+
+
+def _create_scratch_study(
+    space: Space, trials: Sequence[Trial], number: int, encoder: PointEncoder
+) -> optuna.study.Study:
+    """Create a study with the comparable results of all trials."""
     epoch = comparable_epoch(space, trials)
     scratch = optuna.create_study(
         directions=["maximize"] * len(space.objectives), sampler=_make_sampler(space, space.seed + 7919 * number)
     )
     for trial in trials:
-        comparable = _to_scratch_trial(space, trial, epoch)
+        comparable = _to_scratch_trial(space, trial, epoch, encoder)
         if comparable is not None:
             scratch.add_trial(comparable)
-    suggested = scratch.ask()
+    return scratch
+
+
+def _suggest_point(suggested: optuna.trial.Trial, space: Space, encoder: PointEncoder) -> dict[str, Value]:
+    """Let Optuna suggest values of all dimensions that are active."""
     parameters: dict[str, Value] = {}
     for dimension in space.search:
         if dimension.is_active(parameters):
-            parameters[dimension.name] = suggest_value(suggested, dimension)
+            stored = suggested._suggest(dimension.name, encoder.distributions[dimension.name])
+            parameters[dimension.name] = decode_value(dimension, stored)
     return parameters
+
+
+def _draw_remaining(
+    space: Space, trials: Sequence[Trial], number: int, is_usable: Callable[[Mapping[str, Value]], bool]
+) -> dict[str, Value]:
+    """Draw a random point among those that are left."""
+    generator = random.Random(space.seed + 7919 * number)  # not for cryptography
+    if feasibility.list_points(space.search) is None:
+        for _ in range(_RANDOM_DRAWS):
+            point = feasibility.draw_point(space.search, generator)
+            if is_usable(point):
+                return point
+        raise ExhaustedError(f"{_RANDOM_DRAWS} random points of the space were all impossible, or have run before")
+    left = list(feasibility.remaining_points(space, [trial.parameters for trial in trials]))
+    if not left:
+        raise ExhaustedError("all possible points of the space have run")
+    return generator.choice(left)
 
 
 def comparable_epoch(space: Space, trials: Sequence[Trial]) -> int:
@@ -57,10 +122,12 @@ def comparable_epoch(space: Space, trials: Sequence[Trial]) -> int:
     return max(reached, default=rungs[0])
 
 
-def _to_scratch_trial(space: Space, trial: Trial, epoch: int) -> optuna.trial.FrozenTrial | None:
-    """Convert a trial to one of the scratch study; return None if it ended without a result at `epoch`."""
-    distributions = {d.name: to_distribution(d) for d in space.search if d.name in trial.parameters}
-    parameters = dict(trial.parameters)
+def _to_scratch_trial(space: Space, trial: Trial, epoch: int, encoder: PointEncoder) -> optuna.trial.FrozenTrial | None:
+    """Convert a trial to one of the scratch study; return None without a result at `epoch`, or outside of the search."""
+    parameters = encoder.encode(trial.parameters)
+    if parameters is None:
+        return None
+    distributions = {name: encoder.distributions[name] for name in parameters}
     values = trial.best_objectives_until(epoch, space.objectives)
     if values is not None and all(math.isfinite(value) for value in values):
         return _ScratchTrial.create(parameters, distributions, list(values))
@@ -77,7 +144,7 @@ class _ScratchTrial(optuna.trial.FrozenTrial):
 
     @classmethod
     def create(
-        cls, parameters: dict[str, Value], distributions: dict[str, BaseDistribution], values: list[float] | None
+        cls, parameters: dict[str, Stored], distributions: dict[str, BaseDistribution], values: list[float] | None
     ) -> _ScratchTrial:
         """Create a completed trial with these values, or a running one if `values` is None."""
         return cls(
@@ -106,23 +173,3 @@ def _make_sampler(space: Space, seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(
             seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=startup_trials
         )
-
-
-def suggest_value(trial: optuna.trial.Trial, dimension: Dimension) -> Value:
-    """Let Optuna suggest a value of one dimension."""
-    if dimension.kind == "choice":
-        return cast(Value, trial.suggest_categorical(dimension.name, dimension.choices))
-    log = dimension.kind.startswith("log")
-    if dimension.kind in ("int", "log_int"):
-        return trial.suggest_int(dimension.name, int(dimension.low), int(dimension.high), log=log)
-    return trial.suggest_float(dimension.name, dimension.low, dimension.high, log=log)
-
-
-def to_distribution(dimension: Dimension) -> BaseDistribution:
-    """Convert a dimension to an Optuna distribution."""
-    if dimension.kind == "choice":
-        return CategoricalDistribution(dimension.choices)
-    log = dimension.kind.startswith("log")
-    if dimension.kind in ("int", "log_int"):
-        return IntDistribution(int(dimension.low), int(dimension.high), log=log)
-    return FloatDistribution(dimension.low, dimension.high, log=log)

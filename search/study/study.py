@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.study import sampler
+from search.study import encoding, sampler
 from search.study import storage as database
 from search.study.journal_storage import open_journal_snapshot
 from search.study.trials import Epoch, Outcome, Trial
+from spaces import feasibility
+from spaces.points import complete_point
 from spaces.schema import Space, Value
 
+_OUTSIDE: Final = "outside"
+"""Attribute of a trial with the values that are outside of their dimensions, which Optuna does not take."""
+_FIXED_PARAMS: Final = "fixed_params"
+"""Optuna's system attribute of an enqueued trial, with its parameters."""
 _EPOCH: Final = "epoch:"
 _ROLE: Final = "role"
 BASELINE: Final = "baseline"
@@ -38,6 +44,8 @@ class Study:
         self._joins = joins
         self._live: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[int] = []
+        self._encoder = encoding.PointEncoder(space.search)
+        self.exhausted: str | None = None
         self._storage = database.open_storage(location)
         self._study = optuna.create_study(
             storage=self._storage,
@@ -50,12 +58,24 @@ class Study:
             self._enqueue_initial_points()
 
     def _enqueue_initial_points(self) -> None:
-        """Enqueue the baseline and the initial points of the space, unless already in the study."""
+        """Enqueue the baseline and the initial points of the space, unless already in the study, and each only once."""
         roles = {trial.user_attrs.get(_ROLE) for trial in self._study.get_trials(deepcopy=False)}
         initial_points = ((f"start {n}", point) for n, point in enumerate(self._space.start))
+        earlier: list[Mapping[str, Value]] = []
         for role, point in [(BASELINE, self._space.baseline), *initial_points]:
-            if role not in roles:
-                self._study.enqueue_trial(dict(point), user_attrs={_ROLE: role})
+            completed = complete_point(self._space, point)
+            if role not in roles and not any(self._is_same(completed, other) for other in earlier):
+                self._enqueue(completed, {_ROLE: role})
+            earlier.append(completed)
+
+    def _enqueue(self, point: Mapping[str, Value], attributes: Mapping[str, Any]) -> None:
+        """Enqueue a trial; values that are outside of their dimensions become an attribute."""
+        inside = self._encoder.encode_inside(point)
+        outside = {name: value for name, value in point.items() if name not in inside}
+        self._study.enqueue_trial(dict(inside), user_attrs=dict(attributes) | ({_OUTSIDE: outside} if outside else {}))
+
+    def _is_same(self, one: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
+        return feasibility.is_same_point(self._space.search, one, other)
 
     def stop_retrying(self) -> None:
         """Let pending and further requests fail instead of waiting for an unreachable database."""
@@ -70,28 +90,65 @@ class Study:
         database.close_storage(self._storage)
 
     def next_trial(self) -> Trial | None:
-        """Return the next trial to run; None once the budget of trials is used up.
+        """Return the next trial to run: interrupted trials first, the baseline before all others, then new ones.
 
-        Interrupted trials come first, the baseline before all others; then new trials.
+        Returns:
+            The trial; None once the budget of trials is used up, or no point of the space is left.
         """
         self._reclaim_orphaned_trials()
         self._interrupted = [number for number in self._interrupted if number in self._live]
         self._interrupted.sort(key=lambda number: self._live[number].user_attrs.get(_ROLE) != BASELINE)
         if self._interrupted:
             trial = self._live[self._interrupted.pop(0)]
-        elif self.count_started() < self._space.budget.trials:
-            if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                trials = self.get_trials()
-                self._study.enqueue_trial(dict(sampler.suggest_parameters(self._space, trials, len(trials))))
+        elif self._may_start() and self._enqueue_next():
             trial = self._study.ask()
             self._live[trial.number] = trial
         else:
             return None
-        parameters: dict[str, Value] = {}
-        for dimension in self._space.search:
-            if dimension.is_active(parameters):  # returns the enqueued value, or the one drawn before a crash
-                parameters[dimension.name] = sampler.suggest_value(trial, dimension)
+        self._complete_parameters(trial)
         return self.get_trial(trial.number)
+
+    def _enqueue_next(self) -> bool:
+        """Enqueue a suggestion unless a trial is waiting; return whether there is a trial to run."""
+        if self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            return True
+        trials = self.get_trials()
+        try:
+            self._enqueue(sampler.suggest_parameters(self._space, trials, len(trials)), {})
+        except sampler.ExhaustedError as error:
+            self.exhausted = str(error)
+            return False
+        return True
+
+    def _complete_parameters(self, trial: optuna.trial.Trial) -> None:
+        """Set the parameters of a trial that starts: those enqueued, or set before a crash, and the defaults of all others.
+
+        Earlier versions enqueued points of which only some parameters were given.
+        """
+        frozen = self._frozen_trial(trial.number)
+        enqueued = frozen.system_attrs.get(_FIXED_PARAMS, {})
+        given = self._decode(enqueued) | dict(frozen.user_attrs.get(_OUTSIDE, {})) | self._decode(frozen.params)
+        point = complete_point(self._space, given)
+        parameters = self._encoder.encode_inside(point)
+        outside = {name: value for name, value in point.items() if name not in parameters}
+        if outside != frozen.user_attrs.get(_OUTSIDE, {}):
+            trial.set_user_attr(_OUTSIDE, outside)
+        for name in [name for name in parameters if name not in frozen.params]:
+            distribution = self._encoder.distributions[name]
+            stored = distribution.to_internal_repr(parameters[name])
+            trial.storage.set_trial_param(trial._trial_id, name, stored, distribution)
+
+    def _decode(self, stored: Mapping[str, Any]) -> dict[str, Value]:
+        return encoding.decode_parameters(self._space.search, stored)
+
+    def _may_start(self) -> bool:
+        """Return whether budget is left, and a point of a small space."""
+        if self.exhausted is not None or self.count_started() >= self._space.budget.trials:
+            return False
+        if self._space.distinct_points is None:
+            return True
+        started = [trial.parameters for trial in self.get_trials()]
+        return len(feasibility.distinct_points(self._space.search, started)) < self._space.distinct_points
 
     def _reclaim_orphaned_trials(self) -> None:
         """Reclaim RUNNING trials of an earlier process, or whose creation succeeded on a server but whose reply was lost."""
@@ -112,7 +169,7 @@ class Study:
 
     def has_unfinished(self) -> bool:
         """Return whether any trial remains to be run."""
-        return bool(self._live) or self.count_started() < self._space.budget.trials
+        return bool(self._live) or self._may_start()
 
     def record_epoch(self, number: int, result: Epoch) -> bool:
         """Record the result of an epoch, unless it is already recorded.
@@ -185,7 +242,7 @@ class Study:
         return self._study.get_trials(deepcopy=False)[number]
 
     def _as_trial(self, frozen: FrozenTrial, study_attributes: Mapping[str, Any]) -> Trial:
-        return _as_trial(frozen, study_attributes, [dimension.name for dimension in self._space.search])
+        return _as_trial(frozen, study_attributes, self._decode)
 
 
 def read_trials(journal: Path) -> list[Trial]:
@@ -202,7 +259,7 @@ def read_trials(journal: Path) -> list[Trial]:
         raise KeyError(str(journal))
     study = optuna.load_study(study_name=names[0], storage=storage)
     trials = study.get_trials(deepcopy=False)
-    return [_as_trial(t, study.user_attrs, list(t.params)) for t in trials if t.state != TrialState.WAITING]
+    return [_as_trial(t, study.user_attrs, dict) for t in trials if t.state != TrialState.WAITING]
 
 
 def read_parent_run_id(location: Path | str, name: str | None = None) -> str | None:
@@ -225,7 +282,11 @@ def read_parent_run_id(location: Path | str, name: str | None = None) -> str | N
     return None if run_id is None else str(run_id)
 
 
-def _as_trial(frozen: FrozenTrial, study_attributes: Mapping[str, Any], names: Sequence[str]) -> Trial:
+def _as_trial(
+    frozen: FrozenTrial,
+    study_attributes: Mapping[str, Any],
+    decode: Callable[[Mapping[str, Any]], Mapping[str, Value]],
+) -> Trial:
     outcomes: dict[TrialState, Outcome] = {
         TrialState.COMPLETE: "finished",
         TrialState.PRUNED: "stopped",
@@ -239,7 +300,7 @@ def _as_trial(frozen: FrozenTrial, study_attributes: Mapping[str, Any], names: S
     )
     return Trial(
         number=frozen.number,
-        parameters={name: frozen.params[name] for name in names if name in frozen.params},
+        parameters={**decode(frozen.params), **attributes.get(_OUTSIDE, {})},
         outcome=outcomes.get(frozen.state, "running"),
         reason=attributes.get("reason", ""),
         epochs=epochs,

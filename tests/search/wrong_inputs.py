@@ -67,6 +67,11 @@ def search(entry: str) -> Callable[[str], str]:
     return sub(r"search:\n", f"search:\n  {entry}\n")
 
 
+def batch_size(dimension: str) -> Callable[[str], str]:
+    """Return a function that replaces the dimension of the batch size."""
+    return sub(r"batch_size: \{choice.*\}", f"batch_size: {dimension}")
+
+
 def music(
     make: Callable[[Path], object] | None, genres: tuple[str, ...] = ("classical", "funk", "jazz")
 ) -> Callable[[Path], None]:
@@ -177,8 +182,83 @@ CASES = [
     ),
     Case(
         "a list in the baseline",
-        ("baseline.optimizer.lr", "a number or text or true or false"),
+        ("baseline.optimizer.lr", "a number above 0"),
         sub("baseline: paper", "baseline: {optimizer.lr: [1]}"),
+    ),
+    Case(
+        "a baseline that the Config refuses",
+        ("baseline.optimizer.lr", "at most 1"),
+        sub("baseline: paper", "baseline: {optimizer.lr: 2}"),
+    ),
+    Case(
+        "a continuous range of an integer",
+        ("search.optimizer.batch_size", "integer field", "{log_int: [16, 128]}"),
+        batch_size("{log_uniform: [16, 128]}"),
+    ),
+    Case(
+        "a range of true and false",
+        ("search.retrieval.peaks", "true or false", "{choice: [false, true]}"),
+        search("retrieval.peaks: {int: [0, 1]}"),
+    ),
+    Case(
+        "a range of names",
+        ("search.network.merge", "one of its values", "{choice: ['concat', 'sum']}"),
+        search("network.merge: {uniform: [0, 1]}"),
+    ),
+    Case(
+        "a continuous range of a number of samples",
+        ("search.dataset.train.samples", "integer field", "{int: [100, 2000]}"),
+        search("dataset.train.samples: {uniform: [100, 2000]}"),
+    ),
+    Case(
+        "a step that does not reach the bound",
+        ("search.optimizer.batch_size.step", "whole number of steps", "{int: [16, 96], step: 16}"),
+        batch_size("{int: [16, 100], step: 16}"),
+    ),
+    Case(
+        "a step of a logarithmic range",
+        ("search.optimizer.batch_size.step", "not to log_int"),
+        batch_size("{log_int: [16, 128], step: 16}"),
+    ),
+    Case(
+        "a step of a choice",
+        ("search.network.merge.step", "not to a choice"),
+        search("network.merge: {choice: [concat, sum], step: 1}"),
+    ),
+    Case(
+        "a step of zero",
+        ("search.network.leak.step", "above zero"),
+        search("network.leak: {uniform: [0, 0.5], step: 0}"),
+    ),
+    Case(
+        "a fraction as a step of integers",
+        ("search.optimizer.batch_size.step", "whole number"),
+        batch_size("{int: [16, 64], step: 1.5}"),
+    ),
+    Case("an infinite bound", ("search.optimizer.batch_size", "finite"), batch_size("{int: [16, .inf]}")),
+    Case(
+        "a group as a choice",
+        ("search.network.merge", "single value", "by dotted name"),
+        search("network.merge: {choice: [{kind: sum}]}"),
+    ),
+    Case(
+        "a choice that is not finite", ("search.network.leak", "finite"), search("network.leak: {choice: [0.1, .nan]}")
+    ),
+    Case(
+        "one choice in two forms",
+        ("search.network.leak", "must differ"),
+        search("network.leak: {choice: [0, 0.0]}"),
+    ),
+    Case(
+        "null where the Config takes none",
+        ("search.network.leak", "a number"),
+        search("network.leak: {choice: [null, 0.1]}"),
+    ),
+    Case(
+        "points that are nearly all impossible",
+        ("search", "100 of 100 random points", "a multiple of 8"),
+        search("network.decoder_width: {int: [17, 23]}"),
+        ("--profile", "full"),
     ),
     Case("text in a sweep", ("inner.threshold.range.0", "a number"), sub(r"range: \[0.1", "range: [low")),
     Case("a number for a mapping", ("stopping", "a mapping of keys"), None, ("--set", "stopping=3")),
@@ -225,9 +305,9 @@ CASES = [
         sub("fixed: {rep", "fixed: {optimizer.lr: 0.1, rep"),
     ),
     Case(
-        "a baseline outside the search",
-        ("baseline.optimizer.lr", "widen search.optimizer.lr"),
-        sub(r"\[0.0001, 0.01\]", "[0.001, 0.01]"),
+        "a point of start outside the search",
+        ("start.0.grid.cells", "4, 6, 8, 12", "widen search.grid.cells"),
+        sub("grid.cells: 6, loss.regression", "grid.cells: 7, loss.regression"),
     ),
     Case(
         "an unknown objective",

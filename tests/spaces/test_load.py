@@ -214,13 +214,13 @@ def test_corners_are_the_named_points_and_every_end_beside_the_baseline(tmp_path
     }
     start = [{"optimizer.lr": 2e-3}]
     space = load_space(write(tmp_path, search=search, start=start, baseline={"optimizer.lr": 1e-3}), has_gpu=False)
-    fixed = {"representation": "rg"}
+    fixed = {"representation": "rg", "network.merge": "concat"}
     expected = [
         fixed | {"optimizer.lr": 1e-3},
         fixed | {"optimizer.lr": 2e-3},
         fixed | {"optimizer.lr": 1e-4},
         fixed | {"optimizer.lr": 1e-2},
-        fixed | {"optimizer.lr": 1e-3, "network.merge": "concat"},
+        fixed | {"optimizer.lr": 1e-3},
         fixed | {"optimizer.lr": 1e-3, "network.merge": "sum"},
         *[fixed | {"optimizer.lr": 1e-3}] * 2,
     ]

@@ -31,9 +31,16 @@ def history() -> list[Trial]:
     return [trial(0, 1e-4, [0.0, 0.05, *[0.06] * 7], "finished"), *stopped]
 
 
+def suggest_rate(searched: Space, trials: list[Trial], number: int) -> float:
+    """Return the learning rate that is suggested."""
+    rate = suggest_parameters(searched, trials, number)["optimizer.lr"]
+    assert isinstance(rate, float)
+    return rate
+
+
 def median_distance(searched: Space, trials: list[Trial]) -> float:
     """Return the median distance of suggested rates from the best rate, in decades."""
-    rates = [float(suggest_parameters(searched, trials, 100 + n)["optimizer.lr"]) for n in range(25)]
+    rates = [suggest_rate(searched, trials, 100 + n) for n in range(25)]
     return float(np.median([abs(math.log10(rate / 3e-3)) for rate in rates]))
 
 
@@ -42,7 +49,7 @@ def test_suggestions_concentrate_where_trials_were_good_at_the_same_epoch() -> N
 
 
 def test_a_bad_trial_that_completed_does_not_attract_suggestions() -> None:
-    rates = [float(suggest_parameters(SPACE, history(), 100 + n)["optimizer.lr"]) for n in range(25)]
+    rates = [suggest_rate(SPACE, history(), 100 + n) for n in range(25)]
     assert sum(rate < 2e-4 for rate in rates) <= 3
 
 

@@ -1,0 +1,90 @@
+"""Values of parameters as Optuna stores them: numbers, text, booleans and None; other choices become JSON text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from spaces.schema import Dimension, Value
+
+Stored = None | bool | int | float | str
+"""Value that Optuna keeps as it is."""
+
+
+def is_encoded(dimension: Dimension) -> bool:
+    """Return whether the choices of a dimension are stored as JSON text.
+
+    Optuna takes no lists, and does not distinguish 1, 1.0 and true.
+    """
+    choices = dimension.choices
+    return any(isinstance(choice, list) for choice in choices) or len(set(choices)) < len(choices)
+
+
+def to_distribution(dimension: Dimension) -> BaseDistribution:
+    """Convert a dimension to an Optuna distribution."""
+    if dimension.kind == "choice":
+        return CategoricalDistribution([encode_value(dimension, choice) for choice in dimension.choices])
+    log = dimension.kind.startswith("log")
+    low, high, step = dimension.low, dimension.high, dimension.step
+    if dimension.is_integer:
+        return IntDistribution(int(low), int(high), log=log, step=1 if step is None else int(step))
+    return FloatDistribution(low, high, log=log, step=step)
+
+
+def encode_value(dimension: Dimension, value: Value) -> Stored:
+    """Convert a value of a dimension to the form in which Optuna stores it."""
+    if dimension.kind == "choice" and is_encoded(dimension):
+        return json.dumps(value, ensure_ascii=False)
+    assert not isinstance(value, list)  # an encoded choice
+    return value
+
+
+def decode_value(dimension: Dimension, stored: Stored) -> Value:
+    """Convert a stored value back."""
+    if isinstance(stored, str) and dimension.kind == "choice" and is_encoded(dimension):
+        value: Value = json.loads(stored)
+        return dimension.normalize(value)
+    return dimension.normalize(stored)
+
+
+def decode_parameters(search: Sequence[Dimension], stored: Mapping[str, Stored]) -> dict[str, Value]:
+    """Return stored parameters as values, in the order of the dimensions."""
+    return {d.name: decode_value(d, stored[d.name]) for d in search if d.name in stored}
+
+
+class PointEncoder:
+    """Conversion of points of a space to parameters and distributions of Optuna.
+
+    Args:
+        search: Dimensions of the space.
+    """
+
+    def __init__(self, search: Sequence[Dimension]) -> None:
+        self._search = search
+        self._encoded = {dimension.name for dimension in search if is_encoded(dimension)}
+        self.distributions = {dimension.name: to_distribution(dimension) for dimension in search}
+
+    def encode(self, point: Mapping[str, Value]) -> dict[str, Stored] | None:
+        """Return the parameters of a point; None if it lacks an active dimension, or has a value outside of one.
+
+        Such a point, the baseline of a paper for example, says nothing about the space.
+        """
+        parameters: dict[str, Stored] = {}
+        for dimension in self._search:
+            name = dimension.name
+            if name not in point:
+                if dimension.is_active(point):
+                    return None
+                continue
+            value = point[name]
+            if not dimension.contains_value(value):
+                return None
+            parameters[name] = encode_value(dimension, value) if name in self._encoded else value  # type: ignore[assignment]
+        return parameters
+
+    def encode_inside(self, point: Mapping[str, Value]) -> dict[str, Stored]:
+        """Return the parameters of a point without those that are outside of their dimensions."""
+        inside = [d for d in self._search if d.name in point and d.contains_value(point[d.name])]
+        return {d.name: encode_value(d, point[d.name]) for d in inside}

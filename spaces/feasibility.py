@@ -1,0 +1,194 @@
+"""Points of a space that the Config or the dataset refuses: how many there are, and which points are left."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel, ValidationError
+
+from datasets.config_file import explain_validation
+from runtime.errors import InputError
+from spaces.schema import Dimension, Space, Value, nest_names
+from spaces.values import is_equal_number, is_same_value
+from trainables import registry
+
+SURVEYED: Final = 100
+"""Number of random points that loading a space draws."""
+MOST_IMPOSSIBLE: Final = 95
+"""Number of impossible ones among them with which a search is refused."""
+MOST_LISTED: Final = 4096
+"""Number of points up to which a space is small: its points are listed."""
+
+Point = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Random points of a space.
+
+    Attributes:
+        points: Number of points.
+        reasons: Reasons for which points are impossible, with the number of points, the most frequent first.
+    """
+
+    points: int
+    reasons: tuple[tuple[str, int], ...]
+
+    @property
+    def impossible(self) -> int:
+        """Number of impossible points."""
+        return sum(count for _, count in self.reasons)
+
+
+def find_config(space: Space) -> type[BaseModel]:
+    """Return the Config of the trainable of a space."""
+    return registry.describe_trainable(space.trainable, "trainable").config
+
+
+def explain_impossible(space: Space, config: type[BaseModel], point: Point) -> str | None:
+    """Return the reason for which no trial can have these parameters; None if one can."""
+    model = config
+    try:
+        config.model_validate(nest_names(space.config_values(point)))
+        model = type(space.dataset)
+        space.dataset_of(point)
+    except ValidationError as error:
+        return _describe_error(explain_validation(error, model, lambda key: key))
+    except Exception as error:  # noqa: BLE001  # a validator of a custom Config may raise any exception
+        return _describe_error(error)
+    return None
+
+
+def _describe_error(error: Exception) -> str:
+    if not isinstance(error, InputError):
+        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    name = error.place.removeprefix("dataset.")
+    return f"{name}: {error.rule}" if name else error.rule
+
+
+def draw_point(search: Sequence[Dimension], generator: random.Random) -> dict[str, Value]:
+    """Draw a point uniformly from all dimensions that are active in it."""
+    point: dict[str, Value] = {}
+    for dimension in search:
+        if dimension.is_active(point):
+            point[dimension.name] = _draw_value(dimension, generator)
+    return point
+
+
+def _draw_value(dimension: Dimension, generator: random.Random) -> Value:
+    if dimension.kind == "choice":
+        return generator.choice(dimension.choices)
+    low, high = dimension.low, dimension.high
+    if dimension.step is not None:
+        return dimension.normalize(low + dimension.step * generator.randint(0, round((high - low) / dimension.step)))
+    if dimension.kind == "int":
+        return generator.randint(int(low), int(high))
+    if dimension.kind == "uniform":
+        return generator.uniform(low, high)
+    drawn = min(high, max(low, math.exp(generator.uniform(math.log(low), math.log(high)))))
+    return round(drawn) if dimension.is_integer else drawn
+
+
+def survey_points(space: Space, count: int = SURVEYED) -> Survey:
+    """Draw points with the seed of the space, and count the impossible ones by their reasons."""
+    generator = random.Random(space.seed)  # not for cryptography
+    config = find_config(space)
+    reasons: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for _ in range(count):
+        reason = explain_impossible(space, config, draw_point(space.search, generator))
+        if reason is not None:
+            form = re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "#", reason)  # one rule for different values
+            reasons[form] += 1
+            examples.setdefault(form, reason)
+    return Survey(count, tuple((examples[form], number) for form, number in reasons.most_common()))
+
+
+def check_possible(space: Space, place: str) -> None:
+    """Check that enough points of a space are possible.
+
+    Args:
+        space: Space with dimensions.
+        place: Location of the dimensions in the file.
+
+    Raises:
+        InputError: If nearly all random points are impossible.
+    """
+    survey = survey_points(space) if space.search else Survey(0, ())
+    if survey.impossible > MOST_IMPOSSIBLE:
+        raise InputError(
+            place,
+            "trials must be possible at more than a few points of the search",
+            value=f"{survey.impossible} of {survey.points} random points are impossible: "
+            + "; ".join(f"{reason} ({count})" for reason, count in survey.reasons[:3]),
+            remedy="search values that fit together: a `step` for multiples, `when` or fewer choices for pairs",
+        )
+
+
+def list_points(search: Sequence[Dimension], most: int = MOST_LISTED) -> list[dict[str, Value]] | None:
+    """Return all points of a small space, possible or not; None if they are more than `most`, or not countable."""
+    points: list[dict[str, Value]] = [{}]
+    for dimension in search:
+        values = dimension.grid_values(most)
+        extended: list[dict[str, Value]] = []
+        for point in points:
+            if not dimension.is_active(point):
+                extended.append(point)
+            elif values is None or len(extended) + len(values) > most:
+                return None
+            else:
+                extended += [point | {dimension.name: value} for value in values]
+        points = extended
+    return points
+
+
+def is_same_point(search: Sequence[Dimension], one: Point, other: Point) -> bool:
+    """Return whether two points are the same; 1, 1.0 and true are different choices, and equal bounds of ranges."""
+    if one != other:  # decides nearly always, at little cost
+        return False
+    kinds = {dimension.name: dimension.kind for dimension in search}
+    return all(
+        is_same_value(value, other[name]) or (kinds.get(name) != "choice" and is_equal_number(value, other[name]))
+        for name, value in one.items()
+    )
+
+
+def distinct_points(search: Sequence[Dimension], points: Sequence[Point]) -> list[Point]:
+    """Return points without repetitions, in their order."""
+    result: list[Point] = []
+    for point in points:
+        if not any(is_same_point(search, point, other) for other in result):
+            result.append(point)
+    return result
+
+
+def remaining_points(space: Space, points: Sequence[Point]) -> Iterator[dict[str, Value]]:
+    """Yield the possible points of a small space that are not among `points`; nothing for a large space."""
+    config = find_config(space)
+    for point in list_points(space.search) or []:
+        is_new = not any(is_same_point(space.search, point, other) for other in points)
+        if is_new and explain_impossible(space, config, point) is None:
+            yield point
+
+
+def count_points(space: Space) -> int | None:
+    """Return the number of different trials that are possible, with the baseline and the points of `start`.
+
+    Returns:
+        The number; None if it exceeds the budget, or the space is not small.
+    """
+    if list_points(space.search) is None:
+        return None
+    named = distinct_points(space.search, [space.baseline, *space.start])
+    count = len(named)
+    for _ in remaining_points(space, named):
+        count += 1
+        if count > space.budget.trials:
+            return None
+    return count

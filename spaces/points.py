@@ -1,0 +1,172 @@
+"""Points of a space that a file names, the baseline and those of `start`: completed from the defaults, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from datasets.building.spec import parse_range
+from datasets.config_file import explain_validation
+from datasets.rooms.spec import LocalizerSpec
+from datasets.rooms.variants import write_out_splits
+from runtime.errors import InputError
+from spaces.feasibility import find_config
+from spaces.schema import DATASET, Dimension, Space, Value, flatten_names, nest_names
+from spaces.values import to_plain, to_text
+
+Point = Mapping[str, Value]
+
+
+def complete_point(space: Space, given: Point) -> dict[str, Value]:
+    """Return all active parameters of a point of which only some are given.
+
+    Parameters that are not given have the defaults of the Config at the given ones, or the values of the dataset. One that
+    has neither is left out: the dataset then has no such value, as for `snr_db` without noise.
+
+    Args:
+        space: Space whose dimensions the point has.
+        given: Values by name; those of inactive dimensions are dropped. If the Config refuses them, the defaults are those
+            without them.
+    """
+    point: dict[str, Value] = {}
+    defaults: Mapping[str, Value] | None = None
+    for dimension in space.search:
+        name = dimension.name
+        if not dimension.is_active(point):
+            continue
+        if name in given:
+            point[name] = dimension.normalize(given[name])
+            continue
+        if defaults is None:
+            defaults = _default_values(space, given)
+        if name in defaults:
+            point[name] = dimension.normalize(defaults[name])
+    return point
+
+
+def _default_values(space: Space, given: Point) -> dict[str, Value]:
+    """Return what the fields of the Config, and the searched ones of the dataset, are where they are not given."""
+    config = find_config(space)
+    values: dict[str, Any] = {}
+    for known in (given, {}):
+        with suppress(ValidationError):
+            values = config.model_validate(nest_names(space.config_values(known))).model_dump()
+            break
+    defaults: dict[str, Value] = {name: to_plain(value) for name, value in flatten_names(values).items()}
+    for dimension in space.search:
+        if dimension.name.startswith(DATASET):
+            value = dataset_value(space, dimension)
+            if value is not None:
+                defaults[dimension.name] = value
+    return defaults
+
+
+def dataset_value(space: Space, dimension: Dimension) -> Value:
+    """Return the value of a searched dimension that leaves the dataset unchanged; None if the dataset has none."""
+    if not isinstance(space.dataset, LocalizerSpec):
+        return None
+    written: Any = write_out_splits(space.dataset)
+    for key in dimension.name.removeprefix(DATASET).split("."):
+        written = None if written is None else written.get(key)
+    if isinstance(written, list) and written[0] == written[1]:
+        written = written[0]
+    same = [choice for choice in dimension.choices if _is_same_range(choice, written)]
+    value: Value = same[0] if same else written
+    return value
+
+
+def _is_same_range(choice: Value, written: Any) -> bool:
+    """Return whether a choice such as `0.2-0.4` is the same value as that of the dataset."""
+    return bool(choice == written) or list(map(float, parse_range(choice) or ())) == written
+
+
+def read_baseline(
+    space: Space, written: Literal["paper"] | Point, path: str
+) -> tuple[dict[str, Value], frozenset[str]]:
+    """Return the baseline, and the names of its values that were completed from defaults.
+
+    Its values may be outside the searched ranges and choices: a paper's value is compared with, not searched.
+
+    Args:
+        space: Space without points.
+        written: Values by name, or `paper` for the defaults alone.
+        path: Path of the file, for errors.
+
+    Raises:
+        InputError: If the Config or the dataset refuses the baseline, or a field without a default is missing.
+    """
+    given: Point = {} if written == "paper" else written
+    point = _complete(space, given, f"{path}: baseline")
+    completed = frozenset() if written == "paper" else frozenset(point.keys() - given.keys())
+    return point, completed
+
+
+def read_start(space: Space, written: Point, number: int, path: str) -> dict[str, Value]:
+    """Return a point of `start`.
+
+    Args:
+        space: Space without points.
+        written: Values by name, all of them in the searched ranges and choices.
+        number: Number of the point, from 0.
+        path: Path of the file, for errors.
+
+    Raises:
+        InputError: If a value is outside the search, or the Config or the dataset refuses the point.
+    """
+    place = f"{path}: start.{number}"
+    point = _complete(space, written, place)
+    for dimension in space.search:
+        name = dimension.name
+        if name in point and name in written and not dimension.contains_value(point[name]):
+            raise InputError(
+                f"{place}.{name}",
+                f"a point of start must be in the search: {describe_values(dimension)}",
+                value=point[name],
+                remedy=f"widen search.{name}, or write this point as the baseline, which may be outside",
+            )
+    return point
+
+
+def describe_values(dimension: Dimension) -> str:
+    """Return the values of a dimension in words: its choices, or its bounds with kind and step."""
+    if dimension.kind == "choice":
+        return ", ".join(map(to_text, dimension.choices))
+    step = "" if dimension.step is None else f", in steps of {dimension.step:g}"
+    return f"{dimension.low:g} to {dimension.high:g} ({dimension.kind}{step})"
+
+
+def _complete(space: Space, given: Point, place: str) -> dict[str, Value]:
+    """Complete a point, and check that a trial can have it."""
+    config = find_config(space)
+
+    def locate(key: str) -> str:
+        return f"{place}.{key}" if key in given or not key else f"{place}, with the default of {key}"
+
+    try:
+        point = complete_point(space, given)
+        config.model_validate(nest_names(space.config_values(point)))
+    except ValidationError as error:
+        raise _explain(error, config, locate, space) from error
+    try:
+        space.dataset_of(point)
+    except ValidationError as error:
+        raise explain_validation(error, type(space.dataset), lambda key: f"{place}.{DATASET}{key}") from error
+    return point
+
+
+def _explain(error: ValidationError, config: type[BaseModel], locate: Callable[[str], str], space: Space) -> InputError:
+    """Return the error for a point that the Config refuses; a required field that is searched has to be given."""
+    searched = {dimension.name for dimension in space.search}
+    for details in error.errors():
+        name = ".".join(map(str, details["loc"]))
+        if details["type"] == "missing" and name in searched:
+            return InputError(
+                locate(""),
+                "a searched field without a default needs a value in the baseline, and in every point of start",
+                value=name,
+                remedy=f"write  {{{name}: …}} there",
+            )
+    return explain_validation(error, config, locate)
