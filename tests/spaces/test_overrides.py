@@ -191,14 +191,14 @@ def night(**changes: Any) -> dict[str, Any]:
 
 
 HIDDEN = {"budget": {"trials": "many", "epochs": 3}, "profiles": {"laptop": {"budget": {"trials": 2}}}}
-NARROW = {"baseline": {"optimizer.lr": 5e-3}} | night(search={"optimizer.lr": {"choice": [1e-3]}})
+NARROW = {"start": [{"optimizer.lr": 5e-3}]} | night(search={"optimizer.lr": {"choice": [1e-3]}})
 
 
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
         (HIDDEN, "budget.trials (without a profile)"),
-        (NARROW, "baseline.optimizer.lr (with the profile night)"),
+        (NARROW, "start.0.optimizer.lr (with the profile night)"),
         (night(budget={"epochs": 0}), "profiles.night.budget.epochs"),
         (night(bugdet={"epochs": 2}), "profiles.night.bugdet"),
         (night(search={"network.leek": {"uniform": [0, 1]}}), "profiles.night.search.network.leek"),
