@@ -20,6 +20,7 @@ def add_options(parser: Parser) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the dataset"
     )
     parser.add_argument("--audio", metavar="DIR", help="folder of music, one sub-folder per genre")
+    add_skip_broken(parser)
     parser.add_argument(
         "--storage",
         default="runs",
@@ -28,6 +29,16 @@ def add_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--datasets", metavar="URI", help="storage of datasets, e.g. s3://bucket/prefix (default: STORAGE/datasets)"
+    )
+
+
+def add_skip_broken(parser: argparse.ArgumentParser) -> None:
+    """Add the option that leaves out sound files that cannot be used."""
+    parser.add_argument(
+        "--skip-broken",
+        action="store_const",
+        const=True,
+        help="leave out sound files that cannot be used, and second copies of recordings, instead of refusing the folder",
     )
 
 
@@ -44,6 +55,8 @@ def read_options(options: argparse.Namespace) -> tuple[list[DatasetSpec], Storag
     changes = {name.removeprefix("dataset."): value for name, value in read_changes}
     if options.audio:
         changes["music"] = options.audio
+    if options.skip_broken:
+        changes["skip_broken"] = True
     specs = config_file.read_specs(options.spec, has_gpu=machine.has_gpu(), profile=options.profile, changes=changes)
     store = storage_at(options.datasets or uris.join_uri(options.storage, "datasets"))
     return (

@@ -42,6 +42,18 @@ def write_text_atomic(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def printable_path(path: Path | str) -> str:
+    """Return a path for messages, with escapes for bytes that are not UTF-8 and for characters that do not print."""
+    return "".join(
+        character
+        if character.isprintable()
+        else f"\\x{ord(character) - 0xDC00:02x}"
+        if "\udc80" <= character <= "\udcff"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in os.fspath(path)
+    )
+
+
 def write_obstacle(folder: Path, *, create: bool = False) -> str | None:
     """Return the reason why files cannot be written to a folder, or None if they can.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from datasets import registry
+from datasets import cli_options, registry
 from runtime import machine, uris
 from runtime.cli import Parser, parse_seed, positive_number_type, run_command
 from runtime.storage import storage_at
@@ -23,6 +23,7 @@ _OPTIONS: Final = {
     "name": "--name",
     "seed": "--seed",
     "dataset.music": "--audio",
+    "dataset.skip_broken": "--skip-broken",
 }
 """Options that stand for keys of a space file, by dotted name."""
 
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--audio", metavar="DIR", help="folder of music, one sub-folder per genre (default: a synthetic band)"
     )
+    cli_options.add_skip_broken(result)
     result.add_argument(
         "--trials", type=positive_number_type(int), help="total number of trials, including the baseline"
     )
@@ -171,7 +173,7 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
 
 def _collect_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the values of the options that stand for keys of the file; text stays as the shell passes it."""
-    given = {key: getattr(options, option.removeprefix("--")) for key, option in _OPTIONS.items()}
+    given = {key: getattr(options, option.removeprefix("--").replace("-", "_")) for key, option in _OPTIONS.items()}
     return {key: value for key, value in given.items() if value is not None}
 
 

@@ -10,7 +10,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
+from datasets.audio.sound_headers import open_sound, require_complete, require_regular
 from runtime.errors import InputError
+from runtime.files import printable_path
 
 
 @dataclass(frozen=True)
@@ -28,26 +30,18 @@ def read_header(path: Path) -> SoundHeader:
     Raises:
         InputError: If the file is empty, unreadable, shorter than its header says, or contains no sound.
     """
-    if path.stat().st_size == 0:
-        raise InputError(
-            str(path), "a sound file must not be empty", value="0 bytes", remedy="remove or replace the file"
-        )
     try:
+        require_regular(path)
+        if path.stat().st_size == 0:
+            raise _unusable_error(path, "a sound file must not be empty", "0 bytes")
         require_complete(path)
-        with soundfile.SoundFile(path) as file:
+        with open_sound(path) as file:
             file.read(1024)
             header = SoundHeader(file.frames, file.samplerate, file.channels)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise InputError(
-            str(path),
-            "a sound file must be readable",
-            value=_decode_failure(error),
-            remedy="remove or re-encode the file",
-        ) from error
+        raise unreadable_error(path, error, "remove or re-encode the file") from error
     if header.frames < 1:
-        raise InputError(
-            str(path), "a sound file must contain sound", value="0 frames", remedy="remove or replace the file"
-        )
+        raise _unusable_error(path, "a sound file must contain sound", "0 frames")
     return header
 
 
@@ -66,23 +60,21 @@ def decode_sound(path: Path, first: int, frames: int) -> NDArray[np.float32]:
         InputError: If the file cannot be decoded, ends early, or contains NaN or infinity.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with open_sound(path) as file:
             declared = file.frames
             file.seek(first)
             sound: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise InputError(
-            str(path), "a sound file must be readable", value=_decode_failure(error), remedy="re-encode the file"
-        ) from error
+        raise unreadable_error(path, error, "re-encode the file") from error
     if len(sound) < frames:
         raise InputError(
-            str(path),
+            printable_path(path),
             "a sound file must be as long as its header says",
             value=f"{first + len(sound)} of {declared} frames",
             remedy="replace the truncated file",
         )
     if not np.isfinite(sound).all():
-        raise InputError(str(path), "samples must be finite numbers", value="NaN or infinity", remedy="repair the file")
+        raise not_finite_error(path)
     return sound
 
 
@@ -104,24 +96,22 @@ def resample_sound(sound: NDArray[np.float32], rate_hz: int, wanted_hz: int = SA
     return resampled.astype(np.float32)
 
 
-def require_complete(path: Path) -> None:
-    """Check that a WAV file is as long as its header says, since libsndfile decodes truncated files without an error.
-
-    Raises:
-        InputError: If the file is shorter than its header says.
-    """
-    with path.open("rb") as file:
-        start = file.read(8)
-    declared = int.from_bytes(start[4:8], "little")
-    is_streamed = declared in (0, 2**32 - 1)  # written before the length was known
-    if start[:4] == b"RIFF" and not is_streamed and declared + 8 > path.stat().st_size:
-        raise InputError(
-            str(path),
-            "a sound file must be as long as its header says",
-            value=f"{path.stat().st_size} of {declared + 8} bytes",
-            remedy="replace the truncated file",
-        )
+def not_finite_error(path: Path) -> InputError:
+    """Return the error for a sound file with samples that are not finite."""
+    rule = "samples must be finite numbers"
+    return InputError(printable_path(path), rule, value="NaN or infinity", remedy="repair the file")
 
 
-def _decode_failure(error: Exception) -> str:
-    return str(error).rsplit(":", 1)[-1].strip()
+def unreadable_error(path: Path, error: Exception, remedy: str) -> InputError:
+    """Return the error for a sound file that cannot be read or decoded."""
+    reason = error.strerror if isinstance(error, OSError) else str(error).rsplit(":", 1)[-1].strip()
+    return InputError(
+        printable_path(path),
+        "a sound file must be readable",
+        value=reason or "libsndfile does not recognise its format",
+        remedy=remedy,
+    )
+
+
+def _unusable_error(path: Path, rule: str, value: str) -> InputError:
+    return InputError(printable_path(path), rule, value=value, remedy="remove or replace the file")

@@ -10,10 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.audio import corpus
-from datasets.audio.corpus import EXCERPT_RMS, SILENT_RMS, MusicFile
+from datasets.audio import corpus, folders
+from datasets.audio.corpus import EXCERPT_RMS, SILENT_RMS, Corpus, MusicFile
+from datasets.audio.summary import summarise_corpus
 from datasets.rooms.spec import PROCEDURAL_GENRES, MusicSpec
 from runtime.errors import InputError
+from runtime.files import printable_path
 
 EXCERPTS_PER_SHARD: Final = 25
 _SPLIT_SHARE: Final = 0.1
@@ -33,54 +35,64 @@ class MusicExcerpts:
     rows_by_split: dict[str, NDArray[np.int64]]
 
 
-def scan_corpus(spec: MusicSpec, location: str) -> tuple[MusicFile, ...]:
-    """Read the headers of all sound files of a music folder that a dataset uses.
+def scan_corpus(spec: MusicSpec, location: str) -> Corpus:
+    """Inspect all sound files of a music folder that a dataset uses.
 
     Args:
         spec: Description of the dataset; its music is a folder.
         location: Option or key that names the folder, for errors.
 
     Raises:
-        InputError: If the folder, a genre or a readable file is missing.
+        InputError: If the folder, a genre or music is missing, or a file cannot be used; lists all such files.
     """
     folder = Path(spec.music)
     if not folder.is_dir():
         raise InputError(
             location,
             "the music folder must exist",
-            value=str(folder),
+            value=printable_path(folder),
             remedy="name a folder with one sub-folder per genre",
         )
-    folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    seen = list(spec.genres) if spec.genres is not None else [genre for genre in folders if genre != spec.held_out]
+    subfolders, problems = folders.list_subfolders(folder)
+    names = [subfolder.name for subfolder in subfolders]
+    if spec.genres is not None:  # other links may lead anywhere
+        relevant = {printable_path(folder / genre) for genre in (*spec.genres, spec.held_out)}
+        problems = tuple(problem for problem in problems if problem.place in relevant)
+    seen = list(spec.genres) if spec.genres is not None else [genre for genre in names if genre != spec.held_out]
     wanted = seen + [spec.held_out] * spec.uses_held_out()
     if not seen:
         raise InputError(
             location,
             "the music folder needs a sub-folder per genre besides the held-out one",
-            value=str(folder),
+            value=printable_path(folder),
             remedy="put the files of each genre into a folder of its own, e.g. classical/ and funk/",
         )
-    pieces: list[MusicFile] = []
     for genre in wanted:
-        if genre not in folders:
+        if genre not in names:
+            folders.raise_unusable(folder, problems)
             raise InputError(
                 location,
-                f"the music folder {folder} needs the genre {genre!r}",
-                value=folders,
+                f"the music folder {printable_path(folder)} needs the genre {genre!r}",
+                value=names,
                 remedy="add that sub-folder, or set dataset.genres and dataset.held_out to folders that exist",
             )
-        pieces += corpus.scan_genre(folder / genre, genre)
-        _require_enough(pieces, genre, spec, folder)
-    return tuple(pieces)
+    found = corpus.read_corpus(folder, wanted, skip_broken=spec.skip_broken, problems=problems)
+    for genre in wanted:
+        _require_enough(found, genre, spec)
+    return found
 
 
-def _require_enough(pieces: list[MusicFile], genre: str, spec: MusicSpec, folder: Path) -> None:
-    have = sum(piece.count_excerpts(spec.excerpt_s) for piece in pieces if piece.genre == genre)
+def describe_corpus(spec: MusicSpec, found: Corpus) -> list[str]:
+    """Return the genres of a music folder and their use, and what is left out, line by line."""
+    return summarise_corpus(found, notes={spec.held_out: "held out"}, least_s=spec.excerpt_s)
+
+
+def _require_enough(found: Corpus, genre: str, spec: MusicSpec) -> None:
+    have = sum(piece.count_excerpts(spec.excerpt_s) for piece in found.of_genre(genre))
     need = len(_splits_of(spec, held_out=genre == spec.held_out))
     if have < need:
         raise InputError(
-            str(folder / genre),
+            printable_path(found.folder / genre),
             f"a genre needs at least {need} excerpts of {spec.excerpt_s:g} s, since no excerpt serves two splits",
             value=f"{have} excerpts",
             remedy="add longer recordings, or shorten dataset.excerpt_s",
@@ -135,7 +147,8 @@ def load_excerpt(spec: MusicSpec, excerpt: Excerpt) -> tuple[NDArray[np.float32]
 
         wave = music_synth.synthesize_excerpt(excerpt.genre, spec.seed * 1_000_003 + excerpt.number, spec.excerpt_s)
     else:
-        wave = corpus.decode_excerpt(excerpt.piece, excerpt.number, spec.excerpt_s)
+        first = excerpt.number * int(spec.excerpt_s * excerpt.piece.rate_hz)
+        wave = corpus.decode_excerpt(excerpt.piece, first, spec.excerpt_s)
     level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
     gain = EXCERPT_RMS / level if level > SILENT_RMS else 0.0
     return (wave * gain).astype(np.float32), level

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
 from datasets.acoustics.shoebox import PositionPool
-from datasets.audio import corpus
-from datasets.audio.corpus import MusicFile
+from datasets.audio.corpus import Corpus, MusicFile
 from datasets.building import parts
 from datasets.building.parts import SPLIT, DatasetPart, split_evenly
 from datasets.building.plan import Synthesizer, TablePlan
@@ -68,6 +67,10 @@ class SamplePlan(TablePlan):
     def fingerprint(self) -> str:
         """Identity of the dataset."""
         return fingerprint([part.folder for part in self.list_parts()])
+
+    def describe_notes(self) -> list[str]:
+        """Return what was found in the folder of the sound files, line by line; empty if there is none."""
+        return []
 
     def with_spec(self: AnyPlan, spec: LocalizerSpec) -> AnyPlan:
         """Return a plan of the same sound files for another description, whose music fields must not differ."""
@@ -145,10 +148,12 @@ class MusicPlan(SamplePlan):
 
     Attributes:
         pieces: Sound files of the music; None for the procedural band.
+        corpus: Music folder with these files, and what it contains besides; None for the procedural band.
     """
 
     spec: MusicSpec
     pieces: tuple[MusicFile, ...] | None = None
+    corpus: Corpus | None = field(default=None, compare=False)
 
     def with_music(self: AnyMusicPlan, location: str) -> AnyMusicPlan:
         """Return the plan with the sound files of its music folder, checked and hashed.
@@ -159,11 +164,14 @@ class MusicPlan(SamplePlan):
         Raises:
             InputError: If music is missing or unreadable.
         """
-        folder = self.spec.music_folder()
-        if folder is None:
+        if self.spec.music_folder() is None:
             return self
-        pieces = music.scan_corpus(self.spec, location)
-        return replace(self, pieces=pieces, sound_files=corpus.hash_files(pieces, folder))
+        found = music.scan_corpus(self.spec, location)
+        return replace(self, pieces=found.pieces, sound_files=found.hash_files(), corpus=found)
+
+    def describe_notes(self) -> list[str]:
+        """Return the genres, files and minutes of the music folder, and what is left out."""
+        return [] if self.corpus is None else music.describe_corpus(self.spec, self.corpus)
 
     @property
     def music_part(self) -> SamplePart:

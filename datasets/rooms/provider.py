@@ -52,6 +52,10 @@ class SampleProvider(DatasetProvider):
             for part in self.plan.list_parts()
         ]
 
+    def describe_notes(self) -> list[str]:
+        """Return what was found in the folder of the sound files, line by line."""
+        return self.plan.describe_notes()
+
     def missing_bytes(self, store: Storage) -> dict[str, int]:
         """Return the approximate size of each part to be built, in bytes by folder."""
         sizes = part_bytes(self.plan)

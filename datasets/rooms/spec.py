@@ -227,6 +227,10 @@ class MusicSpec(LocalizerSpec):
     held_out: str = Field("jazz", description="genre of the test splits with `genres: held_out`")
     excerpt_s: float = Field(6.0, ge=1, le=60, description="length of the excerpts of music, s")
     excerpts: int = Field(200, ge=8, le=20_000, description="maximum number of excerpts per genre")
+    # The files that remain identify the data, so the option itself is not part of any dump.
+    skip_broken: bool = Field(
+        False, exclude=True, description="leave out sound files that cannot be used, instead of refusing the folder"
+    )
 
     @model_validator(mode="after")
     def _check_music(self) -> Self:

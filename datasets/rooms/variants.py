@@ -13,6 +13,10 @@ Varied = TypeVar("Varied", bound=LocalizerSpec)
 def write_out_splits(spec: LocalizerSpec) -> dict[str, Any]:
     """Return a description as plain values, with absent fields of the training split taken from the dataset."""
     described = spec.model_dump(mode="json", by_alias=True)
+    left_out = {
+        name: field for name, field in type(spec).model_fields.items() if (field.alias or name) not in described
+    }
+    described |= {name: getattr(spec, name) for name in left_out}
     return described | {"train": spec.resolve_splits()["train"].model_dump(mode="json")}
 
 

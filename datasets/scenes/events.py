@@ -10,12 +10,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.audio import corpus, sound_files
-from datasets.audio.corpus import MusicFile
+from datasets.audio import corpus, folders, sound_files
+from datasets.audio.corpus import Corpus, MusicFile
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.layout import SAMPLE_RATE_HZ
 from datasets.tau2020.spec import GROUPS
 from runtime.errors import InputError
+from runtime.files import printable_path
 
 CLIP_RMS: Final = 0.1
 CLIP_PEAK: Final = 1.0
@@ -58,42 +59,42 @@ class EventSounds:
         return tuple(tuple(len(clip) for clip in clips) for clips in self.clips[group])
 
 
-def scan_events(folder: Path, location: str) -> tuple[MusicFile, ...]:
-    """Read the headers of all event sounds.
+def scan_events(folder: Path, location: str, *, skip_broken: bool = False) -> Corpus:
+    """Inspect all event sounds.
 
     Args:
         folder: Folder with one sub-folder per class, which holds sound files at any depth.
         location: Option or key that names the folder, for errors.
+        skip_broken: Whether files that cannot be used are left out.
 
     Raises:
-        InputError: If the folder or its classes are missing, or a file is empty, truncated or unreadable.
+        InputError: If the folder or its classes are missing, or a file cannot be used; lists all such files.
     """
     if not folder.is_dir():
         raise InputError(
             location,
             "the folder of events must exist",
-            value=str(folder),
+            value=printable_path(folder),
             remedy="name a folder with one sub-folder per class, or set events to `procedural`",
         )
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    classes, problems = folders.list_subfolders(folder)
     if not classes:
         raise InputError(
             location,
             "the folder of events needs a sub-folder per class",
-            value=str(folder),
+            value=printable_path(folder),
             remedy="put the files of each class into a folder of its own, e.g. alarm/ and speech/",
         )
-    pieces: list[MusicFile] = []
+    names = [of_class.name for of_class in classes]
+    found = corpus.read_corpus(folder, names, skip_broken=skip_broken, problems=problems)
     for of_class in classes:
-        paths = [path for path in sorted(of_class.rglob("*")) if path.suffix.lower() in corpus.SOUND_SUFFIXES]
-        if not paths:
+        if not found.of_genre(of_class.name):
             raise InputError(
-                str(of_class),
-                f"a class needs a sound file ({', '.join(corpus.SOUND_SUFFIXES)})",
+                printable_path(of_class),
+                f"a class needs a sound file ({', '.join(folders.SOUND_SUFFIXES)})",
                 remedy="add a file, or remove the folder",
             )
-        pieces += [corpus.read_music_header(path, of_class.name) for path in paths]
-    return tuple(pieces)
+    return found
 
 
 def gather_events(spec: SceneSpec, pieces: tuple[MusicFile, ...] | None, progress: Progress) -> EventSounds:
@@ -159,7 +160,7 @@ def _decode_event(piece: MusicFile) -> Clip:
     clip = trim_silence(sound_files.resample_sound(mono, piece.rate_hz, SAMPLE_RATE_HZ))
     if len(clip) < LEAST_CLIP_S * SAMPLE_RATE_HZ:
         raise InputError(
-            str(piece.path),
+            printable_path(piece.path),
             f"an event needs at least {LEAST_CLIP_S:g} s of sound",
             value=f"{len(clip) / SAMPLE_RATE_HZ:.2f} s",
             remedy="remove or replace the file",
@@ -186,7 +187,7 @@ def _cut_clip(piece: MusicFile, clip: Clip) -> dict[str, Clip]:
     parts = [trim_silence(part) for part in np.split(clip, ends[:-1])]
     if min(len(part) for part in parts) < LEAST_CLIP_S * SAMPLE_RATE_HZ:
         raise InputError(
-            str(piece.path),
+            printable_path(piece.path),
             "a class with fewer than 3 files needs files long enough to be cut for training, validation and test",
             value=f"{len(clip) / SAMPLE_RATE_HZ:.2f} s of sound",
             remedy="add files to the class until it has 3, or longer ones",

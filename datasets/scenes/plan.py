@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from datasets.audio import corpus
-from datasets.audio.corpus import MusicFile
+from datasets.audio.corpus import Corpus, MusicFile
 from datasets.building.manifest import Manifest, ShardEntry
 from datasets.building.parts import SPLIT, DatasetPart, Shard
 from datasets.building.plan import DatasetPlan, ShardState, WriterFactory, WriteShard
@@ -47,11 +46,13 @@ class ScenePlan(DatasetPlan):
         spec: Description of the scenes.
         pieces: Sound files of the events; None for synthesised events.
         sound_files: SHA-256 of each sound file by relative path; None for synthesised events.
+        corpus: Folder of the events, with what it contains besides; None for synthesised events.
     """
 
     spec: SceneSpec
     pieces: tuple[MusicFile, ...] | None = None
     sound_files: dict[str, str] | None = None
+    corpus: Corpus | None = field(default=None, compare=False)
 
     @classmethod
     def from_spec(cls, spec: SceneSpec, location: str) -> ScenePlan:
@@ -69,8 +70,8 @@ class ScenePlan(DatasetPlan):
             return cls(spec)
         from datasets.scenes import events
 
-        pieces = events.scan_events(folder, location)
-        return cls(spec, pieces, corpus.hash_files(pieces, folder))
+        found = events.scan_events(folder, location, skip_broken=spec.skip_broken)
+        return cls(spec, found.pieces, found.hash_files(), found)
 
     @property
     def fingerprint(self) -> str:

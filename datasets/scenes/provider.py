@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.audio.summary import summarise_corpus
 from datasets.building.manifest import Manifest
 from datasets.building.parts import Shard
 from datasets.building.provider import SplitEntry
@@ -93,6 +94,10 @@ class SceneProvider(RecordingProvider):
         built = "" if self.missing_bytes(store) else "  (there)"
         size = format_bytes(count * RECORDING_BYTES)
         return [f"{self.plan.folder_name:<28} {count:>9,} recordings of 60 s in FOA and MIC {size}{built}"]
+
+    def describe_notes(self) -> list[str]:
+        """Return the classes, files and minutes of the folder of events, and what is left out, line by line."""
+        return [] if self.plan.corpus is None else summarise_corpus(self.plan.corpus)
 
     def missing_bytes(self, store: Storage) -> dict[str, int]:
         """Return the size of the recordings to be made, in bytes by folder; empty if the dataset is complete."""

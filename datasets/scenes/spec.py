@@ -70,6 +70,10 @@ class SceneSpec(DatasetSpec):
     elevation_deg: tuple[Elevation, Elevation] = Field((-35.0, 35.0), description="range of the elevation, degrees")
     events: str = Field(PROCEDURAL, description="`procedural`, or a folder with one sub-folder per class")
     seed: int = Field(0, ge=0, description="seed of rooms, scenes and procedural events")
+    # The files that remain identify the data, so the option itself is not part of any dump.
+    skip_broken: bool = Field(
+        False, exclude=True, description="leave out event sounds that cannot be used, instead of refusing the folder"
+    )
 
     @model_validator(mode="after")
     def _ranges_in_order(self) -> Self:

@@ -20,7 +20,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from datasets.audio.sound_files import require_complete
+from datasets.audio.sound_files import SoundHeader
+from datasets.audio.sound_headers import open_sound, require_complete
 from datasets.tau2020.label_lines import COLUMNS
 from datasets.tau2020.labels import FRAMES, read_labels, track_slots, write_labels
 from datasets.tau2020.walk import find_files
@@ -250,7 +251,8 @@ class RecordingFolder:
         path = self._files[name].sound
         _read_frames(path)
         try:
-            sound = soundfile.read(path, frames=SAMPLES, dtype="float32", always_2d=True)[0].T
+            with open_sound(path) as file:
+                sound = file.read(SAMPLES, dtype="float32", always_2d=True).T
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise _unreadable_error(path, error) from error
         _require_folder(bool(np.isfinite(sound).all()), path, "samples must be finite numbers", "NaN or infinity")
@@ -354,15 +356,16 @@ def _read_frames(path: Path) -> int:
     """
     try:
         require_complete(path)
-        header = soundfile.info(path)
+        with open_sound(path) as file:
+            header = SoundHeader(file.frames, file.samplerate, file.channels)
     except (OSError, soundfile.LibsndfileError, RuntimeError) as error:
         raise _unreadable_error(path, error) from error
     _require_folder(header.channels == CHANNELS, path, f"a recording has {CHANNELS} channels", header.channels)
     _require_folder(
-        header.samplerate == SAMPLE_RATE_HZ,
+        header.rate_hz == SAMPLE_RATE_HZ,
         path,
         f"a recording has {SAMPLE_RATE_HZ} samples per second",
-        header.samplerate,
+        header.rate_hz,
     )
     _require_folder(header.frames > 0, path, "a recording must contain sound", "0 samples")
     return int(header.frames)

@@ -13,7 +13,7 @@ import soundfile
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from datasets.audio import corpus, music_synth
+from datasets.audio import music_synth
 from datasets.rooms.music import MusicExcerpts, assemble_excerpts, list_excerpts, load_excerpt, scan_corpus
 from datasets.rooms.spec import PROCEDURAL_GENRES, RoomSpec
 
@@ -40,7 +40,7 @@ def spec_of(folder: Path, **changes: Any) -> RoomSpec:
 
 def gather(spec: RoomSpec, place: str = "here") -> MusicExcerpts:
     """All music of a spec in memory, the way a build goes: choose excerpts, hear each, share them out."""
-    pieces = None if spec.music_folder() is None else scan_corpus(spec, place)
+    pieces = None if spec.music_folder() is None else scan_corpus(spec, place).pieces
     chosen = list_excerpts(spec, pieces)
     waves, levels = zip(*(load_excerpt(spec, excerpt) for excerpt in chosen), strict=True)
     return assemble_excerpts(spec, chosen, waves, levels)
@@ -154,25 +154,25 @@ def test_the_seed_decides_who_gets_which_excerpt(three_genres: Path) -> None:
 
 
 def test_files_are_hashed_by_their_path_in_the_folder(three_genres: Path) -> None:
-    pieces = scan_corpus(spec_of(three_genres), "here")
+    found = scan_corpus(spec_of(three_genres), "here")
     expected = {
         f"{genre}/{number}.wav": hashlib.sha256((three_genres / genre / f"{number}.wav").read_bytes()).hexdigest()
         for genre in ("funk", "rock", "jazz")
         for number in range(2)
     }
-    assert corpus.hash_files(pieces, three_genres) == expected
+    assert found.hash_files() == expected
 
 
 def test_other_files_and_hidden_folders_are_passed_over(three_genres: Path) -> None:
     (three_genres / "funk" / "cover.jpg").write_bytes(b"picture")
     (three_genres / ".cache").mkdir()
     (three_genres / "notes.txt").write_text("music")
-    assert {piece.genre for piece in scan_corpus(spec_of(three_genres), "here")} == {"funk", "rock", "jazz"}
+    assert {piece.genre for piece in scan_corpus(spec_of(three_genres), "here").pieces} == {"funk", "rock", "jazz"}
 
 
 def test_a_music_folder_is_not_read_for_a_genre_nobody_hears(three_genres: Path) -> None:
     (three_genres / "jazz" / "0.wav").write_bytes(b"")
-    pieces = scan_corpus(spec_of(three_genres, tests=["S0"]), "here")
+    pieces = scan_corpus(spec_of(three_genres, tests=["S0"]), "here").pieces
     assert {piece.genre for piece in pieces} == {"funk", "rock"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,13 +20,13 @@ RATE_HZ = 16_000
 PLACE = "space.yaml: dataset.music"
 
 
-def noise(seconds: float) -> np.ndarray:
-    return np.random.default_rng(0).uniform(-0.3, 0.3, round(seconds * RATE_HZ))
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.3, 0.3, round(seconds * RATE_HZ))
 
 
 def put(path: Path, seconds: float = 6.0, subtype: str | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, noise(seconds), RATE_HZ, subtype=subtype)
+    soundfile.write(path, noise(seconds, zlib.crc32(str(path).encode())), RATE_HZ, subtype=subtype)
     return path
 
 

@@ -29,7 +29,7 @@ def put(path: Path, wave: NDArray[np.float64], rate_hz: int = SAMPLE_RATE_HZ) ->
 
 
 def heard(folder: Path, seed: int = 0) -> EventSounds:
-    return events.gather_events(SceneSpec(seed=seed), events.scan_events(folder, PLACE), lambda *_: None)
+    return events.gather_events(SceneSpec(seed=seed), events.scan_events(folder, PLACE).pieces, lambda *_: None)
 
 
 def pitch_hz(clip: NDArray[np.float32]) -> float:
@@ -135,7 +135,7 @@ def spoil_nan(folder: Path) -> tuple[Path, str, str]:
 
 
 def spoil_silent(folder: Path) -> tuple[Path, str, str]:
-    return folder, str(put(folder / "horn" / "4.wav", np.zeros(SAMPLE_RATE_HZ))), "at least 0.1 s of sound"
+    return folder, str(put(folder / "horn" / "4.wav", np.zeros(SAMPLE_RATE_HZ))), "must contain sound"
 
 
 def spoil_short(folder: Path) -> tuple[Path, str, str]:
