@@ -22,6 +22,7 @@ os.environ.update(
 
 import ray
 from ray._private import ray_constants
+from ray._private import worker as ray_worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from runtime import nodes
@@ -33,6 +34,18 @@ _REPORT_TIMEOUT_S: Final = 120.0
 """Time for a node to start a process and import its modules, in seconds."""
 
 T = TypeVar("T")
+
+
+_print_ray_message: Final = ray_worker.print_to_stdstream
+
+
+def _print_unless_reported(data: Mapping[str, Any], **options: Any) -> None:
+    """Print a message of Ray, unless it is about the end of a worker, which the search reports itself in one line."""
+    if not any("worker died or was killed" in line for line in data["lines"]):
+        _print_ray_message(data, **options)
+
+
+ray_worker.print_to_stdstream = _print_unless_reported  # Ray has no option for it
 
 
 @contextmanager

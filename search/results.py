@@ -95,6 +95,10 @@ class SearchFolder:
         """Return the path of a trial's model from its best epoch."""
         return self.trial_path(number) / "model.pt"
 
+    def log_path(self, number: int) -> Path:
+        """Return the path of what a trial has printed."""
+        return self.trial_path(number) / "log.txt"
+
     def figure_path(self, number: int) -> Path:
         """Return the path of the figure with a trial's predictions."""
         return self.trial_path(number) / "room.png"
@@ -145,6 +149,15 @@ class SearchFolder:
         with atomic_write(path) as temporary:
             temporary.write_bytes(content)
         return path
+
+    def upload_file(self, path: Path) -> None:
+        """Upload a file that was written at its local path; without a bucket it is in place already.
+
+        Raises:
+            StorageError: If the bucket rejects the request.
+        """
+        if self.bucket is not None:
+            self.bucket.write_file(self._relative_key(path), path.read_bytes())
 
     def remove_file(self, path: Path) -> None:
         """Remove a file if it exists."""

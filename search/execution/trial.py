@@ -12,7 +12,6 @@ import math
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -24,6 +23,8 @@ from runtime.errors import StorageError
 from runtime.storage import FULL
 from search.execution.checkpoint import load_checkpoint, retry_storage, save_checkpoint, unwritable_error
 from search.execution.ddp import DdpWorkers
+from search.execution.error_text import describe_error
+from search.execution.trial_log import append_to_log
 from search.experiment import Experiment
 from search.study import pareto
 from search.study.trials import Epoch
@@ -33,7 +34,15 @@ from trainables.contract import ContractError, DivergedError, Trainable
 
 
 class TrialFailedError(Exception):
-    """Failure of a trial; the message is the reason that the study records."""
+    """Failure of a trial; the message is the reason that the study records.
+
+    Attributes:
+        spoils_process: Whether the process may be left in a state that the next trial would suffer from.
+    """
+
+    def __init__(self, reason: str, *, spoils_process: bool = True) -> None:
+        super().__init__(reason)
+        self.spoils_process = spoils_process
 
 
 def inference_grid(space: Space) -> list[dict[str, float]]:
@@ -145,9 +154,11 @@ class TrialRunner:
             raise
         except (DivergedError, ContractError) as error:
             self.close()
-            raise TrialFailedError(str(error)) from error
-        except Exception as error:
+            raise TrialFailedError(str(error), spoils_process=False) from error
+        except BaseException as error:  # also SystemExit and KeyboardInterrupt, which would end the process
             self.close()
+            if hasattr(error, "ray_terminate_msg"):  # raised by Ray for SIGTERM: the machine is shut down
+                raise
             raise self._translate_error(error) from error
 
     def close(self) -> None:
@@ -171,16 +182,14 @@ class TrialRunner:
             self._workers = DdpWorkers(self._devices, build)
         return trainable
 
-    def _translate_error(self, error: Exception) -> StorageError | TrialFailedError:
-        """Return the storage error or the failure that an exception amounts to; write its traceback to error.txt."""
+    def _translate_error(self, error: BaseException) -> StorageError | TrialFailedError:
+        """Return the storage error or the failure that an exception amounts to; append its traceback to the log."""
         results = self._experiment.results
-        path = results.trial_path(self._number) / "error.txt"
         if isinstance(error, OSError) and error.errno in FULL:
-            return unwritable_error(results.display_path(path.parent), error)
-        with suppress(OSError, StorageError), results.write_file(path) as temporary:
-            temporary.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        first_line = str(error).partition("\n")[0]
-        return TrialFailedError(f"{type(error).__name__}: {first_line} (see {results.display_path(path)})")
+            return unwritable_error(results.display_path(results.trial_path(self._number)), error)
+        append_to_log(results, self._number, "".join(traceback.format_exception(error)))
+        log = results.display_path(results.log_path(self._number))
+        return TrialFailedError(f"{describe_error(error)} (see {log})")
 
     def _train_epoch(self, trainable: Trainable) -> None:
         started = time.monotonic()

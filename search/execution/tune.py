@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +41,9 @@ from search.execution import capacity, gpu_memory
 from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
 from search.execution.scoring import TestScores, try_scoring
 from search.execution.trial import TrialFailedError, TrialRunner
+from search.execution.trial_log import ProcessEnd, TrialLog, prepare_process, read_process_end
 from search.experiment import Experiment
+from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.schema import Resources
@@ -51,7 +55,12 @@ FAILURE_WINDOW_S: Final = 60.0
 loss, and counts every request as a failure."""
 _FAILURE_WEIGHT: Final = 10_000
 """Weight of a worker failure in Tune's count of failures; a repeated request weighs one."""
+MAX_EQUAL_ENDS: Final = 2
+"""Number of times that a trial's process may end itself for the same cause without completing an epoch in between."""
+_UNTRACED: Final = "it left no trace; a lack of memory, SIGKILL or native code may have ended it"
+_OUT_OF_MEMORY: Final = "Ray's memory monitor killed it, since the memory of its machine was nearly exhausted"
 _FAILURE_REASON: Final = "failure_reason"
+_SPOILS_PROCESS: Final = "spoils_process"
 _STORAGE_ERROR: Final = "storage_error"
 
 
@@ -111,6 +120,7 @@ def run_trials(
         StorageError: If a trial could not write its files; all trials are then stopped, and none has failed.
     """
     scheduler = _StudyScheduler(study, callback, policy)
+    failures = WorkerFailures(study, callback, experiment.results, scheduler.stop_trial)
     trainable = tune.with_resources(
         tune.with_parameters(_TuneTrial, experiment=experiment),
         {"cpu": experiment.space.resources.cpu, "gpu": experiment.space.resources.gpu_share},
@@ -119,7 +129,7 @@ def run_trials(
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            search_alg=_StudySearcher(study, callback, policy, datasets, max_concurrent),
+            search_alg=_StudySearcher(study, callback, policy, datasets, max_concurrent, failures.reasons),
             scheduler=scheduler,
             reuse_actors=True,
         ),
@@ -128,7 +138,7 @@ def run_trials(
             **experiment.results.scratch_options(),
             verbose=0,
             stop=_StopOnStorageError(scheduler),
-            callbacks=[WorkerFailures(study, callback), _PauseCheck(policy)],
+            callbacks=[failures, _PauseCheck(policy)],
             failure_config=tune.FailureConfig(max_failures=(MAX_CONSECUTIVE_FAILURES + 1) * _FAILURE_WEIGHT - 1),
         ),
     )
@@ -172,6 +182,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         policy: StoppingPolicy,
         datasets: DatasetReadiness,
         max_concurrent: Callable[[], int],
+        loss_reasons: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__(metric="epoch", mode="max")
         self._max_concurrent = max_concurrent
@@ -180,6 +191,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         self._callback = callback
         self._policy = policy
         self._datasets = datasets
+        self._loss_reasons = {} if loss_reasons is None else loss_reasons  # filled while trials run
         self._waiting: Trial | None = None
         self.numbers: dict[str, int] = {}
 
@@ -205,7 +217,10 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         number = self.numbers[trial_id]
         if self._study.get_trial(number).outcome == "running" and error:
             failures = MAX_CONSECUTIVE_FAILURES + 1
-            reason = f"its worker process failed {failures} times without completing an epoch, see {ray_log_folder()}"
+            last = self._loss_reasons.get(number, "for an unknown reason")
+            reason = (
+                f"its worker was lost {failures} times without completing an epoch: {last} (see {ray_log_folder()})"
+            )
             self._study.end_trial(number, "failed", reason)
             self._callback.on_trial_end(self._study.get_trial(number))
 
@@ -227,11 +242,22 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         self._study = study
         self._callback = callback
         self._policy = policy
+        self._controller: Any = None
         self.storage_error: StorageError | None = None
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:  # noqa: ARG002
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
+        """Keep the controller, through which `stop_trial` stops a trial."""
+        self._controller = tune_controller
+
+    def stop_trial(self, trial: Any) -> None:
+        """Stop a trial of Tune whose end the study has recorded."""
+        with redirect_stdout(io.StringIO()):  # Tune prints the results of a trial that it stops without any
+            self._controller.stop_trial(trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         """Record a result and return Tune's decision on the trial."""
         number = trial.config["number"]
+        _set_actor_reuse(tune_controller, allowed=not result.get(_SPOILS_PROCESS, False))
         if _STORAGE_ERROR in result:
             self.storage_error = result[_STORAGE_ERROR]
             return str(TrialScheduler.STOP)  # stops Tune's trial; the study's continues when the search is resumed
@@ -259,6 +285,13 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         return {}
 
 
+def _set_actor_reuse(tune_controller: Any, *, allowed: bool) -> None:
+    """Set whether the process of the trial whose result is handled may run another one; a CUDA error would stay in it."""
+    controller = getattr(tune_controller, "_tune_controller", tune_controller)
+    if hasattr(controller, "_reuse_actors"):
+        controller._reuse_actors = allowed
+
+
 class _ActorManager(RayActorManager):  # type: ignore[misc]
     """Actor manager that treats a worker ended by Ray, e.g. for lack of memory, as lost; Tune's own aborts the search."""
 
@@ -272,22 +305,76 @@ tune_controller.RayActorManager = _ActorManager
 
 
 class WorkerFailures(tune.Callback):  # type: ignore[misc]
-    """Tune callback that counts the worker failures of a trial, where Tune counts the requests that failed."""
+    """Tune callback that counts the worker failures of a trial, where Tune counts the requests that failed.
 
-    def __init__(self, study: Study, callback: TrialCallback, now: Callable[[], float] = time.monotonic) -> None:
+    A process that ends on a machine that is still there has begun an attempt in the log of its trial. It counts at once, and a
+    trial whose process ends itself twice for the same cause has failed. All other failures are lost machines: those within
+    `FAILURE_WINDOW_S` count as one.
+
+    Args:
+        study: Trials of the search.
+        callback: Receives the losses and the failures.
+        results: Files of the search, with the logs of the trials.
+        stop_trial: Makes Tune stop a trial whose failure the study has recorded.
+        now: Clock, in seconds.
+
+    Attributes:
+        reasons: Reason of the last loss of a machine, per number of the trial.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        callback: TrialCallback,
+        results: SearchFolder,
+        stop_trial: Callable[[Any], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._study = study
         self._callback = callback
+        self._results = results
+        self._stop_trial = stop_trial
         self._now = now
         self._last_failure: dict[str, float] = {}
+        self._attempts: dict[int, str] = {}
+        self._causes: dict[tuple[int, int], list[str]] = {}
+        self.reasons: dict[int, str] = {}
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
-        """Count a worker failure and report it."""
-        if self._now() - self._last_failure.get(trial.trial_id, -math.inf) < FAILURE_WINDOW_S:
+        """Count a worker failure and report it, or end the trial."""
+        number = trial.config["number"]
+        error = _last_tune_error(trial.error_file)
+        end = self._new_process_end(number)
+        if end is not None and not _is_lost_machine(error):
+            self._count_process_end(trial, end.cause or _cause_from_ray(error))
+        elif self._now() - self._last_failure.get(trial.trial_id, -math.inf) >= FAILURE_WINDOW_S:
+            trial.run_metadata.num_failures += _FAILURE_WEIGHT - 1
+            self._last_failure[trial.trial_id] = self._now()
+            self.reasons[number] = _summarize_error(error)
+            self._callback.on_trial_lost(self._study.get_trial(number), self.reasons[number])
+
+    def _new_process_end(self, number: int) -> ProcessEnd | None:
+        """Return the end of the trial's process; None if the log has no attempt since the last failure."""
+        end = read_process_end(self._results.log_path(number))
+        if end is None or self._attempts.get(number) == end.attempt:
+            return None
+        self._attempts[number] = end.attempt
+        return end
+
+    def _count_process_end(self, trial: Any, cause: str) -> None:
+        state = self._study.get_trial(trial.config["number"])
+        causes = self._causes.setdefault((state.number, len(state.epochs)), [])
+        causes.append(cause)
+        equal = causes.count(cause)
+        if not (equal >= MAX_EQUAL_ENDS and cause != _UNTRACED) and len(causes) <= MAX_CONSECUTIVE_FAILURES:
+            self._callback.on_trial_lost(state, cause)
             return
-        trial.run_metadata.num_failures += _FAILURE_WEIGHT - 1
-        self._last_failure[trial.trial_id] = self._now()
-        failed = self._study.get_trial(trial.config["number"])
-        self._callback.on_trial_lost(failed, _last_tune_error(trial.error_file))
+        log = self._results.display_path(self._results.log_path(state.number))
+        times = "twice" if equal == MAX_EQUAL_ENDS == len(causes) else f"{len(causes)} times"
+        reason = f"its process ended {times} without completing an epoch: {cause} (see {log})"
+        self._study.end_trial(state.number, "failed", reason)
+        self._callback.on_trial_end(self._study.get_trial(state.number))
+        self._stop_trial(trial)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -313,13 +400,33 @@ class _PauseCheck(tune.Callback):  # type: ignore[misc]
 
 
 def _last_tune_error(path: str | None) -> str:
-    """Return the first line of the last error in Tune's error file of a trial."""
+    """Return the last error in Tune's error file of a trial; empty if there is none."""
     try:
-        lines = Path(path or "").read_text(encoding="utf-8").splitlines()
+        text = Path(path or "").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "for an unknown reason"
-    last = max((index for index, line in enumerate(lines) if line.startswith("Failure #")), default=-1)
-    return next((line.strip() for line in lines[last + 1 :] if line.strip()), "for an unknown reason")
+        return ""
+    return re.split(r"^Failure #.*$", text, flags=re.MULTILINE)[-1].strip()
+
+
+def _is_lost_machine(error: str) -> bool:
+    """Return whether a worker failed with its machine or by Ray's memory monitor, and not by itself."""
+    return any(sign in error for sign in ("node has died", "NodeDied", "unavailable", "OutOfMemoryError"))
+
+
+def _summarize_error(error: str) -> str:
+    if "OutOfMemoryError" in error:
+        return _OUT_OF_MEMORY
+    return error.partition("\n")[0] or "for an unknown reason"
+
+
+def _cause_from_ray(error: str) -> str:
+    """Return why a process without a trace in the log ended, as far as Ray has noticed."""
+    exited = re.search(r"exits? with an exit code (-?\d+)", error)
+    if exited is not None:
+        return f"exit status {exited[1]}" + (", on SIGTERM" if "SIGTERM" in error else "")
+    if "Traceback" in error:  # an exception in the worker, outside of the trainable
+        return error.splitlines()[-1].strip()
+    return _UNTRACED
 
 
 class _StopOnStorageError(tune.Stopper):  # type: ignore[misc]
@@ -344,24 +451,27 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         enter_folder(experiment.launch_folder)
         self._experiment = experiment
         self._devices = trial_devices(experiment.space.resources)
+        prepare_process()
         machine.disable_malloc_trim()
         torch.set_num_threads(max(1, int(experiment.space.resources.cpu / len(self._devices))))
         self._start_trial(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Replace the trial by another one; return that this is possible."""
-        self._runner.close()
+        self.cleanup()
         self._start_trial(new_config)
         return True
 
     def _start_trial(self, config: dict[str, Any]) -> None:
+        self._log = TrialLog(self._experiment.results, config["number"])
         self._runner = TrialRunner(
             self._experiment, config["number"], config["parameters"], config["recorded"], *self._devices
         )
 
     def cleanup(self) -> None:
-        """End the further processes of the trial."""
+        """End the further processes of the trial, and its log."""
         self._runner.close()
+        self._log.close()
 
     def step(self) -> dict[str, Any]:
         """Train an epoch; every result has the metric `epoch`, without which Tune would abort the search."""
@@ -370,7 +480,9 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         except StorageError as error:
             return {"epoch": 0, _STORAGE_ERROR: error}
         except TrialFailedError as error:
-            return {"epoch": 0, _FAILURE_REASON: str(error)}
+            return {"epoch": 0, _FAILURE_REASON: str(error), _SPOILS_PROCESS: error.spoils_process}
+        finally:
+            self._log.save()
         return {"epoch": epoch.epoch, "result": epoch}  # an object: Tune would flatten a mapping
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

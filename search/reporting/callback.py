@@ -20,6 +20,9 @@ from spaces.schema import Space
 KEPT_MODELS: Final = 5
 """Number of the best trials whose models are kept, in addition to the baseline's."""
 
+LOGGED_OUTPUT_BYTES: Final = 1_000_000
+"""Size up to which the output of a trial is logged in MLflow; that of failed trials is always."""
+
 
 class SearchCallback(TrialCallback):
     """Receiver of the events of a search and of its trials.
@@ -138,12 +141,22 @@ class SearchCallback(TrialCallback):
         """End the MLflow run; remove the trial's checkpoint and the models that are no longer among the best."""
         self._logger.finish_trial(trial)
         self._progress.on_trial_end(trial)
+        self._log_output(trial)
         results = self._experiment.results
         with suppress(StorageError):  # a file that stays behind does no harm
             results.remove_file(results.checkpoint_path(trial.number))
             for number in prunable_models(self._study.get_trials(), self._experiment.space) - self._removed:
                 results.remove_file(results.model_path(number))
                 self._removed.add(number)
+
+    def _log_output(self, trial: Trial) -> None:
+        """Log what a trial has printed, unless a trial without a failure has printed very much."""
+        results = self._experiment.results
+        with suppress(OSError, StorageError):
+            path = results.fetch_file(results.log_path(trial.number))
+            is_wanted = trial.outcome == "failed" or path.stat().st_size <= LOGGED_OUTPUT_BYTES
+            if trial.run_id is not None and is_wanted:
+                self._logger.log_artifact(trial.run_id, path)
 
     def _remove_left_checkpoints(self) -> None:
         """Remove checkpoints of ended trials that a killed process or a rejected request left behind."""

@@ -191,5 +191,5 @@ def test_a_trial_that_fails_costs_itself_alone(tmp_path: Path) -> None:
     assert "Traceback" not in output
     assert "trial 1   failed" in output
     assert [trial.outcome for trial in trials(tmp_path)] == ["finished", "failed", "finished"]
-    assert "error.txt" in trials(tmp_path)[1].reason
+    assert "log.txt" in trials(tmp_path)[1].reason
     assert sorted(statuses(tmp_path)) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from pathlib import Path
 
@@ -95,16 +96,78 @@ def test_divergence_is_a_reason_without_a_traceback_and_leaves_the_last_good_che
     with pytest.raises(TrialFailedError, match="loss"):
         trial.next_epoch()
     assert experiment.results.checkpoint_path(0).read_bytes() == before
-    assert not (experiment.results.trial_path(0) / "error.txt").exists()
+    assert not experiment.results.log_path(0).exists()
+
+
+class OddError(Exception):
+    """Exception that can neither be shown nor pickled."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    def __reduce__(self) -> str:
+        raise TypeError("not to be pickled")
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (NameError("lamda is not defined\nline two"), "NameError: lamda is not defined at "),
+        (SystemExit(3), "SystemExit: exit status 3 at "),
+        (SystemExit("no licence"), "SystemExit: exit status 1, no licence at "),
+        (SystemExit(), "SystemExit: exit status 0 at "),
+        (KeyboardInterrupt(), "KeyboardInterrupt at "),
+        (MemoryError(), "MemoryError at "),
+        (ValueError(), "ValueError at "),
+        (ValueError("\n\n  indented"), "ValueError: indented at "),
+        (OddError(), "OddError: (its message cannot be formatted: ValueError) at "),
+        (
+            RuntimeError("CUDA error: an illegal memory access"),
+            "RuntimeError: CUDA error: an illegal memory access at ",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_a_trainable_raises_fails_its_trial_with_the_place(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, raised: BaseException, reason: str
+) -> None:
+    trial = run(experiment, 0)
+
+    def fail(_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(trial, "_train_epoch", fail)
+    monkeypatch.setattr(trial, "_start", lambda: None)
+    with pytest.raises(TrialFailedError) as caught:
+        trial.next_epoch()
+    text = str(caught.value)
+    assert text.startswith(reason)
+    assert re.search(r"test_trial\.py:\d+ \(see .*log\.txt\)$", text)
+    assert caught.value.spoils_process
+
+
+def test_a_worker_that_ray_ends_on_sigterm_fails_no_trial(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = run(experiment, 0)
+    ended = SystemExit(1)
+    ended.ray_terminate_msg = "The process receives a SIGTERM."  # type: ignore[attr-defined]
+
+    def end() -> None:
+        raise ended
+
+    monkeypatch.setattr(trial, "_next_epoch", end)
+    with pytest.raises(SystemExit):
+        trial.next_epoch()
 
 
 def test_what_a_trainable_raises_becomes_the_reason_with_the_traceback_in_a_file(experiment: Experiment) -> None:
     broken = PARAMETERS | {"optimizer.batch_size": 1}  # no Config allows it
     with pytest.raises(TrialFailedError, match=r"^ValidationError: ") as caught:
         TrialRunner(experiment, 0, broken, 0, "cpu").next_epoch()
-    error = experiment.results.trial_path(0) / "error.txt"
-    assert str(error) in str(caught.value)
-    assert error.read_text().startswith("Traceback")
+    log = experiment.results.log_path(0)
+    assert str(log) in str(caught.value)
+    assert log.read_text().startswith("Traceback")
 
 
 def test_a_trial_is_built_once_at_its_first_epoch(experiment: Experiment) -> None:
@@ -172,4 +235,4 @@ def test_a_storage_out_of_reach_is_no_fault_of_the_trial(
     experiment.results.checkpoint_path(0).mkdir(parents=True)
     with pytest.raises(StorageError, match="files must be written"):
         run(experiment, 0).next_epoch()
-    assert not (experiment.results.trial_path(0) / "error.txt").exists()
+    assert not experiment.results.log_path(0).exists()

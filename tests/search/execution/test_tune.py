@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from ray.tune.execution import tune_controller
 from runtime.errors import StorageError
 from search.execution import tune as runner
 from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
+from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.schema import Budget, Resources, Value
@@ -149,7 +151,7 @@ def test_a_node_that_is_gone_costs_a_trial_one_loss_however_often_it_is_asked(
 ) -> None:
     config = searcher(study, recorder, 1).suggest("a")
     clock = [0.0]
-    losses = runner.WorkerFailures(study, recorder, lambda: clock[0])
+    losses = runner.WorkerFailures(study, recorder, SearchFolder(tmp_path, "toy"), pytest.fail, lambda: clock[0])
     trial = tune_trial(config, 0)
     errors = tmp_path / "error.txt"
     errors.write_text("Failure # 1 (occurred at …)\nanother\nFailure # 2 (occurred at …)\n\nsocket closed\nat once\n")
@@ -163,6 +165,117 @@ def test_a_node_that_is_gone_costs_a_trial_one_loss_however_often_it_is_asked(
     assert losses_of == [1, 1, 1, 2, 2, 3]
     assert max(counted) < (runner.MAX_CONSECUTIVE_FAILURES + 1) * runner._FAILURE_WEIGHT  # the limit that Tune is given
     assert recorder.events[1:] == [("socket closed", 0)] * 3
+
+
+class Deaths:
+    """Process of trial 0 that dies repeatedly, with what Ray and the log say about it."""
+
+    def __init__(self, study: Study, recorder: Recorder, folder: Path) -> None:
+        self.study = study
+        self.stopped: list[Any] = []
+        self.results = SearchFolder(folder, "toy")
+        self.trial = tune_trial(searcher(study, recorder, 1).suggest("a"), 0)
+        self.trial.trial_id, self.trial.error_file = "a", str(folder / "error.txt")
+        self.failures = runner.WorkerFailures(study, recorder, self.results, self.stopped.append, lambda: 100.0)
+
+    def die(self, log: str | None, error: str = "The actor is dead because its worker process has died.") -> None:
+        Path(self.trial.error_file).write_text(f"Failure # 1 (occurred at …)\n{error}\n")
+        if log is not None:
+            path = self.results.log_path(0)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                file.write(f"── attempt started {time.monotonic_ns()}\n{log}")
+        self.failures.on_trial_recover(1, [], self.trial)
+
+    @property
+    def reason(self) -> str:
+        return self.study.get_trial(0).reason
+
+
+EXITS = "── the process ends itself: os._exit(7) at toy.py:3\n"
+
+
+def test_a_process_that_ends_itself_twice_in_the_same_place_fails_its_trial_at_once(
+    study: Study, recorder: Recorder, tmp_path: Path
+) -> None:
+    deaths = Deaths(study, recorder, tmp_path)
+    deaths.die(EXITS)
+    assert recorder.events[-1] == ("os._exit(7) at toy.py:3", 0)
+    assert not deaths.stopped
+    deaths.die(EXITS)
+    assert recorder.events[-1] == ("failed", 0)
+    assert deaths.stopped == [deaths.trial]
+    assert deaths.reason.startswith(
+        "its process ended twice without completing an epoch: os._exit(7) at toy.py:3 (see "
+    )
+    assert deaths.reason.endswith("trials/0000/log.txt)")
+
+
+def test_an_epoch_between_two_ends_of_a_process_lets_the_trial_go_on(
+    study: Study, recorder: Recorder, tmp_path: Path
+) -> None:
+    deaths = Deaths(study, recorder, tmp_path)
+    for number in (1, 2):
+        deaths.die(EXITS)
+        study.record_epoch(0, epoch(number, 0.1))
+    assert study.get_trial(0).outcome == "running"
+
+
+def test_a_process_that_leaves_no_trace_has_three_more_tries_without_waiting(
+    study: Study, recorder: Recorder, tmp_path: Path
+) -> None:
+    deaths = Deaths(study, recorder, tmp_path)
+    for _ in range(3):
+        deaths.die("training\n")
+    assert study.get_trial(0).outcome == "running"
+    deaths.die("training\n")
+    assert "4 times without completing an epoch: it left no trace" in deaths.reason
+
+
+@pytest.mark.parametrize("error", ["The actor is dead because its node has died.", "OutOfMemoryError: 2 were killed"])
+def test_a_process_that_is_lost_with_its_machine_is_no_fault_of_the_trial(
+    study: Study, recorder: Recorder, tmp_path: Path, error: str
+) -> None:
+    deaths = Deaths(study, recorder, tmp_path)
+    for log in ("training\n", None, None, None, "training\n", None):  # within the same minute
+        deaths.die(log, error)
+    assert study.get_trial(0).outcome == "running"
+    assert len(recorder.events) == 2
+    assert ("memory" in recorder.events[-1][0]) == ("OutOfMemory" in error)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ("Worker exits with an exit code 3.", "exit status 3"),
+        ("Worker exits with an exit code 1. The process receives a SIGTERM.", "exit status 1, on SIGTERM"),
+        ("ray::step()\nTraceback (most recent call last)\nTypeError: cannot pickle", "TypeError: cannot pickle"),
+    ],
+)
+def test_what_ray_reports_names_the_cause_where_the_log_does_not(error: str, cause: str) -> None:
+    assert runner._cause_from_ray(error) == cause
+
+
+def test_a_trial_whose_machine_was_lost_too_often_names_the_last_reason(
+    study: Study, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "ray_log_folder", lambda: "a folder")
+    searching = runner._StudySearcher(study, recorder, recorder, recorder, lambda: 1, {0: runner._OUT_OF_MEMORY})
+    searching.suggest("a")
+    searching.on_trial_complete("a", error=True)
+    assert "memory monitor" in study.get_trial(0).reason
+
+
+@pytest.mark.parametrize("spoils", [True, False])
+def test_a_process_that_a_failure_may_have_spoilt_runs_no_other_trial(
+    study: Study, recorder: Recorder, spoils: bool
+) -> None:
+    scheduler = runner._StudyScheduler(study, recorder, recorder)
+    trial = tune_trial(searcher(study, recorder, 1).suggest("a"), failures=0)
+    controller = SimpleNamespace(_reuse_actors=True)
+    result = {runner._FAILURE_REASON: "CUDA error", runner._SPOILS_PROCESS: spoils}
+    assert scheduler.on_trial_result(controller, trial, result) == "STOP"
+    assert controller._reuse_actors is not spoils
 
 
 def test_the_trials_are_interrupted_when_the_policy_asks_for_it(recorder: Recorder) -> None:
