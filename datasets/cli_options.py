@@ -23,12 +23,16 @@ def add_options(parser: Parser) -> None:
     add_skip_broken(parser)
     parser.add_argument(
         "--storage",
+        type=uris.absolute_location,
         default="runs",
         metavar="DIR",
         help="storage of searches and datasets: a folder (default: ./runs) or s3://…",
     )
     parser.add_argument(
-        "--datasets", metavar="URI", help="storage of datasets, e.g. s3://bucket/prefix (default: STORAGE/datasets)"
+        "--datasets",
+        type=uris.absolute_location,
+        metavar="URI",
+        help="storage of datasets, e.g. s3://bucket/prefix (default: STORAGE/datasets)",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 
 _SECRET: Final = re.compile(r"(?i)([?&][^=&#]*(?:pass|secret|token|key|cred|sign)[^=&#]*=)[^&#]*")
@@ -13,6 +14,33 @@ HIDDEN: Final = "***"
 def is_uri(text: str) -> bool:
     """Return whether a text is a URI instead of a local path."""
     return "://" in text
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the URI of an SQLite database; characters with a meaning in URIs are quoted."""
+    return "sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+
+
+def absolute_location(location: str) -> str:
+    """Return a local path as an absolute one, since worker processes may have other working directories, or a URI unchanged.
+
+    A leading `~` is the home folder: shells leave it in `--storage=~/runs`.
+    """
+    return location if is_uri(location) else str(expand_home(location).absolute())
+
+
+def absolute_sqlite_uri(uri: str) -> str:
+    """Return the URI of an SQLite database with an absolute path, or any other text unchanged."""
+    prefix, found, path = uri.partition("sqlite:///")
+    return f"{found}{expand_home(path).absolute()}" if found and path and not prefix else uri
+
+
+def expand_home(path: str) -> Path:
+    """Return a path with a leading `~` replaced by the home folder; without a home folder it is returned unchanged."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # users of a container need not be in its list of users
+        return Path(path)
 
 
 def redact_uri(uri: str) -> str:

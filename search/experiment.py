@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets.building.provider import DatasetProvider
+from runtime import uris
 from runtime.storage import Storage
 from search.results import SearchFolder
 from spaces.schema import Space, Value
@@ -41,7 +42,7 @@ class Experiment:
     @property
     def mlflow_uri(self) -> str:
         """URI of the MLflow store, with the default filled in."""
-        return self.tracking_uri or f"sqlite:///{self.results.storage / 'mlflow.db'}"
+        return self.tracking_uri or uris.sqlite_uri(self.results.storage / "mlflow.db")
 
     @property
     def study_location(self) -> Path | str:

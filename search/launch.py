@@ -65,10 +65,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed", type=parse_seed, help="random seed for the sampler and for training (default: the seed in the file)"
     )
     result.add_argument(
-        "--storage", default="runs", metavar="DIR", help="folder or s3://… for all results (default: ./runs)"
+        "--storage",
+        type=uris.absolute_location,
+        default="runs",
+        metavar="DIR",
+        help="folder or s3://… for all results (default: ./runs)",
     )
     result.add_argument(
         "--cache",
+        type=uris.absolute_location,
         metavar="DIR",
         help=f"folder on each machine for copies from an s3:// storage (default: {DEFAULT_CACHE})",
     )
@@ -79,10 +84,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--datasets",
+        type=uris.absolute_location,
         metavar="URI",
         help="storage of the datasets, e.g. s3://bucket/prefix (default: the storage folder)",
     )
-    result.add_argument("--tracking-uri", metavar="URI", help="MLflow store (default: SQLite in the storage folder)")
+    result.add_argument(
+        "--tracking-uri",
+        type=uris.absolute_sqlite_uri,
+        metavar="URI",
+        help="MLflow store (default: SQLite in the storage folder)",
+    )
     result.add_argument(
         "--address",
         metavar="ADDRESS",
@@ -161,7 +172,7 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
         space,
         dataset,
         results,
-        storage_at(options.datasets or uris.join_uri(storage_options.absolute_storage(options.storage), "datasets")),
+        storage_at(options.datasets or uris.join_uri(options.storage, "datasets")),
         tracking_uri=options.tracking_uri,
         ray_address=options.address,
         at_once=options.at_once,

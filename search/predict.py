@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from datasets.audio.sound_files import SoundHeader, decode_sound, read_header
 from datasets.config_file import read_change
+from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError, suggest_name
 from runtime.files import atomic_write, write_obstacle, write_text_atomic
@@ -38,7 +39,11 @@ def build_parser() -> argparse.ArgumentParser:
         "model", help="model.pt, folder of a trial (both also s3://…), or folder of a search for its winner"
     )
     result.add_argument(
-        "recordings", type=Path, nargs="+", metavar="recording", help="wav or flac file; see docs/predict.md"
+        "recordings",
+        type=uris.expand_home,
+        nargs="+",
+        metavar="recording",
+        help="wav or flac file; see docs/predict.md",
     )
     result.add_argument("--to", metavar="FOLDER", help="output folder (default: that of each recording)")
     result.add_argument(
@@ -97,7 +102,7 @@ def prepare_jobs(recordings: Sequence[Path], to: str | None) -> list[PredictionJ
             raise InputError(
                 str(path), "the recording must be an existing file", value=kind, remedy="name a wav or flac file"
             )
-        folder = path.parent if to is None else Path(to)
+        folder = path.parent if to is None else uris.expand_home(to)
         table, figure = (folder / f"{path.stem}{_INFIX}{suffix}" for suffix in (".csv", ".png"))
         if table in jobs:
             raise InputError(

@@ -17,6 +17,7 @@ from runtime.console import format_bytes
 from runtime.errors import InputError
 from search import existing
 from search.experiment import Experiment
+from search.reporting.mlflow_files import check_database
 from search.results import SearchFolder, require_writable
 from search.storage_options import SERVER_SCHEMES
 from search.study import storage as study_storage
@@ -53,6 +54,8 @@ def check_services(options: argparse.Namespace) -> None:
     connect = not options.dry_run
     if options.tracking_uri is not None:
         _check_tracking_uri(options.tracking_uri, connect=connect)
+    elif not uris.is_uri(options.storage):
+        check_database(Path(options.storage))
     if options.study is not None:
         study_storage.check_study_uri(options.study, connect=connect)
 

@@ -51,12 +51,12 @@ class SearchFolder:
             cache: Local folder for copies from a bucket.
         """
         if not uris.is_uri(storage):
-            return cls(Path(storage).absolute(), name)
+            return cls(uris.expand_home(storage).absolute(), name)
         bucket = BucketStorage(storage)
         slug = re.sub(r"[^A-Za-z0-9]+", "-", bucket.name.partition("://")[2]).strip("-")
         server = uris.redact_argument(storage).encode()  # includes the endpoint: bucket names repeat across servers
         digest = hashlib.sha256(server).hexdigest()[:8]
-        return cls(Path(cache or DEFAULT_CACHE).expanduser().absolute() / f"{slug}-{digest}", name, bucket)
+        return cls(uris.expand_home(cache or DEFAULT_CACHE).absolute() / f"{slug}-{digest}", name, bucket)
 
     @property
     def root_path(self) -> Path:

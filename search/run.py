@@ -18,6 +18,7 @@ from search.execution.trial_stopper import TimeBudget, TrialStopper
 from search.experiment import Experiment
 from search.reporting import next_steps, report
 from search.reporting.callback import SearchCallback
+from search.reporting.mlflow_files import relocate_artifacts
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
 from search.reporting.progress import SearchProgress
 from search.results import SearchFolder
@@ -148,6 +149,8 @@ def _run_with_data(
 
 def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:
     store = MlflowStore.from_uri(experiment.results.storage, experiment.tracking_uri)
+    if experiment.tracking_uri is None:
+        relocate_artifacts(experiment.results.storage)
     parent = study.parent_run_id()
     archives = {} if parent is not None else _archived_runs(experiment)
     return MlflowLogger(store, experiment.space.name, parent, archives)

@@ -51,11 +51,6 @@ def _missing_database_error(uri: str, option: str, reason: str) -> InputError:
     )
 
 
-def absolute_storage(storage: str) -> str:
-    """Return a storage folder as an absolute path, since trials run in other folders; a URI is returned unchanged."""
-    return storage if uris.is_uri(storage) else str(Path(storage).absolute())
-
-
 @contextmanager
 def open_model_path(location: str) -> Iterator[Path]:
     """Yield the local path of a model: as named, or a temporary copy from a bucket.
@@ -67,9 +62,10 @@ def open_model_path(location: str) -> Iterator[Path]:
         InputError: If there is no model, or the bucket does not answer.
     """
     if not uris.is_uri(location):
-        if not Path(location).exists():
-            raise _no_model_error(location, _suggest_model(Path(location)))
-        yield Path(location)
+        local = uris.expand_home(location)
+        if not local.exists():
+            raise _no_model_error(location, _suggest_model(local))
+        yield local
         return
     address, mark, query = location.partition("?")
     path = address if address.endswith(".pt") else f"{address.rstrip('/')}/model.pt"

@@ -13,6 +13,8 @@ from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError
 from search.existing import describe_names
+from search.reporting.mlflow_files import check_database, relocate_artifacts
+from search.results import SearchFolder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("search", nargs="?", help="name of a search to link (default: all searches)")
     parser.add_argument(
-        "--storage", default="runs", metavar="DIR", help="storage folder as for search.launch (default: ./runs)"
+        "--storage",
+        type=uris.absolute_location,
+        default="runs",
+        metavar="DIR",
+        help="storage folder as for search.launch (default: ./runs)",
     )
     parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (default: 5000)")
     return run_command(lambda: _serve(parser.parse_args(arguments)), stopped="Stopped.")
@@ -34,6 +40,7 @@ def _serve(options: argparse.Namespace) -> int:
     database = _find_database(options)
     _require_free_port(options.port)
     address = f"http://127.0.0.1:{options.port}"
+    relocate_artifacts(database.parent)
     for name, link in _comparison_links(database, options.search):
         print(f"{name}\n  {address}/{link}")
     print(f"all searches\n  {address}\nThe server starts within seconds; press Ctrl-C to stop it.", flush=True)
@@ -45,7 +52,7 @@ def _serve(options: argparse.Namespace) -> int:
         "mlflow",
         "server",
         "--backend-store-uri",
-        f"sqlite:///{database}",
+        uris.sqlite_uri(database),
         "--workers",
         "1",
         "--host",
@@ -77,6 +84,7 @@ def _find_database(options: argparse.Namespace) -> Path:
         raise InputError(
             "SEARCH", "the search must exist", value=options.search, remedy=describe_names(options.search, searches)
         )
+    check_database(database.parent)
     return database
 
 
@@ -92,9 +100,16 @@ def _require_free_port(port: int) -> None:
 
 
 def _comparison_links(database: Path, search: str | None) -> list[tuple[str, str]]:
-    from search.reporting.mlflow_logger import MlflowStore, comparison_links
+    """Return the links of a search, or of all searches; the runs of a search are those of its study."""
+    from search.reporting.mlflow_logger import MlflowStore, comparison_links, trials_link
+    from search.study.study import read_trials
 
-    return comparison_links(MlflowStore(f"sqlite:///{database}", None), search)
+    store = MlflowStore.from_uri(database.parent, None)
+    journal = None if search is None else SearchFolder(database.parent, search).journal_path
+    if search is None or journal is None or not journal.is_file():  # the study is in a database
+        return comparison_links(store, search)
+    link = trials_link(store, [trial.run_id for trial in read_trials(journal) if trial.run_id is not None])
+    return [] if link is None else [(search, link)]
 
 
 if __name__ == "__main__":

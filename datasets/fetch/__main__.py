@@ -18,6 +18,7 @@ from datasets.fetch import zenodo
 from datasets.fetch.download import DownloadProgress, HttpOptions, download_archive, partial_path, read_text
 from datasets.fetch.unpack import group_archives, is_unpacked, unpack_archive
 from datasets.fetch.zenodo import Archive
+from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.console import Console, format_bytes
 from runtime.errors import InputError
@@ -37,7 +38,11 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     result.add_argument(
-        "--to", type=Path, default=Path("data/tau2020"), metavar="DIR", help="target folder (default: data/tau2020)"
+        "--to",
+        type=uris.expand_home,
+        default=Path("data/tau2020"),
+        metavar="DIR",
+        help="target folder (default: data/tau2020)",
     )
     result.add_argument(
         "--record",

@@ -14,7 +14,7 @@ from datasets.rooms.provider import SampleProvider
 from datasets.rooms.spec import LocalizerSpec
 from datasets.scenes.plan import ScenePlan
 from datasets.scenes.spec import SceneSpec
-from runtime import machine
+from runtime import machine, uris
 from runtime.cli import Parser, run_command, whole_number_type
 from runtime.console import Console, format_bytes
 from runtime.errors import InputError
@@ -43,7 +43,9 @@ def build_parser() -> Parser:
         help=f"number of samples per split (default: {_DEFAULT_SAMPLES}) or of simulated recordings (default: "
         f"{_DEFAULT_RECORDINGS}), from 1 to {_MAX_SHOWN}",
     )
-    result.add_argument("--out", type=Path, metavar="FILE", help="output file (default: STORAGE/previews/NAME.html)")
+    result.add_argument(
+        "--out", type=uris.expand_home, metavar="FILE", help="output file (default: STORAGE/previews/NAME.html)"
+    )
     return result
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from datasets.preview.miniature import count_images
 from datasets.rooms import reverberation
 from datasets.rooms.plan import SamplePart
 from datasets.rooms.spec import MeasuredSpec, RoomSpec
+from runtime.uris import expand_home
 
 _MAX_IMAGES: Final = 1_500_000
 """Maximum number of image sources per simulated response; takes about 1 s."""
@@ -149,7 +149,7 @@ def _room_label(number: int, x_m: float, y_m: float) -> str:
 
 
 def _bank_responses(spec: MeasuredSpec) -> Iterator[ExampleResponse]:
-    bank = rirs.read_rir_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
+    bank = rirs.read_rir_bank(expand_home(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
     by_role: dict[str, tuple[str, ...]] = {}
     for name in spec.resolve_splits():
         by_role[reverberation.rir_role(name)] = (*by_role.get(reverberation.rir_role(name), ()), name)

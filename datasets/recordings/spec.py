@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from datasets.building.spec import Range
 from datasets.rooms.spec import FileName, LocalizerSpec, Split, SplitSpec
+from runtime.uris import expand_home
 
 PAPER_TESTS: Final = {
     "A0": SplitSpec(samples=5000, sources=(1, 2)),
@@ -57,4 +58,4 @@ class RecordingsSpec(LocalizerSpec):
 
     def manifest_path(self) -> Path:
         """Return the path of the CSV file, which names sound files relative to its folder."""
-        return Path(self.manifest)
+        return expand_home(self.manifest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from datasets.building.reader import PartReader
 from datasets.rooms import music, reverberation
 from datasets.rooms.music import MusicExcerpts
 from datasets.rooms.spec import Acoustics, MeasuredSpec, MusicSpec
+from runtime.uris import expand_home
 
 RoomsOfShard = Callable[[int], tuple[PositionPool, NDArray[np.float32]]]
 """Returns the source positions that a shard may use, by its number, and their impulse responses, shape (positions, arrays,
@@ -84,7 +84,7 @@ def read_measured_rooms(spec: MeasuredSpec, split: str) -> tuple[int, RoomsOfSha
     Returns:
         The number of taps, and the rooms of each shard: the same for all shards.
     """
-    bank = rirs.read_rir_bank(Path(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
+    bank = rirs.read_rir_bank(expand_home(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
     rows = reverberation.positions_of_split(spec, split, len(bank.positions_m))
     pool = PositionPool(bank.positions_m[rows], np.array([0, len(rows)]))
     responses = bank.responses[rows]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from datasets.audio.summary import summarise_corpus
 from datasets.rooms.spec import PROCEDURAL_GENRES, MusicSpec
 from runtime.errors import InputError
 from runtime.files import printable_path
+from runtime.uris import expand_home
 
 EXCERPTS_PER_SHARD: Final = 25
 _SPLIT_SHARE: Final = 0.1
@@ -45,7 +45,7 @@ def scan_corpus(spec: MusicSpec, location: str) -> Corpus:
     Raises:
         InputError: If the folder, a genre or music is missing, or a file cannot be used; lists all such files.
     """
-    folder = Path(spec.music)
+    folder = expand_home(spec.music)
     if not folder.is_dir():
         raise InputError(
             location,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -23,6 +22,7 @@ from datasets.rooms.reverberation import POSITIONS_PER_BLOCK
 from datasets.rooms.spec import Acoustics, LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec, SplitSpec, source_range
 from runtime import hashing
 from runtime.errors import InputError
+from runtime.uris import expand_home
 
 SIMULATOR_VERSION: Final = 3
 """Version of the samples that a description is rendered to; part of every fingerprint."""
@@ -309,7 +309,7 @@ class MeasuredPlan(MusicPlan):
             InputError: If music or impulse responses are missing or unreadable, or a split has too few positions.
         """
         microphones_m = _require_positions(spec, location.replace("dataset.music", "dataset.bank"))
-        plan = cls(spec, None, microphones_m, bank=hashing.hash_file(Path(spec.bank)))
+        plan = cls(spec, None, microphones_m, bank=hashing.hash_file(expand_home(spec.bank)))
         return plan.with_music(location)
 
     def _bank_checksum(self) -> str | None:
@@ -332,7 +332,7 @@ def _require_positions(spec: MeasuredSpec, location: str) -> NDArray[np.float64]
     """Check that every split has positions for its sources; return the positions of the microphones."""
     from datasets.acoustics import rirs  # loads the SOFA libraries
 
-    bank = rirs.read_rir_bank(Path(spec.bank), location, arrays=spec.bank_arrays, size_m=spec.size_m)
+    bank = rirs.read_rir_bank(expand_home(spec.bank), location, arrays=spec.bank_arrays, size_m=spec.size_m)
     for name, split in spec.resolve_splits().items():
         positions_m = bank.positions_m[reverberation.positions_of_split(spec, name, len(bank.positions_m))]
         sources = source_range(split)[1]

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_v
 
 from datasets.acoustics import arrays as geometry
 from datasets.building.spec import PROCEDURAL, DatasetSpec, Frozen, Range, validate_range
+from runtime.uris import expand_home
 
 PROCEDURAL_GENRES: Final = ("classical", "funk", "jazz")
 
@@ -249,7 +250,7 @@ class MusicSpec(LocalizerSpec):
 
     def music_folder(self) -> Path | None:
         """Return the folder of the music, or None for the procedural band."""
-        return None if self.music == PROCEDURAL else Path(self.music)
+        return None if self.music == PROCEDURAL else expand_home(self.music)
 
     def split_identity(self, split: str) -> dict[str, Any]:
         """Return all values that the samples of a split depend on, except for the sound files.

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, mod
 from datasets.building.spec import PROCEDURAL, DatasetSpec
 from datasets.tau2020.spec import GROUPS
 from runtime import hashing
+from runtime.uris import expand_home
 
 SCENES_VERSION: Final = 1
 """Version of the samples that a description is rendered to; part of every fingerprint."""
@@ -137,7 +138,7 @@ class SceneSpec(DatasetSpec):
 
     def events_folder(self) -> Path | None:
         """Return the folder of the event sounds, or None for procedural events."""
-        return None if self.events == PROCEDURAL else Path(self.events)
+        return None if self.events == PROCEDURAL else expand_home(self.events)
 
     def fingerprint(self, sound_files: dict[str, str] | None = None) -> str:
         """Return the hash of the description, the version of the simulator and the SHA-256 of the sound files.

@@ -13,6 +13,7 @@ from datasets.tau2020.spec import FolderSpec
 from runtime.console import format_bytes
 from runtime.errors import InputError
 from runtime.storage import Storage
+from runtime.uris import expand_home
 
 if TYPE_CHECKING:
     from datasets.tau2020.folds import FoldPlan
@@ -115,7 +116,7 @@ class FolderProvider(RecordingProvider):
         """
         from datasets.tau2020.survey import survey_folder
 
-        root = Path(spec.folder)
+        root = expand_home(spec.folder)
         if not root.is_dir():
             raise InputError(
                 location,
@@ -168,4 +169,4 @@ class FolderProvider(RecordingProvider):
         """Open the recordings."""
         del store
         plan = self.fold_plan
-        return RecordingSet(Path(self.spec.folder), dict(plan.folds), self.digest, cache, plan.held_out)
+        return RecordingSet(expand_home(self.spec.folder), dict(plan.folds), self.digest, cache, plan.held_out)

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from runtime import machine, nodes
+from runtime import machine, nodes, uris
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError
 from runtime.uris import is_uri
@@ -143,7 +143,7 @@ def check_store(storage: str) -> CheckResult:
     import sqlite3
 
     try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        with sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True) as connection:
             runs = connection.execute("select count(*) from runs").fetchone()[0]
             running = connection.execute("select count(*) from runs where status = 'RUNNING'").fetchone()[0]
     except sqlite3.Error as error:
@@ -194,7 +194,13 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="The options have the same meaning as for search.launch.",
         allow_abbrev=False,
     )
-    result.add_argument("--storage", default="runs", metavar="DIR", help="storage folder or bucket (default: ./runs)")
+    result.add_argument(
+        "--storage",
+        type=uris.absolute_location,
+        default="runs",
+        metavar="DIR",
+        help="storage folder or bucket (default: ./runs)",
+    )
     result.add_argument("--address", metavar="ADDRESS", help="address of a Ray cluster: auto or HOST:PORT")
     result.add_argument("--tracking-uri", metavar="URI", help="tracking URI of MLflow")
     result.add_argument("--study", metavar="URI", help="URI of the study")

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +33,7 @@ from runtime import uris
 from runtime.errors import InputError
 from runtime.storage import Storage as DataStore
 from search.reporting.mlflow_experiments import ExperimentFinder
+from search.reporting.mlflow_files import ARTIFACTS, DATABASE, remove_stray_folders
 from search.reporting.mlflow_names import encode_name
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
@@ -91,8 +93,8 @@ class MlflowStore:
     def from_uri(cls, storage: Path, uri: str | None) -> MlflowStore:
         """Create the store at a tracking URI, or by default in SQLite in the storage folder."""
         if uri is not None:
-            return cls(uri, None if uri.startswith("http") else (storage / "mlartifacts").as_uri())
-        return cls(f"sqlite:///{storage / 'mlflow.db'}", (storage / "mlartifacts").as_uri())
+            return cls(uri, None if uri.startswith("http") else (storage / ARTIFACTS).as_uri())
+        return cls(uris.sqlite_uri(storage / DATABASE), (storage / ARTIFACTS).as_uri())
 
 
 class MlflowLogger:
@@ -130,6 +132,7 @@ class MlflowLogger:
             self._client = MlflowClient(tracking_uri=store.uri)
             finder = ExperimentFinder(self._client, self._find_run, self.notices.append)
             self.experiment_id = finder.find_or_create(experiment, store.artifacts, parent, archives)
+            remove_stray_folders(store.uri)
         except Exception as error:  # noqa: BLE001  # a database raises classes of its own, depending on what is wrong with it
             raise self._closed_store_error(error) from None
         self._queue: queue.Queue[Callable[[], object] | threading.Event | None] = queue.Queue()
@@ -399,6 +402,17 @@ def comparison_links(store: MlflowStore, search: str | None) -> list[tuple[str, 
             if runs:
                 links.append((experiment.name, _compare_link(experiment.experiment_id, [r.info.run_id for r in runs])))
     return links
+
+
+def trials_link(store: MlflowStore, run_ids: Sequence[str]) -> str | None:
+    """Return the URL fragment of the comparison of runs, without those that were deleted; None if none is left."""
+    client = MlflowClient(tracking_uri=store.uri)
+    runs = []
+    for run_id in run_ids[:_MAX_COMPARED_RUNS]:
+        with suppress(MlflowException):
+            runs.append(client.get_run(run_id).info)
+    active = [run for run in runs if run.lifecycle_stage == "active"]
+    return _compare_link(active[0].experiment_id, [run.run_id for run in active]) if active else None
 
 
 def _compare_link(experiment_id: str, run_ids: Sequence[str]) -> str:

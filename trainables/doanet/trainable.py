@@ -15,6 +15,7 @@ from torch import Tensor
 from datasets.tau2020.labels import FRAMES
 from datasets.tau2020.provider import RecordingSet
 from runtime.errors import InputError
+from runtime.uris import expand_home
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
 from trainables.doanet.association import Assign, exact_association
@@ -183,7 +184,7 @@ def build_association(config: DoanetConfig, folder: Path, device: str) -> Assign
     """
     if config.hnet == "exact" or not config.loss.uses_tracking:
         return exact_association
-    path = Path(config.hnet)
+    path = expand_home(config.hnet)
     if config.hnet == "trained":
         path = pretrained.train_or_load(pretrained.default_config(config.max_sources), folder, device=device)
     hnet, network = pretrained.load_pretrained(path, "hnet")
