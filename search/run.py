@@ -16,6 +16,7 @@ from search.execution.capacity import ConcurrencyLimit
 from search.execution.dataset_provider import DatasetSupplier
 from search.execution.trial_stopper import TimeBudget, TrialStopper
 from search.experiment import Experiment
+from search.lease import Lease, SearchLease, held_error, read_holder
 from search.reporting import next_steps, report
 from search.reporting.callback import SearchCallback
 from search.reporting.mlflow_files import relocate_artifacts
@@ -40,12 +41,20 @@ def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str]) -
     console = Console(sys.stdout)
     time_budget = TimeBudget(experiment.space.budget.hours)
     command = [uris.redact_argument(word) for word in command]  # only printed from here on
+    lease = SearchLease()
     with _search_lock(experiment.results):
         try:
-            with shutdown.handle_signals(), study_storage.readable_errors(experiment.study_location):
+            with (
+                shutdown.handle_signals(),
+                study_storage.readable_errors(experiment.study_location),
+                lease.hold(experiment.results, console.print_line),
+            ):
                 _prepare_folder(experiment, console, fresh=fresh)
-                return _run_locked(experiment, console, time_budget, command)
+                return _run_locked(experiment, console, lease, time_budget, command)
         except KeyboardInterrupt:
+            if lease.lost_to is not None:
+                console.print_line(f"\nStopped, since another launch continues this search: {lease.lost_to}.")
+                return shutdown.INTERRUPTED
             console.print_line(f"\nStopped. Nothing is lost; continue with\n  {next_steps.resume_command(command)}")
             return shutdown.INTERRUPTED
 
@@ -59,14 +68,17 @@ def _prepare_folder(experiment: Experiment, console: Console, *, fresh: bool) ->
         console.print_line(text)
 
 
-def _run_locked(experiment: Experiment, console: Console, time_budget: TimeBudget, command: Sequence[str]) -> int:
+def _run_locked(
+    experiment: Experiment, console: Console, lease: SearchLease, time_budget: TimeBudget, command: Sequence[str]
+) -> int:
     results = experiment.results
-    study = _open_study(experiment) if results.is_started() else None
+    study = _open_study(experiment, lease, console) if results.is_started() else None
     with _ray_if_needed(experiment, console, needed=study is None or study.has_unfinished()) as has_ray:
         results.write_identity(experiment.space.identity())
-        study = study or _open_study(experiment)
+        study = study or _open_study(experiment, lease, console)
         is_paused, problems = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray)
     status = report.exit_status(study, experiment.space.objectives)
+    lease.release()
     study.close()
     for problem in problems[:3]:
         console.print_line(f"MLflow could not record: {problem}")
@@ -76,9 +88,12 @@ def _run_locked(experiment: Experiment, console: Console, time_budget: TimeBudge
     return status
 
 
-def _open_study(experiment: Experiment) -> Study:
+def _open_study(experiment: Experiment, lease: SearchLease, console: Console) -> Study:
     name = None if experiment.study_uri is None else experiment.results.study_name()
     study = Study(experiment.study_location, experiment.space, name)
+    if experiment.study_uri is not None:  # copies of a results folder share the study, but not its lease
+        lease.acquire(Lease(study.attribute("lease"), uris.redact_uri(experiment.study_uri)), console.print_line)
+    study.guard_writes(lease.require_held)
     _finalize_completed_trials(study, experiment.space.budget.epochs)
     return study
 
@@ -200,10 +215,8 @@ def _search_lock(folder: SearchFolder) -> Iterator[None]:
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                folder.display_path(folder.root_path),
-                "one launch at a time may run a search",
-                remedy="wait until the other one has ended, or choose another --name",
-            ) from None
+        except BlockingIOError:
+            raise held_error(folder.display_path(folder.root_path), read_holder(folder)) from None
+        except OSError:  # the file system has no locks; the lease remains
+            pass
         yield

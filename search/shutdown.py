@@ -15,6 +15,8 @@
 * **A full disk or an unavailable bucket** makes a trial retry its checkpoint for 15 minutes. After that all trials are stopped
   with a StorageError, which ends the search like any other exception: runs end as KILLED, the trials have not failed, and the
   command prints the error, exits with status 2 and can be resumed.
+* **Another launch takes over**, because this machine was suspended for longer than its lease (`search.lease`). This launch stops
+  as after Ctrl-C, but writes nothing: neither to the study nor to MLflow.
 """
 
 from __future__ import annotations
@@ -65,5 +67,6 @@ def end_runs_on_error(study: Study, end_runs: Callable[[], None]) -> Iterator[No
     except BaseException:
         study.stop_retrying()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # until `handle_signals` restores it, after Ray has been stopped
-        end_runs()
+        if study.is_writable():  # otherwise the runs are those of another launch, which has taken over
+            end_runs()
         raise

@@ -153,7 +153,8 @@ def run_trials(
                 raise error.__context__ from None  # raised by a callback or the study; Tune keeps only its text
             raise
     finally:
-        experiment.results.clear_scratch()
+        if study.is_writable():  # otherwise the files are those of another launch, which has taken over
+            experiment.results.clear_scratch()
     if scheduler.storage_error is not None:  # takes precedence: Tune itself may fail on an unavailable bucket, too
         raise scheduler.storage_error
     if study.has_running():

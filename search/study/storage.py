@@ -154,6 +154,34 @@ def guard_writes(storage: BaseStorage, check: Callable[[], None]) -> None:
     guarded.before_write = check
 
 
+class StudyAttribute:
+    """Text in an attribute of a study, read and written at once: neither retried nor guarded, and from any thread.
+
+    Args:
+        storage: Storage of the study.
+        study_id: Identifier of the study in its storage.
+        name: Name of the attribute.
+    """
+
+    def __init__(self, storage: BaseStorage, study_id: int, name: str) -> None:
+        self._storage: BaseStorage = getattr(storage, "storage", storage)
+        self._study_id = study_id
+        self._name = name
+
+    def read(self) -> str | None:
+        """Return the text; None if there is none."""
+        value = self._storage.get_study_user_attrs(self._study_id).get(self._name)
+        return None if value is None else str(value)
+
+    def write(self, text: str) -> None:
+        """Replace the text."""
+        self._storage.set_study_user_attr(self._study_id, self._name, text)
+
+    def delete(self) -> None:
+        """Replace the text by an empty one, since Optuna removes no attributes."""
+        self.write("")
+
+
 def close_storage(storage: BaseStorage) -> None:
     """Close the connections of a storage; servers limit their number."""
     storage = getattr(storage, "storage", storage)

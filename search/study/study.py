@@ -46,6 +46,7 @@ class Study:
         self._interrupted: list[int] = []
         self._encoder = encoding.PointEncoder(space.search)
         self.exhausted: str | None = None
+        self._guard: Callable[[], None] = lambda: None
         self._storage = database.open_storage(location)
         self._study = optuna.create_study(
             storage=self._storage,
@@ -82,8 +83,21 @@ class Study:
         database.stop_retrying(self._storage)
 
     def guard_writes(self, check: Callable[[], None]) -> None:
-        """Call a function before every write; an exception that it raises prevents the write."""
+        """Call a function before every write; a KeyboardInterrupt that it raises prevents the write."""
+        self._guard = check
         database.guard_writes(self._storage, check)
+
+    def is_writable(self) -> bool:
+        """Return whether the guard of writes permits them."""
+        try:
+            self._guard()
+        except KeyboardInterrupt:
+            return False
+        return True
+
+    def attribute(self, name: str) -> database.StudyAttribute:
+        """Return access to an attribute of the study for another thread."""
+        return database.StudyAttribute(self._storage, self._study._study_id, name)
 
     def close(self) -> None:
         """Close the connections to the database."""

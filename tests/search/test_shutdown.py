@@ -16,9 +16,13 @@ class Database:
 
     def __init__(self) -> None:
         self.retries = True
+        self.writable = True
 
     def stop_retrying(self) -> None:
         self.retries = False
+
+    def is_writable(self) -> bool:
+        return self.writable
 
 
 @pytest.fixture
@@ -69,3 +73,13 @@ def test_without_an_error_nothing_is_ended(study: Any) -> None:
     with shutdown.end_runs_on_error(study, lambda: pytest.fail("ended")):
         pass
     assert study.retries
+
+
+def test_the_runs_of_a_search_that_another_launch_has_taken_over_are_not_ended(study: Any) -> None:
+    study.writable = False
+    with (
+        pytest.raises(KeyboardInterrupt),
+        shutdown.handle_signals(),
+        shutdown.end_runs_on_error(study, lambda: pytest.fail("ended")),
+    ):
+        raise KeyboardInterrupt
