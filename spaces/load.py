@@ -256,8 +256,16 @@ class _SpaceChecker:
     def _check_objectives(self, metrics: Sequence[Metric]) -> tuple[tuple[str, Direction], ...]:
         known = {metric.name: metric for metric in metrics}
         for number, objective in enumerate(self.file.objectives):
-            meanings = {metric.name: metric.meaning for metric in metrics}
-            _require_known(objective.metric, meanings, f"{self.path}: objectives.{number}.metric")
+            place = f"{self.path}: objectives.{number}"
+            if metrics:
+                _require_known(objective.metric, {metric.name: metric.meaning for metric in metrics}, f"{place}.metric")
+            elif objective.direction is None:
+                raise InputError(
+                    f"{place}.direction",
+                    "an objective must have a direction if the trainable declares no metrics",
+                    value=objective.metric,
+                    remedy="add  direction: maximize  or  direction: minimize",
+                )
         return tuple((o.metric, o.direction or known[o.metric].direction) for o in self.file.objectives)
 
     def _with_points(self, space: Space) -> Space:

@@ -117,19 +117,19 @@ class TrainableConfig(ConfigSection):
 class Trainable(ABC):
     """A model in training.
 
-    A subclass sets the three class attributes and implements the abstract methods. The same seed gives the same numbers on the
+    A subclass sets the class attributes and implements the abstract methods. The same seed gives the same numbers on the
     same CPU; `state` and `load_state` continue a training bit for bit.
 
     Attributes:
         Config: Hyperparameters; the only source of their names, defaults, bounds and units. The defaults of the built-in
             trainables are the papers' values.
         metrics: Metrics that `evaluate` returns, the best-known first.
-        inner: Parameters of inference that `evaluate` accepts.
+        inner: Parameters of inference that `evaluate` accepts; none by default.
     """
 
     Config: ClassVar[type[BaseModel]]
     metrics: ClassVar[tuple[Metric, ...]]
-    inner: ClassVar[tuple[InnerParameter, ...]]
+    inner: ClassVar[tuple[InnerParameter, ...]] = ()
 
     @abstractmethod
     def __init__(self, config: Any, data: Any, *, device: str, seed: int, epochs: int) -> None:

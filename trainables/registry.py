@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel
 
 from runtime.errors import InputError, suggest_name
-from trainables import hooks
-from trainables.contract import InnerParameter, Metric, Trainable, TrainableConfig
-
-_HOOKS: Final = ("check_data", "ddp_batch_size", "supports_ddp")
-"""Members of `TrainableConfig` that a Config may override."""
-_SIMILARITY: Final = 0.85
-"""Ratio of common characters from which a public name of a Config counts as a misspelt hook."""
+from runtime.importing import import_object
+from trainables import function, inspection
+from trainables.contract import InnerParameter, Metric, Trainable
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ class TrainableDescription:
     Attributes:
         name: Built-in name or import path.
         config: Its hyperparameters.
-        metrics: Metrics that it reports.
+        metrics: Metrics that it reports; empty for a function that declares none: the objectives then name them.
         inner: Its parameters of inference.
     """
 
@@ -83,82 +76,36 @@ def load_trainable(name: str, place: str) -> type[Trainable]:
     """Import a trainable and check that it fulfils the contract.
 
     Args:
-        name: Built-in name or import path `package.module:Class`.
+        name: Built-in name or import path `package.module:name` of a class or function.
         place: Location of the name, for errors.
 
     Raises:
         InputError: If it cannot be imported or violates the contract.
     """
     path = BUILT_IN[name].trainable if name in BUILT_IN else name
-    trainable = _import_class(name, path, place)
-    missing = sorted(trainable.__abstractmethods__)
-    missing += [attribute for attribute in ("Config", "metrics", "inner") if not hasattr(trainable, attribute)]
-    if missing:
-        raise InputError(
-            place, f"{path} must keep the contract", value="missing: " + ", ".join(missing), remedy="add them"
-        )
-    _check_config(trainable.Config, path, place)
+    trainable = _import_trainable(name, path, place)
+    inspection.check_trainable(trainable, path, place)
     return trainable
 
 
-def _import_class(name: str, path: str, place: str) -> type[Trainable]:
+def _import_trainable(name: str, path: str, place: str) -> type[Trainable]:
     module_name, colon, attribute = path.partition(":")
     if not (colon and module_name and attribute):
-        remedy = (
-            suggest_name(name, BUILT_IN) + " The import path of a class is written my_package.my_module:MyTrainable."
+        *parents, last = path.split(".")
+        example = (
+            f"{'.'.join(parents)}:{last}" if all([*parents, last]) and parents else "my_package.my_module:MyTrainable"
         )
+        remedy = f"{suggest_name(name, BUILT_IN)} The import path of a class or function is written {example}."
         raise InputError(place, "the trainable must be known", value=name, remedy=remedy)
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        imported = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(
-            place,
-            "the trainable must be importable",
-            value=str(error),
-            remedy="check the path, and install its package",
-        ) from error
-    if not (inspect.isclass(imported) and issubclass(imported, Trainable)):
-        raise InputError(
-            place, "a trainable derives from trainables.contract.Trainable", value=path, remedy="derive from it"
-        )
-    return imported
-
-
-def _check_config(config: Any, path: str, place: str) -> None:
-    """Check the base class and the hooks of a Config.
-
-    Raises:
-        InputError: If it is no pydantic model, or its hooks are misspelt or incomplete.
-    """
-    if not (inspect.isclass(config) and issubclass(config, BaseModel)):
-        raise InputError(
-            place,
-            "the Config of a trainable is a pydantic model, such as trainables.contract.TrainableConfig",
-            value=f"{path}: Config = {getattr(config, '__name__', config)!s}",
-            remedy="derive from it",
-        )
-    for name in _added_names(config):
-        similar = difflib.get_close_matches(name, _HOOKS, 1, _SIMILARITY)
-        if similar:
-            raise InputError(
-                place,
-                "fields and methods of a Config must not resemble the hooks of TrainableConfig",
-                value=f"{config.__name__}.{name}",
-                remedy=f"define {similar[0]} as TrainableConfig does if the hook is meant, or choose another name",
-            )
-    if hooks.lacks_batch_size(config):
-        raise InputError(
-            place,
-            "a Config with supports_ddp must define ddp_batch_size",
-            value=config.__name__,
-            remedy="add a property that returns the number of items per training step",
-        )
-
-
-def _added_names(config: type[BaseModel]) -> list[str]:
-    """Return the public methods and class variables that a Config adds to `TrainableConfig`, and all its fields."""
-    members = [name for kind in config.__mro__ if kind not in TrainableConfig.__mro__ for name in vars(kind)]
-    public = [name for name in members if not (name.startswith("_") or hasattr(TrainableConfig, name))]
-    return [*public, *config.model_fields]
+    imported = import_object(path, place, "trainable")
+    if inspect.isclass(imported):
+        if issubclass(imported, Trainable):
+            return imported
+    elif callable(imported):
+        return function.as_trainable(imported, path, place)
+    raise InputError(
+        place,
+        "a trainable derives from trainables.contract.Trainable, or is a function that yields metrics",
+        value=path,
+        remedy="derive from it, or write a function; see docs/tutorial/trainable.md",
+    )

@@ -48,7 +48,12 @@ def evaluate_split(trainable: Trainable, split: str, params_grid: Sequence[Infer
             f"evaluate returned {len(returned)} mappings for {len(params_grid)} choices of inference parameters; it must "
             f"return {expected}"
         )
-    return [_read_metrics("evaluate", metrics) for metrics in returned]
+    wrong = next((metrics for metrics in returned if not isinstance(metrics, Mapping)), returned)
+    if wrong is not returned:
+        raise ContractError(
+            f"evaluate returned a list that contains {describe_value(wrong)}, but must return {expected}"
+        )
+    return [read_metrics("evaluate returned", metrics) for metrics in returned]
 
 
 def read_training_metrics(returned: object) -> Metrics:
@@ -57,7 +62,7 @@ def read_training_metrics(returned: object) -> Metrics:
     Raises:
         ContractError: If it is neither None nor a mapping from names to numbers.
     """
-    return {} if returned is None else _read_metrics("train_epoch", returned)
+    return {} if returned is None else read_metrics("train_epoch returned", returned)
 
 
 def merge_metrics(validation: Metrics, training: Metrics) -> Metrics:
@@ -88,9 +93,8 @@ def require_objectives(evaluated: Iterable[Metrics], training: Metrics, objectiv
             continue
         similar = [f"rename {n!r} to {name!r}" for name in absent for n in metrics if n.lower() == name.lower()]
         raise ContractError(
-            f"evaluate did not return {_join_names(absent)}; objectives: {_join_names(required)}; returned by evaluate: "
-            f"{_join_names(metrics)}; by train_epoch: {_join_names(training)}"
-            + "".join(f"; {remedy}" for remedy in similar)
+            f"the objective {_join_names(absent)} is missing; objectives: {_join_names(required)}; metrics of validation: "
+            f"{_join_names(metrics)}; of training: {_join_names(training)}" + "".join(f"; {text}" for text in similar)
         )
 
 
@@ -118,6 +122,33 @@ def to_float(value: Any) -> float:
     return float(value)
 
 
+def read_metrics(subject: str, metrics: object) -> Metrics:
+    """Return metrics as plain floats.
+
+    Args:
+        subject: Beginning of the messages, such as "evaluate returned".
+        metrics: Mapping from names to numbers.
+
+    Raises:
+        ContractError: If it is anything else.
+    """
+    if not isinstance(metrics, Mapping):
+        raise ContractError(f"{subject} {describe_value(metrics)}, where {_ONE_MAPPING} is expected")
+    unnamed = [describe_value(name) for name in metrics if not isinstance(name, str)]
+    if unnamed:
+        raise ContractError(f"{subject} metrics whose names are not text: {', '.join(unnamed[:_MAX_NAMED])}")
+    converted: Metrics = {}
+    wrong: list[str] = []
+    for name, value in metrics.items():
+        try:
+            converted[str.__str__(name)] = to_float(value)  # a plain string, also for an enumeration
+        except Exception:  # noqa: BLE001  # the conversion of a foreign type may raise any exception
+            wrong.append(f"{str.__str__(name)!r} is {describe_value(value)}")
+    if wrong:
+        raise ContractError(f"{subject} metrics that are not numbers: {', '.join(wrong[:_MAX_NAMED])}")
+    return converted
+
+
 def describe_value(value: object) -> str:
     """Return the type of a value, with its shape or a short form of its content, for messages."""
     kind = type(value)
@@ -139,28 +170,6 @@ def _describe_plain(value: object, name: str) -> str:
     if isinstance(value, int | complex | float):
         return f"{name} ({reprlib.repr(value) if abs(value) < 1e300 else 'too large for a float'})"
     return name
-
-
-def _read_metrics(method: str, metrics: object) -> Metrics:
-    if not isinstance(metrics, Mapping):
-        raise ContractError(f"{method} returned {describe_value(metrics)}, but must return {_in_list(method)}")
-    unnamed = [describe_value(name) for name in metrics if not isinstance(name, str)]
-    if unnamed:
-        raise ContractError(f"{method} returned metrics whose names are not text: {', '.join(unnamed[:_MAX_NAMED])}")
-    converted: Metrics = {}
-    wrong: list[str] = []
-    for name, value in metrics.items():
-        try:
-            converted[str.__str__(name)] = to_float(value)  # a plain string, also for an enumeration
-        except Exception:  # noqa: BLE001  # the conversion of a foreign type may raise any exception
-            wrong.append(f"{str.__str__(name)!r} is {describe_value(value)}")
-    if wrong:
-        raise ContractError(f"{method} returned metrics that are not numbers: {', '.join(wrong[:_MAX_NAMED])}")
-    return converted
-
-
-def _in_list(method: str) -> str:
-    return f"a list with {_ONE_MAPPING} in every element" if method == "evaluate" else _ONE_MAPPING
 
 
 def _join_names(names: Iterable[str]) -> str:

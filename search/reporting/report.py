@@ -16,6 +16,7 @@ from search.study.importance import parameter_importances
 from search.study.study import Study
 from search.study.trials import Trial, rank_trials
 from trainables import registry
+from trainables.function import FunctionTrainable
 
 _LISTED_TRIALS: Final = 8
 """Number of trials that a line lists one by one."""
@@ -88,7 +89,9 @@ def exit_status(study: Study, objectives: pareto.Objectives) -> int:
 def _score_finalists(
     experiment: Experiment, study: Study, console: Console, score: Scorer, finalists: Sequence[int]
 ) -> None:
-    """Score the trials that have no test scores yet but a saved model."""
+    """Score the trials that have no test scores yet but a saved model; a function is not evaluated on test splits."""
+    if issubclass(registry.load_trainable(experiment.space.trainable, "trainable"), FunctionTrainable):
+        return
     results = experiment.results
     unscored = [
         number

@@ -43,6 +43,14 @@ def test_a_search_over_own_arrays(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_search_over_a_function(tmp_path: Path) -> None:
+    output, trials = run_search("function_space", tmp_path, "--trials", "2")
+    assert [len(trial.epochs) for trial in trials] == [5, 5]
+    assert all(trial.epochs[0].metrics["error"] > trial.epochs[-1].metrics["error"] for trial in trials)
+    assert "tests " not in output
+
+
+@pytest.mark.slow
 def test_a_search_over_room_data(tmp_path: Path) -> None:
     small = [
         "dataset.train=600",

@@ -8,6 +8,7 @@ import pytest
 
 from runtime.errors import InputError
 from trainables import hooks, registry
+from trainables.contract import Metric
 
 PLACE = "space.yaml: trainable"
 
@@ -30,6 +31,16 @@ def my_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "class PlainMisspelt(Idle):\n"
         "    class Config(BaseModel):\n"
         "        def check_dataset(self, dataset): pass\n"
+        "class Listed(Idle):\n"
+        "    metrics = [*Idle.metrics]\n"
+        "    inner = []\n"
+        "class Single(Idle):\n"
+        "    metrics = (Idle.metrics[0])\n"
+        "class NoInner(Trainable):\n"
+        "    Config, metrics = IdleConfig, Idle.metrics\n"
+        "    __init__, train_epoch, evaluate = Idle.__init__, Idle.train_epoch, Idle.evaluate\n"
+        "    state, load_state, weights, load_weights = Idle.state, Idle.load_state, Idle.weights, Idle.load_weights\n"
+        "    def predict(self, sound): pass\n"
         "class Misspelt(Idle):\n"
         "    class Config(IdleConfig):\n"
         "        def check_dataset(self, dataset): pass\n"
@@ -104,6 +115,17 @@ def test_a_plain_pydantic_model_is_a_config_whose_hooks_have_their_defaults() ->
     config = registry.load_trainable("my_trainables:Plain", PLACE).Config()
     assert hooks.ddp_batch_size(config) is None
     hooks.check_data(config, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("my_package")
+def test_metrics_may_be_a_list_or_one_metric_and_inner_may_be_absent() -> None:
+    listed, single, without = (
+        registry.describe_trainable(f"my_trainables:{name}", PLACE) for name in ("Listed", "Single", "NoInner")
+    )
+    assert [metric.name for metric in listed.metrics] == ["f1", "loss"]
+    assert isinstance(listed.metrics, tuple)
+    assert single.metrics == (Metric("f1", "maximize", "made up"),)
+    assert (listed.inner, without.inner) == ((), ())
 
 
 @pytest.mark.usefixtures("my_package")
