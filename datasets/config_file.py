@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
@@ -21,6 +22,7 @@ LAPTOP: Final = "laptop"
 """Name of the profile that applies by default on a machine without a GPU."""
 SYNONYMS: Final = {"inference": "inner", "initial_points": "start"}
 """Keys of a space that are accepted in place of others."""
+_MOST_VARIANTS: Final = 1_000
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -341,6 +343,9 @@ def read_specs(
     }
     if not isinstance(spec, LocalizerSpec) or not asked:
         return [spec]
+    if (count := math.prod(map(len, asked.values()))) > _MOST_VARIANTS:
+        rule = f"a search must request at most {_MOST_VARIANTS:,} training sets"
+        raise InputError(f"{path}: search", rule, value=f"{count:,} training sets", remedy="write fewer choices")
     points = (dict(zip(asked, values, strict=True)) for values in itertools.product(*asked.values()))
     return [spec, *(with_changes(spec, point) for point in points)]
 

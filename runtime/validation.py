@@ -125,7 +125,17 @@ def explain_validation(
         return _missing_error(where, location)
     value = first.get("input")
     rule, remedy = _rule_and_remedy([details for other, details in located if other.path == location.path], location)
-    return InputError(where, rule, value=None if isinstance(value, dict | BaseModel) else value, remedy=remedy)
+    shown = None if isinstance(value, dict | BaseModel) else value
+    return InputError(where, rule, value=shown, remedy=_quotes_hint(first["type"], value) + remedy)
+
+
+def _quotes_hint(kind: str, value: object) -> str:
+    """Return the advice to quote a value that YAML does not read as the text that it was meant to be."""
+    if kind == "literal_error" and isinstance(value, bool):
+        return "put the word in quotes, since YAML reads yes, no, on and off as booleans; otherwise "
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return "put the text in quotes, since YAML reads it as another type; otherwise "
+    return ""
 
 
 def _locate(model: type[BaseModel], parts: Sequence[str | int], kinds: Mapping[str, type[BaseModel]]) -> _Location:

@@ -105,7 +105,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="keep N trials pending so that the Ray autoscaler adds nodes (default: as many as fit)",
     )
-    result.add_argument("--dry-run", action="store_true", help="print the plan and exit")
+    result.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the plan, and why a launch on this machine would be refused, and exit",
+    )
     existing = result.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="continue the existing search of this name")
     existing.add_argument(
@@ -129,7 +133,9 @@ def _launch(arguments: Sequence[str] | None) -> int:
     experiment = prepare_experiment(options)
     if options.dry_run:
         cores = machine.count_cores()
-        print("\n".join(plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))))
+        print("\n".join(plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))), flush=True)
+        for line in plan.refusal_lines(preflight.list_refusals(options, experiment.space)):
+            print(line)
         return 0
     from search.run import run_search  # loads torch, Ray and MLflow, after all checks have passed
 

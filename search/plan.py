@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from runtime import machine, uris
 from runtime.console import format_bytes
+from runtime.errors import InputError
 from search.experiment import Experiment
 from search.reporting.progress import format_value
 from search.study.asha import rung_epochs
@@ -51,6 +52,12 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
         *([f"study    {uris.redact_uri(experiment.study_uri)}"] if experiment.study_uri else []),
         f"MLflow   {uris.redact_uri(experiment.mlflow_uri)}",
     ]
+
+
+def refusal_lines(refusals: Sequence[InputError]) -> list[str]:
+    """Return lines that say why a launch on this machine would be refused, for the end of a dry run."""
+    lines = [line for error in refusals for line in str(error).splitlines()]
+    return ["", "on this machine a launch would be refused:", *(f"  {line}" for line in lines)] if lines else []
 
 
 def _data_lines(experiment: Experiment, estimate_seconds: Callable[[], float] | None) -> list[str]:

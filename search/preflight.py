@@ -15,6 +15,7 @@ from datasets.building.provider import DatasetProvider
 from runtime import machine, nodes, uris
 from runtime.console import format_bytes
 from runtime.errors import InputError
+from runtime.storage import storage_at
 from search import existing
 from search.experiment import Experiment
 from search.reporting.mlflow_files import check_database
@@ -58,6 +59,26 @@ def check_services(options: argparse.Namespace) -> None:
         check_database(Path(options.storage))
     if options.study is not None:
         study_storage.check_study_uri(options.study, connect=connect)
+
+
+def list_refusals(options: argparse.Namespace, space: Space) -> list[InputError]:
+    """Return why a launch on this machine would be refused, for a dry run, which may precede a launch on another machine.
+
+    The resources of this machine, and the servers and the bucket that the options name, are checked.
+    """
+    checks = [
+        *([lambda: check_resources(space)] if options.address is None else []),
+        *([lambda: _check_tracking_uri(options.tracking_uri, connect=True)] if options.tracking_uri else []),
+        *([lambda: study_storage.check_study_uri(options.study)] if options.study else []),
+        *([storage_at(options.storage).require_open] if uris.is_uri(options.storage) else []),
+    ]
+    refusals = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            refusals.append(error)
+    return refusals
 
 
 def _check_tracking_uri(uri: str, *, connect: bool) -> None:

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from runtime.errors import InputError, unknown_name_error
 from spaces.schema import DATASET, Dimension, Value
+from spaces.suggestions import suggest_dimension_key
 from spaces.values import is_same_value, quote_value
 
 _RANGES: Final = ("uniform", "log_uniform", "int", "log_int")
 _KINDS: Final = (*_RANGES, "choice")
+_MOST_CHOICES: Final = 1000
 _KEYS: Final = (*_KINDS, "when", "step")
 
 
@@ -58,7 +60,8 @@ def _read_dimension(name: str, written: Mapping[str, Any], meanings: Mapping[str
         raise unknown_name_error(place, name, meanings)
     unknown = [key for key in written if key not in _KEYS]
     if unknown:
-        raise unknown_name_error(place, unknown[0], dict.fromkeys(_KEYS, ""))
+        remedy = suggest_dimension_key(unknown[0], _KEYS)
+        raise InputError(place, "the name must be known", value=unknown[0], remedy=remedy)
     kinds = [key for key in written if key in _KINDS]
     if len(kinds) != 1:
         raise InputError(
@@ -83,6 +86,9 @@ def _training_dimension(name: str, meanings: Mapping[str, str]) -> str:
 def _read_choices(written: Any, place: str) -> tuple[Value, ...]:
     if not isinstance(written, list) or not written:
         raise InputError(place, "a choice must be a list of values", value=written, remedy="write  {choice: [a, b]}")
+    if len(written) > _MOST_CHOICES:
+        rule = f"a choice must have at most {_MOST_CHOICES:,} values"
+        raise InputError(place, rule, value=f"{len(written):,} values", remedy="write a range, with step: … if needed")
     for value in written:
         _check_choice(value, place)
     if any(is_same_value(value, other) for index, value in enumerate(written) for other in written[:index]):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from datasets.config_file import (
@@ -39,6 +38,8 @@ from spaces.schema import (
     flatten_names,
     nest_names,
 )
+from spaces.suggestions import check_search_form, with_file_key_hint
+from spaces.sweeps import expand_sweep, require_few_combinations, require_few_datasets
 from trainables import registry
 from trainables.contract import Metric
 from trainables.registry import TrainableDescription
@@ -132,10 +133,12 @@ def _name_option(error: InputError, path: Path, origins: Mapping[str, str]) -> I
 
 
 def _parse_file(data: Mapping[str, Any], path: str) -> SpaceFile:
+    check_search_form(data.get("search"), path)
     try:
         return SpaceFile.model_validate(data)
     except ValidationError as error:
-        raise explain_validation(error, SpaceFile, lambda key: f"{path}: {key}") from error
+        explained = explain_validation(error, SpaceFile, lambda key: f"{path}: {key}")
+        raise with_file_key_hint(explained, path) from error
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ class _SpaceChecker:
         fixed = self._check_fixed(meanings)
         training_data = _TRAINING_DATA if isinstance(self.file.dataset, LocalizerSpec) else {}
         search = read_dimensions(self.file.search, meanings | dict(training_data), self.path)
+        require_few_datasets(search, f"{self.path}: search")
         self._check_values(described.config, fixed, search)
         space = Space(
             name=self.file.name,
@@ -241,7 +245,7 @@ class _SpaceChecker:
         for name, values in self.file.inner.items():
             place = f"{self.path}: inner.{name}"
             _require_known(name, meanings, place)
-            result[name] = _expand_sweep(values, place)
+            result[name] = expand_sweep(values, place)
             low, high = known[name].low, known[name].high
             outside = [value for value in result[name] if not low <= value <= high]
             if outside:
@@ -251,6 +255,7 @@ class _SpaceChecker:
                     value=outside[0],
                     remedy=f"write values from {low:g} to {high:g} ({meanings[name]})",
                 )
+        require_few_combinations(result, f"{self.path}: inner")
         return result
 
     def _check_objectives(self, metrics: Sequence[Metric]) -> tuple[tuple[str, Direction], ...]:
@@ -297,18 +302,3 @@ class _SpaceChecker:
 def _require_known(name: str, meanings: Mapping[str, str], place: str) -> None:
     if name not in meanings:
         raise unknown_name_error(place, name, meanings)
-
-
-def _expand_sweep(values: Mapping[str, list[float]], place: str) -> tuple[float, ...]:
-    if set(values) == {"choice"} and values["choice"]:
-        return tuple(values["choice"])
-    if set(values) == {"range"} and len(values["range"]) == 3:
-        start, stop, step = values["range"]
-        if step > 0 and start <= stop:
-            return tuple(float(v) for v in np.round(np.arange(start, stop + step / 2, step), 10))
-    raise InputError(
-        place,
-        "a sweep must be a choice of values or a range of start, stop and step",
-        value=dict(values),
-        remedy="write  {range: [0.05, 0.95, 0.05]}  or  {choice: [0.5, 1.0]}",
-    )

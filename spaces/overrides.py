@@ -8,6 +8,7 @@ from typing import Any
 from datasets.config_file import SYNONYMS, assign_value, list_position, read_change, splits_written_out
 from runtime.errors import InputError, suggest_name
 from spaces.schema import SpaceFile, flatten_names
+from spaces.values import is_equal_number, is_same_value, to_text
 
 
 def resolve_synonyms(data: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def apply_overrides(
     changes = [read_change(override, "budget.trials=8") for override in overrides] + list((arguments or {}).items())
     names = [name for name, _ in changes]
     remarks = [
-        f"{name} is given {names.count(name)} times; the last value, {dict(changes)[name]}, applies"
+        f"{name} is given {names.count(name)} times; the last value, {to_text(dict(changes)[name])}, applies"
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
@@ -92,7 +93,7 @@ def apply_overrides(
         places |= _find_freed(before, data, values)
         data = splits_written_out(data)
     for name, words in places.items():
-        value = f"is fixed to {settled[name]}" if name in settled else "has its default"
+        value = f"is fixed to {to_text(settled[name])}" if name in settled else "has its default"
         remarks.append(f"{name} {value}: no longer {' nor '.join(words)}")
     data, dropped = resolve_conditions(data, settled)
     return data, (*remarks, *dropped)
@@ -254,7 +255,7 @@ def resolve_conditions(data: dict[str, Any], settled: Mapping[str, Any]) -> tupl
         if found is None:
             break
         name, condition, holds = found
-        reason = never.get(condition) or f"{condition} is {known.get(condition)}"
+        reason = never.get(condition) or f"{condition} is {to_text(known.get(condition))}"
         if holds:
             conditions = _without(search[name]["when"], (condition,))
             search = search | {name: _without(search[name], ("when",)) | ({"when": conditions} if conditions else {})}
@@ -277,10 +278,12 @@ def _find_resolvable(
         for condition, allowed in conditions.items() if isinstance(conditions, dict) else ():
             if condition in search or condition not in {**known, **never}:
                 continue
-            values = allowed if isinstance(allowed, list) else [allowed]
-            return name, condition, condition not in never and _contains(values, known[condition])
+            holds = condition not in never and _is_allowed(known[condition], allowed)
+            return name, condition, holds
     return None
 
 
-def _contains(values: Sequence[Any], value: Any) -> bool:
-    return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
+def _is_allowed(value: Any, allowed: Any) -> bool:
+    """Return whether a condition holds for a value: the value itself, or a list that contains it."""
+    values = [allowed, *(allowed if isinstance(allowed, list) else ())]
+    return any(is_same_value(value, other) or is_equal_number(value, other) for other in values)

@@ -135,8 +135,8 @@ class Stopping(Frozen):
 class Budget(Frozen):
     """Limits on trials, epochs and time."""
 
-    trials: PositiveInt = Field(description="number of trials, including the baseline")
-    epochs: PositiveInt = Field(description="epochs of a full training")
+    trials: int = Field(gt=0, le=10**6, description="number of trials, including the baseline")
+    epochs: int = Field(gt=0, le=10**6, description="epochs of a full training")
     hours: PositiveFloat | None = Field(
         None, description="time limit of each launch, in hours; trials that are running then continue with --resume"
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from datasets.acoustics import arrays as geometry
 from datasets.building.spec import PROCEDURAL, DatasetSpec, Frozen, Range, validate_range
@@ -18,6 +18,7 @@ PROCEDURAL_GENRES: Final = ("classical", "funk", "jazz")
 
 Count = Annotated[int, Field(ge=1, le=4)]
 SourceRange = Annotated[tuple[Count, Count], BeforeValidator(validate_range)]
+Side = Annotated[float, Field(gt=0, le=1000)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
 
@@ -80,7 +81,7 @@ def _require_ordered(name: str, value: tuple[float, float], *, least: float | No
 class SplitSpec(Frozen):
     """Split of a dataset; absent fields have the values of the dataset."""
 
-    samples: PositiveInt = Field(description="number of samples")
+    samples: int = Field(gt=0, le=10**9, description="number of samples")
     sources: SourceRange | None = Field(None, description="number of sources per sample, in equal shares")
     genres: Literal["seen", "held_out"] = Field(
         "seen", description="genres of the music: those of the training, or the held-out one"
@@ -122,7 +123,7 @@ class LocalizerSpec(DatasetSpec):
     kind: str
     layout: str = Field("kinect_corners", description="named layout of the arrays; ignored if `arrays` is given")
     arrays: tuple[ArraySpec, ...] | None = Field(None, min_length=1, description="arrays, in place of a named layout")
-    size_m: tuple[PositiveFloat, PositiveFloat] = Field((6.0, 6.0), description="size of the area, x and y, m")
+    size_m: tuple[Side, Side] = Field((6.0, 6.0), description="size of the area, x and y, m")
     min_distance_m: float = Field(2.0, ge=0, description="minimum distance between sources, m")
     sources: SourceRange = Field((1, 2), description="number of sources per sample, in equal shares")
     train: Split = Field(SplitSpec(samples=100_000), description="training samples")

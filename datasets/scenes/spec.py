@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from datasets.building.spec import PROCEDURAL, DatasetSpec
 from datasets.tau2020.spec import GROUPS
@@ -23,6 +23,7 @@ ARRAY_OFFSET: Final = 0.1
 
 
 Fold = Annotated[int, Field(ge=1, le=6)]
+FoldSize = Annotated[int, Field(ge=0, le=100_000)]
 Range = tuple[PositiveFloat, PositiveFloat]
 Elevation = Annotated[float, Field(ge=-80, le=80)]
 _RANGES: Final = (
@@ -42,7 +43,7 @@ class SceneSpec(DatasetSpec):
     """Simulated 60 s recordings of static and moving events in rooms, in both formats of TAU-NIGENS 2020."""
 
     kind: Literal["scenes"] = "scenes"
-    folds: dict[Fold, NonNegativeInt] = Field(
+    folds: dict[Fold, FoldSize] = Field(
         default_factory=lambda: dict.fromkeys(range(1, 7), 100),
         description="recordings in each fold; 1 is the test, 2 the validation, 3 to 6 the training",
     )

@@ -78,3 +78,27 @@ def test_a_dry_run_of_every_space_says_what_would_be_done_and_does_nothing(
     assert "to be built, about 1.5 min" in printed
     assert "trial 0 is the baseline" in printed
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--set", "resources.cpu=4096"), "resources.cpu"),
+        (("--tracking-uri", "http://127.0.0.1:9"), "--tracking-uri"),
+    ],
+)
+def test_a_dry_run_says_why_a_launch_on_this_machine_would_be_refused(
+    options: tuple[str, str],
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("datasets.building.builder.estimate_seconds", lambda *_: 90.0)
+    command = [str(ROOT / "spaces" / "rg_rep.yaml"), "--storage", str(tmp_path / "runs"), *options]
+    assert main([*command, "--dry-run"]) == 0
+    plan, _, refusal = capsys.readouterr().out.partition("on this machine a launch would be refused:")
+    assert "search   rg_rep" in plan
+    assert says in refusal
+    assert main(command) == 2
+    assert says in capsys.readouterr().err

@@ -239,3 +239,66 @@ def test_a_profile_replaces_a_field_that_the_file_fixes_in_another_form(tmp_path
     profiles = {"laptop": {"fixed": {"optimizer.beta1": 0.8}}}
     path = write(tmp_path, fixed={"optimizer": {"beta1": 0.9}}, profiles=profiles)
     assert load_space(path, has_gpu=False).fixed["optimizer.beta1"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("inner", "words"),
+    [
+        ({"threshold": {"range": [0, 1, 1e-6]}}, "1,000,001 combinations"),
+        ({"threshold": {"range": [0, 1, 5e-324]}}, "too many combinations"),
+        ({"threshold": {"range": [0, 1, 1e-3]}, "nms_radius_m": {"range": [0, 1, 1e-3]}}, "1,002,001 combinations"),
+        ({"threshold": {"range": [0, 1, float("nan")]}}, "finite"),
+        ({"threshold": {"range": [0, float("inf"), 0.1]}}, "finite"),
+        ({"threshold": {"range": [0, 1, 0]}}, "range of start, stop and step"),
+        ({"threshold": {"range": [0, 1, -0.1]}}, "range of start, stop and step"),
+    ],
+    ids=repr,
+)
+def test_a_sweep_of_too_many_combinations_is_refused_before_it_is_expanded(
+    inner: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=words):
+        load(tmp_path, inner=inner)
+
+
+def test_too_many_training_sets_are_refused_before_they_are_built(tmp_path: Path) -> None:
+    search = {f"dataset.train.{name}": {"choice": list(range(1, 61))} for name in ("samples", "snr_db")}
+    with pytest.raises(InputError, match="at most 1,000 combinations") as caught:
+        load(tmp_path, search=SEARCH | search)
+    assert caught.value.value == "3,600: 60 (dataset.train.samples) × 60 (dataset.train.snr_db)"
+    with pytest.raises(InputError, match="at most 1,000 values"):
+        load(tmp_path, search=SEARCH | {"network.width": {"choice": list(range(1, 2000))}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"search": {"optimizer.lr": {"loguniform": [1e-4, 1e-2]}}}, "{log_uniform: [low, high]}"),
+        ({"search": {"optimizer.lr": {"q_uniform": [1e-4, 1e-2]}}}, "step: …"),
+        ({"search": {"optimizer.batch_size": {"randint": [16, 64]}}}, "{int: [low, high]}"),
+        ({"search": {"optimizer.batch_size": {"values": [16, 64]}}}, "{choice: [a, b, c]}"),
+        ({"search": {"optimizer.lr": {"min": 1e-4, "max": 1e-2}}}, "{uniform: [low, high]}"),
+        ({"search": {"optimizer.lr": {"lgo_uniform": [1e-4, 1e-2]}}}, "did you mean 'log_uniform'?"),
+        ({"search": {"optimizer.lr": [1e-4, 1e-2]}}, "optimizer.lr: {choice: [0.0001, 0.01]}"),
+        ({"search": {"optimizer.lr": 1e-3}}, "to fixed:"),
+        ({"search": {"optimizer.learning_rate": {"uniform": [0, 1]}}}, "did you mean 'optimizer.lr'?"),
+        ({"metric": "f1_1m"}, "objectives: ["),
+        ({"num_samples": 3}, "budget: {trials:"),
+        ({"model": "localizer"}, "trainable: …"),
+        ({"objective": [{"metric": "f1_1m"}]}, "objectives: ["),
+        ({"objectives": [{"metric": "f1_1m", "mode": "max"}]}, "direction: maximize"),
+        ({"objectives": [{"metric": "f1_1m", "direction": "max"}]}, "'maximize' or 'minimize'"),
+        ({"budget": {"n_trials": 4, "epochs": 3}}, "trials: …"),
+        ({"budget": {"trial": 4, "epochs": 3}}, "did you mean 'trials'?"),
+        ({"stopping": {"grace_period": 4}}, "first_rung: …"),
+        ({"fixed": {"loss.classification": False}}, "put the word in quotes"),
+        ({"trainable": ["a"]}, "text"),
+    ],
+    ids=repr,
+)
+def test_names_of_other_tools_are_answered_with_the_ones_of_this_one(
+    changes: dict[str, Any], remedy: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, **({"baseline": "paper", "start": []} | changes))
+    assert remedy in caught.value.remedy

@@ -1,0 +1,115 @@
+"""Suggestions for keys and kinds of ranges that have other names in Optuna, Ray Tune and similar tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from runtime.errors import InputError, suggest_name
+
+_RANGE: Final = "write the bounds as a list:  {uniform: [low, high]},  or log_uniform, int or log_int"
+_NORMAL: Final = "write  {uniform: [low, high]}  over the range of interest"
+_DIMENSION_KEYS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("loguniform", "reciprocal", "log"), "write  {log_uniform: [low, high]}"),
+    **dict.fromkeys(("quniform", "discreteuniform", "quantizeduniform"), "write  {uniform: [low, high], step: …}"),
+    **dict.fromkeys(("qloguniform", "qlograndint"), "write  {log_uniform: [low, high]}  or  {log_int: [low, high]}"),
+    **dict.fromkeys(("randint", "integer", "intuniform", "uniformint"), "write  {int: [low, high]}, bounds included"),
+    **dict.fromkeys(("qrandint",), "write  {int: [low, high], step: …}"),
+    **dict.fromkeys(("lograndint", "loguniformint", "loginteger", "intloguniform"), "write  {log_int: [low, high]}"),
+    **dict.fromkeys(("normal", "randn", "qrandn", "lognormal", "gaussian"), _NORMAL),
+    **dict.fromkeys(
+        ("float", "double", "suggestfloat"), "write  {uniform: [low, high]}  or  {log_uniform: [low, high]}"
+    ),
+    **dict.fromkeys(
+        ("values", "value", "choices", "categorical", "categories", "options", "gridsearch", "grid", "oneof", "enum"),
+        "write  {choice: [a, b, c]}",
+    ),
+    **dict.fromkeys(("min", "max", "low", "high", "lower", "upper", "bounds", "range", "interval"), _RANGE),
+    **dict.fromkeys(("type", "distribution", "kind", "method"), "the kind is the key itself:  {uniform: [low, high]}"),
+    **dict.fromkeys(("q", "stepsize", "increment"), "write  step: …  beside the range"),
+    **dict.fromkeys(
+        ("if", "condition", "conditions", "depends", "parent", "active"), "write  when: {other.name: value}"
+    ),
+    **dict.fromkeys(("default", "initial", "init"), "write the value under baseline:"),
+}
+"""Remedies for keys of a dimension, in lower case and without underscores and hyphens."""
+_FILE_KEYS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("metric", "mode", "objective", "goal"), "write  objectives: [{metric: …, direction: maximize}]"),
+    **dict.fromkeys(
+        ("ntrials", "numsamples", "numtrials", "maxtrials", "trials"), "write  budget: {trials: …, epochs: …}"
+    ),
+    **dict.fromkeys(
+        ("epochs", "maxepochs", "numepochs", "iterations", "maxt"), "write  budget: {trials: …, epochs: …}"
+    ),
+    **dict.fromkeys(("hours", "timeout", "timebudgets", "timelimit"), "write  budget: {hours: …}"),
+    **dict.fromkeys(("scheduler", "pruner", "earlystopping", "asha"), "write  stopping: {rule: asha, reduction: 3}"),
+    **dict.fromkeys(
+        ("params", "parameters", "hyperparameters", "paramspace", "config", "space", "searchspace", "dimensions"),
+        "write the ranges under search: and single values under fixed:",
+    ),
+    **dict.fromkeys(("model", "algorithm", "estimator"), "write  trainable: …"),
+    **dict.fromkeys(("data", "datasets"), "write  dataset: {kind: …}"),
+    **dict.fromkeys(("constants", "defaults", "const"), "write the values under fixed:"),
+    **dict.fromkeys(("gpu", "gpus", "cpu", "cpus", "resourcespertrial"), "write  resources: {cpu: …, gpu: …}"),
+    **dict.fromkeys(("pointstoevaluate", "enqueue", "initialpoints"), "write the points under start:"),
+    **dict.fromkeys(("sampler", "searchalg", "optimizer"), "remove it: the sampler has no options but seed:"),
+}
+"""Remedies for keys of a space file, in the same form."""
+_INSIDE: Final[Mapping[str, Mapping[str, str]]] = {
+    "objectives": dict.fromkeys(("mode", "goal", "minimize", "maximize"), "write  direction: maximize  or  minimize"),
+    "stopping": {
+        "graceperiod": "write  first_rung: …",
+        "reductionfactor": "write  reduction: …",
+        "eta": "write  reduction: …",
+        "maxt": "write  budget: {epochs: …}",
+        "type": "write  rule: asha  or  none",
+    },
+    "budget": {
+        **dict.fromkeys(("ntrials", "numsamples", "samples"), "write  trials: …"),
+        **dict.fromkeys(("iterations", "maxt", "steps"), "write  epochs: …"),
+        **dict.fromkeys(("timeout", "seconds", "minutes", "timebudgets"), "write  hours: …"),
+    },
+}
+"""Remedies for keys inside a key of a space file."""
+
+
+def suggest_dimension_key(key: str, known: tuple[str, ...]) -> str:
+    """Return a remedy for an unknown key of a dimension."""
+    return _DIMENSION_KEYS.get(_normalize(key)) or suggest_name(key, known)
+
+
+def with_file_key_hint(error: InputError, path: str) -> InputError:
+    """Return an error for an unknown key of a space file, with the remedy for a name that other tools use."""
+    key = error.place.removeprefix(f"{path}: ")
+    if error.rule != "the name must be known" or key == error.place:
+        return error
+    head, dot, _ = key.partition(".")
+    last = _normalize(key.rpartition(".")[2])
+    hint = _INSIDE.get(head, {}).get(last) if dot else _FILE_KEYS.get(last)
+    return error if hint is None else InputError(error.place, error.rule, value=error.value, remedy=hint)
+
+
+def check_search_form(search: Any, path: str) -> None:
+    """Check that every dimension is written as a mapping.
+
+    Raises:
+        InputError: If one is a plain value or a list; the remedy says how to fix the value or to search the list.
+    """
+    for name, written in search.items() if isinstance(search, dict) else ():
+        if isinstance(written, list):
+            remedy = f"write  {name}: {{choice: {_in_flow(written)}}}"
+        elif not isinstance(written, dict):
+            remedy = f"move  {name}: {_in_flow(written)}  to fixed:, or write a range:  {{uniform: [low, high]}}"
+        else:
+            continue
+        raise InputError(f"{path}: search.{name}", "a dimension must be a mapping", value=written, remedy=remedy)
+
+
+def _in_flow(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_in_flow, value[:5])) + (", …]" if len(value) > 5 else "]")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _normalize(key: str) -> str:
+    return key.lower().replace("_", "").replace("-", "")
