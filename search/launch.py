@@ -15,6 +15,7 @@ from runtime.storage import storage_at
 from search import plan, preflight, storage_options
 from search.experiment import Experiment
 from search.results import DEFAULT_CACHE
+from spaces import feasibility
 from spaces.load import load_space
 
 _OPTIONS: Final = {
@@ -170,8 +171,7 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
         preflight.check_resources(space)
     sound_key = f"{options.space}: dataset.{registry.sound_key(space.dataset)}"
     dataset = registry.prepare_dataset(space.dataset, "--audio" if options.audio else sound_key)
-    for variant in space.boundary_datasets():
-        variant.require_feasible()
+    feasibility.require_feasible_datasets(space)
     preflight.check_data(space, dataset)
     preflight.check_several_gpus(space)
     experiment = Experiment(

@@ -13,8 +13,9 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 
 from datasets.config_file import explain_validation
+from datasets.rooms.spec import LocalizerSpec
 from runtime.errors import InputError
-from spaces.schema import Dimension, Space, Value, nest_names
+from spaces.schema import DATASET, Dimension, Space, Value, nest_names
 from spaces.values import is_equal_number, is_same_value
 from trainables import registry
 
@@ -46,23 +47,51 @@ class Survey:
         return sum(count for _, count in self.reasons)
 
 
+class PointChecker:
+    """Check of points against the Config and the dataset of a space.
+
+    Args:
+        space: Space that the points belong to.
+        draws_rooms: Whether the rooms of a variant of the dataset are drawn too, which takes tens of milliseconds.
+    """
+
+    def __init__(self, space: Space, *, draws_rooms: bool = False) -> None:
+        self._space = space
+        self._draws_rooms = draws_rooms
+        self._config = find_config(space)
+        self._variants: dict[str, str | None] = {}
+
+    def explain_impossible(self, point: Point) -> str | None:
+        """Return the reason for which no trial can have these parameters; None if one can."""
+        try:
+            self._config.model_validate(nest_names(self._space.config_values(point)))
+        except ValidationError as error:
+            return _describe_error(explain_validation(error, self._config, lambda key: key))
+        except Exception as error:  # noqa: BLE001  # a validator of a custom Config may raise any exception
+            return _describe_error(error)
+        asked = {name: value for name, value in point.items() if name.startswith(DATASET)}
+        if not asked:
+            return None
+        key = repr(sorted(asked.items()))
+        if key not in self._variants:
+            self._variants[key] = self._explain_variant(asked)
+        return self._variants[key]
+
+    def _explain_variant(self, asked: Point) -> str | None:
+        try:
+            spec = self._space.dataset_of(asked)
+            if self._draws_rooms and isinstance(spec, LocalizerSpec):
+                spec.require_feasible()
+        except ValidationError as error:
+            return _describe_error(explain_validation(error, type(self._space.dataset), lambda key: key))
+        except InputError as error:
+            return _describe_error(error)
+        return None
+
+
 def find_config(space: Space) -> type[BaseModel]:
     """Return the Config of the trainable of a space."""
     return registry.describe_trainable(space.trainable, "trainable").config
-
-
-def explain_impossible(space: Space, config: type[BaseModel], point: Point) -> str | None:
-    """Return the reason for which no trial can have these parameters; None if one can."""
-    model = config
-    try:
-        config.model_validate(nest_names(space.config_values(point)))
-        model = type(space.dataset)
-        space.dataset_of(point)
-    except ValidationError as error:
-        return _describe_error(explain_validation(error, model, lambda key: key))
-    except Exception as error:  # noqa: BLE001  # a validator of a custom Config may raise any exception
-        return _describe_error(error)
-    return None
 
 
 def _describe_error(error: Exception) -> str:
@@ -98,11 +127,11 @@ def _draw_value(dimension: Dimension, generator: random.Random) -> Value:
 def survey_points(space: Space, count: int = SURVEYED) -> Survey:
     """Draw points with the seed of the space, and count the impossible ones by their reasons."""
     generator = random.Random(space.seed)  # not for cryptography
-    config = find_config(space)
+    checker = PointChecker(space)
     reasons: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for _ in range(count):
-        reason = explain_impossible(space, config, draw_point(space.search, generator))
+        reason = checker.explain_impossible(draw_point(space.search, generator))
         if reason is not None:
             form = re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "#", reason)  # one rule for different values
             reasons[form] += 1
@@ -129,6 +158,31 @@ def check_possible(space: Space, place: str) -> None:
             + "; ".join(f"{reason} ({count})" for reason, count in survey.reasons[:3]),
             remedy="search values that fit together: a `step` for multiples, `when` or fewer choices for pairs",
         )
+
+
+def require_feasible_datasets(space: Space) -> None:
+    """Check that rooms of the dataset can be drawn, and of a variant with every choice and bound of the search.
+
+    Combinations whose rooms are impossible are not proposed.
+
+    Raises:
+        InputError: If the space's own dataset, or all variants with a choice or bound, are impossible.
+    """
+    if not isinstance(space.dataset, LocalizerSpec):
+        return
+    space.dataset.require_feasible()
+    possible: set[str] = set()
+    errors: dict[str, InputError] = {}
+    for asked, spec in space.boundary_variants():
+        values = {repr(item) for item in asked.items()}
+        try:
+            spec.require_feasible()
+            possible |= values
+        except InputError as error:
+            errors |= dict.fromkeys(values - errors.keys(), error)
+    for value, refusal in errors.items():
+        if value not in possible:
+            raise refusal
 
 
 def list_points(search: Sequence[Dimension], most: int = MOST_LISTED) -> list[dict[str, Value]] | None:
@@ -170,10 +224,10 @@ def distinct_points(search: Sequence[Dimension], points: Sequence[Point]) -> lis
 
 def remaining_points(space: Space, points: Sequence[Point]) -> Iterator[dict[str, Value]]:
     """Yield the possible points of a small space that are not among `points`; nothing for a large space."""
-    config = find_config(space)
+    checker = PointChecker(space)
     for point in list_points(space.search) or []:
         is_new = not any(is_same_point(space.search, point, other) for other in points)
-        if is_new and explain_impossible(space, config, point) is None:
+        if is_new and checker.explain_impossible(point) is None:
             yield point
 
 

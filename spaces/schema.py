@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
@@ -246,18 +247,24 @@ class Space:
         """Return the space's own dataset and those at choices and bounds of ranges; empty for kinds without variants."""
         if not isinstance(self.dataset, LocalizerSpec):
             return []
-        searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
         specs: list[LocalizerSpec] = [self.dataset]
-        for values in itertools.product(*(dimension.boundary_values() for dimension in searched)):
-            point = dict(zip((d.name for d in searched), values, strict=True))
-            asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.is_active(point)}
-            try:
-                spec = with_changes(self.dataset, asked)
-            except ValidationError:  # no trial has this combination
-                continue
+        for _, spec in self.boundary_variants():
             if all(spec.split_identity("train") != other.split_identity("train") for other in specs):
                 specs.append(spec)
         return specs
+
+    def boundary_variants(self) -> list[tuple[dict[str, Value], LocalizerSpec]]:
+        """Return the datasets at choices and bounds of ranges with their searched values, without impossible ones."""
+        if not isinstance(self.dataset, LocalizerSpec):
+            return []
+        searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
+        variants = []
+        for values in itertools.product(*(dimension.boundary_values() for dimension in searched)):
+            point = dict(zip((d.name for d in searched), values, strict=True))
+            asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.is_active(point)}
+            with suppress(ValidationError):  # no trial has this combination
+                variants.append((asked, with_changes(self.dataset, asked)))
+        return variants
 
     def identity(self) -> dict[str, Any]:
         """Return the values that must not change when a search is resumed; trials, hours and resources may change."""

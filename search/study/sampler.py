@@ -53,13 +53,13 @@ def suggest_parameters(space: Space, trials: Sequence[Trial], number: int) -> di
     """
     encoder = PointEncoder(space.search)
     scratch = _create_scratch_study(space, trials, number, encoder)
-    config = feasibility.find_config(space)
+    checker = feasibility.PointChecker(space, draws_rooms=True)
 
     def is_new(point: Mapping[str, Value]) -> bool:
         return not any(feasibility.is_same_point(space.search, point, trial.parameters) for trial in trials)
 
     def is_possible(point: Mapping[str, Value]) -> bool:
-        return feasibility.explain_impossible(space, config, point) is None
+        return checker.explain_impossible(point) is None
 
     for _ in range(_MODEL_DRAWS):
         suggested = scratch.ask()
@@ -69,7 +69,7 @@ def suggest_parameters(space: Space, trials: Sequence[Trial], number: int) -> di
             return parameters
         if not new or not trials:  # good points are suggested again; a running trial would count as bad
             scratch.tell(suggested, state=TrialState.FAIL)
-    return _draw_remaining(space, trials, number, lambda point: is_new(point) and is_possible(point))
+    return _draw_remaining(space, number, lambda point: is_new(point) and is_possible(point))
 
 
 def _create_scratch_study(
@@ -97,21 +97,21 @@ def _suggest_point(suggested: optuna.trial.Trial, space: Space, encoder: PointEn
     return parameters
 
 
-def _draw_remaining(
-    space: Space, trials: Sequence[Trial], number: int, is_usable: Callable[[Mapping[str, Value]], bool]
-) -> dict[str, Value]:
+def _draw_remaining(space: Space, number: int, is_usable: Callable[[Mapping[str, Value]], bool]) -> dict[str, Value]:
     """Draw a random point among those that are left."""
-    generator = random.Random(space.seed + 7919 * number)  # not for cryptography
-    if feasibility.list_points(space.search) is None:
-        for _ in range(_RANDOM_DRAWS):
-            point = feasibility.draw_point(space.search, generator)
-            if is_usable(point):
-                return point
-        raise ExhaustedError(f"{_RANDOM_DRAWS} random points of the space were all impossible, or have run before")
-    left = list(feasibility.remaining_points(space, [trial.parameters for trial in trials]))
-    if not left:
-        raise ExhaustedError("all possible points of the space have run")
-    return generator.choice(left)
+    generator = random.Random(space.seed + 7919 * number)
+    points = feasibility.list_points(space.search)
+    if points is None:
+        drawn = (feasibility.draw_point(space.search, generator) for _ in range(_RANDOM_DRAWS))
+        reason = f"{_RANDOM_DRAWS} random points of the space were all impossible, or have run before"
+    else:
+        generator.shuffle(points)
+        drawn = (point for point in points)
+        reason = "all possible points of the space have run"
+    for point in drawn:
+        if is_usable(point):
+            return point
+    raise ExhaustedError(reason)
 
 
 def comparable_epoch(space: Space, trials: Sequence[Trial]) -> int:
