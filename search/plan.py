@@ -108,8 +108,10 @@ def _describe_trials(space: Space) -> str:
     hours = f"; this launch takes at most {budget.hours:g} h" if budget.hours is not None else ""
     if not space.search:
         return f"1 training of {budget.epochs} epochs{hours}"
-    few = f", all points of the space, of a budget of {budget.trials}" if space.max_trials < budget.trials else ""
-    return f"{space.max_trials} × up to {budget.epochs} epochs{few}{stops}; trial 0 is the baseline{hours}"
+    few = ""
+    if space.max_trials < budget.trials:
+        few = f"; the space has {space.max_trials} distinct points, fewer than the budget of {budget.trials} trials"
+    return f"{space.max_trials} × up to {budget.epochs} epochs{stops}; trial 0 is the baseline{few}{hours}"
 
 
 def _describe_gpu(resources: Resources) -> str:

@@ -45,7 +45,7 @@ def print_next_steps(
         console.print_line(f"  {python} -m search.ui {space.name}{storage}    # compare the trials in MLflow")
     if is_paused:
         console.print_line(f"  {resume_command(command)}    # continue all trials where they are")
-    else:
+    elif space.distinct_points is None:  # there are points left
         longer = resume_command(_without_option(command, "--trials"), "--trials", trials)
         console.print_line(f"  {longer}    # run {_MORE_TRIALS} more trials")
 

@@ -99,7 +99,7 @@ class SearchProgress:
         expected = expected_epochs(self._space.stopping, full)
         typical = (sum(ended) + _PRIOR_TRIALS * expected) / (len(ended) + _PRIOR_TRIALS)
         running = [t for t in self.trials.values() if t.outcome == "running"]
-        waiting = max(0, self._space.budget.trials - len(self.trials))
+        waiting = max(0, self._space.max_trials - len(self.trials))
         epochs = waiting * typical + sum(self._to_next_decision(trial) for trial in running)
         return epochs * self._epoch_seconds / self._epoch_count / self._concurrency
 
@@ -171,8 +171,12 @@ def _has_value(trial: Trial, name: str, space: Space) -> bool:
     return best is not None and name in best.metrics
 
 
-def format_test_scores(winner: Trial, baseline: Trial, headlines: Sequence[str]) -> str:
-    """Format the named metrics of the winner and of the baseline on all test splits as a table."""
+def format_test_scores(winner: Trial, baseline: Trial | None, headlines: Sequence[str]) -> str:
+    """Format the named metrics of the winner, and of the baseline unless it is None, on all test splits as a table."""
+    if baseline is None:
+        scores = winner.test_scores.items()
+        own = [[split, name, f"{m[name]:.3f}"] for split, m in scores for name in m if name in headlines]
+        return format_table([["test split", "metric", "value"], *own])
     rows = [["test split", "metric", "winner", "baseline"]]
     for split, metrics in winner.test_scores.items():
         for name in metrics:

@@ -59,7 +59,7 @@ def write_interim_report(experiment: Experiment, study: Study, console: Console,
     """
     trials = study.get_trials()
     paused = [trial for trial in trials if trial.outcome == "running"]
-    ended = f"{len(trials) - len(paused)} of {experiment.space.budget.trials} trials have ended"
+    ended = f"{len(trials) - len(paused)} of {experiment.space.max_trials} trials have ended"
     console.print_line(f"\nThe time limit is reached: {ended}, {_count_paused(paused)}.")
     if not made_progress:
         console.print_line("No epoch was completed in this launch; give the next one more --hours.")
@@ -151,6 +151,13 @@ def draw_predictions(experiment: Experiment, number: int) -> None:
             figure.savefig(temporary, dpi=110, format="png")
 
 
+def _print_single_training(console: Console, trial: Trial, metrics: Sequence[str]) -> None:
+    """Print the test scores of a search of nothing, which has no other trial to compare with."""
+    if trial.test_scores:
+        console.print_line("\nThe training, on the test splits (settings chosen on validation)\n")
+        console.print_line(progress.format_test_scores(trial, None, metrics))
+
+
 def _print_summary(
     experiment: Experiment, study: Study, console: Console, winner: Trial, baseline: Trial | None
 ) -> None:
@@ -158,9 +165,13 @@ def _print_summary(
     trials = study.get_trials()
     headlines = _headlines(experiment)
     objectives = [name for name, _ in space.objectives if name not in headlines]
-    console.print_line("\nBest trials, on validation\n")
+    if (reason := study.explain_early_end()) is not None:
+        console.print_line(f"\nThe search ends after {len(trials)} of {space.budget.trials} trials: {reason}.")
+    console.print_line("\nBest trials, on validation\n" if space.search else "\nThe training, on validation\n")
     console.print_line(progress.format_best_trials(trials, space, headlines))
-    if baseline is not None and winner.number == baseline.number:
+    if not space.search:
+        _print_single_training(console, winner, [*objectives, *headlines])
+    elif baseline is not None and winner.number == baseline.number:
         console.print_line("\nNo trial beat the baseline.")
     elif baseline is not None and winner.test_scores and baseline.test_scores:
         console.print_line(

@@ -164,6 +164,12 @@ class Study:
         started = [trial.parameters for trial in self.get_trials()]
         return len(feasibility.distinct_points(self._space.search, started)) < self._space.distinct_points
 
+    def explain_early_end(self) -> str | None:
+        """Return the reason for which no trial is left although the budget is not used up; None if there is no such reason."""
+        if self.exhausted is not None or self._live or self.count_started() >= self._space.budget.trials:
+            return self.exhausted
+        return None if self._may_start() else "all possible points of the space have run"
+
     def _reclaim_orphaned_trials(self) -> None:
         """Reclaim RUNNING trials of an earlier process, or whose creation succeeded on a server but whose reply was lost."""
         if self._joins:
