@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from datasets.building.spec import DatasetSpec
-from datasets.registry import KINDS, AnySpec, kind_of, spec_class
+from datasets.registry import KINDS, AnySpec, kind_of, resolve_custom_kind, spec_class
 from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
 from runtime import validation, yaml_text
@@ -190,6 +190,8 @@ def splits_written_out(data: Any) -> Any:
     """Return the content with `train: 4000` written as `train: {samples: 4000}`, to which a profile can add keys."""
     if not isinstance(data, dict) or not isinstance(data.get("dataset"), dict):
         return dict(data) if isinstance(data, dict) else data
+    if not issubclass(spec_class(kind_of(data["dataset"])), LocalizerSpec):
+        return dict(data)
     dataset = {
         key: {"samples": value} if key in ("train", "validate") and type(value) is int else value
         for key, value in data["dataset"].items()
@@ -328,7 +330,7 @@ def read_specs(
     """
     data = read_yaml(path)
     if "dataset" not in data:
-        data = {"dataset": data}
+        data = data | {"dataset": {"kind": "none"}} if "trainable" in data else {"dataset": data}
     _check_profiles(data, path, profile, has_gpu=has_gpu)
     data, _ = with_profile(data, path, profile, has_gpu=has_gpu)
     for name, value in (changes or {}).items():
@@ -366,6 +368,7 @@ def _check_profiles(data: Mapping[str, Any], path: Path, wanted: str | None, *, 
 
 
 def _parse_spec(written: Any, path: Path) -> DatasetSpec:
+    written = resolve_custom_kind(written, lambda key: f"{path}: dataset.{key}")
     try:
         return TypeAdapter[DatasetSpec](AnySpec).validate_python(written)
     except ValidationError as error:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from datasets.building.spec import DatasetSpec
 from datasets.registry import KINDS
 from spaces.schema import SpaceFile, Value
 from trainables.registry import BUILT_IN, describe_trainable
@@ -89,6 +90,8 @@ def type_name(annotation: Any) -> str:
 
 
 def _link(model: type[BaseModel]) -> str:
+    if model is DatasetSpec:
+        return "[import path](data.md#a-class-of-your-own)"
     for kind, spec in _SPECS.items():
         if spec is model:
             return f"[`{kind}`](#dataset-kind-{kind})"
@@ -258,7 +261,7 @@ def value_models(models: Iterable[type[BaseModel]]) -> list[type[BaseModel]]:
     for model in models:
         for _, field in walk_fields(model):
             for mentioned in mentioned_models(field.annotation):
-                if mentioned not in (*_SPECS.values(), *found):
+                if mentioned not in (*_SPECS.values(), DatasetSpec, *found):
                     found |= dict.fromkeys((mentioned, *value_models([mentioned])))
     return list(found)
 

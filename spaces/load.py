@@ -20,6 +20,7 @@ from datasets.config_file import (
     read_profiles,
     read_yaml,
 )
+from datasets.registry import resolve_custom_kind
 from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec
 from datasets.rooms.variants import with_changes
 from runtime.errors import InputError, unknown_name_error
@@ -114,7 +115,9 @@ def _given_required(
     """Return the required keys that the file leaves to the command line."""
     given: dict[str, Any] = dict(read_change(override, "budget.trials=8") for override in overrides) | dict(arguments)
     missing: dict[str, Any] = {
-        name: given[name] for name in ("name", "trainable", "objectives") if name in given and name not in data
+        name: given[name]
+        for name in ("name", "trainable", "dataset", "objectives")
+        if name in given and name not in data
     }
     budget = data.get("budget") or given.get("budget") or {}
     if not isinstance(budget, dict):
@@ -134,6 +137,10 @@ def _name_option(error: InputError, path: Path, origins: Mapping[str, str]) -> I
 
 def _parse_file(data: Mapping[str, Any], path: str) -> SpaceFile:
     check_search_form(data.get("search"), path)
+    dataset = resolve_custom_kind(data.get("dataset"), lambda key: f"{path}: dataset.{key}")
+    data = {key: value for key, value in data.items() if key != "dataset"}
+    if dataset is not None:
+        data |= {"dataset": dataset}
     try:
         return SpaceFile.model_validate(data)
     except ValidationError as error:
@@ -156,6 +163,7 @@ class _SpaceChecker:
     def check_space(self, profile: str | None, remarks: tuple[str, ...] = ()) -> Space:
         described = registry.describe_trainable(self.file.trainable, f"{self.path}: trainable")
         budget, more_remarks = self._limit_budget()
+        self._require_dataset(described)
         meanings = field_meanings(described.config)
         fixed = self._check_fixed(meanings)
         training_data = _TRAINING_DATA if isinstance(self.file.dataset, LocalizerSpec) else {}
@@ -188,6 +196,16 @@ class _SpaceChecker:
         return self.file.budget.model_copy(update={"trials": 1}), (
             "nothing is searched: one training with fixed values",
         )
+
+    def _require_dataset(self, described: TrainableDescription) -> None:
+        if described.needs_data and self.file.dataset.kind == "none":
+            raise InputError(
+                f"{self.path}: dataset",
+                f"the key is required: {described.name} needs data",
+                value="kind: none" if "dataset" in self.file.model_fields_set else None,
+                remedy="add  dataset: {kind: …}  (docs/data.md lists the kinds), or set needs_data = False in a trainable "
+                "that loads its own",
+            )
 
     def _check_fixed(self, meanings: Mapping[str, str]) -> dict[str, Value]:
         fixed = flatten_names(self.file.fixed)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveInt, ValidationError
 
 from datasets.building.spec import DatasetSpec, Frozen
+from datasets.none import NoneSpec
 from datasets.registry import AnySpec
 from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
@@ -297,7 +298,10 @@ class SpaceFile(Frozen):
         description="name of the search, its folder and its MLflow experiment",
     )
     trainable: str = Field(description="built-in name, or import path `package.module:Class`")
-    dataset: AnySpec = Field(description="dataset of one of the kinds below")
+    dataset: AnySpec = Field(
+        default_factory=NoneSpec,
+        description="dataset of one of the kinds below, or of an import path; absent for a trainable that needs none",
+    )
     fixed: dict[str, Any] = Field(
         default_factory=dict, description="values of Config fields that all trials share, by dotted name"
     )

@@ -31,7 +31,10 @@ DATASET_LAYERS: dict[str, set[str]] = {
     "tau2020": {"acoustics", "audio", "building"},
     "scenes": {"acoustics", "audio", "building", "tau2020"},
     "matrices": {"building"},
-    "registry": {"building", "rooms", "recordings", "tau2020", "scenes", "matrices"},
+    "custom": {"building"},
+    "arrays": {"building"},
+    "none": {"building"},
+    "registry": {"building", "rooms", "recordings", "tau2020", "scenes", "matrices", "custom", "none", "arrays"},
     "config_file": {"building", "rooms", "registry"},
     "cli_options": {"building", "registry", "config_file"},
 }

@@ -125,11 +125,13 @@ class Trainable(ABC):
             trainables are the papers' values.
         metrics: Metrics that `evaluate` returns, the best-known first.
         inner: Parameters of inference that `evaluate` accepts; none by default.
+        needs_data: Whether the trainable learns from a dataset. Without one, the space omits `dataset`, and `data` is None.
     """
 
     Config: ClassVar[type[BaseModel]]
     metrics: ClassVar[tuple[Metric, ...]]
     inner: ClassVar[tuple[InnerParameter, ...]] = ()
+    needs_data: ClassVar[bool] = True
 
     @abstractmethod
     def __init__(self, config: Any, data: Any, *, device: str, seed: int, epochs: int) -> None:

@@ -170,6 +170,7 @@ def _derive_class(function: Callable[..., Any], path: str, config: type[BaseMode
         "Config": config,
         "metrics": getattr(function, "metrics", ()),
         "inner": (),
+        "needs_data": any(p.name in _DATA and p.default is p.empty for p in _parameters(function)[1:]),
         "function": staticmethod(function),
         "function_name": name,
     }

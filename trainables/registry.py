@@ -46,12 +46,14 @@ class TrainableDescription:
         config: Its hyperparameters.
         metrics: Metrics that it reports; empty for a function that declares none: the objectives then name them.
         inner: Its parameters of inference.
+        needs_data: Whether it learns from a dataset.
     """
 
     name: str
     config: type[BaseModel]
     metrics: tuple[Metric, ...]
     inner: tuple[InnerParameter, ...]
+    needs_data: bool = True
 
 
 def describe_trainable(name: str, place: str) -> TrainableDescription:
@@ -69,7 +71,7 @@ def describe_trainable(name: str, place: str) -> TrainableDescription:
         module = importlib.import_module(module_name)
         return TrainableDescription(name, getattr(module, attribute), module.METRICS, module.INNER)
     trainable = load_trainable(name, place)
-    return TrainableDescription(name, trainable.Config, trainable.metrics, trainable.inner)
+    return TrainableDescription(name, trainable.Config, trainable.metrics, trainable.inner, trainable.needs_data)
 
 
 def load_trainable(name: str, place: str) -> type[Trainable]:

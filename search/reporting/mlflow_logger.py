@@ -262,7 +262,8 @@ class MlflowLogger:
                 profile=json.dumps({source.unit: split.samples}),
             )
             inputs.append(DatasetInput(entity, [InputTag("mlflow.data.context", context)]))
-        self._queue.put(lambda: self._client.log_inputs(run_id, inputs))
+        if inputs:
+            self._queue.put(lambda: self._client.log_inputs(run_id, inputs))
 
     def log_artifact(self, run_id: str, path: Path) -> None:
         """Log a file as an artifact."""

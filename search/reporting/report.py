@@ -98,7 +98,7 @@ def _score_finalists(
         for number in finalists
         if not study.get_trial(number).test_scores and results.has_file(results.model_path(number))
     ]
-    if unscored:
+    if unscored and experiment.space.dataset.test_names():
         splits = ", ".join(experiment.space.dataset.test_names())
         console.update_progress(f"tests    {splits}: scoring the best trial and the baseline", final=True)
         for number, scores in score(experiment, unscored).items():

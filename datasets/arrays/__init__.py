@@ -1,0 +1,1 @@
+"""Data of your own in files of arrays: NumPy, Arrow or Parquet, without any code."""
