@@ -19,7 +19,9 @@ from pydantic_core import PydanticUndefined
 
 from datasets.building.spec import DatasetSpec
 from datasets.registry import KINDS
+from runtime.validation import describe_pattern
 from spaces.schema import SpaceFile, Value
+from spaces.sweeps import MAX_COMBINATIONS
 from trainables.registry import BUILT_IN, describe_trainable
 
 PAGE: Final = Path(__file__).with_name("reference.md")
@@ -44,6 +46,7 @@ _TYPES: Final[Mapping[Any, str]] = {
     Value: "value",
     type(None): "absent",
 }
+_HEADER: Final = ("| field | type | default | bounds | meaning |", "|---|---|---|---|---|")
 _SPECS: Final[Mapping[str, type[BaseModel]]] = {name: kind.spec for name, kind in KINDS.items()}
 _BOUNDS: Final = {
     annotated_types.Ge: ("≥", "ge"),
@@ -51,7 +54,66 @@ _BOUNDS: Final = {
     annotated_types.Le: ("≤", "le"),
     annotated_types.Lt: ("<", "lt"),
     annotated_types.MultipleOf: ("a multiple of", "multiple_of"),
+    annotated_types.MinLen: ("length ≥", "min_length"),
+    annotated_types.MaxLen: ("length ≤", "max_length"),
 }
+_SPACE_KEYS: Final = (
+    (
+        "profiles",
+        "mapping from text to keys of the space file",
+        "`{}`",
+        "",
+        "Named changes; null removes a key. `laptop` applies by default without a GPU",
+    ),
+    ("inference", "as `inner`", "", "not together with `inner`", "Other name of `inner`"),
+    ("initial_points", "as `start`", "", "not together with `start`", "Other name of `start`"),
+)
+"""Rows of keys that are resolved before the model of a space file is built."""
+DIMENSION_KEYS: Final = (
+    ("uniform", "[low, high]", "", "low < high", "Uniform distribution, for number fields"),
+    ("log_uniform", "[low, high]", "", "0 < low < high", "Log-uniform distribution, for number fields"),
+    ("int", "[low, high]", "", "low < high, integers, both included", "Uniform distribution over integers"),
+    ("log_int", "[low, high]", "", "0 < low < high, integers, both included", "Log-uniform distribution over integers"),
+    (
+        "choice",
+        "list of numbers, text, true, false, null or lists of them",
+        "",
+        "1 to 1,000 different values",
+        "Values that the field can take",
+    ),
+    (
+        "step",
+        "number",
+        "none",
+        "> 0; with `uniform` and `int` only",
+        "Distance between the values of a range, counted from its lower bound",
+    ),
+    (
+        "when",
+        "mapping from a dimension to a value or a list of values",
+        "none",
+        "the other dimension is a `choice`",
+        "Condition under which the dimension is active",
+    ),
+)
+"""Rows of the keys of a dimension, of which exactly one kind is required."""
+SWEEP_KEYS: Final = (
+    (
+        "choice",
+        "list of numbers",
+        "",
+        "length ≥ 1, within the bounds of the parameter",
+        "Values of the inference parameter",
+    ),
+    (
+        "range",
+        "[start, stop, step]",
+        "",
+        "start ≤ stop, step > 0, within the bounds of the parameter",
+        "Values from start to stop, both included",
+    ),
+)
+"""Rows of the keys of a sweep, of which one is required."""
 
 
 def sub_model(annotation: Any) -> type[BaseModel] | None:
@@ -125,13 +187,20 @@ def _flatten(metadata: Iterable[Any]) -> Iterator[Any]:
 
 def list_bounds(metadata: Iterable[Any]) -> str:
     """Return the bounds among the metadata of a field, such as `≥ 0, ≤ 1`."""
+    items = list(metadata)
     found = [
         f"{sign} {format_value(getattr(item, attribute))}"
-        for item in metadata
+        for item in items
         for kind, (sign, attribute) in _BOUNDS.items()
         if isinstance(item, kind)
     ]
-    return ", ".join(found)
+    return ", ".join([*found, *(form for item in items if (form := describe_pattern(getattr(item, "pattern", None))))])
+
+
+def field_bounds(field: FieldInfo) -> str:
+    """Return the bounds of a field: those of its metadata, and those that the field states for its validator."""
+    stated = field.json_schema_extra.get("bounds") if isinstance(field.json_schema_extra, dict) else None
+    return ", ".join(filter(None, [list_bounds(field.metadata), str(stated or "")]))
 
 
 def format_value(value: Any) -> str:
@@ -203,18 +272,27 @@ def _defaults_by(config: type[BaseModel], switch: str, values: Iterable[str], na
 
 def table(model: type[BaseModel], defaults: Mapping[str, str] | None = None) -> list[str]:
     """Return the table of a model's fields, as lines of Markdown."""
-    lines = ["| field | type | default | bounds | meaning |", "|---|---|---|---|---|"]
+    lines = [*_HEADER]
     for name, field in walk_fields(model):
         default = own_default(field) if defaults is None else defaults[name]
         cells = (
             f"`{name}`",
             type_name(field.annotation),
             default,
-            list_bounds(field.metadata),
+            field_bounds(field),
             _description(name, field),
         )
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append(_row(cells))
     return lines
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def key_table(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return the table of keys that no model describes."""
+    return [*_HEADER, *(_row((f"`{name}`", *cells)) for name, *cells in rows)]
 
 
 def _description(name: str, field: FieldInfo) -> str:
@@ -269,7 +347,16 @@ def value_models(models: Iterable[type[BaseModel]]) -> list[type[BaseModel]]:
 def build_page() -> str:
     """Return the whole page."""
     lines = [INTRODUCTION, "## Space file", "", "The keys of a space file; `dataset` is one of the kinds below.", ""]
-    lines += [*table(SpaceFile), ""]
+    lines += [*table(SpaceFile), *key_table(_SPACE_KEYS)[2:], ""]
+    lines += ["## Dimensions", "", "The keys of an entry of `search`; one kind of range, or `choice`, is required.", ""]
+    lines += [
+        *key_table(DIMENSION_KEYS),
+        "",
+        "## Sweeps",
+        "",
+        "The keys of an entry of `inner`, of which one is required.",
+    ]
+    lines += [f"All entries together have at most {MAX_COMBINATIONS:,} combinations.", "", *key_table(SWEEP_KEYS), ""]
     for kind, spec in _SPECS.items():
         lines += [f"## Dataset kind `{kind}`", "", summary(spec), "", *table(spec), ""]
     for model in value_models([SpaceFile, *_SPECS.values()]):

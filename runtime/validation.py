@@ -183,10 +183,10 @@ def _own_remedy(location: _Location) -> str:
 def _expected_value(details: ErrorDetails) -> str:
     context = {name: _number(value) for name, value in details.get("ctx", {}).items()}
     template = _EXPECTED.get(details["type"], "of the form that is described for the field")
-    return _describe_pattern(context.get("pattern")) or template.format_map(context)
+    return describe_pattern(context.get("pattern")) or template.format_map(context)
 
 
-def _describe_pattern(pattern: object) -> str:
+def describe_pattern(pattern: object) -> str:
     """Return a regular expression in words; empty if there is none."""
     if not isinstance(pattern, str):
         return ""
@@ -223,7 +223,7 @@ def _describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if origin is Literal:
         names = [repr(value) for value in arguments]
         return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    forms = [form for item in metadata if (form := _describe_pattern(getattr(item, "pattern", None)))]
+    forms = [form for item in metadata if (form := describe_pattern(getattr(item, "pattern", None)))]
     if forms:
         return forms[0]
     if annotation in _PLAIN_TYPES:

@@ -160,6 +160,7 @@ class Resources(Frozen):
     gpu: Annotated[Literal["auto"] | float, AfterValidator(_check_gpu)] = Field(
         0.0,
         description="GPUs of a trial: a share of one, 1, several of one machine, or `auto`: as much as the baseline needs",
+        json_schema_extra={"bounds": f"≥ 0, ≤ 1, or an integer from 2 to {_MOST_GPUS}"},
     )
 
     @property

@@ -75,7 +75,7 @@ _INSIDE: Final[Mapping[str, Mapping[str, str]]] = {
 
 def suggest_dimension_key(key: str, known: tuple[str, ...]) -> str:
     """Return a remedy for an unknown key of a dimension."""
-    return _DIMENSION_KEYS.get(_normalize(key)) or suggest_name(key, known)
+    return _combine(suggest_name(key, known), _DIMENSION_KEYS.get(_normalize(key)))
 
 
 def with_file_key_hint(error: InputError, path: str) -> InputError:
@@ -86,7 +86,14 @@ def with_file_key_hint(error: InputError, path: str) -> InputError:
     head, dot, _ = key.partition(".")
     last = _normalize(key.rpartition(".")[2])
     hint = _INSIDE.get(head, {}).get(last) if dot else _FILE_KEYS.get(last)
-    return error if hint is None else InputError(error.place, error.rule, value=error.value, remedy=hint)
+    return InputError(error.place, error.rule, value=error.value, remedy=_combine(error.remedy, hint))
+
+
+def _combine(similar: str, hint: str | None) -> str:
+    """Return a similar name together with the hint; a list of all names is replaced by the hint."""
+    if hint is None:
+        return similar
+    return f"{similar} {hint}" if similar.startswith("did you mean") else hint
 
 
 def check_search_form(search: Any, path: str) -> None:

@@ -35,12 +35,32 @@ class ArraySpec(Frozen):
 class Acoustics(Frozen):
     """Reverberant shoebox rooms, by the image source method (Allen and Berkley 1979); ranges are drawn per room."""
 
-    rt60_s: Range | None = Field(None, description="reverberation time after Sabine, s; 0 for anechoic rooms")
-    absorption: Range | None = Field(None, description="energy absorption of all surfaces, instead of rt60_s")
-    margin_m: Range = Field((0.5, 1.5), description="distance from the area to each wall, m")
-    height_m: Range = Field((2.5, 3.0), description="height of the room, m")
-    array_height_m: Range = Field((1.2, 1.2), description="height of the arrays, m")
-    source_height_m: Range = Field((1.2, 1.2), description="height of the sources, drawn per position, m")
+    rt60_s: Range | None = Field(
+        None,
+        description="reverberation time after Sabine, s; 0 for anechoic rooms",
+        json_schema_extra={"bounds": "≥ 0"},
+    )
+    absorption: Range | None = Field(
+        None,
+        description="energy absorption of all surfaces, instead of rt60_s",
+        json_schema_extra={"bounds": "> 0, ≤ 1"},
+    )
+    margin_m: Range = Field(
+        (0.5, 1.5), description="distance from the area to each wall, m", json_schema_extra={"bounds": "≥ 0"}
+    )
+    height_m: Range = Field(
+        (2.5, 3.0),
+        description="height of the room, m",
+        json_schema_extra={"bounds": "≥ 0"},
+    )
+    array_height_m: Range = Field(
+        (1.2, 1.2), description="height of the arrays, m", json_schema_extra={"bounds": "≥ 0, below height_m"}
+    )
+    source_height_m: Range = Field(
+        (1.2, 1.2),
+        description="height of the sources, drawn per position, m",
+        json_schema_extra={"bounds": "≥ 0, below height_m"},
+    )
     max_order: int | None = Field(
         None, ge=0, le=200, description="order of reflections; as high as the RT60 needs if absent"
     )
