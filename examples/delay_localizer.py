@@ -29,15 +29,23 @@ class DelayLocalizer(NetworkTrainable):
         super().__init__(config, device=device, seed=seed, epochs=epochs)  # it also saves and loads state and weights
         self.data = data
         arrays, microphones, _ = data.microphones_m.shape
-        sizes = arrays * (microphones - 1) * 33, config.hidden  # delays of -16 … 16 samples
-        self.network = self._build_seeded(lambda: nn.Sequential(nn.Linear(*sizes), nn.ReLU(), nn.Linear(sizes[1], 2)))
+        self.network = self._build_seeded(lambda: self.build_network(arrays * (microphones - 1)))
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.lr)
+
+    def build_network(self, pairs: int) -> nn.Module:
+        """Return the network for a number of microphone pairs."""
+        hidden = self.config.hidden
+        return nn.Sequential(nn.Flatten(), nn.Linear(pairs * 33, hidden), nn.ReLU(), nn.Linear(hidden, 2))
+
+    def compute_features(self, cross: Tensor) -> Tensor:
+        """Return the correlation at delays of -16 … 16 samples, from whitened cross-spectra (batch, pairs, bins)."""
+        return torch.fft.irfft(cross).roll(16, -1)[..., :33]
 
     def _error_m(self, batch: Batch) -> Tensor:
         spectra = torch.fft.rfft(batch.waves.to(self.device), 2 * batch.waves.shape[-1])
-        cross = spectra[:, :, 1:] * spectra[:, :, :1].conj()
-        gcc = torch.fft.irfft(cross / cross.abs().clamp(min=1e-9)).roll(16, -1)[..., :33]
-        difference = 10 * self.network(gcc.flatten(1)) - batch.positions_m[:, 0].to(self.device)
+        cross = (spectra[:, :, 1:] * spectra[:, :, :1].conj()).flatten(1, 2)
+        features = self.compute_features(cross / cross.abs().clamp(min=1e-9))
+        difference = 10 * self.network(features) - batch.positions_m[:, 0].to(self.device)
         error_m: Tensor = difference.norm(dim=1)
         return error_m
 
@@ -47,10 +55,11 @@ class DelayLocalizer(NetworkTrainable):
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(split))
         for indices in np.array_split(order, len(order) // 32):
             self.optimizer.zero_grad()
-            losses.append(self._error_m(split.read_batch(indices)).mean())
-            losses[-1].backward()
+            loss = self._error_m(split.read_batch(indices)).mean()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-        return self._end_epoch(float(sum(losses)) / len(losses))
+            losses.append(loss.item())
+        return self._end_epoch(sum(losses) / len(losses))
 
     @torch.inference_mode()
     def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:

@@ -28,7 +28,7 @@ def run_search(space: str, storage: Path, *options: str) -> tuple[str, list[Tria
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 70
 
 
 @pytest.mark.slow
