@@ -50,16 +50,19 @@ def test_a_search_over_a_function(tmp_path: Path) -> None:
     assert "tests " not in output
 
 
+SMALL_ROOM = [
+    "dataset.train=600",
+    "dataset.validate=100",
+    "dataset.tests={one: 100}",
+    "dataset.excerpts=8",
+    "budget.epochs=3",
+]
+
+
 @pytest.mark.slow
-def test_a_search_over_room_data(tmp_path: Path) -> None:
-    small = [
-        "dataset.train=600",
-        "dataset.validate=100",
-        "dataset.tests={one: 100}",
-        "dataset.excerpts=8",
-        "budget.epochs=3",
-    ]
-    changes = [word for change in small for word in ("--set", change)]
-    _, trials = run_search("delay_space", tmp_path, "--trials", "3", *changes)
+@pytest.mark.parametrize("space", ["delay_space", "tcn_space"])
+def test_a_search_over_room_data(space: str, tmp_path: Path) -> None:
+    changes = [word for change in SMALL_ROOM for word in ("--set", change)]
+    _, trials = run_search(space, tmp_path, "--trials", "3", *changes)
     errors = [trial.epochs[-1].metrics["error_m"] for trial in trials if trial.epochs]
     assert min(errors) < 2.2  # a constant guess at the centre of the room is off by 2.3 m on average
