@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from runtime.errors import InputError, suggest_name
+from runtime.surroundings import prepare_surroundings
+
+_PLACE_ERRORS: Final = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ELOOP),
+    *(errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ESTALE),
+}
+"""Error numbers that concern a place and not the program."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,13 +44,28 @@ def run_command(command: Callable[[], int], *, stopped: str = "Stopped; the same
         The command's own status, 2 for wrong input, or 130 after Ctrl-C.
     """
     try:
+        prepare_surroundings()
         return command()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno not in _PLACE_ERRORS or error.filename is None:
+            raise
+        print(f"error: {_describe_place_error(error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"\n{stopped}", file=sys.stderr)
         return 130
+
+
+def _describe_place_error(error: OSError) -> InputError:
+    return InputError(
+        str(error.filename),
+        "the file or folder must be accessible",
+        value=error.strerror,
+        remedy="check its path, its permissions and the free space of its disk; then run the command again",
+    )
 
 
 def whole_number_type(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import sys
 import sysconfig
 import traceback
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from runtime.errors import InputError
+from runtime.working_folder import add_import_folder
 
 
 def import_object(path: str, place: str, noun: str) -> Any:
@@ -28,8 +28,7 @@ def import_object(path: str, place: str, noun: str) -> Any:
         InputError: If the module is missing, cannot be imported or lacks the name; the line of the module is named.
     """
     module_name, _, attribute = path.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    add_import_folder(Path.cwd())
     module = _import_module(module_name, path, place, noun)
     if hasattr(module, attribute):
         return getattr(module, attribute)

@@ -28,6 +28,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from runtime import nodes
 from runtime.errors import InputError
 from runtime.nodes import Node, NodeReport
+from runtime.surroundings import choose_ray_folder, provide_ray_token
+from runtime.working_folder import neutral_import_path
 
 _CONNECT_TIMEOUT_S: Final = 5.0
 _REPORT_TIMEOUT_S: Final = 120.0
@@ -75,7 +77,13 @@ def start_local_ray() -> Iterator[dict[str, float]]:
     Raises:
         InputError: If Ray does not start within its own limit of half a minute, for instance on a busy machine.
     """
-    options = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
+    options = {
+        "address": "local",
+        "_node_ip_address": "127.0.0.1",
+        "include_dashboard": False,
+        "_temp_dir": choose_ray_folder(),
+    }
+    provide_ray_token()
     with _loopback_only(), ExitStack() as stack:
         try:
             resources = stack.enter_context(_start_ray(**options))
@@ -124,7 +132,8 @@ def _start_ray(**options: Any) -> Iterator[dict[str, float]]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     before = signal.getsignal(signal.SIGTERM)
-    ray.init(logging_level="ERROR", log_to_driver=False, configure_logging=False, **options)
+    with neutral_import_path():
+        ray.init(logging_level="ERROR", log_to_driver=False, configure_logging=False, **options)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray installs a handler of its own
     try:

@@ -1,1 +1,9 @@
 """The search: plan, study, stopping, trials on Ray Tune, tracking in MLflow, and what is said in the terminal."""
+
+import os
+import runpy
+
+# By its path, since `runtime` itself may be shadowed.
+runpy.run_path(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "runtime", "import_path.py"))[
+    "arrange_import_path"
+]()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from datasets.building.provider import DatasetProvider
 from runtime import uris
 from runtime.storage import Storage
+from runtime.working_folder import enter_folder
 from search.results import SearchFolder
 from spaces.schema import Space, Value
 
@@ -39,6 +41,10 @@ class Experiment:
     study_uri: str | None = None
     launch_folder: Path = field(default_factory=Path.cwd)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Enter the launch folder before the rest is unpickled: the dataset may be of a class that is defined there."""
+        return (_rebuild, (self.launch_folder, pickle.dumps({f.name: getattr(self, f.name) for f in fields(self)})))
+
     @property
     def mlflow_uri(self) -> str:
         """URI of the MLflow store, with the default filled in."""
@@ -58,3 +64,8 @@ class Experiment:
         """Return the folders that every node of a cluster must be able to write to."""
         folders = [self.results.storage] if self.results.bucket is None else []
         return [*folders, *([Path(self.dataset_storage.uri).absolute()] if self.dataset_storage.is_local else [])]
+
+
+def _rebuild(launch_folder: Path, content: bytes) -> Experiment:
+    enter_folder(launch_folder)
+    return Experiment(**pickle.loads(content))

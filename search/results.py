@@ -280,6 +280,14 @@ def require_writable(storage: str, option: str = "--storage") -> Path:
         InputError: If not.
     """
     path = Path(storage).absolute()
+    link = next((folder for folder in (path, *path.parents) if folder.is_symlink() and not folder.exists()), None)
+    if link is not None:
+        raise InputError(
+            option,
+            "a link must lead to an existing folder",
+            value=f"{link} → {link.readlink()}",
+            remedy="create the folder that it names, mount its disk, or name another folder",
+        )
     existing = machine.nearest_existing_parent(path)
     if not existing.is_dir():
         raise InputError(

@@ -8,7 +8,6 @@ from typing import Final
 
 import torch
 
-from runtime.working_folder import enter_folder
 from search.execution.trial import build_trainable, inference_grid
 from search.experiment import Experiment
 from spaces.schema import nest_names
@@ -26,7 +25,6 @@ def measure_baseline(experiment: Experiment) -> int:
     Args:
         experiment: Search whose dataset has been built.
     """
-    enter_folder(experiment.launch_folder)
     space = experiment.space
     config_values = nest_names(space.config_values(space.baseline))
     trainable = build_trainable(experiment, config_values, "cuda", experiment.dataset_for(space.baseline))

@@ -36,7 +36,6 @@ from ray.tune.search import Searcher
 from runtime import machine
 from runtime.errors import StorageError
 from runtime.ray_cluster import on_every_node
-from runtime.working_folder import enter_folder
 from search.execution import capacity, gpu_memory
 from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
 from search.execution.scoring import TestScores, try_scoring
@@ -449,7 +448,6 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], experiment: Experiment) -> None:
         """Prepare the worker process and its first trial."""
-        enter_folder(experiment.launch_folder)
         self._experiment = experiment
         self._devices = trial_devices(experiment.space.resources)
         prepare_process()
@@ -501,7 +499,6 @@ def score_models(experiment: Experiment, numbers: Sequence[int]) -> dict[int, Te
 
 
 def _score_model(experiment: Experiment, number: int) -> TestScores | str:
-    enter_folder(experiment.launch_folder)
     machine.disable_malloc_trim()
     torch.set_num_threads(max(1, int(experiment.space.resources.cpu)))
     return try_scoring(experiment, number, default_device())
