@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 _FIRST_NAMESPACE: Final = "pid:[4026531836]"
 """Process namespace of a machine outside containers, a constant of Linux."""
+_SET_SUBREAPER: Final = 36
+_GET_SUBREAPER: Final = 37
+"""Options of Linux's `prctl`."""
+_EXIT_GRACE_S: Final = 2.0
+_KILL_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.05
+_PYTHON_HELPER: Final = "multiprocessing.resource_tracker"
+"""Process that Python starts on its own account and ends with this process."""
 
 
 @dataclass(frozen=True)
@@ -80,3 +95,84 @@ def _read_text(path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError:
         return ""
+
+
+@contextmanager
+def defer_interrupts() -> Iterator[None]:
+    """Postpone KeyboardInterrupt from SIGINT and SIGTERM until the end of the block.
+
+    Raises:
+        KeyboardInterrupt: At the end, if a signal has arrived that was not ignored before.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    previous: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in previous.items():
+        if callable(handler):
+            signal.signal(number, lambda received, _: arrived.append(received))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            if callable(handler):
+                signal.signal(number, handler)
+    if arrived:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def end_started_processes() -> Iterator[None]:
+    """At the end of the block, end all processes that were started in it and still run, including orphans.
+
+    While the block runs, this process becomes the parent of processes whose parent has ended. Other systems than Linux do not
+    support this; there nothing is done.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = set(list_descendants())
+    was_subreaper = ctypes.c_int(0)
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_GET_SUBREAPER, ctypes.byref(was_subreaper), 0, 0, 0)
+    prctl(_SET_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        with defer_interrupts():
+            _end_processes(before)
+            prctl(_SET_SUBREAPER, was_subreaper.value, 0, 0, 0)
+
+
+def _end_processes(spared: set[int]) -> None:
+    """Give the descendants of this process a moment to exit, then kill them."""
+    started = time.monotonic()
+    while remaining := [pid for pid in list_descendants() if pid not in spared and not _is_python_helper(pid)]:
+        waited = time.monotonic() - started
+        if waited > _KILL_TIMEOUT_S:  # a process in an uninterruptible system call
+            return
+        if waited > _EXIT_GRACE_S:
+            for pid in remaining:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(_POLL_S)
+
+
+def _is_python_helper(pid: int) -> bool:
+    return _PYTHON_HELPER in _read_text(f"/proc/{pid}/cmdline")
+
+
+def list_descendants() -> list[int]:
+    """Return the running processes that this one has started, directly or not."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        fields = _read_text(f"/proc/{entry.name}/stat").rpartition(")")[2].split() if entry.name.isdigit() else []
+        if fields and fields[0] not in "ZX":
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: list[int] = []
+    generation = [os.getpid()]
+    while generation:
+        generation = [child for parent in generation for child in children.get(parent, [])]
+        found += generation
+    return found

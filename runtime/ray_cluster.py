@@ -25,7 +25,7 @@ from ray._private import ray_constants
 from ray._private import worker as ray_worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from runtime import nodes
+from runtime import nodes, processes
 from runtime.errors import InputError
 from runtime.nodes import Node, NodeReport
 from runtime.surroundings import choose_ray_folder, provide_ray_token
@@ -84,7 +84,8 @@ def start_local_ray() -> Iterator[dict[str, float]]:
         "_temp_dir": choose_ray_folder(),
     }
     provide_ray_token()
-    with _loopback_only(), ExitStack() as stack:
+    # Ray leaves its agents behind if it is interrupted while it starts, and gives all its processes a second to exit.
+    with _loopback_only(), processes.end_started_processes(), ExitStack() as stack:
         try:
             resources = stack.enter_context(_start_ray(**options))
         except Exception as error:  # Ray raises this class directly
@@ -132,14 +133,19 @@ def _start_ray(**options: Any) -> Iterator[dict[str, float]]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     before = signal.getsignal(signal.SIGTERM)
-    with neutral_import_path():
-        ray.init(logging_level="ERROR", log_to_driver=False, configure_logging=False, **options)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)  # Ray installs a handler of its own
     try:
+        try:
+            with neutral_import_path():
+                ray.init(logging_level="ERROR", log_to_driver=False, configure_logging=False, **options)
+        except SystemExit:  # raised by Ray's own handler of SIGTERM
+            raise KeyboardInterrupt from None
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
         yield dict(ray.cluster_resources())
     finally:
-        ray.shutdown()
+        with processes.defer_interrupts():
+            ray.shutdown()
 
 
 def _check_port(address: str) -> None:

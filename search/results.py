@@ -165,6 +165,20 @@ class SearchFolder:
         if self.bucket is not None:
             self.bucket.delete_file(self._relative_key(path))
 
+    def put_aside(self, path: Path) -> str:
+        """Rename a corrupt file, so that it is not read again; return its new location.
+
+        Raises:
+            InputError: If the bucket rejects the request.
+        """
+        aside = path.with_name(f"{path.name}.corrupt")
+        with suppress(FileNotFoundError):  # another process of the trial has renamed it
+            path.replace(aside)
+        if self.bucket is not None:
+            self.bucket.copy_within(self._relative_key(path), self._relative_key(aside))
+            self.bucket.delete_file(self._relative_key(path))
+        return self.display_path(aside)
+
     def checkpointed_trials(self) -> set[int]:
         """Return the numbers of the trials that have a checkpoint.
 

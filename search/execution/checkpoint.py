@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,6 +17,7 @@ from search.results import SearchFolder
 
 RETRY_TIMEOUT_S: Final = 900.0
 RETRY_PAUSE_S: Final = 15.0
+_EXCERPT: Final = 80
 
 T = TypeVar("T")
 
@@ -44,6 +45,48 @@ def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     """Read a checkpoint: tensors and plain values only, so that a file of unknown origin cannot run code."""
     content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     return content
+
+
+def load_or_put_aside(
+    folder: SearchFolder, path: Path, keys: Collection[str], report: Callable[[str], None], device: str = "cpu"
+) -> dict[str, Any] | None:
+    """Read a trial's file; rename it if it is corrupt, e.g. after a power cut.
+
+    Args:
+        folder: Files of the search.
+        path: Path of the file.
+        keys: Keys that its content must have.
+        report: Receives a message about a corrupt file.
+        device: Torch device of the tensors.
+
+    Returns:
+        The content, or None if there is no file or it is corrupt.
+
+    Raises:
+        StorageError: If the storage cannot be read.
+    """
+    local = folder.fetch_file(path)
+    try:
+        content = load_checkpoint(local, device)
+        missing = set(keys) - set(content)
+        reason = f"without {', '.join(sorted(missing))}"
+    except FileNotFoundError:  # absent, or renamed by another process of the trial
+        return None
+    except OSError as error:
+        raise _unreadable_error(folder.display_path(path), error) from error
+    except Exception as error:  # noqa: BLE001  # a corrupt pickle may raise any exception
+        missing, reason = set(keys), f"{type(error).__name__}: {str(error).partition(chr(10))[0][:_EXCERPT]}"
+    if not missing:
+        return content
+    report(f"{path.name} is corrupt ({reason}); it was moved to {folder.put_aside(path)}")
+    return None
+
+
+def _unreadable_error(location: str, error: OSError) -> StorageError:
+    remedy = "restore the storage; nothing is lost: continue with --resume"
+    return StorageError(
+        location, "a trial's files must be readable", value=f"{platform.node()}: {error}", remedy=remedy
+    )
 
 
 def retry_storage(work: Callable[[], T]) -> T:

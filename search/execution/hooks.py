@@ -18,6 +18,9 @@ class TrialCallback:
     def on_trial_lost(self, trial: Trial, reason: str) -> None:
         """Handle the loss of a trial's worker process; another process continues the trial."""
 
+    def on_trial_notice(self, trial: Trial, text: str) -> None:
+        """Handle a message for users about a trial that continues."""
+
     def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
         """Handle an epoch that the study has recorded."""
 

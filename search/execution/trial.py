@@ -11,7 +11,7 @@ import itertools
 import math
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,7 +21,7 @@ from datasets.building.provider import DatasetProvider
 from runtime import machine
 from runtime.errors import StorageError
 from runtime.storage import FULL
-from search.execution.checkpoint import load_checkpoint, retry_storage, save_checkpoint, unwritable_error
+from search.execution.checkpoint import load_or_put_aside, retry_storage, save_checkpoint, unwritable_error
 from search.execution.ddp import DdpWorkers
 from search.execution.error_text import describe_error
 from search.execution.trial_log import append_to_log
@@ -69,23 +69,33 @@ def build_trainable(
 
 
 def restore_trainable(
-    experiment: Experiment, number: int, parameters: Mapping[str, Value], device: str
+    experiment: Experiment,
+    number: int,
+    parameters: Mapping[str, Value],
+    device: str,
+    report: Callable[[str], None] = print,
 ) -> tuple[Trainable, list[Epoch]]:
-    """Build a trial's trainable and restore its checkpoint, if there is one.
+    """Build a trial's trainable and restore its checkpoint, if there is one; a corrupt one is put aside.
+
+    Args:
+        experiment: Search that the trial belongs to.
+        number: Number of the trial.
+        parameters: Searched parameters of the trial.
+        device: Torch device.
+        report: Receives a message about corrupt files.
 
     Returns:
         The trainable and the epochs that it has completed.
     """
-    values = nest_names(experiment.space.config_values(parameters))
+    values, results = nest_names(experiment.space.config_values(parameters)), experiment.results
     trainable = build_trainable(experiment, values, device, experiment.dataset_for(parameters))
-    path = experiment.results.fetch_file(experiment.results.checkpoint_path(number))
-    if path.is_file():
-        content = load_checkpoint(path, device)
-        # Other values mean another trial of this number: a study restored from a backup may number its trials again.
-        if content.get("config", values) == values:
-            trainable.load_state(content["state"])
-            return trainable, [Epoch(**epoch) for epoch in content["epochs"]]
-    return trainable, []
+    path = results.checkpoint_path(number)
+    content = load_or_put_aside(results, path, ("state", "epochs"), report, device)
+    # Other values mean another trial of this number: a study restored from a backup may number its trials again.
+    if content is None or content.get("config", values) != values:
+        return trainable, []
+    trainable.load_state(content["state"])
+    return trainable, [Epoch(**epoch) for epoch in content["epochs"]]
 
 
 def build_ddp_replica(
@@ -119,6 +129,9 @@ class TrialRunner:
         parameters: Searched parameters, as suggested by the study.
         recorded_epochs: Number of epochs that the study has already recorded.
         devices: Torch devices; each one but the first gets a further process that trains the same model.
+
+    Attributes:
+        notices: Messages for users since the last epoch, e.g. about a corrupt file.
     """
 
     def __init__(
@@ -138,6 +151,7 @@ class TrialRunner:
         self._trainable: Trainable | None = None
         self._epochs: list[Epoch] = []
         self._workers: DdpWorkers | None = None
+        self.notices: list[str] = []
         self._read_back = saved_values.ReadBackCheck()
 
     def next_epoch(self) -> Epoch:
@@ -176,11 +190,28 @@ class TrialRunner:
 
     def _start(self) -> Trainable:
         trial = (self._experiment, self._number, self._parameters)
-        trainable, self._epochs = restore_trainable(*trial, self._devices[0])
+        trainable, self._epochs = restore_trainable(*trial, self._devices[0], self.notices.append)
+        if not self._has_model(trainable):
+            self.notices.append("the weights of its best epoch are lost, and the trial starts again")
+            self._experiment.results.remove_file(self._experiment.results.checkpoint_path(self._number))
+            trainable, self._epochs = restore_trainable(*trial, self._devices[0], self.notices.append)
         if len(self._devices) > 1:
             build = functools.partial(build_ddp_replica, *trial, torch.get_num_threads())
             self._workers = DdpWorkers(self._devices, build)
         return trainable
+
+    def _has_model(self, trainable: Trainable) -> bool:
+        """Return whether the model of the best epoch can be read; if that is the last one, its state replaces the model."""
+        results, objectives = self._experiment.results, self._experiment.space.objectives
+        if not self._epochs:
+            return True
+        path = results.model_path(self._number)
+        if load_or_put_aside(results, path, ("weights", "config", "setting"), self.notices.append) is not None:
+            return True
+        if pareto.best_index([epoch.metrics for epoch in self._epochs], objectives) < len(self._epochs) - 1:
+            return False
+        self._save(trainable)
+        return True
 
     def _translate_error(self, error: BaseException) -> StorageError | TrialFailedError:
         """Return the storage error or the failure that an exception amounts to; append its traceback to the log."""

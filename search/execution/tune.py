@@ -61,6 +61,7 @@ _OUT_OF_MEMORY: Final = "Ray's memory monitor killed it, since the memory of its
 _FAILURE_REASON: Final = "failure_reason"
 _SPOILS_PROCESS: Final = "spoils_process"
 _STORAGE_ERROR: Final = "storage_error"
+_NOTICES: Final = "notices"
 
 
 def resolve_resources(experiment: Experiment, *, alone: bool) -> Resources:
@@ -263,6 +264,8 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
             return str(TrialScheduler.STOP)  # stops Tune's trial; the study's continues when the search is resumed
         if _FAILURE_REASON in result:
             return self._end_trial(number, ("failed", result[_FAILURE_REASON]))
+        for notice in result.get(_NOTICES, ()):
+            self._callback.on_trial_notice(self._study.get_trial(number), notice)
         epoch: Epoch = result["result"]
         if not self._study.record_epoch(number, epoch):
             return str(TrialScheduler.CONTINUE)
@@ -482,7 +485,8 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
             return {"epoch": 0, _FAILURE_REASON: str(error), _SPOILS_PROCESS: error.spoils_process}
         finally:
             self._log.save()
-        return {"epoch": epoch.epoch, "result": epoch}  # an object: Tune would flatten a mapping
+        notices, self._runner.notices = tuple(self._runner.notices), []
+        return {"epoch": epoch.epoch, "result": epoch, _NOTICES: notices}  # an object: Tune would flatten a mapping
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save nothing: a trial writes its own checkpoints to the results folder."""

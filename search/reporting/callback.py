@@ -137,6 +137,10 @@ class SearchCallback(TrialCallback):
         """Print the loss of a worker process; the MLflow run stays open."""
         self._progress.on_trial_lost(trial, reason)
 
+    def on_trial_notice(self, trial: Trial, text: str) -> None:
+        """Print a message about a trial that continues."""
+        self._progress.on_trial_notice(trial, text)
+
     def on_trial_end(self, trial: Trial) -> None:
         """End the MLflow run; remove the trial's checkpoint and the models that are no longer among the best."""
         self._logger.finish_trial(trial)

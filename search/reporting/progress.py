@@ -80,6 +80,10 @@ class SearchProgress:
             f"{self._elapsed()}  trial {trial.number:<3} lost its process, {resumed} ({reason[:_MAX_REASON_LENGTH]})"
         )
 
+    def on_trial_notice(self, trial: Trial, text: str) -> None:
+        """Print a message about a trial that continues."""
+        self._console.print_line(f"{self._elapsed()}  trial {trial.number:<3} {text}")
+
     def on_trial_end(self, trial: Trial) -> None:
         """Print the outcome of a trial."""
         self.trials[trial.number] = trial

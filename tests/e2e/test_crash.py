@@ -182,14 +182,17 @@ def test_nothing_is_lost_to_ctrl_c_to_a_shutdown_and_to_kill_9(tmp_path: Path) -
 
 
 def test_a_trial_that_fails_costs_itself_alone(tmp_path: Path) -> None:
-    corrupt = SearchFolder(tmp_path, "rg_rep").checkpoint_path(1)
-    corrupt.parent.mkdir(parents=True)
-    corrupt.write_text("garbage")  # trial 1 reads it and fails
+    unfit, corrupt = (SearchFolder(tmp_path, "rg_rep").checkpoint_path(number) for number in (1, 2))
+    for path in (unfit, corrupt):
+        path.parent.mkdir(parents=True)
+    torch.save({"state": {}, "epochs": []}, unfit)  # trial 1 reads it and fails
+    corrupt.write_text("garbage")  # as after a power cut; trial 2 starts again
     launched = launch(tmp_path, "--trials", "3", "--set", "budget.epochs=1")
     output = launched.communicate(timeout=300)[0]
     assert launched.returncode == 0, output
     assert "Traceback" not in output
     assert "trial 1   failed" in output
+    assert "trial 2   checkpoint.pt is corrupt" in output
     assert [trial.outcome for trial in trials(tmp_path)] == ["finished", "failed", "finished"]
     assert "log.txt" in trials(tmp_path)[1].reason
     assert sorted(statuses(tmp_path)) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]

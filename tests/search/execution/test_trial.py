@@ -20,6 +20,7 @@ from search.execution.scoring import score_test_splits
 from search.execution.trial import TrialFailedError, TrialRunner, inference_grid
 from search.experiment import Experiment
 from search.results import SearchFolder
+from search.study import pareto
 from spaces.schema import Budget, Value
 from tests.datasets import bucket
 from tests.search.support import space
@@ -233,6 +234,63 @@ def test_a_storage_out_of_reach_is_no_fault_of_the_trial(
 ) -> None:
     monkeypatch.setattr(checkpoint, "RETRY_TIMEOUT_S", -1.0)
     experiment.results.checkpoint_path(0).mkdir(parents=True)
-    with pytest.raises(StorageError, match="files must be written"):
+    with pytest.raises(StorageError, match="files must be readable"):
         run(experiment, 0).next_epoch()
     assert not experiment.results.log_path(0).exists()
+
+
+def damage(path: Path, kind: str) -> None:
+    """Leave a file as a power cut may do."""
+    whole = path.read_bytes()
+    contents = {
+        "empty": b"",
+        "cut": whole[: len(whole) // 2],
+        "zeros": bytes(len(whole)),
+        "zeros at the end": whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),
+        "garbage": b"garbage",
+    }
+    path.write_bytes(contents[kind])
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut", "zeros", "zeros at the end", "garbage"])
+def test_a_trial_whose_checkpoint_is_corrupt_starts_again_and_repeats_no_result(
+    kind: str, experiment: Experiment
+) -> None:
+    killed = run(experiment, 0)
+    expected = [killed.next_epoch() for _ in range(2)]
+    damage(experiment.results.checkpoint_path(0), kind)
+    resumed = run(experiment, 0, recorded=1)
+    assert dict(resumed.next_epoch().metrics) == dict(expected[1].metrics)
+    assert [re.sub(r" \(.*\)", "", text) for text in resumed.notices] == [
+        f"checkpoint.pt is corrupt; it was moved to {experiment.results.checkpoint_path(0)}.corrupt"
+    ]
+    again = run(experiment, 0, recorded=2)
+    assert again.next_epoch().epoch == 3
+    assert again.notices == []
+
+
+def test_a_checkpoint_without_epochs_is_corrupt(experiment: Experiment) -> None:
+    run(experiment, 0).next_epoch()
+    path = experiment.results.checkpoint_path(0)
+    torch.save({"state": {}}, path)
+    resumed = run(experiment, 0)
+    assert resumed.next_epoch().epoch == 1
+    assert "without epochs" in resumed.notices[0]
+
+
+@pytest.mark.parametrize("best", [1, 2])
+def test_a_corrupt_model_is_written_again_or_its_trial_starts_again(
+    best: int, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = run(experiment, 0)
+    for _ in range(2):
+        killed.next_epoch()
+    path = experiment.results.model_path(0)
+    expected = load_checkpoint(path)
+    damage(path, "cut")
+    real = pareto.best_index
+    monkeypatch.setattr(pareto, "best_index", lambda found, by: best - 1 if len(found) == 2 else real(found, by))
+    resumed = run(experiment, 0, recorded=2)
+    assert resumed.next_epoch().epoch == 3
+    assert ("starts again" in " ".join(resumed.notices)) == (best == 1)
+    assert load_checkpoint(path).keys() == expected.keys()
