@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks.measure import Spread, write_results
 from tests.search.wrong_data import DATA_CASES
-from tests.search.wrong_inputs import CASES, ROOT
+from tests.search.wrong_generated import GENERATED, GeneratedCase
+from tests.search.wrong_inputs import CASES, ROOT, Case
 from tests.search.wrong_recordings import RECORDING_CASES
 
 
@@ -29,7 +30,7 @@ def answer_seconds(words: list[str], status: int) -> float:
 def main() -> None:
     """Measure, print and store the results."""
     durations = {}
-    cases = [*CASES, *DATA_CASES, *RECORDING_CASES]
+    cases: list[Case | GeneratedCase] = [*CASES, *DATA_CASES, *RECORDING_CASES, *GENERATED]
     for case in cases:
         with tempfile.TemporaryDirectory() as folder:
             durations[case.name] = answer_seconds(case.command(Path(folder)), 2)

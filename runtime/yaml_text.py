@@ -31,8 +31,23 @@ _FLOAT: Final = re.compile(
 )
 
 
+class _DepthError(yaml.MarkedYAMLError):
+    """Error for values that are nested too deeply."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Loader of YAML 1.1 without dates and base-60 numbers, and with 1e-3 as a number."""
+    """Loader of YAML 1.1 without dates and base-60 numbers, with 1e-3 as a number, and with a limited depth."""
+
+    depth: int = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        """Compose a node and the nodes below it."""
+        if self.depth > _MAX_DEPTH:
+            raise _DepthError(problem_mark=self.get_mark())
+        self.depth += 1
+        node: Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -90,10 +105,10 @@ def parse_yaml(text: str, source: str, *, is_text: Callable[[tuple[str, ...]], b
             return None
         _Checker(source, is_text).check_node(node, ())
         return loader.construct_document(node)
+    except _DepthError as error:
+        raise _depth_error(_locate(source, error.problem_mark)) from error
     except yaml.YAMLError as error:
         raise _syntax_error(error, source) from error
-    except RecursionError as error:
-        raise _depth_error(source) from error
     except (ValueError, OverflowError) as error:  # an integer of thousands of digits, or !!int before text
         rule = "numbers must have a usual form and length"
         raise InputError(source, rule, remedy="shorten the number, or remove its tag") from error
@@ -103,7 +118,7 @@ def find_comment(text: str) -> str:
     """Return the comment that ends a YAML document of one line; empty if there is none."""
     try:
         node = _Loader(text).get_single_node()
-    except (yaml.YAMLError, RecursionError):
+    except yaml.YAMLError:
         return ""
     start = 0 if node is None else node.end_mark.index
     rest = text[start:].strip()

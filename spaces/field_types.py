@@ -10,7 +10,9 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 
+from datasets.building.spec import takes_numbers_only
 from runtime.errors import InputError
+from runtime.validation import describe_values
 from spaces.schema import Dimension
 from spaces.values import quote_value, to_plain
 
@@ -29,6 +31,17 @@ def find_field(model: type[BaseModel], name: str) -> FieldInfo | None:
         return field
     section = next((t for t in _list_types(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)), None)
     return None if section is None else find_field(section, rest)
+
+
+def check_boolean(value: object, field: FieldInfo | None, place: str) -> None:
+    """Check that true or false is not the value of a number, which pydantic takes for 1 or 0.
+
+    Raises:
+        InputError: If it is.
+    """
+    if isinstance(value, bool) and field is not None and takes_numbers_only(field.annotation):
+        rule = "a number must be written in digits; YAML reads yes, no, on and off as booleans"
+        raise InputError(place, rule, value=value, remedy=f"write {describe_values(field)}")
 
 
 def check_range(dimension: Dimension, field: FieldInfo, place: str) -> None:

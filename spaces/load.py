@@ -25,7 +25,7 @@ from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec
 from datasets.rooms.variants import with_changes
 from runtime.errors import InputError, unknown_name_error
 from runtime.validation import field_meanings
-from spaces import feasibility, points, value_checks
+from spaces import feasibility, field_types, points, value_checks
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides, list_origins, resolve_conditions, resolve_synonyms
 from spaces.schema import (
@@ -223,6 +223,9 @@ class _SpaceChecker:
 
     def _check_values(self, config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]) -> None:
         """Check the fixed values, and every dimension with the Config at its boundary values."""
+        written = [("fixed", name, value) for name, value in fixed.items()]
+        for key, name, value in (*written, *(("search", d.name, value) for d in search for value in d.choices)):
+            field_types.check_boolean(value, field_types.find_field(config, name), f"{self.path}: {key}.{name}")
         values = value_checks.fill_required(config, fixed, search)
         self._check_config(config, values, lambda key: f"{self.path}: fixed.{key}")
         for dimension in search:

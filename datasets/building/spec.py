@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from typing import Annotated, Any, Final
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
 PROCEDURAL: Final = "procedural"
 """Name of the sound that is synthesised from a seed, in place of a folder."""
@@ -14,9 +15,36 @@ _RANGE: Final = re.compile(r"(-?[\d.]+)(?:\s*-\s*(-?[\d.]+))?")
 
 
 class Frozen(BaseModel):
-    """An immutable value that refuses unknown keys and infinite numbers."""
+    """An immutable value that refuses unknown keys, infinite numbers, and booleans as numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_booleans(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse true and false where a number is expected, which pydantic takes for 1 and 0."""
+        if (
+            isinstance(value, bool)
+            and info.field_name
+            and takes_numbers_only(cls.model_fields[info.field_name].annotation)
+        ):
+            raise ValueError(f"a number must be written in digits, not as {str(value).lower()}, yes, no, on or off")
+        return value
+
+
+def takes_numbers_only(annotation: Any) -> bool:
+    """Return whether a field takes numbers and no booleans."""
+    leaves = set(_list_leaves(annotation))
+    return bool(leaves & {int, float}) and not leaves & {bool, Any}
+
+
+def _list_leaves(annotation: Any) -> Iterator[Any]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if not arguments or origin is Literal:
+        yield annotation
+        return
+    for argument in arguments[:1] if origin is Annotated else arguments:
+        yield from _list_leaves(argument)
 
 
 class DatasetSpec(Frozen):

@@ -302,3 +302,18 @@ def test_names_of_other_tools_are_answered_with_the_ones_of_this_one(
     with pytest.raises(InputError) as caught:
         load(tmp_path, **({"baseline": "paper", "start": []} | changes))
     assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "budget.trials=yes",
+        "seed=on",
+        "optimizer.lr=true",
+        "search.optimizer.batch_size={choice: [64, yes]}",
+        "dataset.seed=no",
+    ],
+)
+def test_a_boolean_is_no_number(override: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="written in digits"):
+        load(tmp_path, override)
