@@ -14,6 +14,7 @@ from runtime.cli import Parser, parse_seed, positive_number_type, run_command
 from runtime.storage import storage_at
 from search import plan, preflight, storage_options
 from search.experiment import Experiment
+from search.reporting.next_steps import without_option
 from search.results import DEFAULT_CACHE
 from spaces import feasibility
 from spaces.load import load_space
@@ -107,6 +108,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="keep N trials pending so that the Ray autoscaler adds nodes (default: as many as fit)",
     )
     result.add_argument(
+        "--retry",
+        choices=["failed"],
+        help="with --resume: take up the failed trials from their last checkpoints, at no cost to the budget",
+    )
+    result.add_argument(
         "--dry-run",
         action="store_true",
         help="print the plan, and why a launch on this machine would be refused, and exit",
@@ -141,7 +147,7 @@ def _launch(arguments: Sequence[str] | None) -> int:
     from search.run import run_search  # loads torch, Ray and MLflow, after all checks have passed
 
     command = _command_without_mode(arguments)
-    return run_search(experiment, fresh=options.fresh, command=command)
+    return run_search(experiment, fresh=options.fresh, retry=options.retry is not None, command=command)
 
 
 def prepare_experiment(options: argparse.Namespace) -> Experiment:
@@ -150,6 +156,7 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
     Raises:
         InputError: If a check fails.
     """
+    preflight.check_retry(options)
     preflight.check_cluster_options(options)
     # The head of a cluster often has no GPU; whether a trial fits is checked once the cluster has answered.
     has_gpu = machine.has_gpu() or options.address is not None
@@ -197,7 +204,8 @@ def _collect_arguments(options: argparse.Namespace) -> dict[str, Any]:
 def _command_without_mode(arguments: Sequence[str] | None) -> list[str]:
     """Return the command line without the options for existing searches, to be printed again with --resume."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return [word for word in words if word not in ("--resume", "--resume-or-start", "--fresh")]
+    kept = [word for word in words if word not in ("--resume", "--resume-or-start", "--fresh")]
+    return without_option(kept, "--retry")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,16 @@ _CHECKPOINTS_BYTES: Final = 2 * 10**9
 _TIMEOUT_S: Final = 10
 
 
+def check_retry(options: argparse.Namespace) -> None:
+    """Check that failed trials are retried in an existing search only.
+
+    Raises:
+        InputError: If `--retry` is given without `--resume`.
+    """
+    if options.retry is not None and not (options.resume or options.resume_or_start):
+        raise InputError("--retry", "only an existing search has failed trials", remedy="add --resume")
+
+
 def check_cluster_options(options: argparse.Namespace) -> None:
     """Check the options that name a Ray cluster.
 

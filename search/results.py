@@ -159,6 +159,17 @@ class SearchFolder:
         if self.bucket is not None:
             self.bucket.write_file(self._relative_key(path), path.read_bytes())
 
+    def copy_file(self, path: Path, to: Path) -> None:
+        """Copy a file atomically, if it exists.
+
+        Raises:
+            StorageError: If the bucket rejects a request.
+        """
+        source = self.fetch_file(path)
+        if source.is_file():
+            with self.write_file(to) as temporary:
+                shutil.copyfile(source, temporary)
+
     def remove_file(self, path: Path) -> None:
         """Remove a file if it exists."""
         path.unlink(missing_ok=True)

@@ -6,6 +6,8 @@ import fcntl
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
 
 from runtime import ray_cluster, uris
 from runtime.console import Console
@@ -25,15 +27,35 @@ from search.reporting.progress import SearchProgress
 from search.results import SearchFolder
 from search.study import storage as study_storage
 from search.study.study import Study, read_parent_run_id
+from search.study.trials import Trial
+
+FAILED: Final = 1
+"""Exit status of a search in which no trial has a result."""
 
 
-def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str]) -> int:
+@dataclass(frozen=True)
+class _Ending:
+    """End of a launch.
+
+    Attributes:
+        is_paused: Whether trials were interrupted that the next launch continues.
+        common_failure: Cause and trials, if all trials failed alike.
+        problems: What MLflow could not record.
+    """
+
+    is_paused: bool
+    common_failure: tuple[str, list[Trial]] | None
+    problems: list[str]
+
+
+def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str], retry: bool = False) -> int:
     """Start or resume a search.
 
     Args:
         experiment: Search, checked by `search.launch`.
         fresh: Whether to archive an existing search.
-        command: Arguments of this command line, without `--resume` and `--fresh`.
+        command: Arguments of this command line, without `--resume`, `--fresh` and `--retry`.
+        retry: Whether to take up the failed trials of an existing search, and not only a failed baseline.
 
     Returns:
         The exit status.
@@ -50,7 +72,7 @@ def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str]) -
                 lease.hold(experiment.results, console.print_line),
             ):
                 _prepare_folder(experiment, console, fresh=fresh)
-                return _run_locked(experiment, console, lease, time_budget, command)
+                return _run_locked(experiment, console, lease, time_budget, command, retry=retry)
         except KeyboardInterrupt:
             if lease.lost_to is not None:
                 console.print_line(f"\nStopped, since another launch continues this search: {lease.lost_to}.")
@@ -69,23 +91,49 @@ def _prepare_folder(experiment: Experiment, console: Console, *, fresh: bool) ->
 
 
 def _run_locked(
-    experiment: Experiment, console: Console, lease: SearchLease, time_budget: TimeBudget, command: Sequence[str]
+    experiment: Experiment,
+    console: Console,
+    lease: SearchLease,
+    time_budget: TimeBudget,
+    command: Sequence[str],
+    *,
+    retry: bool,
 ) -> int:
     results = experiment.results
     study = _open_study(experiment, lease, console) if results.is_started() else None
+    if study is not None:
+        _retry_failed(study, console, only_baseline=not retry)
     with _ray_if_needed(experiment, console, needed=study is None or study.has_unfinished()) as has_ray:
         results.write_identity(experiment.space.identity())
         study = study or _open_study(experiment, lease, console)
-        is_paused, problems = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray)
+        ending = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray)
     status = report.exit_status(study, experiment.space.objectives)
+    has_failures = any(trial.outcome == "failed" for trial in study.get_trials())
     lease.release()
     study.close()
+    _print_problems(experiment, ending.problems, console)
+    if ending.common_failure is not None:
+        report.print_common_failure(experiment, ending.common_failure, console, command)
+        return FAILED
+    next_steps.print_next_steps(console, experiment, command, is_paused=ending.is_paused, has_failures=has_failures)
+    return status
+
+
+def _retry_failed(study: Study, console: Console, *, only_baseline: bool) -> None:
+    retries = study.retry_failed(only_baseline=only_baseline)
+    if not only_baseline and not retries:
+        console.print_line("retry    no trial has failed: there is nothing to retry")
+    for failed, number in retries.items():
+        epochs = len(study.get_trial(number).epochs)
+        start = f"continues after epoch {epochs}" if epochs else "starts again"
+        console.print_line(f"retry    trial {failed} {start} as trial {number}")
+
+
+def _print_problems(experiment: Experiment, problems: Sequence[str], console: Console) -> None:
     for problem in problems[:3]:
         console.print_line(f"MLflow could not record: {problem}")
     if problems and experiment.mlflow_uri.startswith("http"):
         console.print_line("         the study is complete; the next launch with --resume brings MLflow up to date")
-    next_steps.print_next_steps(console, experiment, command, is_paused=is_paused)
-    return status
 
 
 def _open_study(experiment: Experiment, lease: SearchLease, console: Console) -> Study:
@@ -124,12 +172,8 @@ def _concurrency_limit(experiment: Experiment) -> ConcurrencyLimit:
 
 def _run_with_data(
     experiment: Experiment, study: Study, console: Console, time_budget: TimeBudget, *, has_ray: bool
-) -> tuple[bool, list[str]]:
-    """Build the dataset, run the remaining trials if Ray is running, and report.
-
-    Returns:
-        Whether the time limit has interrupted the trials, and what MLflow could not record.
-    """
+) -> _Ending:
+    """Build the dataset, run the remaining trials if Ray is running, and report."""
     datasets = _dataset_supplier(experiment, console, has_ray=has_ray)
     datasets.ensure_dataset(experiment.dataset)
     if has_ray:
@@ -144,22 +188,23 @@ def _run_with_data(
             logger.reconcile(study, callback.open_run)
             _print_notices(logger, console)
             is_paused = False
+            stopper = TrialStopper(study, experiment.space, time_budget)
             if has_ray:
                 limit.require_capacity()
-                stopper = TrialStopper(study, experiment.space, time_budget)
                 is_paused = tune.run_trials(experiment, study, callback, stopper, datasets, limit)
                 if logger.problems:  # record what MLflow has missed while it was unavailable
                     logger.reconcile(study, callback.open_run)
             if is_paused:
                 callback.on_interrupt()
-                report.write_interim_report(experiment, study, console, made_progress=progress.made_progress)
+                if stopper.common_failure is None:
+                    report.write_interim_report(experiment, study, console, made_progress=progress.made_progress)
             else:
                 score = tune.score_models if has_ray else tune.score_in_process
                 report.write_final_report(experiment, study, logger, console, score)
                 callback.on_search_end()
     finally:
         logger.close()
-    return is_paused, logger.problems
+    return _Ending(is_paused, stopper.common_failure, logger.problems)
 
 
 def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from search.execution.hooks import StoppingPolicy
-from search.study import asha
+from search.study import asha, failures
 from search.study.study import Study
-from search.study.trials import Epoch, Outcome
+from search.study.trials import Epoch, Outcome, Trial
 from spaces.schema import Space
 
 
@@ -33,12 +33,17 @@ class TrialStopper(StoppingPolicy):
         study: Trials of the search.
         space: Its budget, stopping rule and objectives.
         time_budget: Time that is left.
+
+    Attributes:
+        common_failure: Cause and trials, if all trials failed alike.
     """
 
     def __init__(self, study: Study, space: Space, time_budget: TimeBudget) -> None:
         self._study = study
         self._space = space
         self._time_budget = time_budget
+        self._checked_failures = 0
+        self.common_failure: tuple[str, list[Trial]] | None = None
         self._rungs = asha.rung_epochs(space.stopping, space.budget.epochs)
 
     def may_start(self) -> bool:
@@ -46,8 +51,14 @@ class TrialStopper(StoppingPolicy):
         return not self._time_budget.is_exhausted()
 
     def must_pause(self) -> bool:
-        """Return whether the time is up: the running trials then wait for the next launch, as after Ctrl-C."""
-        return self._time_budget.is_exhausted()
+        """Return whether the running trials have to wait for the next launch, as after Ctrl-C.
+
+        They have to when the time is up, or all trials fail alike.
+        """
+        if self._study.failure_count != self._checked_failures:
+            self._checked_failures = self._study.failure_count
+            self.common_failure = failures.find_common_failure(self._study.get_trials(), self._space.budget.trials)
+        return self.common_failure is not None or self._time_budget.is_exhausted()
 
     def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
         """Return the outcome and the reason if the trial ends after this epoch, None if it continues."""

@@ -454,6 +454,7 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._experiment = experiment
         self._devices = trial_devices(experiment.space.resources)
         prepare_process()
+        logging.getLogger("ray.tune").setLevel(logging.WARNING)  # its messages would be in the logs of the trials
         machine.disable_malloc_trim()
         torch.set_num_threads(max(1, int(experiment.space.resources.cpu / len(self._devices))))
         self._start_trial(config)

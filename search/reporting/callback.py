@@ -97,22 +97,37 @@ class SearchCallback(TrialCallback):
 
     def on_trial_start(self, trial: Trial) -> None:
         """Open the MLflow run of a trial and print its start."""
+        self._take_up_files(trial)
         run_id = self.open_run(trial)
         if run_id is not None:
             self._study.set_run_id(trial.number, run_id)
             if run_id != trial.run_id:
-                for epoch in trial.epochs:  # recorded while MLflow was unavailable
+                for (
+                    epoch
+                ) in trial.epochs:  # recorded while MLflow was unavailable, or by the trial that this one takes up
                     self._logger.log_epoch(run_id, epoch)
         self._progress.on_trial_start(trial)
+
+    def _take_up_files(self, trial: Trial) -> None:
+        """Move the checkpoint and the model of a failed trial to the one that takes it up, unless that has been done."""
+        results = self._experiment.results
+        if trial.retry_of is None or not trial.epochs or results.has_file(results.checkpoint_path(trial.number)):
+            return
+        for path_of in (results.model_path, results.checkpoint_path):  # the checkpoint last: it marks the end
+            results.copy_file(path_of(trial.retry_of), path_of(trial.number))
+        for path_of in (results.checkpoint_path, results.model_path):
+            results.remove_file(path_of(trial.retry_of))
 
     def open_run(self, trial: Trial) -> str | None:
         """Return the MLflow run of a trial, created if necessary; None if MLflow is unavailable."""
         name = "baseline" if trial.is_baseline else f"trial {trial.number}"
+        name += "" if trial.retry_of is None else f" (retry of trial {trial.retry_of})"
         dataset = self._experiment.dataset_for(trial.parameters)
         tags = self._tags | {
             "trial": str(trial.number),
             "role": "baseline" if trial.is_baseline else "trial",
             "dataset": dataset.fingerprint,
+            **({} if trial.retry_of is None else {"retry_of": str(trial.retry_of)}),
         }
         parameters = self._experiment.space.config_values(trial.parameters) | dict(trial.parameters)
         run_id = self._logger.open_run(trial.run_id, name, parameters, tags, parent=self._study.parent_run_id())
@@ -142,13 +157,17 @@ class SearchCallback(TrialCallback):
         self._progress.on_trial_notice(trial, text)
 
     def on_trial_end(self, trial: Trial) -> None:
-        """End the MLflow run; remove the trial's checkpoint and the models that are no longer among the best."""
+        """End the MLflow run; remove the models that are no longer among the best, and the trial's checkpoint.
+
+        The files of a failed trial are kept, for `--retry failed`.
+        """
         self._logger.finish_trial(trial)
         self._progress.on_trial_end(trial)
         self._log_output(trial)
         results = self._experiment.results
         with suppress(StorageError):  # a file that stays behind does no harm
-            results.remove_file(results.checkpoint_path(trial.number))
+            if trial.outcome != "failed":
+                results.remove_file(results.checkpoint_path(trial.number))
             for number in prunable_models(self._study.get_trials(), self._experiment.space) - self._removed:
                 results.remove_file(results.model_path(number))
                 self._removed.add(number)
@@ -165,7 +184,10 @@ class SearchCallback(TrialCallback):
     def _remove_left_checkpoints(self) -> None:
         """Remove checkpoints of ended trials that a killed process or a rejected request left behind."""
         results = self._experiment.results
-        ended = {trial.number for trial in self._study.get_trials() if trial.outcome != "running"}
+        trials = self._study.get_trials()
+        resumable = {trial.number for trial in trials if trial.outcome in ("running", "failed")}
+        retried = {trial.retry_of for trial in trials if trial.outcome == "running"}  # the retry may not have begun
+        ended = {trial.number for trial in trials} - resumable - retried
         with suppress(StorageError):  # a file that stays behind does no harm
             for number in results.checkpointed_trials() & ended:
                 results.remove_file(results.checkpoint_path(number))
@@ -185,6 +207,7 @@ def provenance_tags(experiment: Experiment) -> dict[str, str]:
 
 
 def prunable_models(trials: list[Trial], space: Space) -> set[int]:
-    """Return the numbers of ended trials whose models are not needed."""
+    """Return the numbers of ended trials whose models are not needed; failed ones may be taken up again."""
     best = {trial.number for trial in rank_trials(trials, space.objectives)[:KEPT_MODELS]}
-    return {t.number for t in trials if t.outcome != "running" and not t.is_baseline and t.number not in best}
+    ended = [t for t in trials if t.outcome in ("finished", "stopped")]
+    return {t.number for t in ended if not t.is_baseline and t.number not in best}

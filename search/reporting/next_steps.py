@@ -23,7 +23,12 @@ def resume_command(command: Sequence[str], *options: str) -> str:
 
 
 def print_next_steps(
-    console: Console, experiment: Experiment, command: Sequence[str], *, is_paused: bool = False
+    console: Console,
+    experiment: Experiment,
+    command: Sequence[str],
+    *,
+    is_paused: bool = False,
+    has_failures: bool = False,
 ) -> None:
     """Print how to view the results, and how to continue an interrupted search or to run more trials.
 
@@ -32,6 +37,7 @@ def print_next_steps(
         experiment: Search that has ended.
         command: Arguments of its command line.
         is_paused: Whether the time limit has interrupted it.
+        has_failures: Whether trials have failed, which `--retry failed` takes up.
     """
     space = experiment.space
     trials = str(space.budget.trials + _MORE_TRIALS)
@@ -43,14 +49,16 @@ def print_next_steps(
     else:
         storage = _find_option(command, "--storage")
         console.print_line(f"  {python} -m search.ui {space.name}{storage}    # compare the trials in MLflow")
+    if has_failures:
+        console.print_line(f"  {resume_command(command, '--retry', 'failed')}    # take up the failed trials")
     if is_paused:
         console.print_line(f"  {resume_command(command)}    # continue all trials where they are")
     elif space.distinct_points is None:  # there are points left
-        longer = resume_command(_without_option(command, "--trials"), "--trials", trials)
+        longer = resume_command(without_option(command, "--trials"), "--trials", trials)
         console.print_line(f"  {longer}    # run {_MORE_TRIALS} more trials")
 
 
-def _without_option(command: Sequence[str], option: str) -> list[str]:
+def without_option(command: Sequence[str], option: str) -> list[str]:
     """Return a command line without an option and its value."""
     words, skip = [], False
     for word in command:

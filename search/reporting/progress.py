@@ -60,7 +60,8 @@ class SearchProgress:
             if trial.is_baseline
             else ", ".join(f"{n}={format_value(v)}" for n, v in trial.parameters.items())
         )
-        resumed = f", continues after epoch {len(trial.epochs)}" if trial.epochs else ""
+        resumed = "" if trial.retry_of is None else f", retries trial {trial.retry_of}"
+        resumed += f", continues after epoch {len(trial.epochs)}" if trial.epochs else ""
         self._console.print_line(f"{self._elapsed()}  trial {trial.number:<3} starts    {description}{resumed}")
 
     def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
@@ -155,6 +156,7 @@ def format_best_trials(trials: Sequence[Trial], space: Space, headlines: Sequenc
     """
     ranked = rank_trials(trials, space.objectives)
     shown = ranked[:max_trials] + [trial for trial in ranked[max_trials:] if trial.is_baseline]
+    shown += [trial for trial in trials if trial.is_baseline and trial.outcome == "failed"]
     names = [name for name, _ in space.objectives]
     metrics = names + [
         name for name in headlines if name not in names and any(_has_value(t, name, space) for t in shown)
@@ -162,8 +164,8 @@ def format_best_trials(trials: Sequence[Trial], space: Space, headlines: Sequenc
     dimensions = [dimension.name for dimension in space.search]
     rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in dimensions]]]
     for trial in shown:
-        best = trial.best_epoch(space.objectives)
-        values = [] if best is None else [f"{best.metrics.get(name, float('nan')):.3f}" for name in metrics]
+        best = None if trial.outcome == "failed" else trial.best_epoch(space.objectives)
+        values = ["–" if best is None else f"{best.metrics.get(name, float('nan')):.3f}" for name in metrics]
         label = f"{trial.number} (baseline)" if trial.is_baseline else str(trial.number)
         parameters = [format_value(trial.parameters.get(name, "–")) for name in dimensions]
         rows.append([label, *values, str(len(trial.epochs)), trial.outcome, *parameters])

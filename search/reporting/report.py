@@ -9,9 +9,10 @@ from runtime.console import Console
 from runtime.errors import InputError
 from search.execution import scoring
 from search.experiment import Experiment
-from search.reporting import progress
+from search.reporting import next_steps, progress
 from search.reporting.mlflow_logger import MlflowLogger
 from search.study import pareto
+from search.study.failures import failure_cause, group_failures
 from search.study.importance import parameter_importances
 from search.study.study import Study
 from search.study.trials import Trial, rank_trials
@@ -37,7 +38,8 @@ def write_final_report(
     """Score the winner and the baseline on the test splits, plot predictions, log both, and print the tables."""
     winner, baseline = winner_and_baseline(experiment, study)
     if winner is None:
-        console.print_line("No trial has a result; the reasons are printed above and logged in MLflow.")
+        console.print_line("\nNo trial has a result.")
+        print_failures(experiment, study.get_trials(), console)
         return
     finalists = list(dict.fromkeys([winner.number, *([baseline.number] if baseline else [])]))
     _score_finalists(experiment, study, console, score, finalists)
@@ -66,6 +68,55 @@ def write_interim_report(experiment: Experiment, study: Study, console: Console,
     if rank_trials(trials, experiment.space.objectives):
         console.print_line("\nBest trials so far, on validation (interim)\n")
         console.print_line(progress.format_best_trials(trials, experiment.space, _headlines(experiment)))
+    _print_failed_baseline(trials, console)
+    print_failures(experiment, trials, console)
+
+
+def print_common_failure(
+    experiment: Experiment, failure: tuple[str, Sequence[Trial]], console: Console, command: Sequence[str]
+) -> None:
+    """Print why a search stops whose first trials failed alike, and how to continue it.
+
+    Args:
+        experiment: Search that is stopped.
+        failure: Cause, and the trials that failed.
+        console: Output.
+        command: Arguments of the command line.
+    """
+    cause, trials = failure
+    results = experiment.results
+    retry = next_steps.resume_command(command, "--retry", "failed")
+    console.print_line(f"\nStopped: all trials that have ended failed alike ({_list_numbers(trials)}).")
+    console.print_line(f"  cause:  {cause}")
+    console.print_line(f"  log:    {results.display_path(results.log_path(trials[-1].number))}")
+    console.print_line(f"  remedy: remove the cause, then continue with\n          {retry}")
+
+
+def print_failures(experiment: Experiment, trials: Sequence[Trial], console: Console) -> None:
+    """Print the failed trials by cause, with the log of one of each."""
+    results = experiment.results
+    groups = group_failures(trials)
+    if groups:
+        count = sum(len(group) for _, group in groups)
+        console.print_line(f"\nFailed: {count} of {len(trials)} trials\n")
+    for cause, group in groups:
+        console.print_line(f"  {_list_numbers(group)}: {cause}")
+        console.print_line(f"    log {results.display_path(results.log_path(group[-1].number))}")
+
+
+def _print_failed_baseline(trials: Sequence[Trial], console: Console) -> None:
+    failed = next((trial for trial in trials if trial.is_baseline and trial.outcome == "failed"), None)
+    if failed is not None:
+        console.print_line(
+            f"\nThere is no baseline to compare with: trial {failed.number} failed ({failure_cause(failed)})."
+        )
+        console.print_line("The next launch with --resume tries it again.")
+
+
+def _list_numbers(trials: Sequence[Trial]) -> str:
+    numbers = [f"{t.number} (baseline)" if t.is_baseline else str(t.number) for t in trials[:_LISTED_TRIALS]]
+    more = f" and {len(trials) - _LISTED_TRIALS} more" if len(trials) > _LISTED_TRIALS else ""
+    return f"trial{'s' * (len(trials) > 1)} {', '.join(numbers)}{more}"
 
 
 def _count_paused(paused: Sequence[Trial]) -> str:
@@ -173,16 +224,17 @@ def _print_summary(
         _print_single_training(console, winner, [*objectives, *headlines])
     elif baseline is not None and winner.number == baseline.number:
         console.print_line("\nNo trial beat the baseline.")
-    elif baseline is not None and winner.test_scores and baseline.test_scores:
-        console.print_line(
-            f"\nTrial {winner.number} and the baseline, on the test splits (settings chosen on validation)\n"
-        )
+    elif winner.test_scores and (baseline is None or baseline.test_scores):
+        both = " and the baseline" if baseline is not None else ""
+        console.print_line(f"\nTrial {winner.number}{both}, on the test splits (settings chosen on validation)\n")
         console.print_line(progress.format_test_scores(winner, baseline, [*objectives, *headlines]))
+    _print_failed_baseline(trials, console)
     importances = parameter_importances(trials, space)
     if importances:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in importances.items() if share >= 0.01)
         count = len([trial for trial in trials if trial.epochs])
         console.print_line(f"\nImportance (fANOVA over {count} trials, a rough estimate): {shares}")
+    print_failures(experiment, trials, console)
     console.print_line(f"\nModel    {results.display_path(results.model_path(winner.number))}")
     if results.has_file(results.figure_path(winner.number)):
         console.print_line(f"Figure   {results.display_path(results.figure_path(winner.number))}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,9 @@ _FIXED_PARAMS: Final = "fixed_params"
 """Optuna's system attribute of an enqueued trial, with its parameters."""
 _EPOCH: Final = "epoch:"
 _ROLE: Final = "role"
+_RETRY_OF: Final = "retry_of"
+_OF_ONE_ATTEMPT: Final = ("reason", "run_id", _RETRY_OF)
+"""Attributes of a failed trial that its retry does not share."""
 BASELINE: Final = "baseline"
 
 
@@ -47,6 +50,7 @@ class Study:
         self._encoder = encoding.PointEncoder(space.search)
         self.exhausted: str | None = None
         self._guard: Callable[[], None] = lambda: None
+        self.failure_count = 0
         self._storage = database.open_storage(location)
         self._study = optuna.create_study(
             storage=self._storage,
@@ -179,9 +183,45 @@ class Study:
                 self._live[frozen.number] = optuna.trial.Trial(self._study, frozen._trial_id)
                 self._interrupted.append(frozen.number)
 
+    def retry_failed(self, *, only_baseline: bool = False) -> dict[int, int]:
+        """Take up failed trials: create running trials with their parameters and epochs, which replace them.
+
+        Optuna reopens no trial that has ended. A failed trial without a replacement stays as it is.
+
+        Args:
+            only_baseline: Whether to leave all trials but the baseline as they are.
+
+        Returns:
+            The numbers of the new trials, by those of the failed ones.
+        """
+        retries: dict[int, int] = {}
+        for frozen in _without_retried(self._study.get_trials(deepcopy=False)):
+            is_wanted = not only_baseline or frozen.user_attrs.get(_ROLE) == BASELINE
+            if frozen.state == TrialState.FAIL and is_wanted:
+                self._study.add_trial(self._copy_as_running(frozen))
+                retries[frozen.number] = self._study.get_trials(deepcopy=False)[-1].number
+        self._reclaim_orphaned_trials()
+        return retries
+
+    def _copy_as_running(self, failed: FrozenTrial) -> FrozenTrial:
+        """Return a running copy of a failed trial; without its epochs if there are all of them, since none was of use."""
+        is_complete = sum(name.startswith(_EPOCH) for name in failed.user_attrs) >= self._space.budget.epochs
+        kept = {
+            name: value
+            for name, value in failed.user_attrs.items()
+            if name not in _OF_ONE_ATTEMPT and not (is_complete and name.startswith(_EPOCH))
+        }
+        return optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=failed.params,
+            distributions=failed.distributions,
+            user_attrs=kept | {_RETRY_OF: failed.number},
+            intermediate_values={} if is_complete else failed.intermediate_values,
+        )
+
     def count_started(self) -> int:
-        """Return the number of trials, without enqueued trials that have not started."""
-        return sum(t.state != TrialState.WAITING for t in self._study.get_trials(deepcopy=False))
+        """Return the number of trials, without enqueued ones that have not started and failed ones that were taken up."""
+        return len(_without_retried(self._study.get_trials(deepcopy=False)))
 
     def has_running(self) -> bool:
         """Return whether any trial of this process has not ended."""
@@ -222,6 +262,7 @@ class Study:
         if outcome == "finished":
             self._study.tell(live, values)
         else:
+            self.failure_count += outcome == "failed"
             self._study.tell(live, state=TrialState.PRUNED if outcome == "stopped" else TrialState.FAIL)
 
     def set_run_id(self, number: int, run_id: str) -> None:
@@ -253,10 +294,10 @@ class Study:
         return self._as_trial(self._frozen_trial(number), self._study.user_attrs)
 
     def get_trials(self) -> list[Trial]:
-        """Return all started trials, by number."""
+        """Return all started trials by number, without failed ones that were taken up by another trial."""
         frozen = self._study.get_trials(deepcopy=False)
         attributes = self._study.user_attrs  # read once: every access queries the database
-        return [self._as_trial(trial, attributes) for trial in frozen if trial.state != TrialState.WAITING]
+        return [self._as_trial(trial, attributes) for trial in _without_retried(frozen)]
 
     def _frozen_trial(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
@@ -279,7 +320,13 @@ def read_trials(journal: Path) -> list[Trial]:
         raise KeyError(str(journal))
     study = optuna.load_study(study_name=names[0], storage=storage)
     trials = study.get_trials(deepcopy=False)
-    return [_as_trial(t, study.user_attrs, dict) for t in trials if t.state != TrialState.WAITING]
+    return [_as_trial(t, study.user_attrs, dict) for t in _without_retried(trials)]
+
+
+def _without_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that have started, without failed ones that were taken up by another trial."""
+    retried = {trial.user_attrs.get(_RETRY_OF) for trial in trials}
+    return [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
 
 
 def read_parent_run_id(location: Path | str, name: str | None = None) -> str | None:
@@ -327,4 +374,5 @@ def _as_trial(
         run_id=study_attributes.get(f"run:{frozen.number:05d}", attributes.get("run_id")),
         is_baseline=attributes.get(_ROLE) == BASELINE,
         test_scores=study_attributes.get(f"tests:{frozen.number:05d}", {}),
+        retry_of=attributes.get(_RETRY_OF),
     )

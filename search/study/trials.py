@@ -42,6 +42,7 @@ class Trial:
         run_id: MLflow run of the trial; None while there is none.
         is_baseline: Whether the trial runs the baseline of the space.
         test_scores: Metrics per test split; empty until the trial is scored.
+        retry_of: Number of the failed trial that this one takes up; None for all others.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Trial:
     run_id: str | None
     is_baseline: bool
     test_scores: Mapping[str, Mapping[str, float]]
+    retry_of: int | None = None
 
     def best_epoch(self, objectives: pareto.Objectives) -> Epoch | None:
         """Return the best epoch so far, whose weights are saved; None before the first epoch."""

@@ -356,6 +356,8 @@ CASES = [
     Case("an override without a value", ("--set", "dotted.name=value"), None, ("--set", "budget.trials")),
     Case("an override of nothing", ("optimzer.lr", "did you mean 'optimizer.lr'"), None, ("--set", "optimzer.lr=0.1")),
     Case("an override of the wrong type", ("dataset.train", "integer"), None, ("--set", "dataset.train=lots")),
+    Case("a retry of a new search", ("--retry", "add --resume"), None, ("--retry", "failed")),
+    Case("a retry of what is not known", ("--retry", "invalid choice"), None, ("--retry", "all", "--resume")),
     Case("resume and fresh at once", ("not allowed with",), None, ("--resume", "--fresh")),
     Case("a store of an unknown form", ("--tracking-uri", "sqlite:///"), None, ("--tracking-uri", "mlruns")),
     Case("storage that is a file", ("--storage", "folder"), None, ("--storage", "{tmp}/space.yaml")),

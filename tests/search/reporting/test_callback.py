@@ -30,7 +30,7 @@ def test_weights_of_the_best_the_baseline_and_what_runs_are_kept(tmp_path: Path)
             study.end_trial(number, "failed" if number == 11 else "stopped", "")
     gone = prunable_models(study.get_trials(), searched)
     best = list(range(11 - KEPT_MODELS, 11))
-    assert set(gone) == set(range(12)) - {0, 1, *best}
+    assert set(gone) == set(range(12)) - {0, 1, 11, *best}  # 11 may be taken up again
 
 
 def test_checkpoints_that_a_killed_launch_left_are_removed_when_the_search_ends(tmp_path: Path) -> None:
@@ -51,7 +51,40 @@ def test_checkpoints_that_a_killed_launch_left_are_removed_when_the_search_ends(
     callback = SearchCallback(experiment, study, logger, progress, DatasetSupplier.in_process(experiment, console))
     callback.on_search_end()
     logger.close()
-    assert results.checkpointed_trials() == {2}  # which is still running
+    assert results.checkpointed_trials() == {1, 2}  # of which 1 may be taken up again, and 2 is still running
+
+
+def test_the_files_of_a_failed_trial_move_to_the_one_that_takes_it_up(tmp_path: Path) -> None:
+    searched = space(budget=Budget(trials=1, epochs=9))
+    study = Study(tmp_path / "journal", searched)
+    results = SearchFolder(tmp_path, "toy")
+    study.next_trial()
+    study.record_epoch(0, epoch(1, 0.1))
+    paths = (results.checkpoint_path(0), results.model_path(0))
+    for path in paths:
+        with results.write_file(path) as temporary:
+            temporary.write_text(path.name)
+    experiment = Experiment(searched, prepare_dataset(searched.dataset, "tests"), results, storage_at(str(tmp_path)))
+    console = Console(StringIO())
+    logger = MlflowLogger(MlflowStore.from_uri(tmp_path, None), "toy")
+    progress = SearchProgress(console, searched, 1)
+    callback = SearchCallback(experiment, study, logger, progress, DatasetSupplier.in_process(experiment, console))
+    study.end_trial(0, "failed", "a reason")
+    callback.on_trial_end(study.get_trial(0))
+    callback.on_search_end()
+    assert all(path.is_file() for path in paths)
+    (number,) = study.retry_failed().values()
+    callback.on_search_end()
+    assert all(path.is_file() for path in paths)  # the retry has not begun
+    for _ in range(2):  # a crash in between does no harm
+        callback.on_trial_start(study.get_trial(number))
+    assert not any(path.exists() for path in paths)
+    assert results.checkpoint_path(number).read_text() == "checkpoint.pt"
+    assert results.model_path(number).read_text() == "model.pt"
+    study.end_trial(number, "finished", "")
+    callback.on_trial_end(study.get_trial(number))
+    logger.close()
+    assert results.checkpointed_trials() == set()
 
 
 def test_the_tags_of_a_run_name_what_its_results_depend_on(tmp_path: Path) -> None:
