@@ -190,7 +190,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     result = Parser(
         prog="python -m search.doctor",
-        description="Check the requirements of a search on this machine or on every node of a cluster.",
+        description="Check the requirements of a search on this machine or on every node of a cluster; or, with --trainable, "
+        "a trainable of your own.",
         epilog="The options have the same meaning as for search.launch.",
         allow_abbrev=False,
     )
@@ -204,6 +205,17 @@ def build_parser() -> argparse.ArgumentParser:
     result.add_argument("--address", metavar="ADDRESS", help="address of a Ray cluster: auto or HOST:PORT")
     result.add_argument("--tracking-uri", metavar="URI", help="tracking URI of MLflow")
     result.add_argument("--study", metavar="URI", help="URI of the study")
+    result.add_argument(
+        "--trainable",
+        metavar="PATH",
+        help="check a class or function by short trainings: import path my_package.my_module:MyTrainable",
+    )
+    result.add_argument(
+        "--dataset",
+        metavar="FILE",
+        type=Path,
+        help="space or dataset file with the data for --trainable, used at a small size (default: no data)",
+    )
     return result
 
 
@@ -212,12 +224,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(lambda: _print_results(arguments), stopped="Stopped.")
 
 
+def _select_checks(options: argparse.Namespace) -> Iterable[CheckResult]:
+    if options.trainable is None:
+        if options.dataset is not None:
+            remedy = "name the trainable: --trainable my_package.my_module:MyTrainable"
+            raise InputError("--dataset", "a dataset is checked together with a trainable", remedy=remedy)
+        return run_checks(options.storage, options.address, options.tracking_uri, options.study)
+    from search.doctor.trainable import check_trainable  # loads torch
+
+    return check_trainable(options.trainable, options.dataset)
+
+
 def _print_results(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     if options.address is not None:
         nodes.check_address(options.address)
     errors = 0
-    for result in run_checks(options.storage, options.address, options.tracking_uri, options.study):
+    for result in _select_checks(options):
         print(f"{result.state:<5} {result.message}" + (f"\n      → {result.remedy}" if result.remedy else ""))
         errors += result.state == "error"
     print(f"\n{errors} problem{'s' * (errors > 1)} found" if errors else "\nready")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from datasets.rooms.dataset import Dataset
 from spaces.schema import Value, field_names, nest_names
 from tests.contracts.cases import CASES, Values
-from trainables import registry
+from trainables import contract_checks, registry
 from trainables.contract import DivergedError, Metrics, Trainable
 from trainables.prediction import Predictor, Recording
 
@@ -71,33 +71,18 @@ def test_training_lowers_the_loss(name: str, variant: str, tiny: Dataset) -> Non
     assert trainable.evaluate("train", [{}])[0]["loss"] < before
 
 
-def saved(trainable: Trainable) -> Any:
-    """The state after a way through a file that may hold nothing but tensors and plain values."""
-    file = io.BytesIO()
-    torch.save(trainable.state(), file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
 def test_a_saved_training_goes_on_bit_for_bit(name: str, variant: str, tiny: Dataset) -> None:
-    changes = CASES[name].variants[variant]
-    whole, first, second = (make(name, tiny, changes) for _ in range(3))
-    train(whole, 1)
-    train(first, 1)
-    second.load_state(saved(first))
-    assert evidence(second) == evidence(whole)
+    contract_checks.check_state(lambda seed: make(name, tiny, CASES[name].variants[variant], seed=seed))
 
 
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
 def test_the_seed_decides_and_nothing_else_does(name: str, variant: str, tiny: Dataset) -> None:
-    changes = CASES[name].variants[variant]
-    first = evidence(make(name, tiny, changes, seed=1))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(99)
-        assert evidence(make(name, tiny, changes, seed=1)) == first
-    other = make(name, tiny, changes, seed=2)
-    assert evidence(other) != first
+    def build(seed: int) -> Trainable:
+        return make(name, tiny, CASES[name].variants[variant], seed=seed)
+
+    contract_checks.check_seed(build)
+    assert evidence(build(1)) != evidence(build(2))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -154,16 +139,14 @@ def test_a_training_that_explodes_is_reported_and_never_hidden(name: str, tiny: 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_declared_figure_is_reported_for_every_setting(name: str, tiny: Dataset) -> None:
-    trainable = make(name, tiny, {})
-    settings = [
-        {},
-        *({parameter.name: bound} for parameter in trainable.inner for bound in (parameter.low, parameter.high)),
-    ]
-    reports = trainable.evaluate("validate", settings)
-    assert len(reports) == len(settings)
-    for report in reports:
-        assert {metric.name for metric in trainable.metrics} <= set(report)
-        assert all(isinstance(value, float) for value in report.values())
+    kind = registry.load_trainable(name, "tests")
+    grid = contract_checks.inference_choices(kind.inner)
+
+    def build(seed: int) -> Trainable:
+        return make(name, tiny, {}, seed=seed)
+
+    contract_checks.check_metrics(build, kind.metrics, grid)
+    contract_checks.check_grid(build, grid)
 
 
 @pytest.mark.parametrize("name", NAMES)
