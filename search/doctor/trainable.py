@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +18,13 @@ from datasets import registry as dataset_registry
 from datasets.building.builder import Builder
 from datasets.building.provider import DatasetProvider
 from datasets.config_file import explain_validation, read_specs, read_yaml
-from datasets.matrices import MatricesSpec
+from datasets.none import NoneSpec
 from runtime import machine
 from runtime.errors import InputError
 from runtime.storage import storage_at
 from search.doctor import config_values
 from search.doctor.result import CheckResult
+from search.execution.error_text import describe_error
 from spaces.load import load_space
 from spaces.schema import field_names, nest_names
 from trainables import contract_checks, hooks, registry
@@ -87,7 +87,7 @@ def check_trainable(path: str, dataset: Path | None) -> Iterator[CheckResult]:
         data = _open_dataset(provider, Path(folder))
         subject = Subject(path, trainable, values, data, tuple(provider.spec.test_names()), candidates)
         remedy = _PAGE if dataset else "if it needs data, name a space or dataset file:  --dataset FILE"
-        built = _try(lambda: subject.build(0), f"{path} is built on {provider.spec.kind} data", remedy)
+        built = _try(lambda: subject.build(0), f"{path} is built with data of the kind {provider.spec.kind}", remedy)
         yield built
         if built.state == "ok":
             yield from _check_contract(subject)
@@ -109,7 +109,9 @@ def _build_config(trainable: type[Trainable], values: Mapping[str, Any]) -> Base
 
 
 def _prepare_small_dataset(dataset: Path | None) -> DatasetProvider:
-    spec = MatricesSpec() if dataset is None else read_specs(dataset, has_gpu=False)[0]
+    if dataset is None or ("trainable" in (content := read_yaml(dataset)) and "dataset" not in content):
+        return dataset_registry.prepare_dataset(NoneSpec(), "--dataset")
+    [spec, *_] = read_specs(dataset, has_gpu=False)
     return dataset_registry.prepare_dataset(config_values.shrink_dataset(spec), f"--dataset {dataset}")
 
 
@@ -208,12 +210,7 @@ def _try(check: Callable[[], object], message: str, remedy: str) -> CheckResult:
     except ContractError as error:
         return CheckResult("error", str(error), remedy)
     except Exception as error:  # noqa: BLE001  # any exception of a trainable
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        first_line = str(error).partition("\n")[0]
-        where = f"{frame.filename}:{frame.lineno}"
-        return CheckResult(
-            "error", f"not the case that {message}: {type(error).__name__}: {first_line}", f"{where}; {remedy}"
-        )
+        return CheckResult("error", f"not the case that {message}: {describe_error(error)}", remedy)
     return CheckResult("ok", message)
 
 
@@ -243,7 +240,7 @@ def _note_effects(subject: Subject) -> Iterator[CheckResult]:
             yield CheckResult("note", message, "use generators of your own, such as numpy.random.default_rng(seed)")
         yield from _check_fields(subject)
     except Exception as error:  # noqa: BLE001  # reported by the checks above
-        message = f"the effect of the fields is not checked: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        message = f"the effect of the fields is not checked: {describe_error(error)}"
         yield CheckResult("note", message, "solve the problems above")
 
 

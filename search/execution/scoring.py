@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
-
 from runtime.errors import InputError
 from search.execution.checkpoint import load_checkpoint
+from search.execution.error_text import describe_error
 from search.execution.trial import build_trainable
 from search.experiment import Experiment
 from trainables import returned_values
@@ -39,11 +38,4 @@ def try_scoring(experiment: Experiment, number: int, device: str) -> TestScores 
     except InputError:  # the storage or the dataset, not the trainable
         raise
     except Exception as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
-        return describe_failure(error)
-
-
-def describe_failure(error: Exception) -> str:
-    """Return the first line of an exception, with its type and the line of code that raised it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    first_line = str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {first_line} ({frame.filename}:{frame.lineno})"
+        return describe_error(error)

@@ -8,6 +8,7 @@ from typing import Final
 from runtime.console import Console
 from runtime.errors import InputError
 from search.execution import scoring
+from search.execution.error_text import describe_error
 from search.experiment import Experiment
 from search.reporting import next_steps, progress
 from search.reporting.mlflow_logger import MlflowLogger
@@ -190,7 +191,7 @@ def _try_drawing(experiment: Experiment, number: int, console: Console) -> None:
     except InputError:  # the storage or the dataset, not the trainable
         raise
     except Exception as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
-        console.print_line(f"figure   no predictions are plotted: {scoring.describe_failure(error)}")
+        console.print_line(f"figure   no predictions are plotted: {describe_error(error)}")
 
 
 def draw_predictions(experiment: Experiment, number: int) -> None:

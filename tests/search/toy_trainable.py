@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import decimal
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -104,3 +104,20 @@ class Toy(Trainable):
     def plot_predictions(self, splits: Sequence[str], inference_params: Mapping[str, float]) -> Any:
         """Fail."""
         raise RuntimeError(f"nothing to plot for {splits} with {inference_params}")
+
+
+def repeated(config: ToyConfig, *, seed: int, epochs: int) -> Iterator[dict[str, float]]:
+    """Yield random errors; a resumed trial repeats the first ones."""
+    generator = np.random.default_rng(seed)
+    for _ in range(epochs):
+        yield {"error": config.x * generator.random()}
+
+
+def continued(config: ToyConfig, *, epochs: int, state: Any = None) -> Iterator[Any]:
+    """Yield random errors and the state of the generator."""
+    generator, first = np.random.default_rng(3), 0
+    if state is not None:
+        first, generator.bit_generator.state = state["epoch"], state["generator"]
+    for epoch in range(first, epochs):
+        error = config.x * generator.random()
+        yield {"error": error}, {"epoch": epoch + 1, "generator": generator.bit_generator.state}

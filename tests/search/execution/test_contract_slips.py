@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -104,11 +105,33 @@ def test_an_objective_may_come_from_training(experiment: Experiment) -> None:
     assert run(experiment, "training objective").next_epoch().metrics == {"score": 0.25}
 
 
+@pytest.mark.parametrize("name", ["repeated", "continued"])
+def test_a_killed_trial_of_a_function_continues(experiment: Experiment, name: str) -> None:
+    searched = dataclasses.replace(
+        experiment.space,
+        trainable=f"tests.search.toy_trainable:{name}",
+        inner={},
+        objectives=(("error", "minimize"),),
+    )
+    experiment = dataclasses.replace(experiment, space=searched)
+
+    def start(number: int, recorded: int = 0) -> TrialRunner:
+        return TrialRunner(experiment, number, {"x": 0.5}, recorded, "cpu")
+
+    undisturbed, killed = start(0), start(1)
+    expected = [dict(undisturbed.next_epoch().metrics) for _ in range(3)]
+    killed.next_epoch()
+    killed.next_epoch()  # in the checkpoint, but the study has not recorded it
+    resumed = start(1, recorded=1)
+    assert [dict(resumed.next_epoch().metrics) for _ in range(2)] == expected[1:]
+    assert scoring.try_scoring(experiment, 1, "cpu") == {"test": {}}
+
+
 def test_an_exception_on_a_test_split_or_in_a_plot_leaves_the_results_alone(experiment: Experiment) -> None:
     run(experiment, "test split").next_epoch()
     reason = scoring.try_scoring(experiment, 0, "cpu")
     assert isinstance(reason, str)
-    assert reason.startswith("NameError: lamda is not defined (")
+    assert reason.startswith("NameError: lamda is not defined at ")
     assert "toy_trainable.py:" in reason
     output: Any = io.StringIO()
     report._try_drawing(experiment, 0, Console(output))
