@@ -39,7 +39,7 @@ from spaces.schema import (
     flatten_names,
     nest_names,
 )
-from spaces.suggestions import check_search_form, with_file_key_hint
+from spaces.suggestions import check_forms, with_file_key_hint
 from spaces.sweeps import expand_sweep, require_few_combinations, require_few_datasets
 from trainables import registry
 from trainables.contract import Metric
@@ -85,7 +85,9 @@ def load_space(
     }
     if not overrides and not arguments:
         return spaces[chosen]
-    merged, remarks = apply_overrides(merge_profile(data, path, chosen), overrides, arguments)
+    merged, remarks = apply_overrides(
+        merge_profile(data, path, chosen), overrides, arguments, _config_defaults(spaces[chosen])
+    )
     try:
         return _check_content(merged, path, chosen, remarks)
     except InputError as error:
@@ -107,6 +109,15 @@ def _check_variant(data: Mapping[str, Any], path: Path, name: str | None, chosen
 
 def _check_content(data: Mapping[str, Any], path: Path, profile: str | None, remarks: Sequence[str]) -> Space:
     return _SpaceChecker(str(path), _parse_file(data, str(path))).check_space(profile, tuple(remarks))
+
+
+def _config_defaults(space: Space) -> dict[str, Any]:
+    """Return the values of all fields of the Config when nothing is searched; empty if a field has no default."""
+    config = registry.describe_trainable(space.trainable, "trainable").config
+    try:
+        return flatten_names(config.model_validate(nest_names(space.fixed)).model_dump())
+    except ValidationError:
+        return {}
 
 
 def _given_required(
@@ -136,7 +147,7 @@ def _name_option(error: InputError, path: Path, origins: Mapping[str, str]) -> I
 
 
 def _parse_file(data: Mapping[str, Any], path: str) -> SpaceFile:
-    check_search_form(data.get("search"), path)
+    check_forms(data, path)
     dataset = resolve_custom_kind(data.get("dataset"), lambda key: f"{path}: dataset.{key}")
     data = {key: value for key, value in data.items() if key != "dataset"}
     if dataset is not None:
@@ -283,6 +294,11 @@ class _SpaceChecker:
         known = {metric.name: metric for metric in metrics}
         for number, objective in enumerate(self.file.objectives):
             place = f"{self.path}: objectives.{number}"
+            if objective.metric in [other.metric for other in self.file.objectives[:number]]:
+                rule = "the metrics of the objectives must differ"
+                raise InputError(
+                    f"{place}.metric", rule, value=objective.metric, remedy="remove the repeated objective"
+                )
             if metrics:
                 _require_known(objective.metric, {metric.name: metric.meaning for metric in metrics}, f"{place}.metric")
             elif objective.direction is None:

@@ -58,7 +58,10 @@ def _flatten_fixed(fixed: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def apply_overrides(
-    data: dict[str, Any], overrides: Sequence[str], arguments: Mapping[str, Any] | None = None
+    data: dict[str, Any],
+    overrides: Sequence[str],
+    arguments: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Apply `dotted.name=value` options.
 
@@ -70,6 +73,7 @@ def apply_overrides(
         data: Content of the file with the profile merged into it.
         overrides: `--set` options.
         arguments: Values of other options by dotted name, applied last and as they are.
+        defaults: Values that fields of the Config have when they are removed from the search.
 
     Returns:
         The changed content, and remarks for the plan on what else the options change.
@@ -92,10 +96,12 @@ def apply_overrides(
         settled |= values
         places |= _find_freed(before, data, values)
         data = splits_written_out(data)
+    removed = {name: value for name, value in (defaults or {}).items() if name in places and name not in settled}
     for name, words in places.items():
         value = f"is fixed to {to_text(settled[name])}" if name in settled else "has its default"
+        value += f", {to_text(removed[name])}" if name in removed else ""
         remarks.append(f"{name} {value}: no longer {' nor '.join(words)}")
-    data, dropped = resolve_conditions(data, settled)
+    data, dropped = resolve_conditions(data, removed | settled)
     return data, (*remarks, *dropped)
 
 
@@ -125,6 +131,9 @@ def _apply_override(data: dict[str, Any], name: str, value: Any) -> tuple[dict[s
         rule = "--set changes the keys of the file after the profile has been applied"
         raise InputError(f"--set {name}", rule, remedy=f"--set {rest.partition('.')[2] or 'budget.trials'}=…")
     if head not in SpaceFile.model_fields:
+        if value == {}:
+            rule = "a group of fields must have at least one value"
+            raise InputError(f"--set {name}", rule, remedy=f'--set "{name}={{field: value}}"')
         return _fix_fields(data, _flat_values(name, value))
     if not rest:
         return _replace_key(data, head, value)

@@ -96,7 +96,34 @@ def _combine(similar: str, hint: str | None) -> str:
     return f"{similar} {hint}" if similar.startswith("did you mean") else hint
 
 
-def check_search_form(search: Any, path: str) -> None:
+def check_forms(data: Mapping[str, Any], path: str) -> None:
+    """Check the forms of keys that are often written too short, such as `objectives: f1_mean`.
+
+    Raises:
+        InputError: If a key has another form than it must have; the remedy shows the value in the right form.
+    """
+    _check_search(data.get("search"), path)
+    objectives, stopping, start = (data.get(key) for key in ("objectives", "stopping", "start"))
+    written = objectives if isinstance(objectives, list) else [objectives]
+    if isinstance(objectives, str | dict) or any(isinstance(item, str) for item in written):
+        items = [_in_flow(item) if isinstance(item, dict) else f"{{metric: {item}}}" for item in written]
+        raise _form_error(f"{path}: objectives", "a list of mappings", objectives, f"objectives: [{', '.join(items)}]")
+    if isinstance(stopping, str):
+        raise _form_error(f"{path}: stopping", "a mapping", stopping, f"stopping: {{rule: {stopping}}}")
+    if isinstance(start, dict) and start:
+        raise _form_error(f"{path}: start", "a list of points", start, f"start: [{_in_flow(start)}]")
+    inner = data.get("inner")
+    for name, values in inner.items() if isinstance(inner, dict) else ():
+        if not isinstance(values, dict) and values is not None:
+            choice = _in_flow(values if isinstance(values, list) else [values])
+            raise _form_error(f"{path}: inner.{name}", "a mapping", values, f"{name}: {{choice: {choice}}}")
+
+
+def _form_error(place: str, form: str, value: Any, remedy: str) -> InputError:
+    return InputError(place, f"the value must be {form}", value=value, remedy=f"write  {remedy}")
+
+
+def _check_search(search: Any, path: str) -> None:
     """Check that every dimension is written as a mapping.
 
     Raises:
@@ -115,6 +142,8 @@ def check_search_form(search: Any, path: str) -> None:
 def _in_flow(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_in_flow, value[:5])) + (", …]" if len(value) > 5 else "]")
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_in_flow(inside)}" for name, inside in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -124,12 +124,19 @@ def test_a_searched_name_is_no_longer_fixed(tmp_path: Path) -> None:
 def test_null_removes_a_dimension_from_the_search_and_the_points(tmp_path: Path) -> None:
     space = load(tmp_path, "search.optimizer.lr=null")
     assert "optimizer.lr" not in {*names(space), *space.baseline, *space.fixed}
-    assert space.remarks[0].startswith("optimizer.lr has its default: no longer searched")
+    assert space.remarks[0].startswith("optimizer.lr has its default, 0.0001: no longer searched")
+
+
+def test_a_condition_on_a_removed_dimension_is_resolved_by_the_default(tmp_path: Path) -> None:
+    space = load(tmp_path, "search.loss.regression=null")
+    assert names(space) == {"optimizer.lr", "optimizer.batch_size"}
+    assert "loss.huber_delta is not searched, since loss.regression is mse" in space.remarks
 
 
 @pytest.mark.parametrize(
     ("override", "words"),
     [
+        ("optimizer={}", "at least one value"),
         ("search.optimizer.leanring=null", "must exist"),
         ("fixed.network.leak=null", "must exist"),
         ("inner=null", "must exist"),
@@ -293,6 +300,14 @@ def test_too_many_training_sets_are_refused_before_they_are_built(tmp_path: Path
         ({"stopping": {"grace_period": 4}}, "first_rung: …"),
         ({"fixed": {"loss.classification": False}}, "put the word in quotes"),
         ({"trainable": ["a"]}, "text"),
+        ({"objectives": "f1_1m"}, "objectives: [{metric: f1_1m}]"),
+        ({"objectives": ["f1_1m", "rmse_1m"]}, "objectives: [{metric: f1_1m}, {metric: rmse_1m}]"),
+        ({"objectives": {"metric": "f1_1m"}}, "objectives: [{metric: f1_1m}]"),
+        ({"objectives": [{"metric": "f1_1m"}] * 2}, "remove the repeated objective"),
+        ({"stopping": "none"}, "stopping: {rule: none}"),
+        ({"start": {"optimizer.lr": 0.001}}, "start: [{optimizer.lr: 0.001}]"),
+        ({"inner": {"threshold": 0.5}}, "threshold: {choice: [0.5]}"),
+        ({"inner": {"threshold": [0.5, 0.6]}}, "threshold: {choice: [0.5, 0.6]}"),
     ],
     ids=repr,
 )
