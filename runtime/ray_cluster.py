@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,6 +22,7 @@ os.environ.update(
 
 import ray
 from ray._private import ray_constants
+from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -132,20 +133,32 @@ def join_cluster(address: str) -> Iterator[dict[str, float]]:
 def _start_ray(**options: Any) -> Iterator[dict[str, float]]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    before = signal.getsignal(signal.SIGTERM)
+    # A local Ray starts within seconds; interrupted in between, it would abort at the end of this process.
+    is_local = options.get("address") == "local"
     try:
-        try:
-            with neutral_import_path():
-                ray.init(logging_level="ERROR", log_to_driver=False, configure_logging=False, **options)
-        except SystemExit:  # raised by Ray's own handler of SIGTERM
-            raise KeyboardInterrupt from None
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, before)
+        with processes.defer_interrupts() if is_local else nullcontext(), _keep_sigterm_handler():
+            before = signal.getsignal(signal.SIGTERM)
+            try:
+                with neutral_import_path():
+                    ray.init(logging_level="ERROR", log_to_driver=False, configure_logging=False, **options)
+            finally:
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGTERM, before)  # Ray's libraries install a handler, too
         yield dict(ray.cluster_resources())
     finally:
         with processes.defer_interrupts():
             ray.shutdown()
+
+
+@contextmanager
+def _keep_sigterm_handler() -> Iterator[None]:
+    """Keep Ray from replacing the handler of SIGTERM by one that exits."""
+    original = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        ray_utils.set_sigterm_handler = original
 
 
 def _check_port(address: str) -> None:

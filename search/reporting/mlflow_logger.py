@@ -41,6 +41,7 @@ from spaces.values import to_text
 
 for _noisy in ("alembic", "mlflow"):  # after the import, which sets log levels
     logging.getLogger(_noisy).setLevel(logging.ERROR)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs tracebacks of errors that are reported
 
 _PARENT: Final = "mlflow.parentRunId"
 _STEP_METRIC: Final = "epoch_seconds"
@@ -65,6 +66,9 @@ _REMEDIES: Final = {
     "unable to open database": "make the folder of the database writable, or name another --tracking-uri",
 }
 """Remedies of stores that do not open, by a part of the error message."""
+
+_BUSY: Final = ("database is locked", "database or disk is full", "disk I/O error")
+"""Messages of SQLite that may disappear; a request waits 20 s for a lock."""
 
 _T = TypeVar("_T")
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -360,14 +364,17 @@ class MlflowLogger:
             return None
 
     def _describe_error(self, error: Exception) -> str:
-        return uris.redact_text(next(iter(str(error).splitlines()), ""), self._store.uri)
+        text = str(error)
+        first = next((reason for reason in _BUSY if reason in text), next(iter(text.splitlines()), ""))
+        return uris.redact_text(first, self._store.uri)
 
 
 def _is_unreachable(error: Exception) -> bool:
-    """Return whether a server did not answer, or answered that it is temporarily unavailable."""
+    """Return whether a server did not answer, or a server or database answered that it is temporarily unavailable."""
     if isinstance(error, RestException):
         return error.get_http_status_code() in (429, 502, 503, 504)
-    return isinstance(error, MlflowException) and "API request to" in str(error)
+    text = str(error)
+    return any(reason in text for reason in _BUSY) or (isinstance(error, MlflowException) and "API request to" in text)
 
 
 def _epoch_metrics(epoch: Epoch) -> list[Metric]:

@@ -196,3 +196,44 @@ def test_a_trial_that_fails_costs_itself_alone(tmp_path: Path) -> None:
     assert [trial.outcome for trial in trials(tmp_path)] == ["finished", "failed", "finished"]
     assert "log.txt" in trials(tmp_path)[1].reason
     assert sorted(statuses(tmp_path)) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
+
+
+START_RAY = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background of a shell
+from runtime.cli import run_command
+from runtime.ray_cluster import start_local_ray
+from search.shutdown import handle_signals
+def work():
+    with handle_signals(), start_local_ray():
+        print("started", flush=True)
+    return 0
+raise SystemExit(run_command(work))
+"""
+
+
+def wait_for_process(name: str, process: subprocess.Popen[str]) -> None:
+    for _ in range(600):
+        if any(name in command for _, command in processes_of(process.pid)):
+            return
+        time.sleep(0.05)
+    process.kill()
+    pytest.fail(f"no process {name}: {processes_of(process.pid)}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_ray_starts_leaves_no_process(number: signal.Signals) -> None:
+    starting = subprocess.Popen(
+        [sys.executable, "-c", START_RAY],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for_process("raylet/raylet", starting)
+    os.kill(starting.pid, number)
+    output = starting.communicate(timeout=60)[0]
+    assert starting.returncode == 130, output
+    assert "Traceback" not in output
+    assert processes_of(starting.pid) == []

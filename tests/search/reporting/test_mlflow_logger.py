@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from datasets.registry import prepare_dataset
 from datasets.rooms.spec import RoomSpec
@@ -132,3 +133,35 @@ def test_the_trials_of_a_search_are_linked_for_comparison(store: MlflowStore, tm
     for number in (0, 1):
         assert str(study.get_trial(number).run_id) in link
     assert str(study.parent_run_id()) not in link
+
+
+@pytest.mark.parametrize("reason", ["database is locked", "database or disk is full", "disk I/O error"])
+def test_a_database_that_is_full_or_locked_is_a_problem_and_costs_no_result(
+    reason: str, store: MlflowStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study, logger = Study(tmp_path / "journal", space()), MlflowLogger(store, reason.replace("/", ""))
+    open_trials(logger, study, 1)
+    run_id = study.get_trial(0).run_id
+    assert run_id is not None
+    asked: list[str] = []
+
+    def fail(*_: object, **__: object) -> None:
+        asked.append("a request")
+        raise MlflowException(f"(raised as a result of Query-invoked autoflush)\n(sqlite3.OperationalError) {reason}")
+
+    with monkeypatch.context() as patch:
+        for method in ("get_run", "log_batch", "create_run", "update_run", "set_terminated"):
+            patch.setattr(MlflowClient, method, fail)
+        assert logger.open_run(run_id, "trial 0", {}, {}) is None  # no second run is created
+        study.record_epoch(0, epoch(1, 0.5))
+        logger.log_epoch(run_id, epoch(1, 0.5))
+        study.end_trial(0, "stopped", "by a rung")
+        logger.finish_trial(study.get_trial(0))
+        logger.end_run(run_id, "FINISHED", {})
+    assert len(asked) == 1  # a request for a locked database waits, so they pause
+    assert logger.problems == [f"MlflowException: {reason}"]
+    logger.reconcile(study)
+    logger.close()
+    assert [m.step for m in MlflowClient(store.uri).get_metric_history(run_id, "f1_0.3m")] == [1]
+    assert MlflowClient(store.uri).get_run(run_id).info.status == "FINISHED"
+    assert "Traceback" not in capfd.readouterr().err
