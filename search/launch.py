@@ -141,7 +141,7 @@ def _launch(arguments: Sequence[str] | None) -> int:
     if options.dry_run:
         cores = machine.count_cores()
         print("\n".join(plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))), flush=True)
-        for line in plan.refusal_lines(preflight.list_refusals(options, experiment.space)):
+        for line in plan.refusal_lines(preflight.list_refusals(options, experiment.space, experiment.results)):
             print(line)
         return 0
     from search.run import run_search  # loads torch, Ray and MLflow, after all checks have passed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import http.client
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ from runtime.errors import InputError
 from runtime.storage import storage_at
 from search import existing
 from search.experiment import Experiment
+from search.lease import held_error, read_holder
 from search.reporting.mlflow_files import check_database
 from search.results import SearchFolder, require_writable
 from search.storage_options import SERVER_SCHEMES
@@ -71,12 +74,14 @@ def check_services(options: argparse.Namespace) -> None:
         study_storage.check_study_uri(options.study, connect=connect)
 
 
-def list_refusals(options: argparse.Namespace, space: Space) -> list[InputError]:
+def list_refusals(options: argparse.Namespace, space: Space, results: SearchFolder) -> list[InputError]:
     """Return why a launch on this machine would be refused, for a dry run, which may precede a launch on another machine.
 
-    The resources of this machine, and the servers and the bucket that the options name, are checked.
+    The resources of this machine, the servers and the bucket that the options name, and whether another launch runs the
+    search are checked.
     """
     checks = [
+        lambda: check_not_running(results),
         *([lambda: check_resources(space)] if options.address is None else []),
         *([lambda: _check_tracking_uri(options.tracking_uri, connect=True)] if options.tracking_uri else []),
         *([lambda: study_storage.check_study_uri(options.study)] if options.study else []),
@@ -89,6 +94,21 @@ def list_refusals(options: argparse.Namespace, space: Space) -> list[InputError]
         except InputError as error:
             refusals.append(error)
     return refusals
+
+
+def check_not_running(results: SearchFolder) -> None:
+    """Check that no other launch on this machine runs the search.
+
+    Raises:
+        InputError: If one does.
+    """
+    with suppress(FileNotFoundError), results.lock_path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released when the file is closed
+        except BlockingIOError:
+            raise held_error(results.display_path(results.root_path), read_holder(results)) from None
+        except OSError:  # the file system has no locks
+            pass
 
 
 def _check_tracking_uri(uri: str, *, connect: bool) -> None:

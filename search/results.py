@@ -69,6 +69,11 @@ class SearchFolder:
         return self.root_path / "space.json"
 
     @property
+    def lock_path(self) -> Path:
+        """Path of the file that the launch of a search on this machine locks."""
+        return self.storage / "searches" / f".{self.name}.lock"
+
+    @property
     def journal_path(self) -> Path:
         """Journal file of the Optuna study."""
         return self.root_path / "study.journal"

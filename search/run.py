@@ -255,7 +255,7 @@ def _measure_resources(experiment: Experiment, console: Console) -> Experiment:
 @contextmanager
 def _search_lock(folder: SearchFolder) -> Iterator[None]:
     """Hold the lock of a search; the kernel releases it even after a crash."""
-    path = folder.storage / "searches" / f".{folder.name}.lock"
+    path = folder.lock_path
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:

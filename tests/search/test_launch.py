@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from search.launch import main
+from search.results import SearchFolder
 from tests.search.wrong_data import DATA_CASES, GOOD_DATA
 from tests.search.wrong_inputs import CASES, ROOT, Case, checked, pydantic_phrases
 from tests.search.wrong_recordings import GOOD_RECORDINGS, RECORDING_CASES
@@ -102,3 +104,18 @@ def test_a_dry_run_says_why_a_launch_on_this_machine_would_be_refused(
     assert says in refusal
     assert main(command) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_dry_run_says_that_another_launch_runs_the_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.building.builder.estimate_seconds", lambda *_: 90.0)
+    results = SearchFolder(tmp_path / "runs", "rg_rep")
+    command = [str(ROOT / "spaces" / "rg_rep.yaml"), "--storage", str(tmp_path / "runs"), "--dry-run"]
+    results.lock_path.parent.mkdir(parents=True)
+    with results.lock_path.open("w") as lock:
+        assert main(command) == 0
+        assert "would be refused" not in capsys.readouterr().out
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert main(command) == 0
+        assert "one launch at a time may run a search" in capsys.readouterr().out
