@@ -1,11 +1,10 @@
-"""Write `examples/my_arrays.npz`, which stands for your own data: `python -m examples.make_arrays`."""
+"""Write `examples/my_arrays/`, which stands for your own data: `python -m examples.make_arrays`."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-ARRAYS = Path(__file__).with_name("my_arrays.npz")
+FOLDER = Path(__file__).with_name("my_arrays")
 SAMPLES = {"train": 800, "validate": 200, "test": 200}
 FEATURES = 8
 
@@ -14,14 +13,17 @@ def main() -> None:
     """Draw features, shape (samples, 8), the first of them constant, and labels, shape (samples,), of each split."""
     generator = np.random.default_rng(0)
     direction = generator.normal(size=FEATURES)
-    arrays: dict[str, Any] = {}
+    FOLDER.mkdir(exist_ok=True)
+    table = []
     for split, samples in SAMPLES.items():
-        features = generator.normal(size=(samples, FEATURES))
-        features[:, 0] = 1
-        arrays[f"{split}_x"] = features
-        arrays[f"{split}_y"] = features @ direction + generator.normal(size=samples) > 1
-    np.savez(ARRAYS, **arrays)
-    print(f"wrote {ARRAYS}")
+        x = generator.normal(size=(samples, FEATURES))
+        x[:, 0] = 1
+        y = x @ direction + generator.normal(size=samples) > 1
+        np.savez(FOLDER / f"{split}.npz", x=x, y=y)
+        table.append(np.column_stack([x, y]))
+    names = [f"x{index}" for index in range(FEATURES)]
+    np.savetxt(FOLDER / "table.csv", np.concatenate(table), delimiter=",", header=",".join([*names, "y"]), comments="")
+    print(f"wrote {FOLDER}")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,14 @@ def test_a_decision_has_number_status_and_date(page: Path) -> None:
     assert re.fullmatch(r"Status: \w+ · Date: \d{4}-\d\d-\d\d", lines[2])
 
 
+def test_the_tutorial_gives_the_length_of_its_examples() -> None:
+    rows = re.findall(
+        r"^\| `(examples/\S+)` \| .* \| (\d+) \|$", (ROOT / "docs/tutorial/own-data.md").read_text(), re.M
+    )
+    assert len(rows) == 4
+    assert {path: len((ROOT / path).read_text().splitlines()) for path, _ in rows} == {path: int(n) for path, n in rows}
+
+
 def test_the_citation_names_both_papers() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert [paper["authors"][0]["family-names"] for paper in citation["references"]] == ["Le Moing", "Adavanne"]

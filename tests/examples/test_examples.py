@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,39 @@ def test_a_search_over_own_arrays(tmp_path: Path) -> None:
     resumed, more = run_search("my_space", tmp_path, "--trials", "5", "--resume")
     assert [trial.parameters for trial in more[:4]] == [trial.parameters for trial in trials]
     assert len(more) == 5, resumed
+
+
+def logged_splits(storage: Path, search: str) -> dict[str, tuple[str, str]]:
+    """Return digest and profile of the splits that the run of a search has in MLflow."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
+    experiment = client.get_experiment_by_name(search)
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], "tags.role = 'search'")
+    return {i.dataset.name: (i.dataset.digest, i.dataset.profile) for i in run.inputs.dataset_inputs}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("space", "metric", "bound", "splits"),
+    [
+        ("mlp_space", "accuracy", 0.8, {"train": 640, "validate": 160, "test": 200}),
+        ("my_data_space", "accuracy", 0.8, {"train": 720, "validate": 240, "test": 240}),
+        ("no_data_space", "height", -6, {}),
+    ],
+)
+def test_a_search_over_own_data_or_none(
+    tmp_path: Path, space: str, metric: str, bound: float, splits: dict[str, int]
+) -> None:
+    make_arrays.main()
+    output, trials = run_search(space, tmp_path, "--trials", "2")
+    sign = -1 if bound < 0 else 1
+    assert max(sign * trial.epochs[-1].metrics[metric] for trial in trials) > bound
+    assert ("tests " in output) == bool(splits)
+    logged = logged_splits(tmp_path, space)
+    assert {name: next(iter(json.loads(profile).values())) for name, (_, profile) in logged.items()} == splits
+    assert len({digest for digest, _ in logged.values()}) == len(splits)
 
 
 @pytest.mark.slow
