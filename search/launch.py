@@ -179,6 +179,7 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
     sound_key = f"{options.space}: dataset.{registry.sound_key(space.dataset)}"
     dataset = registry.prepare_dataset(space.dataset, "--audio" if options.audio else sound_key)
     feasibility.require_feasible_datasets(space)
+    preflight.check_same_data(results, dataset, fresh=options.fresh)
     preflight.check_data(space, dataset)
     preflight.check_several_gpus(space)
     experiment = Experiment(

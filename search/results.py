@@ -22,6 +22,8 @@ DEFAULT_CACHE: Final = "~/.cache/soundsweep"
 
 _STUDY: Final = "study"
 """Key of the study's name in the identity file; a database holds the studies of many searches."""
+FINGERPRINT: Final = "data"
+"""Key of the fingerprint of the dataset in the identity file; searches of earlier versions lack it."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from search.reporting.callback import SearchCallback
 from search.reporting.mlflow_files import relocate_artifacts
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
 from search.reporting.progress import SearchProgress
-from search.results import SearchFolder
+from search.results import FINGERPRINT, SearchFolder
 from search.study import storage as study_storage
 from search.study.study import Study, read_parent_run_id
 from search.study.trials import Trial
@@ -104,7 +104,7 @@ def _run_locked(
     if study is not None:
         _retry_failed(study, console, only_baseline=not retry)
     with _ray_if_needed(experiment, console, needed=study is None or study.has_unfinished()) as has_ray:
-        results.write_identity(experiment.space.identity())
+        results.write_identity(experiment.space.identity() | {FINGERPRINT: experiment.dataset.fingerprint})
         study = study or _open_study(experiment, lease, console)
         ending = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray)
     status = report.exit_status(study, experiment.space.objectives)
