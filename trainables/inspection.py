@@ -189,6 +189,7 @@ def check_config(config: Any, path: str, place: str) -> None:
             value=f"{path}: Config = {getattr(config, '__name__', config)!s}",
             remedy="derive a class from it, and assign the class, not an instance",
         )
+    _require_plain_defaults(config, config.__name__, place)
     for name in _added_config_names(config):
         similar = difflib.get_close_matches(name, _CONFIG_HOOKS, 1, _SIMILARITY)
         if similar:
@@ -205,6 +206,27 @@ def check_config(config: Any, path: str, place: str) -> None:
             value=config.__name__,
             remedy="add a property that returns the number of items per training step",
         )
+
+
+def _require_plain_defaults(config: type[BaseModel], name: str, place: str) -> None:
+    """Check that no default is an array or a NumPy scalar, which pydantic does not validate and JSON does not contain.
+
+    Raises:
+        InputError: If one is.
+    """
+    for field_name, field in config.model_fields.items():
+        where, default = f"{name}.{field_name}", field.default
+        if isinstance(default, BaseModel):
+            _require_plain_defaults(type(default), where, place)
+        elif inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
+            _require_plain_defaults(field.annotation, where, place)
+        if hasattr(default, "dtype") or hasattr(type(default), "__array__"):
+            raise InputError(
+                place,
+                "the defaults of a Config must be plain numbers, text, lists or mappings",
+                value=f"{where} = {default!r} of type {type(default).__module__}.{type(default).__qualname__}",
+                remedy="write the number itself, or convert it with .item() or .tolist()",
+            )
 
 
 def _added_config_names(config: type[BaseModel]) -> list[str]:

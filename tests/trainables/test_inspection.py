@@ -10,6 +10,7 @@ from runtime.errors import InputError
 from trainables import registry
 
 HEADER = """
+import numpy as np
 from typing import Any
 from benchmarks.idle import Idle, IdleConfig
 from trainables.contract import InnerParameter, Metric, Trainable
@@ -47,6 +48,15 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "equal names": ("metrics = (Idle.metrics[0], Idle.metrics[0])", ["f1", "differ"]),
     "inner of text": ('inner = ("threshold",)', ["'threshold'", "InnerParameter("]),
     "inner bounds": ('inner = InnerParameter("threshold", 1, 0, "made up")', ["threshold", "1 to 0"]),
+    "NumPy default": (
+        "class Config(IdleConfig):\n        lr: float = np.float32(0.1)",
+        ["Config.lr", "numpy.float32", ".item()"],
+    ),
+    "NumPy default in a group": (
+        "class Group(IdleConfig):\n        size: Any = np.zeros(2)\n"
+        "    class Config(IdleConfig):\n        group: 'Mine.Group' = None\n    Config.model_fields['group'].default = Group()",
+        ["Config.group.size", "numpy.ndarray"],
+    ),
     "config instance": ("Config = IdleConfig()", ["Config", "instance"]),
 }
 
