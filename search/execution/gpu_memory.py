@@ -8,6 +8,7 @@ from typing import Final
 
 import torch
 
+from runtime.errors import InputError
 from search.execution.trial import build_trainable, inference_grid
 from search.experiment import Experiment
 from spaces.schema import nest_names
@@ -20,6 +21,8 @@ PROBE_S: Final = 60.0
 def measure_baseline(experiment: Experiment) -> int:
     """Return the GPU memory of the baseline in bytes, including CUDA's own.
 
+    If the trainable raises an exception, the whole GPU is returned; the trial of the baseline then fails with the reason.
+
     Call it in a process that has a GPU to itself and ends afterwards.
 
     Args:
@@ -27,8 +30,13 @@ def measure_baseline(experiment: Experiment) -> int:
     """
     space = experiment.space
     config_values = nest_names(space.config_values(space.baseline))
-    trainable = build_trainable(experiment, config_values, "cuda", experiment.dataset_for(space.baseline))
-    return measure_training(trainable, inference_grid(space)[:1], used_gpu_bytes)
+    try:
+        trainable = build_trainable(experiment, config_values, "cuda", experiment.dataset_for(space.baseline))
+        return measure_training(trainable, inference_grid(space)[:1], used_gpu_bytes)
+    except InputError:  # the storage or the dataset, not the trainable
+        raise
+    except Exception:  # noqa: BLE001  # any exception of a trainable
+        return torch.cuda.mem_get_info()[1]
 
 
 def measure_training(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import types
 from typing import Any
 
 import pytest
+import torch
 
 from search.execution import gpu_memory
+from tests.search.support import space
 
 
 class Training:
@@ -45,3 +48,13 @@ def test_what_goes_wrong_is_raised() -> None:
     trainable: Any = Training(fails=True)
     with pytest.raises(RuntimeError, match="no memory at all"):
         gpu_memory.measure_training(trainable, [{}], lambda: 0)
+
+
+def test_a_trainable_that_raises_takes_a_whole_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*_: Any) -> None:
+        raise NameError("lamda is not defined")
+
+    searched: Any = types.SimpleNamespace(space=space(), dataset_for=lambda _: None)
+    monkeypatch.setattr(gpu_memory, "build_trainable", build)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3, 16))
+    assert gpu_memory.measure_baseline(searched) == 16
