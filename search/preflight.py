@@ -25,7 +25,8 @@ from search.reporting.mlflow_files import check_database
 from search.results import FINGERPRINT, SearchFolder, require_writable
 from search.storage_options import SERVER_SCHEMES
 from search.study import storage as study_storage
-from spaces.schema import Space, nest_names
+from spaces.configs import build_config
+from spaces.schema import Space
 from trainables import hooks, registry
 
 _CHECKPOINTS_BYTES: Final = 2 * 10**9
@@ -285,8 +286,8 @@ def _boundary_configs(space: Space) -> Iterator[BaseModel]:
     config = registry.describe_trainable(space.trainable, "trainable").config
     for values in space.boundary_points():
         try:
-            yield config.model_validate(nest_names(values))
-        except ValidationError:  # no trial has this combination of boundary values
+            yield build_config(config, values)
+        except (ValidationError, InputError):  # no trial has this combination of boundary values
             continue
 
 

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 from datasets.config_file import explain_validation
 from datasets.rooms.spec import LocalizerSpec
 from runtime.errors import InputError
-from spaces.schema import DATASET, Dimension, Space, Value, nest_names
+from spaces.configs import build_config
+from spaces.schema import DATASET, Dimension, Space, Value
 from spaces.values import is_equal_number, is_same_value
 from trainables import registry
 
@@ -64,11 +65,11 @@ class PointChecker:
     def explain_impossible(self, point: Point) -> str | None:
         """Return the reason for which no trial can have these parameters; None if one can."""
         try:
-            self._config.model_validate(nest_names(self._space.config_values(point)))
+            build_config(self._config, self._space.config_values(point))
         except ValidationError as error:
             return _describe_error(explain_validation(error, self._config, lambda key: key))
-        except Exception as error:  # noqa: BLE001  # a validator of a custom Config may raise any exception
-            return _describe_error(error)
+        except InputError as error:
+            return f"{error.value}, raised by a validator"
         asked = {name: value for name, value in point.items() if name.startswith(DATASET)}
         if not asked:
             return None
@@ -94,9 +95,7 @@ def find_config(space: Space) -> type[BaseModel]:
     return registry.describe_trainable(space.trainable, "trainable").config
 
 
-def _describe_error(error: Exception) -> str:
-    if not isinstance(error, InputError):
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+def _describe_error(error: InputError) -> str:
     name = error.place.removeprefix("dataset.")
     return f"{name}: {error.rule}" if name else error.rule
 

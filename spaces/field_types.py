@@ -102,8 +102,9 @@ def is_type_error(error: ValidationError, name: str) -> bool:
 def _list_types(annotation: Any, metadata: Sequence[Any] = ()) -> Iterator[Any]:
     """Yield the plain types and literals that an annotation consists of; None is left out."""
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if hasattr(annotation, "__supertype__"):  # NewType
-        yield from _list_types(annotation.__supertype__, metadata)
+    named = getattr(annotation, "__supertype__", getattr(annotation, "__value__", None))  # NewType, or a type alias
+    if named is not None:
+        yield from _list_types(named, metadata)
     elif origin is Annotated:
         yield from _list_types(arguments[0], [*metadata, *arguments[1:]])
     elif origin in (Union, UnionType):

@@ -26,6 +26,7 @@ from datasets.rooms.variants import with_changes
 from runtime.errors import InputError, unknown_name_error
 from runtime.validation import field_meanings
 from spaces import feasibility, field_types, points, value_checks
+from spaces.configs import build_config
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides, list_origins, resolve_conditions, resolve_synonyms
 from spaces.schema import (
@@ -37,7 +38,6 @@ from spaces.schema import (
     SpaceFile,
     Value,
     flatten_names,
-    nest_names,
 )
 from spaces.suggestions import check_forms, with_file_key_hint
 from spaces.sweeps import expand_sweep, require_few_combinations, require_few_datasets
@@ -251,7 +251,7 @@ class _SpaceChecker:
         self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]
     ) -> BaseModel:
         try:
-            return config.model_validate(nest_names(values))
+            return build_config(config, values)
         except ValidationError as error:
             raise explain_validation(error, config, place) from error
 

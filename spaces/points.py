@@ -13,8 +13,9 @@ from datasets.config_file import explain_validation
 from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import write_out_splits
 from runtime.errors import InputError
+from spaces.configs import build_config
 from spaces.feasibility import find_config
-from spaces.schema import DATASET, Dimension, Space, Value, flatten_names, nest_names
+from spaces.schema import DATASET, Dimension, Space, Value, flatten_names
 from spaces.values import to_plain, to_text
 
 Point = Mapping[str, Value]
@@ -52,8 +53,8 @@ def _default_values(space: Space, given: Point) -> dict[str, Value]:
     config = find_config(space)
     values: dict[str, Any] = {}
     for known in (given, {}):
-        with suppress(ValidationError):
-            values = config.model_validate(nest_names(space.config_values(known))).model_dump()
+        with suppress(ValidationError, InputError):
+            values = build_config(config, space.config_values(known)).model_dump()
             break
     defaults: dict[str, Value] = {name: to_plain(value) for name, value in flatten_names(values).items()}
     for dimension in space.search:
@@ -143,11 +144,12 @@ def _complete(space: Space, given: Point, place: str) -> dict[str, Value]:
     config = find_config(space)
 
     def locate(key: str) -> str:
-        return f"{place}.{key}" if key in given or not key else f"{place}, with the default of {key}"
+        named = any(f"{name}.".startswith(f"{key}.") for name in given)
+        return f"{place}.{key}" if named else f"{place}, with the default of {key}" if key else place
 
     try:
         point = complete_point(space, given)
-        config.model_validate(nest_names(space.config_values(point)))
+        build_config(config, space.config_values(point))
     except ValidationError as error:
         raise _explain(error, config, locate, space) from error
     try:

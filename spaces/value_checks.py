@@ -11,7 +11,8 @@ from datasets.config_file import explain_validation
 from datasets.rooms.spec import SplitSpec
 from runtime.errors import InputError
 from spaces import field_types
-from spaces.schema import DATASET, Dimension, Value, flatten_names, nest_names
+from spaces.configs import build_config
+from spaces.schema import DATASET, Dimension, Value, flatten_names
 from spaces.values import is_equal_number, is_same_value
 
 _DEPENDENT: Final = ("value_error", "assertion_error", "multiple_of")
@@ -19,21 +20,24 @@ _DEPENDENT: Final = ("value_error", "assertion_error", "multiple_of")
 
 
 def fill_required(config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]) -> dict[str, Value]:
-    """Return the fixed values, with a value for every searched field that has no default."""
+    """Return the fixed values, with a value for every searched field that has no default, or whose section has none."""
     values = dict(fixed)
-    for dimension in search:
-        field = None if dimension.name.startswith(DATASET) else field_types.find_field(config, dimension.name)
-        if field is not None and field.is_required():
-            values[dimension.name] = dimension.boundary_values()[0]
-    return values if _refused_as(config, fixed, "missing") else dict(fixed)
+    for missing in _missing_names(config, fixed):
+        for dimension in search:
+            if f"{dimension.name}.".startswith(f"{missing}."):
+                values[dimension.name] = dimension.boundary_values()[0]
+    return values
 
 
-def _refused_as(config: type[BaseModel], values: Mapping[str, Value], kind: str) -> bool:
+def _missing_names(config: type[BaseModel], values: Mapping[str, Value]) -> list[str]:
     try:
-        config.model_validate(nest_names(values))
+        build_config(config, values)
     except ValidationError as error:
-        return any(details["type"] == kind for details in error.errors())
-    return False
+        missing = [details["loc"] for details in error.errors() if details["type"] == "missing"]
+        return [".".join(map(str, location)) for location in missing]
+    except InputError:  # reported where the fixed values are checked
+        pass
+    return []
 
 
 def check_split_dimension(dimension: Dimension, path: str) -> None:
@@ -93,7 +97,9 @@ def _conditions(dimension: Dimension, search: Sequence[Dimension]) -> dict[str, 
 def _check_interior(config: type[BaseModel], values: Mapping[str, Value], dimension: Dimension, place: str) -> None:
     """Check that a field takes numbers that are no integers, whatever validators it has."""
     try:
-        config.model_validate(nest_names(dict(values) | {dimension.name: field_types.interior_value(dimension)}))
+        build_config(config, dict(values) | {dimension.name: field_types.interior_value(dimension)})
+    except InputError:  # a validator failed; the draws of points count it
+        return
     except ValidationError as error:
         if dimension.step is None and field_types.is_type_error(error, dimension.name):
             raise field_types.integer_error(dimension, place) from error
@@ -104,7 +110,9 @@ def _check_value(
 ) -> Any:
     """Return the value that the Config makes of a choice or bound; None if a rule refuses it that others may keep."""
     try:
-        built = config.model_validate(nest_names(dict(values) | {dimension.name: value}))
+        built = build_config(config, dict(values) | {dimension.name: value})
+    except InputError:
+        return None
     except ValidationError as error:
         if _is_final(error, dimension):
             raise explain_validation(error, config, lambda key: f"{path}: search.{key or dimension.name}") from error
