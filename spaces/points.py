@@ -161,14 +161,14 @@ def _complete(space: Space, given: Point, place: str) -> dict[str, Value]:
 
 def _explain(error: ValidationError, config: type[BaseModel], locate: Callable[[str], str], space: Space) -> InputError:
     """Return the error for a point that the Config refuses; a required field that is searched has to be given."""
-    searched = {dimension.name for dimension in space.search}
     for details in error.errors():
         name = ".".join(map(str, details["loc"]))
-        if details["type"] == "missing" and name in searched:
+        searched = [d.name for d in space.search if f"{d.name}.".startswith(f"{name}.")]
+        if details["type"] == "missing" and searched:
             return InputError(
                 locate(""),
                 "a searched field without a default needs a value in the baseline, and in every point of start",
-                value=name,
-                remedy=f"write  {{{name}: …}} there",
+                value=", ".join(searched),
+                remedy=f"write  {{{searched[0]}: …}} there",
             )
     return explain_validation(error, config, locate)
