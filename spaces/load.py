@@ -115,8 +115,8 @@ def _config_defaults(space: Space) -> dict[str, Any]:
     """Return the values of all fields of the Config when nothing is searched; empty if a field has no default."""
     config = registry.describe_trainable(space.trainable, "trainable").config
     try:
-        return flatten_names(config.model_validate(nest_names(space.fixed)).model_dump())
-    except ValidationError:
+        return flatten_names(build_config(config, space.fixed).model_dump())
+    except (ValidationError, InputError):
         return {}
 
 
