@@ -34,7 +34,7 @@ InferenceParams = Mapping[str, float]
 """Inference-time parameters by name, e.g. `{"threshold": 0.4}`; they need no training."""
 
 Metrics = dict[str, float]
-"""Values of metrics by name."""
+"""Values of metrics by name; a search also takes numbers of other types, and NaN for an undefined value."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Trainable(ABC):
         """Train for one epoch.
 
         Returns:
-            Metrics of the epoch, e.g. the mean training loss.
+            Metrics of the epoch, e.g. the mean training loss; None stands for none.
 
         Raises:
             DivergedError: If a loss is not finite.
@@ -165,7 +165,7 @@ class Trainable(ABC):
             params_grid: Choices of inner parameters; missing ones take the Config's values.
 
         Returns:
-            One mapping of metrics per element of `params_grid`.
+            One mapping of metrics per element of `params_grid`, with all objectives of the search.
         """
 
     @abstractmethod
@@ -173,7 +173,7 @@ class Trainable(ABC):
         """Return everything that continuing needs: weights, optimizer, schedule, random state, epoch.
 
         Returns:
-            Mapping of tensors and plain values, readable by `torch.load(…, weights_only=True)`.
+            Mapping of tensors and plain values, readable by `torch.load(…, weights_only=True)`; the first one is read back.
         """
 
     @abstractmethod

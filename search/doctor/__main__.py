@@ -214,7 +214,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--dataset",
         metavar="FILE",
         type=Path,
-        help="space or dataset file with the data for --trainable, used at a small size (default: no data)",
+        help="data for --trainable, used at a small size: a space, a dataset file, or a kind such as room (default: none)",
     )
     return result
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from datasets import registry as dataset_registry
 from datasets.building.builder import Builder
 from datasets.building.provider import DatasetProvider
+from datasets.building.spec import DatasetSpec
 from datasets.config_file import explain_validation, read_specs, read_yaml
 from datasets.none import NoneSpec
 from runtime import machine
@@ -75,7 +76,7 @@ def check_trainable(path: str, dataset: Path | None) -> Iterator[CheckResult]:
 
     Args:
         path: Built-in name or import path of a class or function.
-        dataset: Space or dataset file whose data it learns from, at a small size; None for no data.
+        dataset: Space or dataset file whose data it learns from, at a small size, or a kind of data; None for no data.
     """
     trainable = registry.load_trainable(path, "--trainable")
     values, candidates = _read_space(path, dataset)
@@ -95,7 +96,7 @@ def check_trainable(path: str, dataset: Path | None) -> Iterator[CheckResult]:
 
 def _read_space(path: str, dataset: Path | None) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
     """Return the Config values of a space's baseline and the boundary values of its dimensions; empty without a space."""
-    if dataset is None or read_yaml(dataset).get("trainable") != path:
+    if dataset is None or not dataset.exists() or read_yaml(dataset).get("trainable") != path:
         return {}, {}
     space = load_space(dataset, has_gpu=machine.has_gpu())
     return space.config_values(space.baseline), {d.name: d.boundary_values() for d in space.search}
@@ -109,10 +110,23 @@ def _build_config(trainable: type[Trainable], values: Mapping[str, Any]) -> Base
 
 
 def _prepare_small_dataset(dataset: Path | None) -> DatasetProvider:
-    if dataset is None or ("trainable" in (content := read_yaml(dataset)) and "dataset" not in content):
-        return dataset_registry.prepare_dataset(NoneSpec(), "--dataset")
-    [spec, *_] = read_specs(dataset, has_gpu=False)
-    return dataset_registry.prepare_dataset(config_values.shrink_dataset(spec), f"--dataset {dataset}")
+    return dataset_registry.prepare_dataset(
+        config_values.shrink_dataset(_read_dataset(dataset)), f"--dataset {dataset}"
+    )
+
+
+def _read_dataset(dataset: Path | None) -> DatasetSpec:
+    """Return the dataset of a file, or the default one of a kind; a space without a dataset has none."""
+    if dataset is None:
+        return NoneSpec()
+    if str(dataset) in dataset_registry.KINDS and not dataset.exists():
+        try:
+            return dataset_registry.KINDS[str(dataset)].spec.model_validate({"kind": str(dataset)})
+        except ValidationError as error:  # the kind has required keys
+            remedy = "name a space or dataset file that contains them"
+            raise InputError("--dataset", f"data of the kind {dataset} needs further keys", remedy=remedy) from error
+    content = read_yaml(dataset)
+    return NoneSpec() if "trainable" in content and "dataset" not in content else read_specs(dataset, has_gpu=False)[0]
 
 
 def _open_dataset(provider: DatasetProvider, folder: Path) -> Any:

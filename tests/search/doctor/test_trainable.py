@@ -45,6 +45,12 @@ def test_a_fault_is_an_error_with_a_remedy(name: str, message: str, capsys: pyte
     assert output.endswith("\n1 problem found\n")
 
 
+def test_the_data_may_be_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.main(["--trainable", f"{TOYS}:Partial", "--dataset", "matrices"]) == 1
+    assert "with data of the kind matrices" in (output := capsys.readouterr().out)
+    assert "error evaluate on test must give the same metrics after load_weights" in output
+
+
 def test_a_function_is_examined_without_the_methods_that_it_lacks(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.main(["--trainable", "examples.my_function:fit_line"]) == 0
     assert "weights are all" not in capsys.readouterr().out
@@ -53,6 +59,8 @@ def test_a_function_is_examined_without_the_methods_that_it_lacks(capsys: pytest
 def test_wrong_options_are_answered(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.main(["--trainable", f"{TOYS}:Wolk"]) == 2
     assert "did you mean tests.trainables.contract_toys:Walk?" in capsys.readouterr().err
+    assert doctor.main(["--trainable", f"{TOYS}:Walk", "--dataset", "tau2021"]) == 2
+    assert "tau2021" in capsys.readouterr().err
     assert doctor.main(["--dataset", "spaces/rg_rep.yaml"]) == 2
     assert "--trainable" in capsys.readouterr().err
 
