@@ -12,7 +12,7 @@ from datasets import cli_options, registry
 from runtime import machine, uris
 from runtime.cli import Parser, parse_seed, positive_number_type, run_command
 from runtime.storage import storage_at
-from search import plan, preflight, storage_options
+from search import origin, plan, preflight, storage_options
 from search.experiment import Experiment
 from search.reporting.next_steps import without_option
 from search.results import DEFAULT_CACHE
@@ -177,9 +177,12 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
     if not options.dry_run and options.address is None:  # a dry run may precede a search on another machine
         preflight.check_resources(space)
     sound_key = f"{options.space}: dataset.{registry.sound_key(space.dataset)}"
-    dataset = registry.prepare_dataset(space.dataset, "--audio" if options.audio else sound_key)
+    resumed = results if resume and results.is_started() else None
+    with origin.explain_missing_data(resumed, Path.cwd()):
+        dataset = registry.prepare_dataset(space.dataset, "--audio" if options.audio else sound_key)
+    if resumed is not None:
+        origin.require_same_data(resumed, Path.cwd(), dataset.fingerprint, space.fixed)
     feasibility.require_feasible_datasets(space)
-    preflight.check_same_data(results, dataset, fresh=options.fresh)
     preflight.check_data(space, dataset)
     preflight.check_several_gpus(space)
     experiment = Experiment(

@@ -18,11 +18,11 @@ from runtime import machine, nodes, uris
 from runtime.console import format_bytes
 from runtime.errors import InputError
 from runtime.storage import storage_at
-from search import existing
+from search import existing, origin
 from search.experiment import Experiment
 from search.lease import held_error, read_holder
 from search.reporting.mlflow_files import check_database
-from search.results import FINGERPRINT, SearchFolder, require_writable
+from search.results import SearchFolder, require_writable
 from search.storage_options import SERVER_SCHEMES
 from search.study import storage as study_storage
 from spaces.configs import build_config
@@ -188,7 +188,7 @@ def check_existing_search(
         )
     existing.check_study(folder, in_database=in_database)
     before, now = folder.read_identity(), space.identity()
-    changed = [key for key in now if before.get(key) != now[key]]
+    changed = origin.changed_keys(before, now)
     if changed:
         raise InputError(
             folder.display_path(folder.identity_path),
@@ -237,22 +237,6 @@ def check_data(space: Space, dataset: DatasetProvider) -> None:
     """
     for config in _boundary_configs(space):
         hooks.check_data(config, dataset)
-
-
-def check_same_data(folder: SearchFolder, dataset: DatasetProvider, *, fresh: bool) -> None:
-    """Check that a resumed search learns from the data with which it was started.
-
-    Raises:
-        InputError: If the content of the dataset has changed.
-    """
-    before = folder.read_identity().get(FINGERPRINT) if folder.is_started() and not fresh else None
-    if before not in (None, dataset.fingerprint):
-        raise InputError(
-            folder.display_path(folder.identity_path),
-            "a resumed search keeps its data",
-            value=f"fingerprint {dataset.fingerprint}, {before} when the search was started",
-            remedy="restore the files of the dataset, or start over with --fresh or --name",
-        )
 
 
 def check_several_gpus(space: Space) -> None:

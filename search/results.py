@@ -24,6 +24,8 @@ _STUDY: Final = "study"
 """Key of the study's name in the identity file; a database holds the studies of many searches."""
 FINGERPRINT: Final = "data"
 """Key of the fingerprint of the dataset in the identity file; searches of earlier versions lack it."""
+_LAUNCH_FOLDER: Final = "launch_folder"
+"""Key of the folder of the first launch in the identity file."""
 
 
 @dataclass(frozen=True)
@@ -262,11 +264,24 @@ class SearchFolder:
             )
         return loaded
 
-    def write_identity(self, identity: dict[str, Any]) -> None:
-        """Write the identity of the space; a search that starts gets a unique name for its study."""
-        study = self.read_identity().get(_STUDY) if self.is_started() else f"{self.name}-{uuid.uuid4().hex[:12]}"
+    def read_launch_folder(self) -> Path | None:
+        """Return the folder of the first launch; None for searches of earlier versions."""
+        recorded = self.read_identity().get(_LAUNCH_FOLDER)
+        return None if recorded is None else Path(recorded)
+
+    def write_identity(self, identity: dict[str, Any], launch_folder: Path | None = None) -> None:
+        """Write the identity of the space; a search that starts gets a unique name for its study.
+
+        Args:
+            identity: Values that must not change between launches.
+            launch_folder: Folder of this launch, recorded unless that of an earlier one is.
+        """
+        before = self.read_identity() if self.is_started() else {_STUDY: f"{self.name}-{uuid.uuid4().hex[:12]}"}
+        content = {**identity, _STUDY: before.get(_STUDY)}
+        if _LAUNCH_FOLDER in before or launch_folder is not None:
+            content[_LAUNCH_FOLDER] = before.get(_LAUNCH_FOLDER, str(launch_folder))
         with self.write_file(self.identity_path) as temporary:
-            temporary.write_text(json.dumps({**identity, _STUDY: study}, indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     def study_name(self) -> str:
         """Return the name of the study in a database."""

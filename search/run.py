@@ -104,7 +104,8 @@ def _run_locked(
     if study is not None:
         _retry_failed(study, console, only_baseline=not retry)
     with _ray_if_needed(experiment, console, needed=study is None or study.has_unfinished()) as has_ray:
-        results.write_identity(experiment.space.identity() | {FINGERPRINT: experiment.dataset.fingerprint})
+        identity = experiment.space.identity() | {FINGERPRINT: experiment.dataset.fingerprint}
+        results.write_identity(identity, experiment.launch_folder)
         study = study or _open_study(experiment, lease, console)
         ending = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray)
     status = report.exit_status(study, experiment.space.objectives)

@@ -128,7 +128,7 @@ SEARCH_LEVELS = [
     {"study"},
     {"execution"},
     {"reporting"},
-    {"existing", "lease", "plan", "preflight", "shutdown", "saved_models", "storage_options"},
+    {"existing", "lease", "origin", "plan", "preflight", "shutdown", "saved_models", "storage_options"},
     {"run"},
     {"launch", "predict", "ui", "doctor"},
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from datasets.arrays.files import Arrays, read_arrays
 from datasets.arrays.spec import ArraysSpec, Rows
 from runtime.errors import InputError
+from runtime.uris import expand_home
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ def _split_source(spec: ArraysSpec, name: str) -> SplitSource:
     is_divided = spec.share is not None and name in ("train", "validate")
     division = (spec.share, name == "train", spec.seed) if is_divided else (None, False, 0)
     if spec.file is None:
-        return SplitSource(Path(str(rows)).absolute(), None, (), *division)
-    return SplitSource(Path(spec.file).absolute(), spec.split, _values(rows), *division)
+        return SplitSource(expand_home(str(rows)).absolute(), None, (), *division)
+    return SplitSource(expand_home(spec.file).absolute(), spec.split, _values(rows), *division)
 
 
 def _values(rows: Rows) -> tuple[str, ...]:

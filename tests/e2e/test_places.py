@@ -15,50 +15,7 @@ from runtime.uris import sqlite_uri
 ROOT = Path(__file__).resolve().parents[2]
 STORAGE = "runs #1 100%20?"
 SHADOWS = ["search", "datasets", "runtime", "random", "torch", "ray"]
-MODEL = """
-from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, Field
-
-from trainables.contract import Metric, Trainable
-
-
-class Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    x: float = Field(0.5, ge=0, le=1, description="abscissa")
-    table: str = Field("table.txt", description="file with the value at 0")
-
-
-class Model(Trainable):
-    Config = Config
-    metrics = (Metric("score", "maximize", "a score", headline=True),)
-    inner = ()
-
-    def __init__(self, config, data, *, device, seed, epochs):
-        self.config, self.done = config, 0
-
-    def train_epoch(self):
-        self.done += 1
-        return {}
-
-    def evaluate(self, split, settings):
-        return [{"score": float(Path(self.config.table).read_text()) - self.config.x} for _ in settings]
-
-    def state(self):
-        return {"done": self.done}
-
-    def load_state(self, state):
-        self.done = state["done"]
-
-    def weights(self):
-        return {}
-
-    def load_weights(self, weights):
-        pass
-
-    def predict(self, audio, settings):
-        return None
-"""
+MODEL = ROOT / "tests" / "search" / "path_model.py"
 SPACE = """
 name: places
 trainable: places_model:Model
@@ -91,7 +48,7 @@ def test_a_search_runs_in_awkward_places_and_continues_where_its_results_were_mo
     folder.mkdir()
     for name in SHADOWS:
         (folder / f"{name}.py").write_text(f"raise SystemExit('{name} of the working directory')")
-    (folder / "places_model.py").write_text(MODEL)
+    (folder / "places_model.py").write_text(MODEL.read_text())
     (folder / "space.yaml").write_text(SPACE)
     (folder / "table.txt").write_text("2")
     started = launch(folder, STORAGE)
