@@ -50,10 +50,10 @@ def _import_module(name: str, path: str, place: str, noun: str) -> ModuleType:
             remedy = _path_remedy(path) or f"check the path, run in the folder that contains {package}, or install it"
             raise InputError(place, f"the {noun} must be importable", value=str(error), remedy=remedy) from error
         remedy = f"install {error.name} in the environment of the search, or correct the import"
-        raise _broken_error(error, place, noun, remedy) from error
+        raise _broken_error(error, name, place, noun, remedy) from error
     except (Exception, SystemExit) as error:
         remedy = "correct the line; python -c 'import " + name + "' shows the error"
-        raise _broken_error(error, place, noun, remedy) from error
+        raise _broken_error(error, name, place, noun, remedy) from error
 
 
 def _path_remedy(path: str) -> str | None:
@@ -65,12 +65,12 @@ def _path_remedy(path: str) -> str | None:
     return f"write the module instead of its file: {dotted}:{attribute}"
 
 
-def _broken_error(error: BaseException, place: str, noun: str, remedy: str) -> InputError:
+def _broken_error(error: BaseException, name: str, place: str, noun: str, remedy: str) -> InputError:
     message = str(error).partition("\n")[0]
     if isinstance(error, SyntaxError) and error.filename:
         where, message = f"{error.filename}:{error.lineno}", error.msg
     else:
-        where = _own_line(error)
+        where = _own_line(error) or name
     if isinstance(error, SystemExit):
         message = f"the module ends the program, status {error.code}"
     value = f"{where}: {type(error).__name__}: {message}"
@@ -78,9 +78,9 @@ def _broken_error(error: BaseException, place: str, noun: str, remedy: str) -> I
 
 
 def _own_line(error: BaseException) -> str:
-    """Return file and line of the innermost call that is neither Python's nor an installed package's."""
+    """Return file and line of the innermost call that is neither Python's nor an installed package's; empty without calls."""
     installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    others = ("<frozen", __file__, importlib.__file__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(others)]
     own = [frame for frame in frames if not frame.filename.startswith(installed)]
-    frame = (own or frames)[-1]
-    return f"{frame.filename}:{frame.lineno}"
+    return next((f"{frame.filename}:{frame.lineno}" for frame in reversed(own or frames)), "")

@@ -82,10 +82,11 @@ def _added_names(trainable: type[Trainable]) -> list[str]:
 
 
 def _refuse_misspellings(trainable: type[Trainable], path: str, place: str) -> None:
-    optional = {name.lower(): name for name in vars(Trainable) if not name.startswith("_")}
+    absent = (name for name, value in vars(Trainable).items() if inspect.getattr_static(trainable, name) is value)
+    optional = {name.lower(): name for name in absent if not name.startswith("_")}
     for name in _added_names(trainable):
         similar = difflib.get_close_matches(name.lower(), optional, 1, _METHOD_SIMILARITY)
-        if similar:
+        if similar and similar[0][0] == name[0].lower():
             raise InputError(
                 place,
                 "names of a trainable must not resemble those of trainables.contract.Trainable",

@@ -83,7 +83,7 @@ def read_back(content: object) -> Any:
     file = io.BytesIO()
     torch.save(content, file)
     file.seek(0)
-    return torch.load(file, weights_only=True)
+    return torch.load(file, map_location="cpu", weights_only=True)  # a GPU may have no room for a copy
 
 
 def _is_readable(value: object) -> bool:

@@ -78,6 +78,23 @@ def test_a_wrong_member_is_named(kind: str, tmp_path: Path, monkeypatch: pytest.
     assert [word for word in words if word not in message] == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def winner(self): pass",
+        "def predict(self, sound): pass",
+        "def plot_prediction(self): pass\n    def plot_predictions(self, s, p): pass",
+    ],
+)
+def test_other_methods_and_overridden_ones_are_accepted(
+    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"right_{abs(hash(body))}"
+    (tmp_path / f"{module}.py").write_text(f"{HEADER}\nclass Mine(Idle):\n    {body}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert registry.load_trainable(f"{module}:Mine", "trainable").__name__ == "Mine"
+
+
 def test_missing_members_are_listed_with_their_misspellings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     body = (
         "class Mine(Trainable):\n"
@@ -105,7 +122,7 @@ MODULES: dict[str, tuple[str, list[str]]] = {
     "dependency": ("import no_such_package.layers\n", ["wrong.py:1", "no_such_package", "install no_such_package"]),
     "name of a dependency": ("from math import cosinus\n", ["wrong.py:1", "cosinus"]),
     "exit": ("import sys\nsys.exit(3)\n", ["wrong.py:2", "ends the program, status 3"]),
-    "bytes": ("x = '\0'\n", ["SyntaxError", "null bytes"]),
+    "bytes": ("x = '\0'\n", ["wrong: SyntaxError", "null bytes"]),
 }
 
 
