@@ -37,5 +37,7 @@ def try_scoring(experiment: Experiment, number: int, device: str) -> TestScores 
         return score_test_splits(experiment, number, device)
     except InputError:  # the storage or the dataset, not the trainable
         raise
-    except Exception as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
+    except (Exception, SystemExit) as error:  # any exception of a trainable; the search has its results
+        if hasattr(error, "ray_terminate_msg"):  # raised by Ray for SIGTERM
+            raise
         return describe_error(error)

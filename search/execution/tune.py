@@ -27,7 +27,7 @@ import ray
 import torch
 from ray import tune
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
 from ray.tune.error import TuneError
 from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -500,7 +500,17 @@ def score_models(experiment: Experiment, numbers: Sequence[int]) -> dict[int, Te
     """Score saved models on the test splits, each one in a task with a trial's resources; see `try_scoring`."""
     resources = experiment.space.resources
     task = ray.remote(num_cpus=resources.cpu, num_gpus=min(1.0, resources.gpu_share))(_score_model)
-    return dict(zip(numbers, ray.get([task.remote(experiment, number) for number in numbers]), strict=True))
+    scores = {number: task.remote(experiment, number) for number in numbers}
+    return {number: _get_scores(reference) for number, reference in scores.items()}
+
+
+def _get_scores(reference: Any) -> TestScores | str:
+    """Return the result of a scoring task, or the reason why its process ended; Ray has tried it several times."""
+    try:
+        scores: TestScores | str = ray.get(reference)
+    except (WorkerCrashedError, OutOfMemoryError) as error:
+        return f"its process ended: {str(error).partition(chr(10))[0]}"
+    return scores
 
 
 def _score_model(experiment: Experiment, number: int) -> TestScores | str:

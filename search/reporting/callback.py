@@ -176,7 +176,10 @@ class SearchCallback(TrialCallback):
         """Log what a trial has printed, unless a trial without a failure has printed very much."""
         results = self._experiment.results
         with suppress(OSError, StorageError):
-            path = results.fetch_file(results.log_path(trial.number))
+            path = results.log_path(trial.number)
+            if path.is_file() and not results.has_file(path):  # its process ended before it could upload the log
+                results.upload_file(path)
+            path = results.fetch_file(path)
             is_wanted = trial.outcome == "failed" or path.stat().st_size <= LOGGED_OUTPUT_BYTES
             if trial.run_id is not None and is_wanted:
                 self._logger.log_artifact(trial.run_id, path)

@@ -190,7 +190,7 @@ def _try_drawing(experiment: Experiment, number: int, console: Console) -> None:
         draw_predictions(experiment, number)
     except InputError:  # the storage or the dataset, not the trainable
         raise
-    except Exception as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
         console.print_line(f"figure   no predictions are plotted: {describe_error(error)}")
 
 

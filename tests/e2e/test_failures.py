@@ -77,8 +77,8 @@ def test_failed_trials_are_named_with_cause_and_log_and_go_on_from_their_checkpo
     assert "Traceback" not in printed
     assert "No trial has a result" in printed
     assert "Failed: 2 of 2 trials" in printed
-    assert "trial 0 (baseline): NameError: lamda is not defined at failing_toy.py:18" in printed
-    assert "ended twice without completing an epoch: os._exit(7) at failing_toy.py:19" in printed
+    assert "trial 0 (baseline): NameError: lamda is not defined at failing_toy.py:17" in printed
+    assert "ended twice without completing an epoch: os._exit(7) at failing_toy.py:18" in printed
     results = SearchFolder(tmp_path / "runs", "toy")
     logs = [results.log_path(number).read_text() for number in (0, 1)]
     assert "Traceback" in logs[0]
