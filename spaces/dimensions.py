@@ -123,8 +123,8 @@ def _read_bounds(kind: str, written: Any, place: str) -> tuple[float, float]:
     if len(numbers) != 2 or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
         raise InputError(place, f"{kind} requires two numbers", value=written, remedy=f"write  {{{kind}: [low, high]}}")
     low, high = numbers
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError(place, "bounds must be finite", value=written, remedy="write two numbers")
+    if not all(map(_is_finite, (low, high, high - low))):
+        raise InputError(place, "bounds must be finite", value=written, remedy="write two numbers of fewer digits")
     if low >= high:
         raise InputError(
             place,
@@ -144,6 +144,14 @@ def _read_bounds(kind: str, written: Any, place: str) -> tuple[float, float]:
             place, f"bounds of {kind} must be whole numbers", value=written, remedy="round them, or use uniform"
         )
     return low, high
+
+
+def _is_finite(number: float) -> bool:
+    """Return whether a number is finite as a float; an integer of many digits is not."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 def _refuse_step(written: Mapping[str, Any], kind: str, place: str) -> None:

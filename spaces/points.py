@@ -16,7 +16,7 @@ from runtime.errors import InputError
 from spaces.configs import build_config
 from spaces.feasibility import find_config
 from spaces.schema import DATASET, Dimension, Space, Value, flatten_names
-from spaces.values import to_plain, to_text
+from spaces.values import is_plain, to_plain, to_text
 
 Point = Mapping[str, Value]
 
@@ -25,7 +25,7 @@ def complete_point(space: Space, given: Point) -> dict[str, Value]:
     """Return all active parameters of a point of which only some are given.
 
     Parameters that are not given have the defaults of the Config at the given ones, or the values of the dataset. One that
-    has neither is left out: the dataset then has no such value, as for `snr_db` without noise.
+    has neither is left out: the dataset then has no such value, as for `snr_db` without noise, or the default is an object.
 
     Args:
         space: Space whose dimensions the point has.
@@ -56,7 +56,8 @@ def _default_values(space: Space, given: Point) -> dict[str, Value]:
         with suppress(ValidationError, InputError):
             values = build_config(config, space.config_values(known)).model_dump()
             break
-    defaults: dict[str, Value] = {name: to_plain(value) for name, value in flatten_names(values).items()}
+    plain = {name: to_plain(value) for name, value in flatten_names(values).items()}
+    defaults: dict[str, Value] = {name: value for name, value in plain.items() if is_plain(value)}
     for dimension in space.search:
         if dimension.name.startswith(DATASET):
             value = dataset_value(space, dimension)
@@ -149,14 +150,25 @@ def _complete(space: Space, given: Point, place: str) -> dict[str, Value]:
 
     try:
         point = complete_point(space, given)
-        build_config(config, space.config_values(point))
+        built = build_config(config, space.config_values(point))
     except ValidationError as error:
         raise _explain(error, config, locate, space) from error
     try:
         space.dataset_of(point)
     except ValidationError as error:
         raise explain_validation(error, type(space.dataset), lambda key: f"{place}.{DATASET}{key}") from error
-    return point
+    return _convert_outside(space, point, flatten_names(built.model_dump()))
+
+
+def _convert_outside(space: Space, point: Point, built: Mapping[str, Any]) -> dict[str, Value]:
+    """Return a point whose values outside of the search have the types of the Config: the text '7' becomes the number."""
+    converted = dict(point)
+    for dimension in space.search:
+        name = dimension.name
+        if name in point and name in built and not dimension.contains_value(point[name]):
+            value = to_plain(built[name])
+            converted[name] = dimension.normalize(value) if is_plain(value) else point[name]
+    return converted
 
 
 def _explain(error: ValidationError, config: type[BaseModel], locate: Callable[[str], str], space: Space) -> InputError:

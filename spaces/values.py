@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
 
@@ -32,11 +33,20 @@ def to_plain(value: Any) -> Any:
         return to_plain(value.value)
     if isinstance(value, PurePath):
         return str(value)
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, list | tuple):
         return [to_plain(inside) for inside in value]
     if isinstance(value, set | frozenset):
         return sorted((to_plain(inside) for inside in value), key=repr)
     return value
+
+
+def is_plain(value: object) -> bool:
+    """Return whether a value is a number, text, a boolean, None, or a list of them, as a file and the study hold."""
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def to_text(value: object) -> str:

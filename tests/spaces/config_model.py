@@ -119,6 +119,18 @@ class Model(Trainable):
         """Load nothing."""
 
 
+class ObjectConfig(Config):
+    """Fields of many types, one of which has a default that no file can contain."""
+
+    thing: Any = Field(default_factory=object)
+
+
+class ObjectModel(Model):
+    """Trainable with a default that is an object."""
+
+    Config: ClassVar[Any] = ObjectConfig
+
+
 class RequiredConfig(BaseModel):
     """Fields without defaults."""
 

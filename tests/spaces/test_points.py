@@ -22,6 +22,7 @@ def load(folder: Path, search: dict[str, Any], **changes: Any) -> Space:
     return load_space(write(folder, search=search, **values | changes), has_gpu=False)
 
 
+OBJECT = "tests.spaces.config_model:ObjectModel"
 INTEGERS = ["n", "count", "alias", "n_or_none", "n_or_auto", "parsed", "eight", "even"]
 CHOICES = {
     "flag": "[false, true]",
@@ -78,6 +79,8 @@ def test_a_field_of_numbers_takes_all_ranges(name: str, kind: str, tmp_path: Pat
         ("sizes", {"choice": [[1], [1.0]]}, "must differ"),
         ("anything", {"choice": [1, 1]}, "must differ"),
         ("anything", {"choice": [{"a": 1}]}, "single value"),
+        ("anything", {"uniform": [-1e308, 1e308]}, "finite"),
+        ("anything", {"int": [0, 10**400]}, "finite"),
         ("anything", {"choice": [[{"a": 1}]]}, "single value"),
         ("eight", {"choice": [8, 12]}, "a multiple of 8"),
         ("even", {"int": [1, 1]}, "lower bound"),
@@ -172,6 +175,13 @@ def test_a_point_that_the_config_refuses_is_refused(
     with pytest.raises(InputError, match=rule) as caught:
         load(tmp_path, SEARCH, **changes)
     assert caught.value.place.endswith(f"space.yaml: {place}")
+
+
+def test_values_of_the_baseline_have_the_types_of_the_config(tmp_path: Path) -> None:
+    search = SEARCH | {"exact": {"uniform": [2, 3]}, "sizes": {"choice": [[1], [2]]}, "thing": {"choice": [None]}}
+    space = load(tmp_path, search, baseline={"n": "12", "x": 1, "sizes": ["3", "4"]}, trainable=OBJECT)
+    assert space.baseline == {"x": 1, "n": 12, "mode": "fast", "exact": 1.0, "sizes": [3, 4]}
+    assert space.outside == {"exact": 1.0, "sizes": [3, 4]}
 
 
 def test_a_baseline_whose_values_do_not_fit_together_is_refused(tmp_path: Path) -> None:
