@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from runtime.errors import InputError
 from trainables.contract import TrainableConfig
 
 if TYPE_CHECKING:
@@ -16,11 +17,23 @@ def check_data(config: BaseModel, dataset: DatasetProvider) -> None:
     """Check that a model with these hyperparameters can learn from a dataset.
 
     Raises:
-        InputError: If the dataset is unsuitable.
+        InputError: If the dataset is unsuitable, or the hook raises another exception.
     """
     hook = getattr(config, "check_data", None)
-    if hook is not None:
+    if hook is None:
+        return
+    try:
         hook(dataset)
+    except InputError:
+        raise
+    except Exception as error:
+        message = str(error).partition("\n")[0]
+        raise InputError(
+            "dataset",
+            f"check_data of {type(config).__qualname__} must accept the dataset",
+            value=f"{type(error).__name__}: {message}",
+            remedy="name another dataset, or correct check_data",
+        ) from error
 
 
 def ddp_batch_size(config: BaseModel) -> int | None:

@@ -242,6 +242,7 @@ class TrialRunner:
         space, results = self._experiment.space, self._experiment.results
         config_values = nest_names(space.config_values(self._parameters))
         best = pareto.best_index([epoch.metrics for epoch in self._epochs], space.objectives)
+        state = self._read_back.require_readable("state", trainable.state())
         if best == len(self._epochs) - 1:
             model = {
                 "trainable": space.trainable,
@@ -253,7 +254,6 @@ class TrialRunner:
             }
             save_checkpoint(results, results.model_path(self._number), model)
         epochs = [asdict(epoch) for epoch in self._epochs]
-        state = self._read_back.require_readable("state", trainable.state())
         content = {"config": config_values, "state": state, "epochs": epochs}
         save_checkpoint(results, results.checkpoint_path(self._number), content)
 

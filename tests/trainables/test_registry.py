@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from runtime.errors import InputError
 from trainables import hooks, registry
@@ -126,6 +128,16 @@ def test_metrics_may_be_a_list_or_one_metric_and_inner_may_be_absent() -> None:
     assert isinstance(listed.metrics, tuple)
     assert single.metrics == (Metric("f1", "maximize", "made up"),)
     assert (listed.inner, without.inner) == ((), ())
+
+
+def test_an_exception_of_a_hook_is_an_error_in_the_input() -> None:
+    class Config(BaseModel):
+        def check_data(self, dataset: Any) -> None:
+            raise ValueError(f"no {dataset} here\nor elsewhere")
+
+    with pytest.raises(InputError, match=r"check_data of .*Config must accept") as caught:
+        hooks.check_data(Config(), "music")  # type: ignore[arg-type]
+    assert caught.value.value == "ValueError: no music here"
 
 
 @pytest.mark.usefixtures("my_package")
