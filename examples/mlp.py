@@ -42,7 +42,7 @@ class Mlp(NetworkTrainable):
             loss = nn.functional.binary_cross_entropy_with_logits(self.network(x)[:, 0], y)
             loss.backward()
             self.optimizer.step()
-        return self._end_epoch(float(loss))
+        return self._end_epoch(loss.item())
 
     @torch.inference_mode()
     def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:

@@ -17,6 +17,8 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.tau2020.folds import plan_folds
+from datasets.tau2020.labels import max_simultaneous
 from datasets.tau2020.layout import (
     CHANNELS,
     FORMATS,
@@ -65,6 +67,18 @@ def plan_mixtures(
         group = list(together)
         pairs += list(combinations(group, 2))[: each * len(group)]
     return pairs
+
+
+def without_overlap(
+    names: Iterable[RecordingName], read_labels: Callable[[RecordingName], NDArray[np.int64]]
+) -> list[RecordingName]:
+    """Return the recordings without overlap, by their names or, where these do not say it, by their labels.
+
+    Args:
+        names: Names of recordings.
+        read_labels: Returns the label rows of a recording.
+    """
+    return [n for n in names if n.overlap == 1 or (not n.overlap and max_simultaneous(read_labels(n))[1] <= 1)]
 
 
 def mixture_name(pair: Pair) -> RecordingName:
@@ -131,7 +145,9 @@ def augment_folder(root: Path, part: Part = "dev", progress: Progress = lambda *
             remedy="name the folder that the data set was unpacked to",
         )
     sources = {fmt: RecordingFolder(root, fmt, part, augmented=False) for fmt in formats}
-    pairs = plan_mixtures(name for name in sources[formats[0]].list_names() if name.overlap)
+    names = sources[formats[0]].list_names()
+    folds = plan_folds(names, None, str(root)).folds["train"] if part == "dev" else TRAINING_FOLDS
+    pairs = plan_mixtures(without_overlap(names, sources[formats[0]].read_labels), folds=folds)
     missing = {pair: _missing_mixtures(root, part, formats, mixture_name(pair)) for pair in pairs}
     require_free_disk(root, _BYTES_PER_SOUND * sum(map(len, missing.values())))
     for done, pair in enumerate(pairs, 1):

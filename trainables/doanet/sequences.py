@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from datasets.tau2020.labels import FRAMES, max_simultaneous, track_slots
 from datasets.tau2020.layout import RecordingFolder, RecordingName
-from datasets.tau2020.mixing import Pair, join_labels, mix_audio, mixture_name, plan_mixtures
+from datasets.tau2020.mixing import Pair, join_labels, mix_audio, mixture_name, plan_mixtures, without_overlap
 from datasets.tau2020.provider import RecordingSet
 from runtime.files import atomic_write, require_free_disk
 from trainables.doanet.config import Format
@@ -95,7 +95,7 @@ def load_split(data: RecordingSet, split: str, fmt: Format, sources: int, mixing
     names = data.recording_names(recordings, split)
     rows: dict[_Recording, NDArray[np.int64]] = {(name,): recordings.read_labels(name) for name in names}
     slots = [track_slots(rows[name,], sources, str(recordings.label_path(name))) for name in names]
-    for pair in plan_mixtures(_without_overlap(names, rows), mixing, data.folds.get("train", ())):
+    for pair in plan_mixtures(without_overlap(names, lambda name: rows[name,]), mixing, data.folds.get("train", ())):
         joined = join_labels(*(rows[name,] for name in pair))
         if max_simultaneous(joined)[1] <= sources:
             rows[pair] = joined
@@ -106,13 +106,6 @@ def load_split(data: RecordingSet, split: str, fmt: Format, sources: int, mixing
         np.stack([active for _, active in slots]),
         np.stack([track_identities(labels, sources) for labels in rows.values()]),
     )
-
-
-def _without_overlap(
-    names: Iterable[RecordingName], rows: Mapping[_Recording, NDArray[np.int64]]
-) -> list[RecordingName]:
-    """Return the recordings without overlap, by their names or, where these do not say it, by their labels."""
-    return [name for name in names if name.overlap == 1 or (not name.overlap and max_simultaneous(rows[name,])[1] <= 1)]
 
 
 def _load_features(recordings: RecordingFolder, wanted: Iterable[_Recording], folder: Path) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from datasets.config_file import read_specs
+from datasets.tau2020.mixing import augment_folder
 from datasets.tau2020.provider import FolderProvider
 from datasets.tau2020.spec import GROUPS, FolderSpec
 from runtime.errors import InputError
@@ -167,3 +168,12 @@ def test_what_is_not_used_of_long_recordings_is_in_the_plan(tmp_path: Path) -> N
     put(tmp_path, NAMES_2020[:1], "0,1,0,10,2\n650,1,0,10,2\n", samples=24_000 * 66)
     notes = opened(tmp_path).describe_notes()
     assert notes[1] == "1 recordings are longer than 60 s; the rest of them, 0.1 min in total, is not used"
+
+
+def test_recordings_whose_names_do_not_say_it_are_mixed_where_their_labels_have_no_overlap(tmp_path: Path) -> None:
+    put(tmp_path, NAMES_2021)
+    put(tmp_path, ["fold1_room1_mix002", "fold5_room1_mix002"])
+    put(tmp_path, ["fold1_room1_mix003"], "0,1,0,10,2\n0,1,1,20,2\n")
+    assert augment_folder(tmp_path) == 1
+    assert (tmp_path / "foa_dev" / "fold1_room1_aug001002.wav").is_file()
+    assert opened(tmp_path).counts["train"] == 6
