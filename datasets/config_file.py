@@ -348,8 +348,35 @@ def read_specs(
     if (count := math.prod(map(len, asked.values()))) > _MOST_VARIANTS:
         rule = f"a search must request at most {_MOST_VARIANTS:,} training sets"
         raise InputError(f"{path}: search", rule, value=f"{count:,} training sets", remedy="write fewer choices")
-    points = (dict(zip(asked, values, strict=True)) for values in itertools.product(*asked.values()))
-    return [spec, *(with_changes(spec, point) for point in points)]
+    points = [dict(zip(asked, values, strict=True)) for values in itertools.product(*asked.values())]
+    return [spec, *_build_variants(spec, points, path)]
+
+
+def _build_variants(spec: LocalizerSpec, points: Sequence[Mapping[str, Any]], path: Path) -> list[DatasetSpec]:
+    """Return the variants of a dataset, without impossible combinations of choices.
+
+    Raises:
+        InputError: If a choice is impossible in all combinations.
+    """
+    variants: list[DatasetSpec] = []
+    possible: set[str] = set()
+    refused: dict[str, tuple[str, ValidationError]] = {}
+    for point in points:
+        choices = {repr(item): item[0] for item in point.items()}
+        try:
+            variants.append(with_changes(spec, point))
+            possible |= choices.keys()
+        except ValidationError as error:
+            refused |= {choice: (name, error) for choice, name in choices.items() if choice not in refused}
+    for choice, (name, refusal) in refused.items():
+        if choice not in possible:
+            place = f"{path}: search.dataset.{name}"
+            raise explain_validation(refusal, type(spec), functools.partial(_keep_place, place)) from refusal
+    return variants
+
+
+def _keep_place(place: str, key: str) -> str:  # noqa: ARG001  # the field that pydantic names is that of the dataset
+    return place
 
 
 def _check_profiles(data: Mapping[str, Any], path: Path, wanted: str | None, *, has_gpu: bool) -> None:

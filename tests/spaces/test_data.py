@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from datasets.config_file import read_specs
 from datasets.rooms.plan import RoomPlan
 from datasets.rooms.spec import RoomSpec
 from datasets.rooms.variants import with_changes
@@ -177,3 +178,21 @@ def test_acoustics_may_be_searched_where_the_dataset_has_none() -> None:
     other = with_changes(spec, {"train.acoustics.rt60_s": 0.3})
     assert other.resolve_splits()["train"].acoustics is not None
     assert other.resolve_splits()["validate"].acoustics is None
+
+
+@pytest.mark.parametrize(("choices", "count"), [([20, "10-30"], 1 + 2 * 3), ([20, "30-10"], None)])
+def test_impossible_combinations_are_no_datasets_and_an_impossible_choice_is_refused(
+    tmp_path: Path, choices: list[Any], count: int | None
+) -> None:
+    search = {
+        "dataset.train.snr_db": {"choice": choices},
+        "dataset.train.acoustics.height_m": {"choice": [2.0, 3.0]},
+        "dataset.train.acoustics.source_height_m": {"choice": [1.5, 2.5]},
+    }
+    path = write(tmp_path, dataset={"train": 100, "acoustics": ROOMS}, search=LR | search)
+    if count is None:
+        with pytest.raises(InputError, match="reversed") as caught:
+            read_specs(path, has_gpu=False)
+        assert caught.value.place == f"{path}: search.dataset.train.snr_db"
+    else:
+        assert len(read_specs(path, has_gpu=False)) == count
