@@ -15,7 +15,7 @@ from datasets.registry import prepare_dataset
 from runtime import nodes
 from runtime.cli import Parser, run_command, whole_number_type
 from runtime.console import BuildProgress, Console
-from runtime.files import require_free_disk
+from runtime.files import require_free_disk, require_writable
 from runtime.storage import Storage
 
 _SPARE_BYTES: Final = 200 * 10**6
@@ -65,6 +65,7 @@ def _generate_all(options: argparse.Namespace) -> int:
         console.print_line(f"data     {text}")
     missing = {folder: count for provider in providers for folder, count in provider.missing_bytes(store).items()}
     if store.is_local:
+        require_writable(store.uri, "--storage" if options.datasets is None else "--datasets")
         require_free_disk(Path(store.uri), sum(missing.values()) + _SPARE_BYTES)
     if options.dry_run:
         return 0

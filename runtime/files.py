@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runtime import machine
 from runtime.console import format_bytes
-from runtime.errors import StorageError
+from runtime.errors import InputError, StorageError
 
 
 @contextmanager
@@ -69,6 +69,33 @@ def write_obstacle(folder: Path, *, create: bool = False) -> str | None:
             return None
     except OSError as error:
         return error.strerror or str(error)
+
+
+def require_writable(storage: str, option: str = "--storage") -> Path:
+    """Check that files can be written to a folder, without creating it.
+
+    Raises:
+        InputError: If not.
+    """
+    path = Path(storage).absolute()
+    link = next((folder for folder in (path, *path.parents) if folder.is_symlink() and not folder.exists()), None)
+    if link is not None:
+        raise InputError(
+            option,
+            "a link must lead to an existing folder",
+            value=f"{link} → {link.readlink()}",
+            remedy="create the folder that it names, mount its disk, or name another folder",
+        )
+    existing = machine.nearest_existing_parent(path)
+    if not existing.is_dir():
+        raise InputError(
+            option, "storage must be a folder", value=str(existing), remedy="name a folder, or remove that file"
+        )
+    obstacle = write_obstacle(path)
+    if obstacle is not None:
+        remedy = "change its permissions, or name another folder"
+        raise InputError(option, "storage must be writable", value=f"{existing}: {obstacle}", remedy=remedy)
+    return path
 
 
 def require_free_disk(folder: Path, needed_bytes: int) -> None:

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from runtime import machine
 from runtime.errors import InputError
 from runtime.files import write_obstacle
 
@@ -16,6 +17,8 @@ _MAX_SOCKET_BYTES: Final = 103
 """Maximum length of the path of a Unix socket on all platforms; Linux accepts 107."""
 _RAY_SUFFIX: Final = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 """Longest path of a socket below Ray's temporary folder."""
+_RAY_BYTES: Final = 50 * 10**6
+"""Free space for the logs of Ray's processes."""
 _CACHE_VARIABLES: Final = {"MPLCONFIGDIR": "matplotlib", "NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "torch"}
 """Variables of libraries that write to the home folder, and the names of their replacements."""
 
@@ -81,9 +84,13 @@ def choose_ray_folder() -> str:
     candidates = [f"{_ray_default()}/ray", f"/tmp/{own}", f"/dev/shm/{own}", f"/var/tmp/{own}"]
     for candidate in map(os.path.abspath, candidates):
         short = len(os.fsencode(candidate)) <= max_temporary_length() + len("/ray")
-        if short and write_obstacle(Path(candidate), create=True) is None:
+        if short and write_obstacle(Path(candidate), create=True) is None and _has_space(Path(candidate)):
             return candidate
     raise _no_temporary_folder_error(_ray_default())
+
+
+def _has_space(folder: Path) -> bool:
+    return machine.free_bytes(folder) >= _RAY_BYTES
 
 
 def _ray_default() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,12 @@ def absolute_location(location: str) -> str:
     """Return a local path as an absolute one, since worker processes may have other working directories, or a URI unchanged.
 
     A leading `~` is the home folder: shells leave it in `--storage=~/runs`.
+
+    Raises:
+        ArgumentTypeError: If the location is empty, as that of a variable that is not set.
     """
+    if not location:
+        raise argparse.ArgumentTypeError("a path must not be empty")
     return location if is_uri(location) else str(expand_home(location).absolute())
 
 

@@ -17,12 +17,13 @@ from datasets.building.provider import DatasetProvider
 from runtime import machine, nodes, uris
 from runtime.console import format_bytes
 from runtime.errors import InputError
+from runtime.files import require_writable
 from runtime.storage import storage_at
 from search import existing, origin
 from search.experiment import Experiment
 from search.lease import held_error, read_holder
 from search.reporting.mlflow_files import check_database
-from search.results import SearchFolder, require_writable
+from search.results import SearchFolder
 from search.storage_options import SERVER_SCHEMES
 from search.study import storage as study_storage
 from spaces.configs import build_config
@@ -122,7 +123,7 @@ def _check_tracking_uri(uri: str, *, connect: bool) -> None:
             remedy="use one of " + ", ".join(schemes),
         )
     if uri.startswith("sqlite:///"):
-        require_writable(str(Path(uri.removeprefix("sqlite:///")).absolute().parent))
+        require_writable(str(Path(uri.removeprefix("sqlite:///")).absolute().parent), "--tracking-uri")
     elif uri.startswith(SERVER_SCHEMES) and connect:
         _require_server(uri)
 

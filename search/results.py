@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runtime import machine, uris
+from runtime import uris
 from runtime.errors import InputError
-from runtime.files import atomic_write, write_obstacle
+from runtime.files import atomic_write
 from runtime.storage import BucketStorage
 
 DEFAULT_CACHE: Final = "~/.cache/soundsweep"
@@ -318,30 +318,3 @@ class SearchFolder:
 
     def _archive_folder(self, number: int) -> SearchFolder:
         return SearchFolder(self.storage, f"{self.name}.old{number}", self.bucket)
-
-
-def require_writable(storage: str, option: str = "--storage") -> Path:
-    """Check that files can be written to a folder, without creating it.
-
-    Raises:
-        InputError: If not.
-    """
-    path = Path(storage).absolute()
-    link = next((folder for folder in (path, *path.parents) if folder.is_symlink() and not folder.exists()), None)
-    if link is not None:
-        raise InputError(
-            option,
-            "a link must lead to an existing folder",
-            value=f"{link} → {link.readlink()}",
-            remedy="create the folder that it names, mount its disk, or name another folder",
-        )
-    existing = machine.nearest_existing_parent(path)
-    if not existing.is_dir():
-        raise InputError(
-            option, "storage must be a folder", value=str(existing), remedy="name a folder, or remove that file"
-        )
-    obstacle = write_obstacle(path)
-    if obstacle is not None:
-        remedy = "change its permissions, or name another folder"
-        raise InputError(option, "storage must be writable", value=f"{existing}: {obstacle}", remedy=remedy)
-    return path

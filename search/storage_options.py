@@ -11,9 +11,10 @@ from typing import Final
 
 from runtime import uris
 from runtime.errors import InputError
+from runtime.files import require_writable
 from runtime.storage import storage_at
 from search.existing import describe_names
-from search.results import SearchFolder, require_writable
+from search.results import SearchFolder
 
 SERVER_SCHEMES: Final = ("http://", "https://")
 
@@ -24,6 +25,8 @@ def open_results(options: argparse.Namespace, name: str) -> SearchFolder:
     Raises:
         InputError: If they cannot be written, or a bucket lacks the databases that it needs in addition.
     """
+    if options.datasets is not None and not uris.is_uri(options.datasets):
+        require_writable(options.datasets, "--datasets")
     if not uris.is_uri(options.storage):
         require_writable(options.storage)
         return SearchFolder.from_storage(options.storage, name)

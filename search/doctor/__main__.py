@@ -14,11 +14,11 @@ from typing import Final
 from runtime import machine, nodes, uris
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError
+from runtime.files import require_writable
 from runtime.uris import is_uri
 from search.doctor.nodes import check_cluster
 from search.doctor.result import CheckResult
 from search.doctor.services import check_bucket, check_service
-from search.results import require_writable
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _REQUIRED_DISK_GB: Final = 4.0

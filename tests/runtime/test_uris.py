@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from pathlib import Path
+
 import pytest
 
 from runtime import uris
@@ -48,3 +51,18 @@ def test_a_librarys_message_loses_what_was_secret_in_the_uri() -> None:
 )
 def test_the_options_stay_behind_the_path(uri: str, below: str) -> None:
     assert uris.join_uri(uri, "data") == below
+
+
+def test_locations_are_absolute_and_the_home_folder_is_expanded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/user")
+    assert uris.absolute_location("runs") == f"{tmp_path}/runs"
+    assert uris.absolute_location("~/runs") == "/home/user/runs"
+    assert uris.absolute_location("s3://bucket/~") == "s3://bucket/~"
+    assert uris.absolute_sqlite_uri("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert uris.absolute_sqlite_uri("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow.db"
+    assert uris.absolute_sqlite_uri("http://host:5000") == "http://host:5000"
+    with pytest.raises(ArgumentTypeError, match="must not be empty"):
+        uris.absolute_location("")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import InputError
+from runtime.files import require_writable
 from search.results import SearchFolder
 from tests.datasets import bucket
 from tests.datasets.bucket import Bucket
@@ -101,3 +102,12 @@ def test_a_bucket_that_is_closed_is_named(server: Bucket, tmp_path: Path) -> Non
     folder = SearchFolder.from_storage(server.uri("elsewhere"), "toy", str(tmp_path))
     with pytest.raises(InputError, match="the bucket must exist"):
         write(folder, folder.model_path(0), b"content")
+
+
+@pytest.mark.parametrize("name", ["loop", "gone", "gone/below"])
+@pytest.mark.parametrize("option", ["--storage", "--datasets"])
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, name: str, option: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "gone").symlink_to("/mnt/unplugged disk")
+    with pytest.raises(InputError, match=f"{option}(.|\n)*{name.partition('/')[0]} → "):
+        require_writable(str(tmp_path / name), option)
