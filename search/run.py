@@ -143,15 +143,8 @@ def _open_study(experiment: Experiment, lease: SearchLease, console: Console) ->
     if experiment.study_uri is not None:  # copies of a results folder share the study, but not its lease
         lease.acquire(Lease(study.attribute("lease"), uris.redact_uri(experiment.study_uri)), console.print_line)
     study.guard_writes(lease.require_held)
-    _finalize_completed_trials(study, experiment.space.budget.epochs)
+    study.finalize_ended_trials()
     return study
-
-
-def _finalize_completed_trials(study: Study, epochs: int) -> None:
-    """End trials whose last epoch was recorded right before a crash."""
-    for trial in study.get_trials():
-        if trial.outcome == "running" and len(trial.epochs) >= epochs:
-            study.end_trial(trial.number, "finished", "")
 
 
 @contextmanager

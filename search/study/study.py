@@ -25,7 +25,8 @@ _FIXED_PARAMS: Final = "fixed_params"
 _EPOCH: Final = "epoch:"
 _ROLE: Final = "role"
 _RETRY_OF: Final = "retry_of"
-_OF_ONE_ATTEMPT: Final = ("reason", "run_id", _RETRY_OF)
+_ENDED: Final = "ended"
+_OF_ONE_ATTEMPT: Final = (_ENDED, "reason", "run_id", _RETRY_OF)
 """Attributes of a failed trial that its retry does not share."""
 BASELINE: Final = "baseline"
 
@@ -258,12 +259,23 @@ class Study:
         if outcome == "finished" and (not values or any(math.isnan(value) for value in values)):
             outcome, reason = "failed", "no epoch has all objectives"
         live = self._live.pop(number)
+        # Several entries of a journal: if this process is killed in between, `finalize_ended_trials` adds the others.
+        live.set_user_attr(_ENDED, {"outcome": outcome, "reason": reason})
         live.set_user_attr("reason", reason)
         if outcome == "finished":
             self._study.tell(live, values)
         else:
             self.failure_count += outcome == "failed"
             self._study.tell(live, state=TrialState.PRUNED if outcome == "stopped" else TrialState.FAIL)
+
+    def finalize_ended_trials(self) -> None:
+        """End the trials whose end an earlier process has not recorded completely, or that had their last epoch."""
+        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            ended = frozen.user_attrs.get(_ENDED)
+            if ended is not None:
+                self.end_trial(frozen.number, ended["outcome"], ended["reason"])
+            elif len(self.get_trial(frozen.number).epochs) >= self._space.budget.epochs:
+                self.end_trial(frozen.number, "finished", "")
 
     def set_run_id(self, number: int, run_id: str) -> None:
         """Store the MLflow run of a trial.

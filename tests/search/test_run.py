@@ -19,7 +19,7 @@ def test_a_trial_recorded_to_its_end_before_a_crash_is_settled(tmp_path: Path) -
     study = Study(tmp_path / "journal", searched)
     study.next_trial()
     study.record_epoch(0, epoch(1, 0.1))
-    run._finalize_completed_trials(study, 1)
+    study.finalize_ended_trials()
     assert study.get_trial(0).outcome == "finished"
 
 

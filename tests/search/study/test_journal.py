@@ -15,7 +15,7 @@ from runtime.errors import InputError, StorageError
 from search.study import journal_storage
 from search.study.journal import read_journal
 from search.study.study import Study, read_trials
-from search.study.trials import Trial
+from search.study.trials import Outcome, Trial
 from tests.search.support import epoch, space
 
 
@@ -256,3 +256,24 @@ def test_a_refused_entry_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         study.next_trial()
     assert journal.read_bytes() == whole
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize(("outcome", "reason"), [("stopped", "by a rung"), ("failed", "NameError: lamda")])
+def test_an_end_that_was_recorded_in_part_is_completed(
+    outcome: Outcome, reason: str, lost: int, tmp_path: Path
+) -> None:
+    journal = tmp_path / "study.journal"
+    study = Study(journal, space())
+    study.next_trial()
+    study.record_epoch(0, epoch(1, 0.5))
+    study.end_trial(0, outcome, reason)
+    expected = study.get_trials()
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-lost]))
+    restarted = Study(journal, space())
+    assert restarted.get_trial(0).outcome == "running"
+    restarted.finalize_ended_trials()
+    assert restarted.get_trials() == expected
+    upcoming = restarted.next_trial()
+    assert upcoming is not None
+    assert upcoming.number == 1
