@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -12,6 +12,7 @@ from datasets.building.spec import DatasetSpec
 from runtime.errors import InputError
 from runtime.hashing import hash_file, hash_values
 from runtime.storage import Storage
+from runtime.uris import expand_home
 
 __all__ = ["CustomData", "CustomProvider"]
 
@@ -99,7 +100,9 @@ class CustomProvider(DatasetProvider):
         name = type(spec).__name__
         try:
             spec.check()
-            hashes = _hash_files(spec.files(), name)
+            paths = spec.files()
+            entries = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+            hashes = _hash_files(entries, name)
             splits = tuple((split, int(spec.count_samples(split))) for split in _split_names(spec))
         except (InputError, MemoryError):
             raise
@@ -110,7 +113,7 @@ class CustomProvider(DatasetProvider):
                 value=f"{type(error).__name__}: {error}",
                 remedy=f"correct the keys under dataset, or the class {name}",
             ) from error
-        values = spec.model_dump(mode="json", by_alias=True)
+        values = _without_paths(spec.model_dump(mode="json", by_alias=True), entries)
         return cls(spec, hash_values({"spec": values, "files": hashes}), splits, len(hashes))
 
     @property
@@ -142,22 +145,38 @@ def _split_names(spec: CustomData) -> tuple[str, ...]:
     return ("train", "validate", *spec.test_names())
 
 
-def _hash_files(paths: Iterable[str | Path], name: str) -> dict[str, str]:
-    """Return the SHA-256 of all files by path; folders are read with their sub-folders, without hidden files.
+def _hash_files(entries: Sequence[str], name: str) -> dict[str, str]:
+    """Return the SHA-256 of all files by the number of their entry and their path below it.
+
+    Folders are read with their sub-folders, without hidden files.
+
+    Args:
+        entries: Files and folders.
+        name: Name of the class, for errors.
 
     Raises:
         InputError: If a file is missing or unreadable.
     """
     hashes: dict[str, str] = {}
-    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        inside = [file for file in sorted(path.rglob("*")) if file.is_file() and not file.name.startswith(".")]
+    for number, root in enumerate(map(expand_home, entries)):
+        inside = [file for file in sorted(root.rglob("*")) if file.is_file() and not file.name.startswith(".")]
         try:
-            hashes |= {str(file): hash_file(file) for file in (inside if path.is_dir() else [path])}
+            for file in inside if root.is_dir() else [root]:
+                hashes[f"{number}/{file.relative_to(root).as_posix()}"] = hash_file(file)
         except OSError as error:
             raise InputError(
-                str(error.filename or path),
+                str(error.filename or root),
                 f"a file that {name}.files() returns must be readable",
                 value=error.strerror,
                 remedy="correct the path; relative paths begin at the folder in which the command is started",
             ) from error
     return hashes
+
+
+def _without_paths(value: Any, entries: Sequence[str]) -> Any:
+    """Return nested values with the paths of the files replaced by their numbers, since moved data are the same data."""
+    if isinstance(value, dict):
+        return {key: _without_paths(inside, entries) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(inside, entries) for inside in value]
+    return f"file {entries.index(value)}" if isinstance(value, str) and value in entries else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,8 @@ def test_the_fingerprint_depends_on_the_keys_and_on_the_content_of_the_files(fol
     assert first == fingerprint() != fingerprint(noise=0.5)
     (folder / "points" / ".DS_Store").write_bytes(b"x")
     assert fingerprint() == first
+    shutil.copytree(folder / "points", folder / "moved")
+    assert fingerprint(folder=str(folder / "moved")) == first
     (folder / "points" / "train.txt").write_text("1 2 4", encoding="utf-8")
     assert fingerprint() != first
 
