@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TextIO
 
 _UPDATE_INTERVAL_S: Final = 20.0
@@ -13,6 +14,8 @@ _UPDATE_INTERVAL_S: Final = 20.0
 
 class Console:
     """Output with one progress line.
+
+    Text that cannot be written, to a full disk or a closed terminal, is lost: it is not worth the work that it is about.
 
     Args:
         out: Stream to write to.
@@ -34,16 +37,19 @@ class Console:
         """
         if self._is_terminal:
             width = shutil.get_terminal_size().columns - 1
-            self._out.write("\r\x1b[K" + text[:width] + ("\n" if final else ""))
+            self._write("\r\x1b[K" + text[:width] + ("\n" if final else ""))
         elif final or self._now() - self._last_update >= _UPDATE_INTERVAL_S:
             self._last_update = self._now()
-            self._out.write(text + "\n")
-        self._out.flush()
+            self._write(text + "\n")
 
     def print_line(self, text: str = "") -> None:
         """Print a line that is not replaced; it takes the place of the progress line."""
-        self._out.write(("\r\x1b[K" if self._is_terminal else "") + text + "\n")
-        self._out.flush()
+        self._write(("\r\x1b[K" if self._is_terminal else "") + text + "\n")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            self._out.write(text)
+            self._out.flush()
 
 
 class BuildProgress:

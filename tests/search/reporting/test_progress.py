@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def test_on_a_terminal_progress_replaces_itself_and_is_cut_to_its_width(monkeypa
     console.update_progress("x" * 50)
     console.print_line("done")
     assert out.getvalue() == "\r\x1b[K" + "x" * 19 + "\r\x1b[Kdone\n"
+
+
+class FullDisk(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_output_that_cannot_be_written_ends_nothing() -> None:
+    console = Console(FullDisk())
+    console.print_line("a line")
+    console.update_progress("a step", final=True)
 
 
 def test_build_progress_estimates_the_remaining_time() -> None:
