@@ -36,10 +36,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = yaml_text.read_text(path, "space file")
     except FileNotFoundError:
-        folder = path.parent if path.parent.is_dir() else Path("spaces")
-        neighbours = [str(other) for other in sorted(folder.glob("*.yaml"))]
-        remedy = suggest_name(str(path), neighbours) if neighbours else "name a YAML file"
-        raise InputError(str(path), "the space file must exist", remedy=remedy) from None
+        raise InputError(str(path), "the space file must exist", remedy=_suggest_file(path)) from None
     except OSError as error:
         raise InputError(
             str(path), "the space file must be readable text", value=str(error), remedy="name a YAML file"
@@ -52,6 +49,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
             str(path), "a space must be a mapping of keys to values", value=data, remedy="start from spaces/rg_rep.yaml"
         )
     return data
+
+
+def _suggest_file(path: Path) -> str:
+    """Return a hint that contains the file that was probably meant: of the same folder, or the space of this name."""
+    folder = path.parent if path.parent.is_dir() else Path("spaces")
+    neighbours = [str(other) for other in sorted(folder.glob("*.yaml"))]
+    same_name = [str(other) for other in Path("spaces").glob("*.yaml") if other.stem == path.stem]
+    if same_name and same_name[0] not in neighbours:
+        return f"did you mean {same_name[0]!r}?"
+    return suggest_name(str(path), neighbours) if neighbours else "name a YAML file"
 
 
 def choose_profile(profiles: Mapping[str, Any], wanted: str | None, path: Path, *, has_gpu: bool) -> str | None:

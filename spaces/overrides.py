@@ -20,6 +20,8 @@ def resolve_synonyms(data: Mapping[str, Any], path: str) -> dict[str, Any]:
         InputError: If a key and its synonym are both given, or a field is fixed twice.
     """
     renamed = _rename_keys(data, f"{path}: ")
+    empty: dict[str, Any] = {"fixed": {}, "search": {}, "inner": {}, "start": []}  # keys with comments only
+    renamed |= {key: value for key, value in empty.items() if key in renamed and renamed[key] is None}
     profiles = renamed.get("profiles")
     if isinstance(profiles, dict):
         renamed["profiles"] = {
@@ -38,8 +40,6 @@ def _rename_keys(data: Mapping[str, Any], prefix: str) -> dict[str, Any]:
                 remedy=f"move all values below {key}, and remove {synonym}",
             )
     renamed = {SYNONYMS.get(key, key): value for key, value in data.items()}
-    for key in ("fixed", "search", "inner"):  # a key all of whose entries are comments
-        renamed |= {key: {}} if key in renamed and renamed[key] is None else {}
     if isinstance(fixed := renamed.get("fixed"), dict):
         renamed["fixed"] = _flatten_fixed(fixed, prefix)
     return renamed

@@ -332,3 +332,19 @@ def test_names_of_other_tools_are_answered_with_the_ones_of_this_one(
 def test_a_boolean_is_no_number(override: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="written in digits"):
         load(tmp_path, override)
+
+
+def test_keys_with_comments_only_are_empty(tmp_path: Path) -> None:
+    assert load(tmp_path, start=None, inner=None, fixed=None).start == ()
+
+
+def test_null_in_a_profile_removes_a_whole_key(tmp_path: Path) -> None:
+    inner = {"threshold": {"choice": [0.5]}}
+    space = load(tmp_path, inner=inner, profiles={"laptop": {"inner": None, "start": None}})
+    assert (space.inner, space.start) == ({}, ())
+
+
+def test_a_space_is_suggested_by_its_name() -> None:
+    with pytest.raises(InputError) as caught:
+        load_space(Path("rg_rep"), has_gpu=False)
+    assert caught.value.remedy == "did you mean 'spaces/rg_rep.yaml'?"
