@@ -356,10 +356,10 @@ def read_specs(
         rule = f"a search must request at most {_MOST_VARIANTS:,} training sets"
         raise InputError(f"{path}: search", rule, value=f"{count:,} training sets", remedy="write fewer choices")
     points = [dict(zip(asked, values, strict=True)) for values in itertools.product(*asked.values())]
-    return [spec, *_build_variants(spec, points, path)]
+    return [spec, *build_variants(spec, points, path)]
 
 
-def _build_variants(spec: LocalizerSpec, points: Sequence[Mapping[str, Any]], path: Path) -> list[DatasetSpec]:
+def build_variants(spec: LocalizerSpec, points: Sequence[Mapping[str, Any]], path: Path) -> list[DatasetSpec]:
     """Return the variants of a dataset, without impossible combinations of choices.
 
     Raises:

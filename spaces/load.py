@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from datasets.config_file import (
+    build_variants,
     choose_profile,
     explain_validation,
     list_variants,
@@ -22,7 +24,6 @@ from datasets.config_file import (
 )
 from datasets.registry import resolve_custom_kind
 from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec
-from datasets.rooms.variants import with_changes
 from runtime.errors import InputError, unknown_name_error
 from runtime.validation import field_meanings
 from spaces import feasibility, field_types, points, value_checks
@@ -51,6 +52,8 @@ _TRAINING_DATA: Final[Mapping[str, str]] = {
     if name not in ("acoustics", "genres")
 } | field_meanings(Acoustics, f"{DATASET}train.acoustics.")
 """Descriptions of the searchable fields of the training data, by dotted name."""
+_COMBINATIONS: Final = 200
+"""Number of combinations of searched values of the dataset that are checked when a space is loaded."""
 
 
 def load_space(
@@ -240,12 +243,9 @@ class _SpaceChecker:
         values = value_checks.fill_required(config, fixed, search)
         self._check_config(config, values, lambda key: f"{self.path}: fixed.{key}")
         for dimension in search:
-            if dimension.name.startswith(DATASET):
-                value_checks.check_split_dimension(dimension, self.path)
-                for value in dimension.boundary_values():
-                    self._with_variation(dimension.name, value)
-            else:
+            if not dimension.name.startswith(DATASET):
                 value_checks.check_dimension(config, values, dimension, search, self.path)
+        self._check_variants(search)
 
     def _check_config(
         self, config: type[BaseModel], values: Mapping[str, Value], place: Callable[[str], str]
@@ -255,20 +255,19 @@ class _SpaceChecker:
         except ValidationError as error:
             raise explain_validation(error, config, place) from error
 
-    def _with_variation(self, name: str, value: Value) -> None:
-        """Check one field of the dataset; other searched fields are set too, since it may depend on them."""
-        if not isinstance(self.file.dataset, LocalizerSpec):
-            return
-        others = {
-            other: written["choice"][0] if "choice" in written else next(iter(written.values()))[0]
-            for other, written in self.file.search.items()
-            if other.startswith(DATASET)
-        }
-        values = {other.removeprefix(DATASET): v for other, v in (others | {name: value}).items()}
-        try:
-            with_changes(self.file.dataset, values)
-        except ValidationError as error:
-            raise explain_validation(error, type(self.file.dataset), lambda _: f"{self.path}: search.{name}") from error
+    def _check_variants(self, search: Sequence[Dimension]) -> None:
+        """Check the searched fields of the dataset at their boundary values, in combinations with each other."""
+        searched = [dimension for dimension in search if dimension.name.startswith(DATASET)]
+        for dimension in searched:
+            value_checks.check_split_dimension(dimension, self.path)
+        if isinstance(self.file.dataset, LocalizerSpec) and searched:
+            values = {d.name.removeprefix(DATASET): d.boundary_values() for d in searched}
+            combinations = itertools.islice(itertools.product(*values.values()), _COMBINATIONS)
+            points = [dict(zip(values, point, strict=True)) for point in combinations]
+            points += [
+                points[0] | {name: value} for name in values for value in values[name]
+            ]  # every value at least once
+            build_variants(self.file.dataset, points, Path(self.path))
 
     def _check_inner(self, described: TrainableDescription) -> dict[str, tuple[float, ...]]:
         known = {parameter.name: parameter for parameter in described.inner}

@@ -12,6 +12,7 @@ from datasets.rooms.plan import RoomPlan
 from datasets.rooms.spec import RoomSpec
 from datasets.rooms.variants import with_changes
 from runtime.errors import InputError
+from spaces.feasibility import survey_points
 from spaces.load import load_space
 from spaces.schema import Space
 from tests.spaces.test_load import write
@@ -196,3 +197,16 @@ def test_impossible_combinations_are_no_datasets_and_an_impossible_choice_is_ref
         assert caught.value.place == f"{path}: search.dataset.train.snr_db"
     else:
         assert len(read_specs(path, has_gpu=False)) == count
+
+
+def test_values_of_the_dataset_are_checked_in_combinations_with_each_other(tmp_path: Path) -> None:
+    search = {
+        "dataset.train.acoustics.source_height_m": {"choice": [2.5, 1.5]},
+        "dataset.train.acoustics.height_m": {"step": 1.0, "uniform": [2.0, 3.0]},
+        "dataset.train.snr_db": {"when": {"dataset.train.acoustics.source_height_m": 1.5}, "uniform": [10, 30]},
+    }
+    space = searching(tmp_path, search, acoustics=ROOMS, snr_db=20)
+    assert 10 < survey_points(space).impossible < 40  # a source above the ceiling: a quarter
+    with pytest.raises(InputError, match="below the ceiling") as caught:
+        searching(tmp_path, search | {"dataset.train.acoustics.source_height_m": {"choice": [1.5, 4]}}, acoustics=ROOMS)
+    assert caught.value.place.endswith("search.dataset.train.acoustics.source_height_m")
