@@ -128,12 +128,30 @@ class ArrayData:
 
     Args:
         sources: Rows of each split.
-        shapes: Number of rows of each split, by name.
+        rows: Number of rows of each split.
     """
 
-    def __init__(self, sources: Mapping[str, SplitSource], shapes: Mapping[str, int]) -> None:
-        self._sources, self._shapes = dict(sources), dict(shapes)
+    def __init__(self, sources: Mapping[str, SplitSource], rows: Mapping[str, int]) -> None:
+        self._sources, self._rows = dict(sources), dict(rows)
         self._opened: dict[str, Arrays] = {}
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """Names of all splits, training first."""
+        return tuple(self._sources)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of a row of each array, by name."""
+        return {name: array.shape[1:] for name, array in self.train.items()}
+
+    def count_rows(self, name: str) -> int:
+        """Return the number of rows of a split."""
+        return self._rows[name]
+
+    def __getitem__(self, name: str) -> Arrays:
+        """Return the arrays of a split; see `split`."""
+        return self.split(name)
 
     @property
     def train(self) -> Arrays:
@@ -159,7 +177,7 @@ class ArrayData:
             raise KeyError(f"no split {name!r}; there are {sorted(self._sources)}")
         if name not in self._opened:
             arrays = self._sources[name].read()
-            if len(next(iter(arrays.values()))) != self._shapes[name]:
+            if len(next(iter(arrays.values()))) != self._rows[name]:
                 raise InputError(
                     str(self._sources[name].path),
                     "the file of a split must not change during a search",

@@ -106,6 +106,9 @@ def test_every_form_gives_the_same_arrays_and_fingerprint(tmp_path: Path, write:
     np.testing.assert_array_equal(data.train["x"], train["x"])
     np.testing.assert_array_equal(data.validate["y"], validate["y"])
     assert data.tensors("train")["x"].shape == (20, 3)
+    assert data.shapes == {"x": (3,), "y": ()}
+    assert {name: data.count_rows(name) for name in data.split_names} == {"train": 20, "validate": 10}
+    assert data["train"] is data.train
     with pytest.raises(KeyError, match="no split 'test'"):
         data.split("test")
 
