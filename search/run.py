@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,8 @@ from typing import Final
 
 from runtime import ray_cluster, uris
 from runtime.console import Console
-from runtime.errors import InputError
+from runtime.errors import InputError, StorageError
+from runtime.storage import FULL
 from search import plan, shutdown
 from search.execution import tune
 from search.execution.capacity import ConcurrencyLimit
@@ -69,6 +71,7 @@ def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str], r
             with (
                 shutdown.handle_signals(),
                 study_storage.readable_errors(experiment.study_location),
+                _explain_full_disk(experiment.results),
                 lease.hold(experiment.results, console.print_line),
             ):
                 _prepare_folder(experiment, console, fresh=fresh)
@@ -244,6 +247,26 @@ def _measure_resources(experiment: Experiment, console: Console) -> Experiment:
     if resources != experiment.space.resources:
         console.print_line(f"each     {resources.cpu:g} CPU, {resources.gpu_share:g} GPU, as measured")
     return measured
+
+
+@contextmanager
+def _explain_full_disk(folder: SearchFolder) -> Iterator[None]:
+    """Replace errors of a full disk by a `StorageError`, wherever a file of the search is written.
+
+    Raises:
+        StorageError: Instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (*FULL, errno.EIO, errno.EROFS):
+            raise
+        raise StorageError(
+            folder.display_path(folder.root_path),
+            "the files of a search must be written",
+            value=str(error),
+            remedy="free some space, or restore the storage; nothing is lost: continue with --resume",
+        ) from error
 
 
 @contextmanager

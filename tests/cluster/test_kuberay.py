@@ -135,5 +135,5 @@ def test_launch_accepts_its_search(manifest: Any) -> None:
     words = shlex.split(manifest["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "search.launch"]
     options = launch.build_parser().parse_args(words[3:])
-    assert options.resume
+    assert options.resume_or_start  # also when the head is replaced and the job starts again
     assert options.at_once == manifest["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["maxReplicas"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from runtime.errors import InputError
+from runtime.errors import InputError, StorageError
 from search import run
 from search.results import SearchFolder
 from search.study.study import Study
@@ -38,3 +40,14 @@ def test_a_fresh_start_sets_the_old_search_aside_without_deleting(tmp_path: Path
         assert Path(folder.archive_search()).name == expected
         assert not folder.is_started()
     assert (tmp_path / "searches" / "toy.old1" / "space.json").is_file()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_disk_that_is_full_when_a_file_is_written_is_explained(code: int, tmp_path: Path) -> None:
+    with (
+        pytest.raises(StorageError, match="continue with --resume"),
+        run._explain_full_disk(SearchFolder(tmp_path, "a")),
+    ):
+        raise OSError(code, os.strerror(code), "space.json")
+    with pytest.raises(FileNotFoundError), run._explain_full_disk(SearchFolder(tmp_path, "a")):
+        raise FileNotFoundError(errno.ENOENT, "gone")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import torch
 from torch import nn
@@ -46,7 +46,7 @@ def train_or_load(config: HnetConfig, folder: Path, *, device: str, epochs: int 
     path = folder / f"hnet-{hashing.hash_values([_VERSION, epochs, config.model_dump(mode='json')])}.pt"
     folder.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _wait_for_lock(lock, path)
         if not path.is_file():
             network = Hnet(config, MatricesSpec(), device=device, seed=0, epochs=epochs)
             for _ in range(epochs):
@@ -60,6 +60,15 @@ def train_or_load(config: HnetConfig, folder: Path, *, device: str, epochs: int 
             with atomic_write(path) as temporary:
                 torch.save(content, temporary)
     return path
+
+
+def _wait_for_lock(lock: IO[str], path: Path) -> None:
+    """Lock a file; print a line if another process holds it, which is training the same network."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"waiting for another process, which is training {path.name} in {path.parent}", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def load_pretrained(path: Path, place: str) -> tuple[HnetConfig, nn.Module]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +29,24 @@ def test_a_recipe_is_trained_once_and_another_one_beside_it(tmp_path: Path) -> N
     assert pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=2) != first
     content = torch.load(first, weights_only=True)
     assert 0 <= content["metrics"]["exact"] <= 1
+
+
+def test_a_training_that_waits_for_another_one_prints_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=1)
+    real = fcntl.flock
+    with first.with_suffix(".lock").open("w") as held:
+        real(held, fcntl.LOCK_EX)
+
+        def lock(file: Any, operation: int) -> None:
+            if operation == fcntl.LOCK_EX:  # waiting: the other training ends
+                real(held, fcntl.LOCK_UN)
+            real(file, operation)
+
+        monkeypatch.setattr(fcntl, "flock", lock)
+        assert pretrained.train_or_load(SMALL, tmp_path, device="cpu", epochs=1) == first
+    assert f"waiting for another process, which is training {first.name}" in capsys.readouterr().out
 
 
 def test_what_was_kept_associates_as_the_network_that_was_trained(tmp_path: Path) -> None:
