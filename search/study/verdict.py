@@ -1,0 +1,175 @@
+"""Verdict on confirmed configurations: differences with simultaneous confidence intervals, as pure functions.
+
+Each configuration is trained on several seeds and scored on the same scenes. Its value on a test split varies with the seed
+(weights, order of samples, simulated training data) and with the sample of scenes. The variance of a difference of two means
+has one term for each:
+
+* seeds: the variance between the seeds of one configuration, pooled over all configurations, since two or three seeds of one
+  configuration say little about it. It includes that models of one configuration fail in different scenes;
+* scenes: the variance of the difference in a paired bootstrap over scenes, in which all models see the same resample (Efron and
+  Tibshirani 1993, chapter 8), without the part that the first term includes.
+
+Intervals are those of Student's t with Satterthwaite's degrees of freedom, and Bonferroni's correction for the number of
+compared configurations, so that picking the best of several does not make chance look like an improvement.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import scipy.stats
+from numpy.typing import NDArray
+
+CONFIDENCE: Final = 0.95
+"""Confidence that no configuration is called better that is not; both bounds of an interval together have one of 0.9."""
+
+Role = Literal["trial", "baseline", "start"]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """Confirmed configuration.
+
+    Attributes:
+        number: Number of its trial in the search.
+        role: Whether it was found by the search or is a reference: the baseline or a named starting point.
+        values: Objective per seed, with a sign such that larger is better.
+        replicates: The values in each resample of the scenes, shape (seeds, resamples); all candidates share the resamples.
+            None if the trainable has no results per scene.
+        cost: Cost of its training, in seconds.
+    """
+
+    number: int
+    role: Role
+    values: tuple[float, ...]
+    replicates: NDArray[np.float64] | None
+    cost: float
+
+    @property
+    def mean(self) -> float:
+        """Mean objective over the seeds."""
+        return float(np.mean(self.values))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Difference of two candidates, positive if the first one is better.
+
+    Attributes:
+        estimate: Difference of the means.
+        low: Lower bound of the confidence interval.
+        high: Upper bound of the confidence interval.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def is_distinguishable(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Result of a confirmation.
+
+    Attributes:
+        winner: Number of the chosen configuration: the cheapest of those that are not distinguishable from the best.
+        reference: Number of the best of baseline and starting points; None if none was confirmed.
+        gain: Difference of the winner and that reference; None without a reference, or if they are the same.
+        equals: Numbers of the configurations that are not distinguishable from the best one, which is the first.
+        confidence: Simultaneous confidence of the intervals.
+    """
+
+    winner: int
+    reference: int | None
+    gain: Difference | None
+    equals: tuple[int, ...]
+    confidence: float
+
+
+def judge_candidates(candidates: Sequence[Candidate], confidence: float = CONFIDENCE) -> Verdict:
+    """Return the verdict on confirmed configurations.
+
+    Args:
+        candidates: At least one configuration.
+        confidence: Simultaneous confidence of all intervals.
+    """
+    ranked = sorted(candidates, key=lambda candidate: candidate.mean, reverse=True)
+    best = ranked[0]
+    equals = [best] + [
+        c for c in ranked[1:] if not compare_candidates(best, c, candidates, confidence).is_distinguishable
+    ]
+    winner = min(equals, key=lambda candidate: candidate.cost)
+    references = [candidate for candidate in ranked if candidate.role != "trial"]
+    reference = references[0] if references else None
+    gain = None
+    if reference is not None and reference is not winner:
+        gain = compare_candidates(winner, reference, candidates, confidence)
+    return Verdict(
+        winner.number,
+        None if reference is None else reference.number,
+        gain,
+        tuple(candidate.number for candidate in equals),
+        confidence,
+    )
+
+
+def compare_candidates(
+    one: Candidate, other: Candidate, candidates: Sequence[Candidate], confidence: float = CONFIDENCE
+) -> Difference:
+    """Return the difference of two candidates with its interval; infinite bounds if one seed leaves its size open.
+
+    Args:
+        one: Candidate that is expected to be better.
+        other: Candidate that it is compared with.
+        candidates: All candidates, whose seeds determine the variance, and whose number the correction.
+        confidence: Simultaneous confidence of the comparisons of one candidate with all others.
+    """
+    estimate = one.mean - other.mean
+    variance, freedom = _pooled_seed_variance(candidates)
+    if not freedom:
+        return Difference(estimate, -math.inf, math.inf)
+    seeds = variance * (1 / len(one.values) + 1 / len(other.values))
+    total = seeds + _scene_variance(one, other)
+    effective = freedom * (total / seeds) ** 2 if seeds > 0 else math.inf
+    level = 1 - (1 - confidence) / max(1, len(candidates) - 1)
+    half = float(scipy.stats.t.ppf(level, min(effective, 1e6))) * math.sqrt(total)
+    return Difference(estimate, estimate - half, estimate + half)
+
+
+def _pooled_seed_variance(candidates: Sequence[Candidate]) -> tuple[float, int]:
+    """Return the variance between seeds of one configuration, and its degrees of freedom."""
+    squares = sum(float(np.sum((np.array(c.values) - c.mean) ** 2)) for c in candidates)
+    freedom = sum(len(c.values) - 1 for c in candidates)
+    return (squares / freedom if freedom else 0.0), freedom
+
+
+def _scene_variance(one: Candidate, other: Candidate) -> float:
+    """Return the variance of the difference due to the sample of scenes, without that of single models."""
+    if one.replicates is None or other.replicates is None:
+        return 0.0
+    total = float(np.var(one.replicates.mean(0) - other.replicates.mean(0), ddof=1))
+    return max(0.0, total - _model_variance(one.replicates) - _model_variance(other.replicates))
+
+
+def _model_variance(replicates: NDArray[np.float64]) -> float:
+    """Return the part of a mean's scene variance that differs between seeds: each model fails in other scenes."""
+    seeds = len(replicates)
+    if seeds < 2:
+        return 0.0
+    deviations = replicates - replicates.mean(0)
+    return float(np.var(deviations, axis=1, ddof=1).sum()) / (seeds - 1) / seeds
+
+
+def resample_scenes(scenes: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """Return how often each scene occurs in each bootstrap resample, shape (resamples, scenes)."""
+    generator = np.random.default_rng(seed)
+    counts = generator.multinomial(scenes, np.full(scenes, 1 / scenes), size=resamples)
+    return counts.astype(np.float64)
