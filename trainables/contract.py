@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from trainables.prediction import Predictor
@@ -167,6 +169,34 @@ class Trainable(ABC):
         Returns:
             One mapping of metrics per element of `params_grid`, with all objectives of the search.
         """
+
+    def evaluate_scenes(self, split: str, inference_params: InferenceParams) -> NDArray[np.float64] | None:
+        """Return what `evaluate` sums over the scenes of a split, one row per scene.
+
+        With it, a search can tell how much a difference of two models depends on the scenes of a split.
+
+        Args:
+            split: Name of the split.
+            inference_params: Inner parameters; missing ones take the Config's values.
+
+        Returns:
+            Additive terms, shape (scenes, terms), of which `summarise_scenes` computes the metrics; None if the metrics are no
+            functions of sums over scenes.
+        """
+        del split, inference_params
+        return None
+
+    @classmethod
+    def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:
+        """Return the metrics of sums over scenes.
+
+        Args:
+            sums: Sums of the rows of `evaluate_scenes`, shape (resamples, terms).
+
+        Returns:
+            One mapping of metrics per resample; that of the sum over all scenes equals the result of `evaluate`.
+        """
+        raise NotImplementedError(f"{cls.__name__} has no results per scene")
 
     @abstractmethod
     def state(self) -> dict[str, Any]:

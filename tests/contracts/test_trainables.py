@@ -150,6 +150,23 @@ def test_every_declared_figure_is_reported_for_every_setting(name: str, tiny: Da
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_sums_over_scenes_give_the_metrics(name: str, tiny: Dataset) -> None:
+    trainable = make(name, tiny, {})
+    train(trainable, 1)
+    params = {"threshold": 0.3} if name != "hnet" else {}
+    terms = trainable.evaluate_scenes("validate", params)
+    if terms is None:
+        assert name == "hnet"  # the authors' score is a mean over batches, not a function of sums
+        return
+    expected = trainable.evaluate("validate", [params])[0]
+    resampled = np.stack([terms.sum(0), terms[::2].sum(0)])
+    whole, half = trainable.summarise_scenes(resampled)
+    assert whole == pytest.approx({metric: expected[metric] for metric in whole}, rel=1e-9, nan_ok=True)
+    assert set(whole) == {metric.name for metric in trainable.metrics}
+    assert len(terms) == 1 or half != whole
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_inner_parameter_changes_the_figures(name: str, tiny: Dataset) -> None:
     for parameter in registry.load_trainable(name, "tests").inner:
         context, _ = CASES[name].fields[f"{CASES[name].inference}.{parameter.name}"]

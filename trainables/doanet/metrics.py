@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainables.doanet.clearmot import ClearCounts, clear_counts
 from trainables.doanet.config import GATES_DEG
-from trainables.doanet.tracks import NONE, OutputChoice, TrackingOutputs, cheapest_order, is_sounding
+from trainables.doanet.tracks import (
+    NONE,
+    OutputChoice,
+    TrackingOutputs,
+    cheapest_order,
+    is_sounding,
+    select_recording,
+)
 
 _TINY: Final = 1e-7
 """Initial value of the authors' totals."""
@@ -151,3 +158,33 @@ def count_errors(
     every_gate = np.tile(np.array(gates_deg, np.float64), len(choices))
     clear = clear_counts(tracks, active.repeat(len(gates_deg), axis=0), every_gate)
     return TrackingCounts(authors_counts(tracks, active), clear, gates_deg)
+
+
+def recording_terms(tracks: TrackingOutputs, choice: OutputChoice) -> NDArray[np.float64]:
+    """Return the counts of each recording for one choice of inference parameters.
+
+    Returns:
+        The attributes of `AuthorsCounts`, then those of `ClearCounts` at each gate, shape (recordings, terms).
+    """
+    counts = [count_errors(select_recording(tracks, number), [choice]) for number in range(len(tracks.ids))]
+    rows = [[*_attributes(one.authors), *_attributes(one.clear)] for one in counts]
+    return np.array([np.concatenate(row) for row in rows], np.float64)
+
+
+def summarise_terms(sums: NDArray[np.float64]) -> list[dict[str, float]]:
+    """Return the metrics of sums of `recording_terms`, shape (resamples, terms)."""
+    names = [field.name for field in fields(AuthorsCounts)]
+    clear_names = [field.name for field in fields(ClearCounts)]
+    by_gate = sums[:, len(names) :].reshape(len(sums), len(clear_names), len(GATES_DEG))
+    authors = AuthorsCounts(**_typed_terms(names, sums[:, : len(names)].T))
+    clear = ClearCounts(**_typed_terms(clear_names, by_gate.swapaxes(0, 1).reshape(len(clear_names), -1)))
+    return TrackingCounts(authors, clear, GATES_DEG).summarise_counts()
+
+
+def _typed_terms(names: Sequence[str], rows: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the rows by name, as integers except for sums of angles."""
+    return {name: row if name == "angle_deg" else row.astype(np.int64) for name, row in zip(names, rows, strict=True)}
+
+
+def _attributes(counts: AuthorsCounts | ClearCounts) -> list[NDArray[np.float64]]:
+    return [np.asarray(getattr(counts, field.name), np.float64) for field in fields(counts)]

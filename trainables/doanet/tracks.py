@@ -63,6 +63,13 @@ def concatenate_outputs(parts: Sequence[TrackingOutputs]) -> TrackingOutputs:
     )
 
 
+def select_recording(tracks: TrackingOutputs, number: int) -> TrackingOutputs:
+    """Return one recording of a set."""
+    row = slice(number, number + 1)
+    activity = None if tracks.activity is None else tracks.activity[row]
+    return TrackingOutputs(tracks.predicted[row], activity, tracks.reference[row], tracks.active[row], tracks.ids[row])
+
+
 @dataclass(frozen=True)
 class OutputChoice:
     """Choice of inference parameters.

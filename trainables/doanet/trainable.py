@@ -21,7 +21,7 @@ from trainables.contract import InferenceParams, Metrics
 from trainables.doanet.association import Assign, exact_association
 from trainables.doanet.config import INNER, METRICS, DoanetConfig
 from trainables.doanet.losses import compute_objective
-from trainables.doanet.metrics import count_errors
+from trainables.doanet.metrics import count_errors, recording_terms, summarise_terms
 from trainables.doanet.network import DoaNetwork, DoaOutput
 from trainables.doanet.predictor import DoanetPredictor, PredictedTrajectories, merge_weights, split_weights
 from trainables.doanet.sequences import LabelledSequences, cut_sequences, fit_split_scaler, load_split
@@ -105,6 +105,23 @@ class Doanet(NetworkTrainable):
     @torch.inference_mode()
     def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:
         """Evaluate all inference parameters on complete recordings from one pass of the network; adds the mean loss."""
+        tracks, loss = self._track_recordings(split)
+        choices = [OutputChoice.from_params(self.config.inference, params) for params in params_grid]
+        return [summary | {"loss": loss} for summary in count_errors(tracks, choices).summarise_counts()]
+
+    @torch.inference_mode()
+    def evaluate_scenes(self, split: str, inference_params: InferenceParams) -> NDArray[np.float64]:
+        """Return the terms of `metrics.recording_terms`, shape (recordings, terms)."""
+        tracks, _ = self._track_recordings(split)
+        return recording_terms(tracks, OutputChoice.from_params(self.config.inference, inference_params))
+
+    @classmethod
+    def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:
+        """Return the metrics of sums of the terms of `evaluate_scenes`."""
+        return summarise_terms(sums)
+
+    def _track_recordings(self, split: str) -> tuple[TrackingOutputs, float]:
+        """Return the outputs and events of a split, and the mean loss."""
         self.network.eval()
         sequences = self._load_split(split)
         loss, tracks = 0.0, []
@@ -117,9 +134,7 @@ class Doanet(NetworkTrainable):
             objective = compute_objective(output, reference, self.config.loss, self._assign)["loss"]
             loss += float(objective) * len(rows) / files
             tracks.append(_tracking_outputs(output, sequences, rows, self.config.sequence_frames))
-        choices = [OutputChoice.from_params(self.config.inference, params) for params in params_grid]
-        counts = count_errors(concatenate_outputs(tracks), choices)
-        return [summary | {"loss": loss} for summary in counts.summarise_counts()]
+        return concatenate_outputs(tracks), loss
 
     def _load_split(self, name: str) -> LabelledSequences:
         if name not in self._splits:

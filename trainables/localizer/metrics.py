@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,41 @@ class MatchCounts:
         )
 
 
+@dataclass(frozen=True)
+class SampleMatches:
+    """Matches of each sample.
+
+    Attributes:
+        true_positives: Number of matched true keypoints, per threshold and sample.
+        predicted: Number of predicted keypoints, per threshold and sample.
+        truth: Number of true keypoints, per sample.
+        nearest_m: Distance of each true keypoint to the nearest prediction in reach, in metres; infinite without one.
+    """
+
+    true_positives: Int[Tensor, "thresholds batch"]
+    predicted: Int[Tensor, "thresholds batch"]
+    truth: Int[Tensor, "batch"]
+    nearest_m: Float[Tensor, "thresholds batch slots"]
+
+    def total(self) -> MatchCounts:
+        """Return the sums over the samples."""
+        hit = self.nearest_m.isfinite()
+        return MatchCounts(
+            self.true_positives.sum(1).double().cpu(),
+            self.predicted.sum(1).double().cpu(),
+            float(self.truth.sum()),
+            self.nearest_m.where(hit, 0).double().square().sum((1, 2)).cpu(),
+            hit.sum((1, 2)).double().cpu(),
+        )
+
+    def first_terms(self) -> Float[Tensor, "batch terms"]:
+        """Return the terms of `MatchCounts` of each sample at the first threshold, in the order of its attributes."""
+        hit = self.nearest_m[0].isfinite()
+        squared_error_m2 = self.nearest_m[0].where(hit, 0).double().square().sum(1)
+        terms = [self.true_positives[0], self.predicted[0], self.truth, squared_error_m2, hit.sum(1)]
+        return torch.stack([term.double() for term in terms], dim=1).cpu()
+
+
 def count_matches(
     candidates: Candidates,
     keep: Bool[Tensor, "batch candidates"],
@@ -62,6 +98,17 @@ def count_matches(
         thresholds: Thresholds above which a score makes a candidate a prediction.
         resolution_m: Resolution in metres, 0.3 or 1 in the paper.
     """
+    return match_samples(candidates, keep, positions_m, thresholds, resolution_m).total()
+
+
+def match_samples(
+    candidates: Candidates,
+    keep: Bool[Tensor, "batch candidates"],
+    positions_m: Float[Tensor, "batch slots 2"],
+    thresholds: Float[Tensor, "thresholds"],
+    resolution_m: float,
+) -> SampleMatches:
+    """Match the predictions of each sample; see `count_matches`."""
     present = ~positions_m.isnan().any(dim=-1)
     distance = (candidates.positions_m[:, None] - positions_m.nan_to_num(nan=math.inf)[:, :, None]).norm(dim=-1)
     adjacent = (distance < resolution_m) & keep[:, None] & present[..., None]
@@ -69,13 +116,11 @@ def count_matches(
     nearest = torch.stack(
         [_nearest_distances(distance, adjacent & (scores > threshold)[:, None]) for threshold in thresholds]
     )
-    hit = nearest.isfinite()
-    return MatchCounts(
-        _matching_size(adjacent, scores, present, thresholds).sum(1).double().cpu(),
-        (scores[None] > thresholds[:, None, None]).sum((1, 2)).double().cpu(),
-        float(present.sum()),
-        nearest.where(hit, 0).double().square().sum((1, 2)).cpu(),
-        hit.sum((1, 2)).double().cpu(),
+    return SampleMatches(
+        _matching_size(adjacent, scores, present, thresholds),
+        (scores[None] > thresholds[:, None, None]).sum(2),
+        present.sum(1),
+        nearest,
     )
 
 
@@ -128,3 +173,10 @@ def summarise_counts(counts: MatchCounts) -> list[dict[str, float]]:
         rmse = math.sqrt(error / matched) if matched else math.nan
         result.append({"f1": f1, "precision": precision, "recall": recall, "rmse": rmse})
     return result
+
+
+def summarise_terms(terms: Sequence[float]) -> dict[str, float]:
+    """Return precision, recall, F1 and RMSE (m) of sums of `SampleMatches.first_terms`."""
+    hits, predicted, truth, error, matched = terms
+    one = [torch.tensor([value], dtype=torch.float64) for value in (hits, predicted, error, matched)]
+    return summarise_counts(MatchCounts(one[0], one[1], truth, one[2], one[3]))[0]

@@ -17,7 +17,7 @@ from trainables.contract import InferenceParams, Metrics
 from trainables.localizer import features, grid, losses, retrieval
 from trainables.localizer.array_layout import ArrayLayout, network_weights
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, OptimizerConfig
-from trainables.localizer.metrics import MatchCounts, count_matches, summarise_counts
+from trainables.localizer.metrics import MatchCounts, count_matches, match_samples, summarise_counts, summarise_terms
 from trainables.localizer.network import LocalizerNetwork, run_network
 from trainables.localizer.predictor import LocalizerPredictor
 from trainables.localizer.retrieval import Keypoints
@@ -112,6 +112,34 @@ class Localizer(NetworkTrainable):
         summaries = {key: summarise_counts(total) for key, total in counts.items()}
         return [_select_metrics(params, sweeps, summaries) | {"loss": loss} for params in complete]
 
+    @torch.inference_mode()
+    def evaluate_scenes(self, split: str, inference_params: InferenceParams) -> NDArray[np.float64]:
+        """Return the terms of `SampleMatches.first_terms` at each resolution, shape (samples, terms)."""
+        self.network.eval()
+        params = retrieval.complete_params(self.config.retrieval, inference_params)
+        level = torch.tensor([params["threshold"]], device=self.device)
+        samples = self._train if split == "train" else self.data.open_split(split)
+        rows = []
+        for first in range(0, len(samples), _EVALUATION_BATCH):
+            batch = samples.read_batch(np.arange(first, min(first + _EVALUATION_BATCH, len(samples))))
+            output = run_network(self.network, batch.waves.to(self.device), self.config, bf16=self._bf16)
+            candidates = retrieval.find_candidates(self.config, self.grid, output, params["smoothing_m"])
+            keep = retrieval.keep_candidates(self.config.retrieval, candidates, params["nms_radius_m"])
+            positions = batch.positions_m.to(self.device)
+            matches = [match_samples(candidates, keep, positions, level, resolution) for resolution in RESOLUTIONS_M]
+            rows.append(torch.cat([match.first_terms() for match in matches], dim=1))
+        terms: NDArray[np.float64] = torch.cat(rows).numpy()
+        return terms
+
+    @classmethod
+    def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:
+        """Return the metrics of sums of the terms of `evaluate_scenes`."""
+        per_resolution = sums.reshape(len(sums), len(RESOLUTIONS_M), -1).tolist()
+        return [
+            _name_metrics(dict(zip(RESOLUTIONS_M, map(summarise_terms, terms), strict=True)))
+            for terms in per_resolution
+        ]
+
     def _count_matches(
         self, output: Tensor, positions: Tensor, sweeps: dict[tuple[float, float], list[float]]
     ) -> dict[tuple[float, float, float], MatchCounts]:
@@ -193,10 +221,15 @@ def _select_metrics(
     """
     group = (params["smoothing_m"], params["nms_radius_m"])
     row = groups[group].index(params["threshold"])
+    return _name_metrics({resolution: summaries[*group, resolution][row] for resolution in RESOLUTIONS_M})
+
+
+def _name_metrics(by_resolution: Mapping[float, Mapping[str, float]]) -> Metrics:
+    """Return the metrics by their names in `config.METRICS`."""
     metrics = {
         f"{name}_{resolution:g}m": value
-        for resolution in RESOLUTIONS_M
-        for name, value in summaries[*group, resolution][row].items()
+        for resolution, summary in by_resolution.items()
+        for name, value in summary.items()
     }
     mean = sum(metrics[f"f1_{resolution:g}m"] for resolution in RESOLUTIONS_M) / len(RESOLUTIONS_M)
     return {"f1_mean": mean} | metrics
