@@ -15,11 +15,15 @@ from datasets.acoustics.arrays import SAMPLE_RATE_HZ
 from datasets.audio import folders, inspection, sound_files
 from datasets.audio.inspection import InspectedFile
 from datasets.audio.repeats import find_repeats, repeated_error
+from runtime import hashing
 from runtime.errors import InputError
 
 EXCERPT_RMS: Final = 0.1
 """RMS to which excerpts are normalised."""
 SILENT_RMS: Final = inspection.SILENT_RMS
+
+_EARLIER_SUFFIXES: Final = (".wav", ".flac", ".ogg", ".mp3")
+"""Suffixes of sound files in versions that divided music by excerpts."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,22 @@ def read_corpus(
     ]
     ignored = sum((Counter(genre.ignored) for genre in found), Counter[str]())
     return Corpus(folder, tuple(pieces), tuple(wrong), ignored)
+
+
+def read_earlier_corpus(folder: Path, genres: Sequence[str]) -> Corpus:
+    """Read the sound files of some genres by the rules of earlier versions, so that their searches can be resumed.
+
+    Raises:
+        InputError: If a file is empty, truncated or unreadable.
+    """
+    pieces = []
+    for genre in genres:
+        for path in sorted((folder / genre).rglob("*")):
+            if path.suffix.lower() in _EARLIER_SUFFIXES:
+                header = sound_files.read_header(path)
+                sha256 = hashing.hash_file(path)
+                pieces.append(MusicFile(path, genre, header.frames, header.rate_hz, sha256))
+    return Corpus(folder, tuple(pieces))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from datasets.building import parts
 from datasets.building.parts import SPLIT, DatasetPart, split_evenly
 from datasets.building.plan import Synthesizer, TablePlan
 from datasets.building.reader import PartReader
-from datasets.rooms import music, reverberation
+from datasets.rooms import music, music_folder, reverberation
 from datasets.rooms.reverberation import POSITIONS_PER_BLOCK
 from datasets.rooms.spec import Acoustics, LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec, SplitSpec, source_range
 from runtime import hashing
@@ -166,17 +166,17 @@ class MusicPlan(SamplePlan):
         """
         if self.spec.music_folder() is None:
             return self
-        found = music.scan_corpus(self.spec, location)
+        found = music_folder.scan_corpus(self.spec, location)
         return replace(self, pieces=found.pieces, sound_files=found.hash_files(), corpus=found)
 
     def describe_notes(self) -> list[str]:
         """Return the genres, files and minutes of the music folder, and what is left out."""
-        return [] if self.corpus is None else music.describe_corpus(self.spec, self.corpus)
+        return [] if self.corpus is None else music_folder.describe_corpus(self.spec, self.corpus)
 
     @property
     def music_part(self) -> SamplePart:
         """Part with the excerpts of music."""
-        identity = self.spec.model_dump(mode="json", include={"genres", "held_out", "excerpt_s", "excerpts", "seed"})
+        identity = self.spec.music_identity()
         count = len(music.list_excerpts(self.spec, self.pieces))
         return SamplePart(
             MUSIC,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from datasets.acoustics import arrays as geometry
 from datasets.building.spec import PROCEDURAL, DatasetSpec, Frozen, Range, validate_range
@@ -249,6 +249,12 @@ class MusicSpec(LocalizerSpec):
     held_out: str = Field("jazz", description="genre of the test splits with `genres: held_out`")
     excerpt_s: float = Field(6.0, ge=1, le=60, description="length of the excerpts of music, s")
     excerpts: int = Field(200, ge=8, le=20_000, description="maximum number of excerpts per genre")
+    split_by: Literal["auto", "recording", "time", "excerpts"] = Field(
+        "auto",
+        description="division of a music folder among the splits: whole recordings, or sections with gaps between them; "
+        "`auto`: by recording where a genre has enough, else by time; `excerpts`: neighbouring excerpts in any split, as in "
+        "searches of earlier versions",
+    )
     # The files that remain identify the data, so the option itself is not part of any dump.
     skip_broken: bool = Field(
         False, exclude=True, description="leave out sound files that cannot be used, instead of refusing the folder"
@@ -265,6 +271,18 @@ class MusicSpec(LocalizerSpec):
             )
         return self
 
+    @model_serializer(mode="wrap")
+    def _omit_division(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `split_by` where it is without effect, as in the descriptions of earlier versions."""
+        described: dict[str, Any] = serialize(self)
+        if not self.divides_recordings():
+            described.pop("split_by", None)
+        return described
+
+    def divides_recordings(self) -> bool:
+        """Return whether the splits share no neighbouring excerpts of a recording."""
+        return self.music_folder() is not None and self.split_by != "excerpts"
+
     def uses_held_out(self) -> bool:
         """Return whether any test split plays the held-out genre."""
         return any(test.genres == "held_out" for test in self.tests.values())
@@ -273,12 +291,22 @@ class MusicSpec(LocalizerSpec):
         """Return the folder of the music, or None for the procedural band."""
         return None if self.music == PROCEDURAL else expand_home(self.music)
 
+    def music_identity(self) -> dict[str, Any]:
+        """Return all values that the excerpts depend on, except for the sound files."""
+        described = self.model_dump(mode="json", include={"genres", "held_out", "excerpt_s", "excerpts", "seed"})
+        if self.divides_recordings():
+            described |= {"split_by": self.split_by, "shares": self._list_shares()}
+        return described
+
+    def _list_shares(self) -> list[tuple[str, str]]:
+        return sorted((name, test.genres) for name, test in self.tests.items())
+
     def split_identity(self, split: str) -> dict[str, Any]:
         """Return all values that the samples of a split depend on, except for the sound files.
 
         Test splits share the excerpts, so their names are included; the path of the folder is not.
         """
-        shares = sorted((name, test.genres) for name, test in self.tests.items())
+        shares = self._list_shares()
         band = {"music": PROCEDURAL} if self.music_folder() is None else {"music": "files"}
         return super().split_identity(split) | {"shares": shares} | band
 

@@ -14,7 +14,8 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from datasets.audio import music_synth
-from datasets.rooms.music import MusicExcerpts, assemble_excerpts, list_excerpts, load_excerpt, scan_corpus
+from datasets.rooms.music import MusicExcerpts, assemble_excerpts, list_excerpts, load_excerpt
+from datasets.rooms.music_folder import scan_corpus
 from datasets.rooms.spec import PROCEDURAL_GENRES, RoomSpec
 
 SECOND = 16_000
@@ -33,8 +34,11 @@ def write(path: Path, sound: NDArray[np.float64], rate_hz: int, subtype: str | N
 
 
 def spec_of(folder: Path, **changes: Any) -> RoomSpec:
+    """A description that takes every second of the music; `test_splits` has those that divide recordings."""
     return RoomSpec.model_validate(
-        {"music": str(folder), "excerpt_s": 1, "excerpts": 40, "held_out": "jazz", "train": 8, "validate": 4} | changes
+        {"music": str(folder), "excerpt_s": 1, "excerpts": 40, "held_out": "jazz", "train": 8, "validate": 4}
+        | {"split_by": "excerpts"}
+        | changes
     )
 
 
@@ -61,7 +65,7 @@ def three_genres(tmp_path: Path) -> Path:
     """Genres that can be told by ear: 500 Hz is funk, 300 Hz is rock, 800 Hz is jazz."""
     for genre, frequency in (("funk", 500), ("rock", 300), ("jazz", 800)):
         for number in range(2):
-            write(tmp_path / genre / f"{number}.wav", tone(frequency, 10.5, SECOND), SECOND)
+            write(tmp_path / genre / f"{number}.wav", tone(frequency + 0.01 * number, 10.5, SECOND), SECOND)
     return tmp_path
 
 
@@ -117,17 +121,19 @@ def test_silence_is_left_out(tmp_path: Path) -> None:
     assert len(waves_of(spec_of(tmp_path, tests=["S0"]))) == 4
 
 
-@pytest.mark.parametrize("music", ["procedural", "folder"])
+@pytest.mark.parametrize("music", ["procedural", "folder", "divided"])
 def test_no_excerpt_serves_two_splits_and_every_split_has_some(music: str, three_genres: Path) -> None:
-    spec = spec_of(three_genres) if music == "folder" else RoomSpec(excerpts=12, excerpt_s=1)
+    way = {"folder": "excerpts", "divided": "auto"}.get(music)
+    spec = spec_of(three_genres, split_by=way) if way else RoomSpec(excerpts=12, excerpt_s=1)
     rows = {name: set(of_split.tolist()) for name, of_split in gather(spec).rows_by_split.items()}
     assert list(rows) == ["train", "validate", "S0", "S1", "S2"]
     assert all(rows.values())
     assert not any(first & second for first, second in itertools.combinations(rows.values(), 2))
 
 
-def test_the_held_out_genre_sounds_in_s2_and_nowhere_else(three_genres: Path) -> None:
-    music = gather(spec_of(three_genres))
+@pytest.mark.parametrize("way", ["excerpts", "auto", "time"])
+def test_the_held_out_genre_sounds_in_s2_and_nowhere_else(three_genres: Path, way: str) -> None:
+    music = gather(spec_of(three_genres, split_by=way))
     heard = {name: {round(pitch_hz(music.waves[row])) for row in rows} for name, rows in music.rows_by_split.items()}
     assert heard.pop("S2") == {800}
     assert heard == {name: {300, 500} for name in ("train", "validate", "S0", "S1")}
@@ -154,20 +160,22 @@ def test_the_seed_decides_who_gets_which_excerpt(three_genres: Path) -> None:
 
 
 def test_files_are_hashed_by_their_path_in_the_folder(three_genres: Path) -> None:
-    found = scan_corpus(spec_of(three_genres), "here")
+    found = scan_corpus(spec_of(three_genres, split_by="auto"), "here")
     expected = {
         f"{genre}/{number}.wav": hashlib.sha256((three_genres / genre / f"{number}.wav").read_bytes()).hexdigest()
         for genre in ("funk", "rock", "jazz")
         for number in range(2)
     }
-    assert found.hash_files() == expected
+    assert found.hash_files() == scan_corpus(spec_of(three_genres), "here").hash_files() == expected
 
 
 def test_other_files_and_hidden_folders_are_passed_over(three_genres: Path) -> None:
     (three_genres / "funk" / "cover.jpg").write_bytes(b"picture")
     (three_genres / ".cache").mkdir()
     (three_genres / "notes.txt").write_text("music")
-    assert {piece.genre for piece in scan_corpus(spec_of(three_genres), "here").pieces} == {"funk", "rock", "jazz"}
+    for way in ("excerpts", "auto"):
+        spec = spec_of(three_genres, split_by=way)
+        assert {piece.genre for piece in scan_corpus(spec, "here").pieces} == {"funk", "rock", "jazz"}
 
 
 def test_a_music_folder_is_not_read_for_a_genre_nobody_hears(three_genres: Path) -> None:

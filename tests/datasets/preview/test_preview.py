@@ -116,7 +116,7 @@ def test_what_is_not_built_is_shown_in_miniature_and_leaves_nothing_behind(
 def test_names_from_files_are_text_and_not_tags(tmp_path: Path) -> None:
     genre = "<img src=x onerror=alert(1)>&"
     (tmp_path / "music" / genre).mkdir(parents=True)
-    noise = np.random.default_rng(0).standard_normal((16_000 * 5, 1)) * 0.1
+    noise = np.random.default_rng(0).standard_normal((16_000 * 12, 1)) * 0.1
     soundfile.write(tmp_path / "music" / genre / '"quoted"<b>.wav', noise, 16_000)
     spec = written(tmp_path, "<b>nasty.yaml", **SMALL)
     page = preview(spec, tmp_path, "--audio", str(tmp_path / "music"), "--samples", "1")
