@@ -13,6 +13,7 @@ from runtime import machine, uris
 from runtime.cli import Parser, parse_seed, positive_number_type, run_command
 from runtime.storage import storage_at
 from search import origin, plan, preflight, storage_options
+from search.earlier_versions import with_earlier_defaults
 from search.experiment import Experiment
 from search.reporting.next_steps import without_option
 from search.results import DEFAULT_CACHE
@@ -171,6 +172,8 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
     results = storage_options.open_results(options, space.name)
     preflight.check_services(options)
     resume = options.resume or (options.resume_or_start and results.is_started())
+    if resume and results.is_started():
+        space = with_earlier_defaults(space, results.read_identity())
     preflight.check_existing_search(
         results, space, resume=resume, fresh=options.fresh, in_database=options.study is not None
     )

@@ -128,7 +128,17 @@ SEARCH_LEVELS = [
     {"study"},
     {"execution"},
     {"reporting"},
-    {"existing", "lease", "origin", "plan", "preflight", "shutdown", "saved_models", "storage_options"},
+    {
+        "earlier_versions",
+        "existing",
+        "lease",
+        "origin",
+        "plan",
+        "preflight",
+        "shutdown",
+        "saved_models",
+        "storage_options",
+    },
     {"run"},
     {"launch", "predict", "ui", "doctor"},
 ]
