@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from datasets.building.provider import DatasetProvider
 from runtime import uris
+from runtime.errors import InputError
 from runtime.storage import Storage
 from runtime.working_folder import enter_folder
 from search.results import SearchFolder
+from spaces.configs import build_config
 from spaces.schema import Space, Value
+from trainables import hooks, registry
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,18 @@ class Experiment:
         """Return the provider of the dataset that a trial with these parameters trains on."""
         spec = self.space.dataset_of(parameters)
         return self.dataset if spec == self.dataset.spec else self.dataset.with_spec(spec)
+
+    def epoch_presentations(self, parameters: Mapping[str, Value]) -> int | None:
+        """Return the number of training samples that a trial is shown per epoch; None if its Config does not state it."""
+        config = registry.describe_trainable(self.space.trainable, "trainable").config
+        try:
+            values = build_config(config, self.space.config_values(parameters))
+            return hooks.epoch_presentations(values, self.dataset_for(parameters))
+        except (
+            ValidationError,
+            InputError,
+        ):  # a trial of an earlier version, or a wrong hook: no reason to stop a search
+            return None
 
     def shared_folders(self) -> list[Path]:
         """Return the folders that every node of a cluster must be able to write to."""

@@ -12,7 +12,7 @@ from datasets import cli_options, registry
 from runtime import machine, uris
 from runtime.cli import Parser, parse_seed, positive_number_type, run_command
 from runtime.storage import storage_at
-from search import origin, plan, preflight, storage_options
+from search import budgets, origin, plan, preflight, storage_options
 from search.earlier_versions import with_earlier_defaults
 from search.experiment import Experiment
 from search.reporting.next_steps import without_option
@@ -198,6 +198,7 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
         at_once=options.at_once,
         study_uri=options.study,
     )
+    budgets.check_budgets(options.space, experiment, preflight.boundary_configs(space))
     preflight.check_disk(experiment)
     return experiment
 

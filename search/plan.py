@@ -9,6 +9,7 @@ from typing import Final
 from runtime import machine, uris
 from runtime.console import format_bytes
 from runtime.errors import InputError
+from search.budgets import budget_lines
 from search.experiment import Experiment
 from search.reporting.progress import format_value
 from search.study.asha import rung_epochs
@@ -47,6 +48,7 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
         *[f"{'data' * (index == 0):<9}{text}" for index, text in enumerate(_data_lines(experiment, estimate_seconds))],
         f"trials   {_describe_trials(space)}",
         *_inference_lines(space),
+        *budget_lines(experiment),
         f"each     {space.resources.cpu:g} CPU, {_describe_gpu(space.resources)}; {_describe_hardware(experiment)}",
         f"results  {results.display_path(results.root_path)}",
         *([f"study    {uris.redact_uri(experiment.study_uri)}"] if experiment.study_uri else []),

@@ -193,7 +193,7 @@ def check_existing_search(
     if changed:
         raise InputError(
             folder.display_path(folder.identity_path),
-            "a resumed search keeps its space; only the budget's trials and hours, and the resources, may change",
+            "a resumed search keeps its space; only the resources and the budget, except its epochs, may change",
             value="changed: " + ", ".join(changed),
             remedy="undo the change, or start over with --fresh or --name",
         )
@@ -236,7 +236,7 @@ def check_data(space: Space, dataset: DatasetProvider) -> None:
     Raises:
         InputError: If it cannot.
     """
-    for config in _boundary_configs(space):
+    for config in boundary_configs(space):
         hooks.check_data(config, dataset)
 
 
@@ -249,7 +249,7 @@ def check_several_gpus(space: Space) -> None:
     gpus = int(space.resources.gpu_share)
     if gpus <= 1:
         return
-    for config in _boundary_configs(space):
+    for config in boundary_configs(space):
         batch_size = hooks.ddp_batch_size(config)
         if batch_size is None:
             raise InputError(
@@ -267,7 +267,8 @@ def check_several_gpus(space: Space) -> None:
             )
 
 
-def _boundary_configs(space: Space) -> Iterator[BaseModel]:
+def boundary_configs(space: Space) -> Iterator[BaseModel]:
+    """Yield the Configs of the baseline, of the named points and at the boundary values of the dimensions."""
     config = registry.describe_trainable(space.trainable, "trainable").config
     for values in space.boundary_points():
         try:

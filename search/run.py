@@ -26,8 +26,10 @@ from search.reporting.callback import SearchCallback
 from search.reporting.mlflow_files import relocate_artifacts
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
 from search.reporting.progress import SearchProgress
+from search.reporting.spending import format_limits, format_spending, larger_budget_options
 from search.results import FINGERPRINT, SearchFolder
 from search.study import storage as study_storage
+from search.study.spending import SpendingMeter
 from search.study.study import Study, read_parent_run_id
 from search.study.trials import Trial
 
@@ -43,11 +45,13 @@ class _Ending:
         is_paused: Whether trials were interrupted that the next launch continues.
         common_failure: Cause and trials, if all trials failed alike.
         problems: What MLflow could not record.
+        larger_budget: Options that raise the budgets that are used up.
     """
 
     is_paused: bool
     common_failure: tuple[str, list[Trial]] | None
     problems: list[str]
+    larger_budget: tuple[str, ...] = ()
 
 
 def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str], retry: bool = False) -> int:
@@ -106,7 +110,7 @@ def _run_locked(
     study = _open_study(experiment, lease, console) if results.is_started() else None
     if study is not None:
         _retry_failed(study, console, only_baseline=not retry)
-    with _ray_if_needed(experiment, console, needed=study is None or study.has_unfinished()) as has_ray:
+    with _ray_if_needed(experiment, console, needed=study is None or _may_run(experiment, study)) as has_ray:
         identity = experiment.space.identity() | {FINGERPRINT: experiment.dataset.fingerprint}
         results.write_identity(identity, experiment.launch_folder)
         study = study or _open_study(experiment, lease, console)
@@ -119,8 +123,24 @@ def _run_locked(
     if ending.common_failure is not None:
         report.print_common_failure(experiment, ending.common_failure, console, command)
         return FAILED
-    next_steps.print_next_steps(console, experiment, command, is_paused=ending.is_paused, has_failures=has_failures)
+    next_steps.print_next_steps(
+        console,
+        experiment,
+        command,
+        is_paused=ending.is_paused,
+        has_failures=has_failures,
+        larger_budget=ending.larger_budget,
+    )
     return status
+
+
+def _may_run(experiment: Experiment, study: Study) -> bool:
+    """Return whether trials are left to run, and a budget for them."""
+    return study.has_unfinished() and not _open_meter(experiment, study).exhausted_limits()
+
+
+def _open_meter(experiment: Experiment, study: Study) -> SpendingMeter:
+    return SpendingMeter(experiment.space, experiment.epoch_presentations, study.get_trials())
 
 
 def _retry_failed(study: Study, console: Console, *, only_baseline: bool) -> None:
@@ -176,7 +196,8 @@ def _run_with_data(
     if has_ray:
         experiment = _measure_resources(experiment, console)
     limit = _concurrency_limit(experiment)
-    progress = SearchProgress(console, experiment.space, limit() if has_ray else 1)
+    meter = _open_meter(experiment, study)
+    progress = SearchProgress(console, experiment.space, limit() if has_ray else 1, meter=meter)
     logger = _open_logger(experiment, study)
     callback = SearchCallback(experiment, study, logger, progress, datasets)
     try:
@@ -184,8 +205,8 @@ def _run_with_data(
             callback.on_search_start()
             logger.reconcile(study, callback.open_run)
             _print_notices(logger, console)
-            is_paused = False
-            stopper = TrialStopper(study, experiment.space, time_budget)
+            stopper = TrialStopper(study, experiment.space, time_budget, meter)
+            is_paused = bool(stopper.exhausted_limits)
             if has_ray:
                 limit.require_capacity()
                 is_paused = tune.run_trials(experiment, study, callback, stopper, datasets, limit)
@@ -194,14 +215,29 @@ def _run_with_data(
             if is_paused:
                 callback.on_interrupt()
                 if stopper.common_failure is None:
-                    report.write_interim_report(experiment, study, console, made_progress=progress.made_progress)
+                    reason = _pause_reason(meter, stopper)
+                    report.write_interim_report(
+                        experiment, study, console, reason, made_progress=progress.made_progress
+                    )
             else:
                 score = tune.score_models if has_ray else tune.score_in_process
                 report.write_final_report(experiment, study, logger, console, score)
                 callback.on_search_end()
+            meter.refresh(study.get_trials())
+            console.print_line()
+            for line in format_spending(meter.total(), meter.limits, progress.elapsed_s()):
+                console.print_line(line)
     finally:
         logger.close()
-    return _Ending(is_paused, stopper.common_failure, logger.problems)
+    larger = larger_budget_options({limit: meter.limits[limit] for limit in stopper.exhausted_limits})
+    return _Ending(is_paused, stopper.common_failure, logger.problems, larger)
+
+
+def _pause_reason(meter: SpendingMeter, stopper: TrialStopper) -> str:
+    exhausted = {limit: meter.limits[limit] for limit in stopper.exhausted_limits}
+    if not exhausted:
+        return report.TIME_LIMIT
+    return f"The budget is used up ({format_limits(meter.total(), exhausted)})"
 
 
 def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:

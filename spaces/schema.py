@@ -135,12 +135,25 @@ class Stopping(Frozen):
 
 
 class Budget(Frozen):
-    """Limits on trials, epochs and time."""
+    """Limits on trials, epochs, time and money.
+
+    Those on `epochs_total`, `presentations`, `gpu_hours` and `money` count over all trials and launches of a search.
+    """
 
     trials: int = Field(gt=0, le=10**6, description="number of trials, including the baseline")
     epochs: int = Field(gt=0, le=10**6, description="epochs of a full training")
     hours: PositiveFloat | None = Field(
         None, description="time limit of each launch, in hours; trials that are running then continue with --resume"
+    )
+    epochs_total: int | None = Field(None, gt=0, le=10**9, description="epochs of all trials together")
+    presentations: int | None = Field(
+        None, gt=0, le=10**15, description="training samples shown in all trials together, each repetition counted"
+    )
+    gpu_hours: PositiveFloat | None = Field(
+        None, description="hours of all trials together, times the GPUs of a trial: its share of one, or their number"
+    )
+    money: PositiveFloat | None = Field(
+        None, description="price of all trials together, from `resources.price_per_hour`, in its currency"
     )
 
 
@@ -154,13 +167,16 @@ def _check_gpu(gpu: float | Literal["auto"]) -> float | Literal["auto"]:
 
 
 class Resources(Frozen):
-    """CPU cores and GPUs of a trial."""
+    """CPU cores and GPUs of a trial, and their price."""
 
     cpu: PositiveFloat = Field(1.0, description="CPU cores of a trial")
     gpu: Annotated[Literal["auto"] | float, AfterValidator(_check_gpu)] = Field(
         0.0,
         description="GPUs of a trial: a share of one, 1, several of one machine, or `auto`: as much as the baseline needs",
         json_schema_extra={"bounds": f"≥ 0, ≤ 1, or an integer from 2 to {_MOST_GPUS}"},
+    )
+    price_per_hour: PositiveFloat | None = Field(
+        None, description="price of an hour of one trial: that of its machine, divided by the trials that share it"
     )
 
     @property
@@ -184,8 +200,8 @@ class Space:
         baseline: Values of the dimensions of trial 0.
         start: Values of the trials directly after the baseline.
         stopping: Rule for stopping trials early.
-        budget: Limits on trials, epochs and time.
-        resources: CPU cores and GPUs of a trial.
+        budget: Limits on trials, epochs, time and money.
+        resources: CPU cores and GPUs of a trial, and their price.
         seed: Seed of proposals and trainings.
         profile: Name of the applied profile, or None.
         remarks: What the options and the fixed values change beyond their own keys, for the plan.
@@ -269,7 +285,10 @@ class Space:
         return variants
 
     def identity(self) -> dict[str, Any]:
-        """Return the values that must not change when a search is resumed; trials, hours and resources may change."""
+        """Return the values that must not change when a search is resumed.
+
+        The budget without `epochs`, and the resources, may change.
+        """
         return {
             "trainable": self.trainable,
             "dataset": self.dataset.model_dump(mode="json", by_alias=True),

@@ -68,7 +68,13 @@ _INSIDE: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(("ntrials", "numsamples", "samples"), "write  trials: …"),
         **dict.fromkeys(("iterations", "maxt", "steps"), "write  epochs: …"),
         **dict.fromkeys(("timeout", "seconds", "minutes", "timebudgets"), "write  hours: …"),
+        **dict.fromkeys(("totalepochs", "maxepochstotal"), "write  epochs_total: …"),
+        **dict.fromkeys(("examples", "trainingsamples", "samplesseen"), "write  presentations: …"),
+        **dict.fromkeys(("gpus", "gputime"), "write  gpu_hours: …"),
+        **dict.fromkeys(("cost", "price", "costs", "usd", "eur", "dollars", "euros"), "write  money: …"),
+        **dict.fromkeys(("priceperhour", "hourlyprice"), "write  resources: {price_per_hour: …}"),
     },
+    "resources": dict.fromkeys(("price", "cost", "hourlyprice", "costperhour"), "write  price_per_hour: …"),
 }
 """Remedies for keys inside a key of a space file."""
 

@@ -129,6 +129,7 @@ SEARCH_LEVELS = [
     {"execution"},
     {"reporting"},
     {
+        "budgets",
         "earlier_versions",
         "existing",
         "lease",

@@ -115,6 +115,18 @@ class TrainableConfig(ConfigSection):
             InputError: If the dataset is unsuitable.
         """
 
+    def epoch_presentations(self, dataset: DatasetProvider) -> int | None:
+        """Return the number of training samples that an epoch shows, each repetition counted, for `budget.presentations`.
+
+        Args:
+            dataset: Dataset of the trial, not necessarily built yet.
+
+        Returns:
+            The number; None, the default, if it is unknown before a training.
+        """
+        del dataset
+        return None
+
 
 class Trainable(ABC):
     """A model in training.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -34,6 +34,35 @@ def check_data(config: BaseModel, dataset: DatasetProvider) -> None:
             value=f"{type(error).__name__}: {message}",
             remedy="name another dataset, or correct check_data",
         ) from error
+
+
+def epoch_presentations(config: BaseModel, dataset: DatasetProvider) -> int | None:
+    """Return the number of training samples that an epoch shows; None if the Config does not state it.
+
+    Raises:
+        InputError: If the hook raises an exception, or returns anything but a positive integer or None.
+    """
+    hook = getattr(config, "epoch_presentations", None)
+    if hook is None:
+        return None
+    try:
+        count: Any = hook(dataset)
+    except InputError:
+        raise
+    except Exception as error:
+        raise _presentations_error(config, f"{type(error).__name__}: {error}") from error
+    if count is None or (isinstance(count, int) and not isinstance(count, bool) and count > 0):
+        return count
+    raise _presentations_error(config, repr(count))
+
+
+def _presentations_error(config: BaseModel, returned: str) -> InputError:
+    return InputError(
+        "budget.presentations",
+        f"epoch_presentations of {type(config).__qualname__} must return a positive integer or None",
+        value=returned.partition("\n")[0],
+        remedy="correct epoch_presentations of the Config",
+    )
 
 
 def ddp_batch_size(config: BaseModel) -> int | None:

@@ -27,6 +27,7 @@ from search.execution.error_text import describe_error
 from search.execution.trial_log import append_to_log
 from search.experiment import Experiment
 from search.study import pareto
+from search.study.spending import epoch_usage
 from search.study.trials import Epoch
 from spaces.schema import Space, Value, nest_names
 from trainables import registry, returned_values, saved_values
@@ -235,7 +236,8 @@ class TrialRunner:
         number = len(self._epochs) + 1
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise DivergedError(f"the validation loss of epoch {number} is {metrics['loss']}")
-        self._epochs.append(Epoch(number, metrics, self._settings[chosen], time.monotonic() - started))
+        seconds, usage = time.monotonic() - started, epoch_usage(self._experiment.space.resources)
+        self._epochs.append(Epoch(number, metrics, self._settings[chosen], seconds, usage))
         self._save(trainable)
 
     def _save(self, trainable: Trainable) -> None:

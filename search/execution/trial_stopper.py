@@ -1,4 +1,4 @@
-"""End of trials at their full length or at a rung of successive halving, and their interruption when the time is up."""
+"""End of trials at their full length or at a rung of successive halving, and their interruption by time and budgets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 
 from search.execution.hooks import StoppingPolicy
 from search.study import asha, failures
+from search.study.spending import SpendingMeter
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.schema import Space
@@ -33,12 +34,14 @@ class TrialStopper(StoppingPolicy):
         study: Trials of the search.
         space: Its budget, stopping rule and objectives.
         time_budget: Time that is left.
+        meter: What the trials have spent; by default that of the study, without presentations.
 
     Attributes:
         common_failure: Cause and trials, if all trials failed alike.
     """
 
-    def __init__(self, study: Study, space: Space, time_budget: TimeBudget) -> None:
+    def __init__(self, study: Study, space: Space, time_budget: TimeBudget, meter: SpendingMeter | None = None) -> None:
+        self._meter = meter or SpendingMeter(space, trials=study.get_trials())
         self._study = study
         self._space = space
         self._time_budget = time_budget
@@ -47,24 +50,30 @@ class TrialStopper(StoppingPolicy):
         self._rungs = asha.rung_epochs(space.stopping, space.budget.epochs)
 
     def may_start(self) -> bool:
-        """Return whether there is time for another trial."""
-        return not self._time_budget.is_exhausted()
+        """Return whether time and budget are left for another trial."""
+        return not (self._time_budget.is_exhausted() or self._meter.exhausted_limits())
 
     def must_pause(self) -> bool:
         """Return whether the running trials have to wait for the next launch, as after Ctrl-C.
 
-        They have to when the time is up, or all trials fail alike.
+        They have to when the time is up, a budget is used up while trials are left, or all trials fail alike.
         """
         if self._study.failure_count != self._checked_failures:
             self._checked_failures = self._study.failure_count
             self.common_failure = failures.find_common_failure(self._study.get_trials(), self._space.budget.trials)
-        return self.common_failure is not None or self._time_budget.is_exhausted()
+        return self.common_failure is not None or self._time_budget.is_exhausted() or bool(self.exhausted_limits)
+
+    @property
+    def exhausted_limits(self) -> tuple[str, ...]:
+        """Keys of the budgets that are used up although trials are left to run."""
+        return self._meter.exhausted_limits() if self._study.has_unfinished() else ()
 
     def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
         """Return the outcome and the reason if the trial ends after this epoch, None if it continues."""
+        trial = self._study.get_trial(number)
+        self._meter.update(trial)
         if epoch.epoch >= self._space.budget.epochs:
             return "finished", ""
-        trial = self._study.get_trial(number)
         own = trial.best_objectives_until(epoch.epoch, self._space.objectives)
         if epoch.epoch not in self._rungs or trial.is_baseline or own is None:
             return None

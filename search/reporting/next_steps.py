@@ -29,6 +29,7 @@ def print_next_steps(
     *,
     is_paused: bool = False,
     has_failures: bool = False,
+    larger_budget: Sequence[str] = (),
 ) -> None:
     """Print how to view the results, and how to continue an interrupted search or to run more trials.
 
@@ -36,8 +37,9 @@ def print_next_steps(
         console: Output.
         experiment: Search that has ended.
         command: Arguments of its command line.
-        is_paused: Whether the time limit has interrupted it.
+        is_paused: Whether a limit has interrupted it.
         has_failures: Whether trials have failed, which `--retry failed` takes up.
+        larger_budget: Options that raise the budgets that are used up.
     """
     space = experiment.space
     trials = str(space.budget.trials + _MORE_TRIALS)
@@ -52,7 +54,9 @@ def print_next_steps(
     if has_failures:
         console.print_line(f"  {resume_command(command, '--retry', 'failed')}    # take up the failed trials")
     if is_paused:
-        console.print_line(f"  {resume_command(command)}    # continue all trials where they are")
+        longer = resume_command(command, *larger_budget)
+        with_budget = ", with a larger budget" if larger_budget else ""
+        console.print_line(f"  {longer}    # continue all trials where they are{with_budget}")
     elif space.distinct_points is None:  # there are points left
         longer = resume_command(without_option(command, "--trials"), "--trials", trials)
         console.print_line(f"  {longer}    # run {_MORE_TRIALS} more trials")

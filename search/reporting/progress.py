@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from runtime.console import Console, format_duration
+from search.reporting.spending import format_limits
 from search.study.asha import expected_epochs, rung_epochs
+from search.study.spending import SpendingMeter
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
 from spaces.values import to_text
@@ -33,11 +35,18 @@ class SearchProgress:
         space: Search space, with objectives and budget.
         concurrency: Number of trials that run at the same time.
         now: Clock, in seconds.
+        meter: What the trials have spent, of which the status line shows the limited units.
     """
 
     def __init__(
-        self, console: Console, space: Space, concurrency: int, now: Callable[[], float] = time.monotonic
+        self,
+        console: Console,
+        space: Space,
+        concurrency: int,
+        now: Callable[[], float] = time.monotonic,
+        meter: SpendingMeter | None = None,
     ) -> None:
+        self._meter = meter or SpendingMeter(space)
         self._console = console
         self._space = space
         self._concurrency = concurrency
@@ -69,9 +78,11 @@ class SearchProgress:
         self.trials[trial.number] = trial
         self._epoch_seconds += epoch.seconds
         self._epoch_count += 1
+        self._meter.update(trial)
         remaining = format_duration(self.remaining_s())
         self._console.update_progress(
-            f"{self._elapsed()}  {self._status_line(trial, epoch)}  {self._describe_best()}  {remaining} left"
+            f"{self._elapsed()}  {self._status_line(trial, epoch)}  {self._describe_best()}"
+            f"{self._describe_budget()}  {remaining} left"
         )
 
     def on_trial_lost(self, trial: Trial, reason: str) -> None:
@@ -106,6 +117,8 @@ class SearchProgress:
         running = [t for t in self.trials.values() if t.outcome == "running"]
         waiting = max(0, self._space.max_trials - len(self.trials))
         epochs = waiting * typical + sum(self._to_next_decision(trial) for trial in running)
+        permitted = self._meter.remaining_epochs()
+        epochs = epochs if permitted is None else min(epochs, permitted)
         return epochs * self._epoch_seconds / self._epoch_count / self._concurrency
 
     def _to_next_decision(self, trial: Trial) -> int:
@@ -113,6 +126,14 @@ class SearchProgress:
         full = self._space.budget.epochs
         steps = [full] if trial.is_baseline else [*rung_epochs(self._space.stopping, full), full]
         return min((step for step in steps if step > len(trial.epochs)), default=full) - len(trial.epochs)
+
+    def elapsed_s(self) -> float:
+        """Return the time since the start, in seconds."""
+        return self._now() - self._start
+
+    def _describe_budget(self) -> str:
+        spent = format_limits(self._meter.total(), self._meter.limits)
+        return f"  spent {spent}" if spent else ""
 
     def _elapsed(self) -> str:
         return f"{format_duration(self._now() - self._start):>7}"

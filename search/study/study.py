@@ -242,7 +242,12 @@ class Study:
         if number not in self._live or attribute in self._live[number].user_attrs:
             return False
         defined = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
-        content = {"metrics": defined, "setting": dict(result.setting), "seconds": round(result.seconds, 3)}
+        content: dict[str, Any] = {
+            "metrics": defined,
+            "setting": dict(result.setting),
+            "seconds": round(result.seconds, 3),
+        }
+        content |= {"usage": dict(result.usage)} if result.usage else {}
         self._live[number].set_user_attr(attribute, content)
         if len(self._space.objectives) == 1:  # Optuna keeps intermediate values of single-objective studies only
             name, direction = self._space.objectives[0]
@@ -373,7 +378,13 @@ def _as_trial(
     }
     attributes: dict[str, Any] = frozen.user_attrs
     epochs = tuple(
-        Epoch(int(name.removeprefix(_EPOCH)), content["metrics"], content["setting"], content["seconds"])
+        Epoch(
+            int(name.removeprefix(_EPOCH)),
+            content["metrics"],
+            content["setting"],
+            content["seconds"],
+            content.get("usage", {}),
+        )
         for name, content in sorted(attributes.items())
         if name.startswith(_EPOCH)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from search.study import pareto
@@ -21,12 +21,14 @@ class Epoch:
         metrics: Metrics of training, and of validation with the best inference parameters; undefined ones are absent.
         setting: Inference parameters with the best validation result.
         seconds: Duration of the epoch including validation.
+        usage: What the epoch used, for the budgets: `gpus` of the trial and `price_per_hour`, as far as there are any.
     """
 
     epoch: int
     metrics: Mapping[str, float]
     setting: Mapping[str, float]
     seconds: float
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

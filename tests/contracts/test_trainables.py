@@ -8,16 +8,18 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from datasets.building.provider import DatasetProvider, SplitEntry
 from datasets.rooms.dataset import Dataset
 from spaces.schema import Value, field_names, nest_names
 from tests.contracts.cases import CASES, Values
-from trainables import contract_checks, registry
+from trainables import contract_checks, hooks, registry
 from trainables.contract import DivergedError, Metrics, Trainable
 from trainables.prediction import Predictor, Recording
 
@@ -60,6 +62,39 @@ def test_every_built_in_trainable_is_tested() -> None:
 def test_the_light_description_says_what_the_class_says(name: str) -> None:
     described, kind = registry.describe_trainable(name, "tests"), registry.load_trainable(name, "tests")
     assert (described.config, described.metrics, described.inner) == (kind.Config, kind.metrics, kind.inner)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("localizer", {}),
+        ("localizer", {"optimizer.epoch_samples": 7}),
+        ("hnet", {}),
+        ("doanet", {"augment.mixing": 0}),
+        ("doanet", {"optimizer.epoch_sequences": 5}),
+    ],
+)
+def test_the_config_states_how_many_samples_an_epoch_shows(
+    name: str, changes: Values, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainable: Any = make(name, tiny, changes)
+    shown, step = [], trainable._train_step
+
+    def count(first: Any, *others: Any) -> Any:
+        shown.append(len(first.waves if name == "localizer" else first))
+        return step(first, *others)
+
+    monkeypatch.setattr(trainable, "_train_step", count)
+    trainable.train_epoch()
+    samples = 4 if name == "doanet" else len(tiny.open_split("train"))
+    dataset = create_autospec(DatasetProvider, instance=True)
+    dataset.list_splits.return_value = (SplitEntry("train", "", samples, ""),)
+    assert sum(shown) == hooks.epoch_presentations(trainable.config, dataset)
+
+
+def test_the_sequences_of_an_epoch_with_mixtures_are_unknown() -> None:
+    config = registry.load_trainable("doanet", "tests").Config()
+    assert hooks.epoch_presentations(config, create_autospec(DatasetProvider, instance=True)) is None
 
 
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)

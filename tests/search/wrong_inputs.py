@@ -265,6 +265,19 @@ CASES = [
     Case("a list with one number", ("dataset.size_m", "a list of 2 values"), None, ("--set", "dataset.size_m=[6]")),
     Case("no objective", ("objectives", "at least 1 entries"), None, ("--set", "objectives=[]")),
     Case("a fraction of an epoch", ("budget.epochs", "without a fraction"), None, ("--set", "budget.epochs=1.5")),
+    Case("money that is no number", ("budget.money", "a finite number"), None, ("--set", "budget.money=.nan")),
+    Case("negative GPU-hours", ("budget.gpu_hours", "above 0"), None, ("--set", "budget.gpu_hours=-2")),
+    Case(
+        "a fraction of an epoch in all", ("budget.epochs_total", "integer"), None, ("--set", "budget.epochs_total=2.5")
+    ),
+    Case("money without a price", ("budget.money", "price_per_hour"), None, ("--set", "budget.money=20")),
+    Case(
+        "GPU-hours without a GPU",
+        ("budget.gpu_hours", "trials that use a GPU"),
+        None,
+        ("--set", "budget.gpu_hours=20", "--set", "resources.gpu=0"),
+    ),
+    Case("a budget of another name", ("budget.cost", "write  money: …"), None, ("--set", "budget.cost=20")),
     Case("an infinite duration", ("budget.hours", "a finite number"), None, ("--set", "budget.hours=.inf")),
     Case(
         "a missing key",

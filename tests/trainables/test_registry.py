@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
 
 from runtime.errors import InputError
 from trainables import hooks, registry
-from trainables.contract import Metric
+from trainables.contract import Metric, TrainableConfig
 
 PLACE = "space.yaml: trainable"
 
@@ -148,6 +148,19 @@ def test_a_config_is_a_pydantic_model() -> None:
 
 
 @pytest.mark.usefixtures("my_package")
+@pytest.mark.parametrize("returned", [0, -4, 2.5, True, "100", ValueError("no such split")])
+def test_a_wrong_number_of_presentations_is_an_error_in_the_input(returned: object) -> None:
+    class Config(TrainableConfig):
+        def epoch_presentations(self, dataset: object) -> Any:
+            del dataset
+            if isinstance(returned, Exception):
+                raise returned
+            return returned
+
+    with pytest.raises(InputError, match="a positive integer or None"):
+        hooks.epoch_presentations(Config(), cast(Any, None))
+
+
 @pytest.mark.parametrize(
     ("name", "hook"),
     [

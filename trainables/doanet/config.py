@@ -11,6 +11,7 @@ from typing import ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from datasets.building.provider import DatasetProvider, require_kind
+from datasets.tau2020.labels import FRAMES
 from datasets.tau2020.provider import RecordingProvider
 from trainables.contract import ConfigSection, InnerParameter, Metric, TrainableConfig
 
@@ -195,6 +196,15 @@ class DoanetConfig(TrainableConfig):
     def ddp_batch_size(self) -> int:
         """Number of sequences per training step."""
         return self.optimizer.batch_size
+
+    def epoch_presentations(self, dataset: DatasetProvider) -> int | None:
+        """Return the sequences of an epoch; None if they depend on which recordings can be mixed."""
+        if self.optimizer.epoch_sequences:
+            return self.optimizer.epoch_sequences
+        if self.augment.mixing:
+            return None
+        recordings = next(split.samples for split in dataset.list_splits() if split.name == "train")
+        return recordings * (FRAMES // self.sequence_frames) or None
 
     def check_data(self, dataset: DatasetProvider) -> None:
         """Require recordings with trajectories, in this format and with at most `max_sources` simultaneous events.

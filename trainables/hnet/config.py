@@ -108,6 +108,15 @@ class HnetConfig(TrainableConfig):
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
 
+    def epoch_presentations(self, dataset: DatasetProvider) -> int:
+        """Return the matrices of all complete batches of an epoch."""
+        from trainables.hnet.matrices import RESOLUTIONS_DEG, count_pairs  # loads SciPy
+
+        del dataset
+        matrices = len(RESOLUTIONS_DEG) * sum(count_pairs(self.max_sources, self.data.matrices).values())
+        size = min(self.optimizer.batch_size, matrices)
+        return matrices // size * size
+
     def check_data(self, dataset: DatasetProvider) -> None:
         """Require distance matrices.
 

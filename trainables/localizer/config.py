@@ -179,6 +179,13 @@ class LocalizerConfig(TrainableConfig):
         """Number of samples per training step."""
         return self.optimizer.batch_size
 
+    def epoch_presentations(self, dataset: DatasetProvider) -> int:
+        """Return the samples of all complete batches of an epoch."""
+        samples = next(split.samples for split in dataset.list_splits() if split.name == "train")
+        length = self.optimizer.epoch_samples or samples
+        size = min(self.optimizer.batch_size, length)
+        return length // size * size
+
     def check_data(self, dataset: DatasetProvider) -> None:
         """Require a dataset of 160 ms mixtures at microphone arrays.
 
