@@ -147,7 +147,6 @@ def test_a_config_is_a_pydantic_model() -> None:
     assert "my_trainables:Untyped" in str(error.value)
 
 
-@pytest.mark.usefixtures("my_package")
 @pytest.mark.parametrize("returned", [0, -4, 2.5, True, "100", ValueError("no such split")])
 def test_a_wrong_number_of_presentations_is_an_error_in_the_input(returned: object) -> None:
     class Config(TrainableConfig):
@@ -161,6 +160,7 @@ def test_a_wrong_number_of_presentations_is_an_error_in_the_input(returned: obje
         hooks.epoch_presentations(Config(), cast(Any, None))
 
 
+@pytest.mark.usefixtures("my_package")
 @pytest.mark.parametrize(
     ("name", "hook"),
     [
