@@ -5,7 +5,7 @@ EXTRAS ?= dev
 RUN := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: search test test-cluster check docs bench clean
+.PHONY: search test test-cluster check docs bench bench-gpu clean
 
 search: $(VENV)/ready
 	$(RUN) -m search.launch spaces/rg_rep.yaml $(ARGS)
@@ -36,6 +36,10 @@ bench: $(VENV)/ready
 	$(RUN) -m benchmarks.training
 	$(RUN) -m benchmarks.doanet
 	$(RUN) -m benchmarks.cluster
+
+# Everything that depends on the GPU, in at most 9 minutes; ARGS=--miniature runs it in miniature on the CPU.
+bench-gpu: $(VENV)/ready
+	$(RUN) -m benchmarks.gpu $(ARGS)
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.11")'

@@ -158,11 +158,15 @@ def plain_objective(
     return total
 
 
+def random_association_network(sources: int) -> HungarianNetwork:
+    """Return an untrained, frozen Hungarian network; its weights come from the global generator."""
+    return HungarianNetwork(HnetConfig(max_sources=sources)).requires_grad_(False)
+
+
 def random_association(sources: int) -> tuple[Assign, Assign]:
     """Return the association by an untrained Hungarian network, in our implementation and with standard PyTorch layers."""
     torch.manual_seed(0)
-    ours = HungarianNetwork(HnetConfig(max_sources=sources)).requires_grad_(False)
-    plain = HungarianNetwork(HnetConfig(max_sources=sources)).requires_grad_(False)
+    ours, plain = random_association_network(sources), random_association_network(sources)
     plain.load_state_dict(ours.state_dict())
     plain.gru, plain.attention = TorchLayers(plain), nn.Identity()  # type: ignore[assignment]
     return lambda distances: ours(distances).entries.sigmoid(), lambda distances: plain(distances).entries.sigmoid()

@@ -80,13 +80,15 @@ def python_command() -> str:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "missing"
-    return versions
+    return {"python": platform.python_version()} | {package: package_version(package) for package in PACKAGES}
+
+
+def package_version(package: str) -> str:
+    """Return the version of an installed package, or `missing`."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "missing"
 
 
 def project_digest() -> str:

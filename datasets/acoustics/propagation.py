@@ -8,6 +8,7 @@ Hann window, read from a table of 20 points per sample.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Final
@@ -70,6 +71,12 @@ class FreeField:
         self._shape = microphones_m.shape[:2]
         self._microphones = torch.from_numpy(microphones_m.reshape(-1, 2).astype(np.float64))
         self._table = _delay_table(self.window.lead, self.window.length)
+
+    def to(self, device: torch.device | str) -> FreeField:
+        """Return a copy on a device, on which source signals and positions then have to be."""
+        moved = copy.copy(self)
+        moved._microphones, moved._table = self._microphones.to(device), self._table.to(device)
+        return moved
 
     def propagate(self, sources: Tensor, positions_m: Tensor) -> Tensor:
         """Simulate a batch of mixtures.

@@ -1,7 +1,7 @@
 """Simulations by pyroomacoustics: impulse responses, image sources, and mixtures one by one.
 
 Impulse responses and image sources enter the data. The mixtures are the reference against which the batched renderer of
-`datasets.acoustics.propagation` is tested and timed.
+`datasets.acoustics.propagation` is tested and timed. pyroomacoustics is imported where it is called: anechoic data needs none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyroomacoustics
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
@@ -31,6 +30,8 @@ def simulate_free_field(
     Returns:
         Microphone signals, shape (arrays, microphones, 2560).
     """
+    import pyroomacoustics
+
     pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
     # The 10 Hz high-pass of the simulator is truncated by impulse responses of about 20 ms, which causes artefacts.
     pyroomacoustics.constants.set("rir_hpf_enable", False)
@@ -102,6 +103,8 @@ def _build_shoebox(
     microphones: NDArray[np.float64],
     signals: NDArray[np.float32] | None = None,
 ) -> Any:
+    import pyroomacoustics
+
     pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
     pyroomacoustics.constants.set("rir_hpf_enable", True)
     pyroomacoustics.constants.set("num_threads", 1)  # one core per worker, and a fixed order of summation
@@ -149,6 +152,8 @@ def compute_image_sources(
         absorption: Energy absorption coefficient of all walls; 1 removes all reflections.
         max_order: Maximum reflection order; 0 yields the direct sound only.
     """
+    import pyroomacoustics
+
     pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
     room = pyroomacoustics.ShoeBox(
         size_m, fs=SAMPLE_RATE_HZ, max_order=max_order, materials=pyroomacoustics.Material(absorption)

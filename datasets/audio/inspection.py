@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from datasets.audio import sound_files
@@ -73,7 +72,7 @@ def inspect_file(path: Path) -> InspectedFile:
         probe = _probe_sound(path)
         sha256 = hashing.hash_file(path)
         after = path.stat()
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+    except (RuntimeError, OSError) as error:
         raise sound_files.unreadable_error(path, error, "re-encode the file") from error
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
         raise InputError(
@@ -96,7 +95,7 @@ def hash_sound(path: Path) -> str:
         with open_sound(path) as file:
             for block in file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True):
                 digest.update(_mix_down(block).tobytes())
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+    except (RuntimeError, OSError) as error:
         raise sound_files.unreadable_error(path, error, "re-encode the file") from error
     return digest.hexdigest()
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
@@ -38,7 +37,7 @@ def read_header(path: Path) -> SoundHeader:
         with open_sound(path) as file:
             file.read(1024)
             header = SoundHeader(file.frames, file.samplerate, file.channels)
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+    except (RuntimeError, OSError) as error:
         raise unreadable_error(path, error, "remove or re-encode the file") from error
     if header.frames < 1:
         raise _unusable_error(path, "a sound file must contain sound", "0 frames")
@@ -64,7 +63,7 @@ def decode_sound(path: Path, first: int, frames: int) -> NDArray[np.float32]:
             declared = file.frames
             file.seek(first)
             sound: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+    except (RuntimeError, OSError) as error:
         raise unreadable_error(path, error, "re-encode the file") from error
     if len(sound) < frames:
         raise InputError(

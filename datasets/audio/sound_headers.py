@@ -8,12 +8,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
-
-import soundfile
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runtime.errors import InputError
 from runtime.files import printable_path
+
+if TYPE_CHECKING:
+    import soundfile
 
 _HEADER_BYTES: Final = 4096
 """Number of bytes in which the chunk `data` of a WAV file begins; metadata before it is rarely longer."""
@@ -27,8 +28,10 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
 
     Raises:
         OSError: If the file cannot be read.
-        soundfile.LibsndfileError: If it cannot be decoded.
+        soundfile.LibsndfileError: If it cannot be decoded; a RuntimeError.
     """
+    import soundfile  # late: procedural music and its simulation need no decoder
+
     require_regular(path)
     with path.open("rb") as content:
         start = content.read(_HEADER_BYTES)

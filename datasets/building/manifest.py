@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import Any, Final
 
+from runtime import machine
 from runtime.errors import InputError
 from runtime.storage import Storage
 
@@ -83,7 +83,7 @@ class Manifest:
         shards: Iterable[ShardEntry],
     ) -> None:
         """Mark a part as finished: write its manifest, with the versions of the packages in use."""
-        versions = {name: metadata.version(name) for name in _VERSIONS}
+        versions = {name: machine.package_version(name) for name in _VERSIONS}
         manifest = cls(part, identity, sound_files, versions, tuple(shards))
         store.write_file(f"{part}/{MANIFEST}", json.dumps(asdict(manifest), indent=1).encode())
 

@@ -108,6 +108,19 @@ class Split:
         waves *= self._scale[indices][:, None, None, None]
         return Batch(torch.from_numpy(waves), self.positions_m[indices], self.counts[indices])
 
+    def read_quantised(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Read the waves at the given indices as they are stored, half as many bytes as those of `read_batch`.
+
+        Returns:
+            16-bit waves, shape (batch, arrays, microphones, 2560), and the factor of each sample, shape (batch,).
+        """
+        shard = np.searchsorted(self._first, indices, side="right") - 1
+        waves = np.empty((len(indices), *self._waves[0].shape[1:]), np.int16)
+        for number in np.unique(shard):
+            rows = np.flatnonzero(shard == number)
+            waves[rows] = self._waves[number][indices[rows] - self._first[number]]
+        return torch.from_numpy(waves), torch.from_numpy(self._scale[indices])
+
 
 @dataclass(frozen=True)
 class Dataset:

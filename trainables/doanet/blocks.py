@@ -71,6 +71,8 @@ class ConvolutionBlock(nn.Module):
         filters = self.convolution.weight * sign[:, None, None, None]
         # Normalisation with the batch mean cancels the bias.
         raw = functional.conv2d(inputs.contiguous(memory_format=torch.channels_last), filters, padding=1)
+        if raw.dtype == torch.bfloat16:  # sums over a batch need the precision of single numbers
+            raw = raw.float()
         gain = norm.weight * sign
         if self.training:
             pooled, mean, variance = _PooledNorm.apply(raw, gain, norm.bias, norm.eps, self.window)  # type: ignore[no-untyped-call]

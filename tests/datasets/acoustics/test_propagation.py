@@ -144,3 +144,13 @@ def test_arrays_of_other_shapes_are_rendered_in_their_order() -> None:
     level = heard.double().square().mean(-1).sqrt()[0].numpy()
     distance = np.linalg.norm(mics - [3.0, 3.0], axis=-1)
     assert level * distance == pytest.approx(level[0, 0] * distance[0, 0], rel=0.05)  # the noise itself varies by that
+
+
+def test_a_copy_on_a_device_leaves_the_original_and_renders_the_same() -> None:
+    spec = RoomSpec()
+    field = propagation.FreeField(spec.size_m, spec.microphones_m())
+    sources = torch.randn(2, 1, field.window.length, generator=torch.Generator().manual_seed(0))
+    positions = torch.from_numpy(spec.draw_positions(np.random.default_rng(0), 2, 1))
+    assert torch.equal(field.to("cpu").propagate(sources, positions), field.propagate(sources, positions))
+    assert field.to("meta").propagate(sources.to("meta"), positions.to("meta")).device.type == "meta"
+    assert field.propagate(sources, positions).device.type == "cpu"

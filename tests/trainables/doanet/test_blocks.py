@@ -68,3 +68,18 @@ def test_single_precision_holds_however_many_positions(samples: int) -> None:
     inputs = 1 + torch.randn(samples, 3, 250, 64)
     expected = block.double()(inputs.double()).float()
     assert torch.allclose(block.float()(inputs), expected, atol=2e-5)
+
+
+def test_under_autocast_statistics_stay_in_single_precision() -> None:
+    ours, _ = pair()
+    ours.float()
+    expected = ours(heard().float())
+    assert ours.norm.running_mean is not None
+    mean = ours.norm.running_mean.clone()
+    ours.norm.reset_running_stats()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = ours(heard().float())
+    found.sum().backward()
+    assert found.dtype == ours.norm.running_mean.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(ours.norm.running_mean, mean, rtol=0.01, atol=0.01)
