@@ -40,6 +40,7 @@ def main() -> int:
         report = Report(
             options.out or RESULTS / f"gpu-{_card_slug(miniature=options.miniature)}.json", options.miniature
         )
+        report.measured_on["commit"] = options.commit or report.measured_on["commit"]
         report.out.parent.mkdir(parents=True, exist_ok=True)
         report.write()
         run_all(report, chosen, data, 60 * options.minutes, started=started)
@@ -55,6 +56,7 @@ def _build_parser() -> Parser:
     parser.add_argument("--out", type=Path, help="file of the results; benchmarks/results/gpu-CARD.json by default")
     parser.add_argument("--data", type=Path, help="folder for datasets; a temporary one by default")
     parser.add_argument("--only", choices=names, nargs="+", help="these measurements alone")
+    parser.add_argument("--commit", help="commit of the code, where there is no repository")
     parser.add_argument("--miniature", action="store_true", help="tiny models on the CPU: shows that everything runs")
     parser.add_argument("--part", type=Path, help="measure in this process, and write results of --only to this file")
     parser.add_argument("--seconds", type=positive_number_type(float), default=60.0, help="time for --part")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from benchmarks.gpu.datasets import open_built
 from benchmarks.gpu.feeding import FEEDS, random_batches, train_fed
 from benchmarks.gpu.session import Session
 from benchmarks.gpu.workloads import localizer_config
-from datasets.rooms.dataset import Dataset
+from datasets.rooms.dataset import Batch, Dataset
 from trainables.localizer.trainable import Localizer
 
 
@@ -47,8 +49,19 @@ def measure_fed_training(session: Session, data: Dataset, network: str, name: st
     split = data.open_split("train")
     indices = random_batches(len(split), model.config.optimizer.batch_size)
     batches = FEEDS[name](split, indices, session.device)
+    return measure_fed_rate(session, batches, train_fed(model))
+
+
+def measure_fed_rate(session: Session, batches: Iterator[Batch], train: Callable[[Batch], None]) -> float:
+    """Return mixtures per second of a function that trains on a batch; closes the batches."""
+
+    def step() -> int:
+        batch = next(batches)
+        train(batch)
+        return len(batch.waves)
+
     try:
-        return session.measure_rate(train_fed(model, batches), warm_up=10)
+        return session.measure_rate(step, warm_up=10)
     finally:
         batches.close()  # type: ignore[attr-defined]
 

@@ -100,14 +100,12 @@ def _as_batch(waves: Tensor, positions_m: Tensor) -> Batch:
     return Batch(waves, positions_m, (~positions_m[..., 0].isnan()).sum(1))
 
 
-def train_fed(model: Localizer, batches: Iterator[Batch]) -> Callable[[], int]:
-    """Return a function that trains on the next batch and returns its size."""
+def train_fed(model: Localizer) -> Callable[[Batch], None]:
+    """Return a function that trains a localizer on a batch."""
     model.network.train()
     generator = torch.Generator().manual_seed(0)
 
-    def train() -> int:
-        batch = next(batches)
+    def train(batch: Batch) -> None:
         model._train_step(batch, generator)
-        return len(batch.waves)
 
     return train

@@ -43,7 +43,13 @@ def _train(session: Session, data: Dataset) -> dict[str, Any]:
     batches = FEEDS["resident_int16"](
         split, random_batches(len(split), model.config.optimizer.batch_size), model.device
     )
-    train = train_fed(model, batches)
+    train_batch = train_fed(model)
+
+    def train() -> int:
+        batch = next(batches)
+        train_batch(batch)
+        return len(batch.waves)
+
     curve: list[dict[str, float]] = []
     seen, train_s = 0, 0.0
     reserve_s, interval_s = (0.0, 0.02) if session.miniature else (6.0, _VALIDATED_EVERY_S)

@@ -36,15 +36,16 @@ def _run(module: str, function: str, session: Session, **options: str) -> None:
 
 
 MEASUREMENTS: Final = (
-    Measurement("card", partial(_run, "card", "measure"), 30, 10),
+    Measurement("card", partial(_run, "card", "measure"), 60, 10),
     Measurement("datasets", partial(_run, "datasets", "measure"), 90, 30),
-    Measurement("training", partial(_run, "training", "measure"), 130, 30),
-    Measurement("data", partial(_run, "data", "measure"), 75, 20),
+    Measurement("training", partial(_run, "training", "measure"), 100, 30),
+    Measurement("graphs", partial(_run, "graphs", "measure"), 60, 20),
+    Measurement("data", partial(_run, "data", "measure"), 70, 20),
     Measurement("evaluation", partial(_run, "evaluation", "measure"), 50, 20),
-    Measurement("gpu_memory_rg_paper", partial(_run, "gpu_memory", "measure", network="rg_paper"), 35, 15),
+    Measurement("gpu_memory_rg_paper", partial(_run, "gpu_memory", "measure", network="rg_paper"), 30, 15),
     Measurement("gpu_memory_rg_laptop", partial(_run, "gpu_memory", "measure", network="rg_laptop"), 25, 15),
     Measurement("determinism", partial(_run, "determinism", "measure"), 70, 20, reserved_s=60),
-    Measurement("sharing", partial(_run, "sharing", "measure"), 75, 30, reserved_s=60),
+    Measurement("sharing", partial(_run, "sharing", "measure"), 70, 30, reserved_s=60),
     Measurement("compiled", partial(_run, "training", "measure_compiled"), 90, 40, reserved_s=60),
     Measurement("full", partial(_run, "full", "measure"), 600, 35),
 )

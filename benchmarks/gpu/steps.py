@@ -45,9 +45,11 @@ EAGER: Final = (
     Variant("bf16_channels_first", "bf16", channels_last=False),
     BF16,
     Variant("bf16_autotuned", "bf16", autotuned=True),
+)
+GRAPHS: Final = (
     Variant("bf16_graph", "bf16", captured=True),
-    Variant("tf32_graph", "tf32", captured=True),
     Variant("bf16_autotuned_graph", "bf16", autotuned=True, captured=True),
+    Variant("tf32_graph", "tf32", captured=True),
 )
 COMPILED: Final = (
     Variant("bf16_compiled", "bf16", compiled=True),
@@ -69,7 +71,7 @@ def make_step(workload: Workload, variant: Variant, batch: int, session: Session
     if variant.channels_last:
         module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     inputs = tuple(value.to(session.device) for value in module.draw_inputs(batch))
-    train = _training_function(module, captured=variant.captured)
+    train = make_training_function(module, captured=variant.captured)
     if variant.compiled:
         module.network = torch.compile(module.network, backend="eager" if session.miniature else "inductor")  # type: ignore[assignment]
     if variant.captured:
@@ -78,7 +80,13 @@ def make_step(workload: Workload, variant: Variant, batch: int, session: Session
     return lambda: train(*inputs)
 
 
-def _training_function(module: LocalizerLoss | DoanetLoss, *, captured: bool) -> Callable[..., Tensor]:
+def make_training_function(module: LocalizerLoss | DoanetLoss, *, captured: bool) -> Callable[..., Tensor]:
+    """Return a function from inputs to the loss, which trains on them.
+
+    Args:
+        module: Network with its loss, on the device.
+        captured: Whether the function will be captured as a CUDA graph.
+    """
     parameters = list(module.network.parameters())
     optimizer = torch.optim.Adam(parameters, _LR, fused=True, capturable=captured)
 

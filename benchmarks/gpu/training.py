@@ -16,13 +16,13 @@ _COMPILED_NETWORKS: Final = ("rg_paper", "rg_laptop", "doanet")
 
 
 def measure(session: Session) -> None:
-    """Measure all networks in all variants that need no compiler, most telling first; then batch sizes."""
+    """Measure all networks in all eager variants, most telling first; then batch sizes."""
     workloads = list_workloads(miniature=session.miniature)
     if session.miniature:
         del workloads["hm_paper"]
-    flop = _count_all_flop(session, workloads)
-    for variant in sorted(EAGER, key=lambda variant: variant.name not in ("bf16", "bf16_graph", "tf32", "fp32")):
-        _measure_variant(session, list(workloads.values()), variant, flop)
+    flop = count_all_flop(session, workloads)
+    for variant in sorted(EAGER, key=lambda variant: variant.name not in ("bf16", "tf32", "fp32")):
+        measure_variant(session, list(workloads.values()), variant, flop)
     for name in ("rg_paper", "rg_laptop"):
         for batch in (4,) if session.miniature else _BATCHES:
             session.attempt(
@@ -34,13 +34,14 @@ def measure_compiled(session: Session) -> None:
     """Measure networks compiled by `torch.compile`, with and without a CUDA graph."""
     workloads = list_workloads(miniature=session.miniature)
     chosen = [workloads[name] for name in _COMPILED_NETWORKS]
-    flop = _count_all_flop(session, {workload.name: workload for workload in chosen})
+    flop = count_all_flop(session, {workload.name: workload for workload in chosen})
     for workload in chosen:
         for variant in COMPILED:
-            _measure_variant(session, [workload], variant, flop)
+            measure_variant(session, [workload], variant, flop)
 
 
-def _count_all_flop(session: Session, workloads: dict[str, Workload]) -> dict[str, float]:
+def count_all_flop(session: Session, workloads: dict[str, Workload]) -> dict[str, float]:
+    """Count and store the operations per item of all workloads."""
     counted = {}
     for name, workload in workloads.items():
         value = session.attempt(f"{name}/flop_per_item", count_step_flop, workload)
@@ -49,7 +50,8 @@ def _count_all_flop(session: Session, workloads: dict[str, Workload]) -> dict[st
     return counted
 
 
-def _measure_variant(session: Session, workloads: Sequence[Workload], variant: Variant, flop: dict[str, float]) -> None:
+def measure_variant(session: Session, workloads: Sequence[Workload], variant: Variant, flop: dict[str, float]) -> None:
+    """Measure workloads in a variant, and store rates and shares of the peak."""
     for workload in workloads:
         name = f"{workload.name}/{variant.name}"
         session.attempt(name, _measure_share, session, workload, variant, flop.get(workload.name))

@@ -79,10 +79,14 @@ class LocalizerLoss(nn.Module):
         generator = torch.Generator().manual_seed(0)
         waves = torch.randn(batch, *SPEC.microphones_m().shape[:2], MIXTURE_SAMPLES, generator=generator)
         positions = torch.rand(batch, 2, 2, generator=generator) * torch.tensor(SPEC.size_m)
+        return waves, self.make_target(positions)
+
+    def make_target(self, positions_m: Tensor) -> Tensor:
+        """Return the training target of a batch of positions, shape (batch, slots, 2)."""
         cells = grid.CellGrid.over_area(self.config.grid, SPEC.size_m)
         if self.config.representation == "rg":
-            return waves, grid.refined_grid_target(cells, positions)
-        return waves, grid.heat_map_target(cells, positions, self.config.target.sigma_m)
+            return grid.refined_grid_target(cells, positions_m)
+        return grid.heat_map_target(cells, positions_m, self.config.target.sigma_m)
 
 
 class DoanetLoss(nn.Module):
@@ -150,7 +154,7 @@ def count_step_flop(workload: Workload) -> float:
 
     The counter knows products and convolutions, and the GRU only on a CPU, where it consists of products.
     """
-    items = 4
+    items = 2
     module = workload.build()
     with FlopCounterMode(display=False) as counter:
         module(*module.draw_inputs(items)).backward()
