@@ -206,20 +206,21 @@ def _run_with_data(
             logger.reconcile(study, callback.open_run)
             _print_notices(logger, console)
             stopper = TrialStopper(study, experiment.space, time_budget, meter)
-            is_paused = bool(stopper.exhausted_limits)
+            is_paused = bool(stopper.exhausted_budget)
             if has_ray:
                 limit.require_capacity()
                 is_paused = tune.run_trials(experiment, study, callback, stopper, datasets, limit)
                 if logger.problems:  # record what MLflow has missed while it was unavailable
                     logger.reconcile(study, callback.open_run)
-            if is_paused:
+            is_spent = bool(stopper.exhausted_budget) and stopper.common_failure is None
+            if is_paused and not is_spent:
                 callback.on_interrupt()
                 if stopper.common_failure is None:
-                    reason = _pause_reason(meter, stopper)
-                    report.write_interim_report(
-                        experiment, study, console, reason, made_progress=progress.made_progress
-                    )
+                    report.write_interim_report(experiment, study, console, made_progress=progress.made_progress)
             else:
+                if is_spent:
+                    reason = f"The budget is used up ({format_limits(meter.total(), stopper.exhausted_budget)})"
+                    report.print_interruption(experiment, study, console, reason)
                 score = tune.score_models if has_ray else tune.score_in_process
                 report.write_final_report(experiment, study, logger, console, score)
                 callback.on_search_end()
@@ -229,15 +230,8 @@ def _run_with_data(
                 console.print_line(line)
     finally:
         logger.close()
-    larger = larger_budget_options({limit: meter.limits[limit] for limit in stopper.exhausted_limits})
+    larger = larger_budget_options(stopper.exhausted_budget)
     return _Ending(is_paused, stopper.common_failure, logger.problems, larger)
-
-
-def _pause_reason(meter: SpendingMeter, stopper: TrialStopper) -> str:
-    exhausted = {limit: meter.limits[limit] for limit in stopper.exhausted_limits}
-    if not exhausted:
-        return report.TIME_LIMIT
-    return f"The budget is used up ({format_limits(meter.total(), exhausted)})"
 
 
 def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:

@@ -61,12 +61,13 @@ class TrialStopper(StoppingPolicy):
         if self._study.failure_count != self._checked_failures:
             self._checked_failures = self._study.failure_count
             self.common_failure = failures.find_common_failure(self._study.get_trials(), self._space.budget.trials)
-        return self.common_failure is not None or self._time_budget.is_exhausted() or bool(self.exhausted_limits)
+        return self.common_failure is not None or self._time_budget.is_exhausted() or bool(self.exhausted_budget)
 
     @property
-    def exhausted_limits(self) -> tuple[str, ...]:
-        """Keys of the budgets that are used up although trials are left to run."""
-        return self._meter.exhausted_limits() if self._study.has_unfinished() else ()
+    def exhausted_budget(self) -> dict[str, float]:
+        """Budgets by their keys that are used up although trials are left to run."""
+        limits = self._meter.exhausted_limits()
+        return {limit: self._meter.limits[limit] for limit in limits} if limits and self._study.has_unfinished() else {}
 
     def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
         """Return the outcome and the reason if the trial ends after this epoch, None if it continues."""

@@ -146,6 +146,7 @@ def run_trials(
         with _quiet_logging():
             tuner.fit()
     except _PausedError:
+        scheduler.release_workers()
         return True
     except Exception as error:
         if scheduler.storage_error is None:
@@ -249,6 +250,12 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
         """Keep the controller, through which `stop_trial` stops a trial."""
         self._controller = tune_controller
+
+    def release_workers(self) -> None:
+        """End the processes of all trials and free their resources, for tasks that follow an interruption."""
+        controller = getattr(self._controller, "_tune_controller", self._controller)
+        if hasattr(controller, "_actor_manager"):
+            controller._actor_manager.cleanup()
 
     def stop_trial(self, trial: Any) -> None:
         """Stop a trial of Tune whose end the study has recorded."""

@@ -81,7 +81,11 @@ class SearchCallback(TrialCallback):
         self._progress.trials |= {trial.number: trial for trial in self._study.get_trials()}
 
     def on_search_end(self, status: Status = "FINISHED") -> None:
-        """Remove files that were left behind, unless the search is interrupted, and end its MLflow run."""
+        """Remove files that were left behind, unless the search is interrupted, and end its MLflow run.
+
+        The runs of trials that are still running end as KILLED: they continue with a larger budget.
+        """
+        self._end_running_runs()
         if status == "FINISHED":
             self._remove_left_checkpoints()
         run_id = self._study.parent_run_id()
@@ -90,10 +94,12 @@ class SearchCallback(TrialCallback):
 
     def on_interrupt(self) -> None:
         """End the MLflow runs of the search and of its running trials as KILLED; --resume opens them again."""
+        self.on_search_end("KILLED")
+
+    def _end_running_runs(self) -> None:
         for trial in self._study.get_trials():
             if trial.outcome == "running" and trial.run_id is not None:
                 self._logger.end_run(trial.run_id, "KILLED", {"outcome": "interrupted"})
-        self.on_search_end("KILLED")
 
     def on_trial_start(self, trial: Trial) -> None:
         """Open the MLflow run of a trial and print its start."""

@@ -22,7 +22,6 @@ from trainables.function import FunctionTrainable
 
 _LISTED_TRIALS: Final = 8
 """Number of trials that a line lists one by one."""
-TIME_LIMIT: Final = "The time limit is reached"
 
 Scorer = Callable[[Experiment, Sequence[int]], dict[int, scoring.TestScores | str]]
 """Function from trial numbers to metrics per test split, or to the reason why there are none."""
@@ -52,23 +51,33 @@ def write_final_report(
     _print_summary(experiment, study, console, winner, study.get_trial(baseline.number) if baseline else None)
 
 
-def write_interim_report(
-    experiment: Experiment, study: Study, console: Console, reason: str = TIME_LIMIT, *, made_progress: bool
-) -> None:
-    """Print which trials a limit has interrupted, and the best results so far; no test split is scored.
+def print_interruption(experiment: Experiment, study: Study, console: Console, reason: str) -> None:
+    """Print which trials a limit has interrupted.
 
     Args:
         experiment: Search that is interrupted.
         study: Trials of the search.
         console: Output.
         reason: Limit that is reached, as the beginning of a sentence.
-        made_progress: Whether any epoch was completed in this launch.
     """
     trials = study.get_trials()
     paused = [trial for trial in trials if trial.outcome == "running"]
     ended = f"{len(trials) - len(paused)} of {experiment.space.max_trials} trials have ended"
     console.print_line(f"\n{reason}: {ended}, {_count_paused(paused)}.")
-    if not made_progress and reason == TIME_LIMIT:
+
+
+def write_interim_report(experiment: Experiment, study: Study, console: Console, *, made_progress: bool) -> None:
+    """Print which trials the time limit has interrupted, and the best results so far; no test split is scored.
+
+    Args:
+        experiment: Search that is interrupted.
+        study: Trials of the search.
+        console: Output.
+        made_progress: Whether any epoch was completed in this launch.
+    """
+    trials = study.get_trials()
+    print_interruption(experiment, study, console, "The time limit is reached")
+    if not made_progress:
         console.print_line("No epoch was completed in this launch; give the next one more --hours.")
     if rank_trials(trials, experiment.space.objectives):
         console.print_line("\nBest trials so far, on validation (interim)\n")

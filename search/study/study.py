@@ -119,6 +119,8 @@ class Study:
         self._interrupted.sort(key=lambda number: self._live[number].user_attrs.get(_ROLE) != BASELINE)
         if self._interrupted:
             trial = self._live[self._interrupted.pop(0)]
+            if self.get_trial(trial.number).test_scores:  # of its best epoch so far, when a budget was used up
+                self.set_test_scores(trial.number, {})
         elif self._may_start() and self._enqueue_next():
             trial = self._study.ask()
             self._live[trial.number] = trial

@@ -95,7 +95,7 @@ def test_a_budget_interrupts_the_trials_within_one_epoch(
 ) -> None:
     study, searched, meter, stopper = budget_stopper(tmp_path, limits)
     assert run_trials(study, searched, stopper, at_once) == 7
-    assert stopper.exhausted_limits == (key,)
+    assert stopper.exhausted_budget == limits
     assert not stopper.may_start()
     assert limits[key] <= meter.total().amount_of(key) < limits[key] + per_epoch
     paused = [trial for trial in study.get_trials() if trial.outcome == "running"]

@@ -178,3 +178,17 @@ def test_a_trial_whose_creation_reply_was_lost_is_reclaimed(tmp_path: Path) -> N
     third = worker.next_trial()
     assert third is not None
     assert third.number == 2
+
+
+def test_test_scores_of_a_trial_that_continues_are_dropped(tmp_path: Path) -> None:
+    study = Study(tmp_path / "journal", space())
+    study.next_trial()
+    study.record_epoch(0, epoch(1, 0.5))
+    study.set_test_scores(0, {"S0": {"f1_0.3m": 0.4}})
+    study.close()
+    study = Study(tmp_path / "journal", space())
+    assert study.get_trial(0).test_scores
+    continued = study.next_trial()
+    assert continued is not None
+    assert continued.number == 0
+    assert not continued.test_scores
