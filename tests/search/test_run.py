@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,16 @@ def test_a_trial_recorded_to_its_end_before_a_crash_is_settled(tmp_path: Path) -
     study.record_epoch(0, epoch(1, 0.1))
     study.finalize_ended_trials()
     assert study.get_trial(0).outcome == "finished"
+
+
+@pytest.mark.parametrize(("epochs_total", "expected"), [(1, False), (2, True), (None, True)])
+def test_nothing_runs_without_a_budget(epochs_total: int | None, expected: bool, tmp_path: Path) -> None:
+    searched = space(budget=Budget(trials=8, epochs=9, epochs_total=epochs_total))
+    study = Study(tmp_path / "journal", searched)
+    study.next_trial()
+    study.record_epoch(0, epoch(1, 0.1))
+    experiment: Any = SimpleNamespace(space=searched, epoch_presentations=lambda _: None)
+    assert run._may_run(experiment, study) is expected
 
 
 def test_one_launch_at_a_time_holds_a_search(tmp_path: Path) -> None:
