@@ -18,6 +18,7 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 FOLDERS = ("runtime", "datasets", "trainables", "spaces", "search", "benchmarks", "deploy", "examples", "docs", "tests")
 _PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`")
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+_INCLUDE = re.compile(r'^--8<-- "(examples/[\w./-]+)"$')
 _MODULE = re.compile(r"python -m ((?:search|datasets|benchmarks|docs|examples)[\w.]*)")
 
 
@@ -39,6 +40,15 @@ def test_paths_and_links_exist(page: Path) -> None:
 def test_commands_exist(page: Path) -> None:
     modules = set(_MODULE.findall(page.read_text(encoding="utf-8")))
     assert [name for name in modules if importlib.util.find_spec(name.rstrip(".")) is None] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "tutorial").glob("*.md")), ids=label)
+def test_included_files_exist_and_the_formatter_leaves_the_markers(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    includes = [line for line in lines if line.startswith("--8")]
+    files = [match[1] for line in includes if (match := _INCLUDE.match(line))]
+    assert len(files) == len(includes), includes
+    assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
 def test_the_reference_is_up_to_date() -> None:
