@@ -13,7 +13,7 @@ import torch
 from benchmarks.gpu.session import Session
 from benchmarks.gpu.workloads import SPEC, SPEC_VALUES
 from datasets.acoustics.propagation import FreeField
-from datasets.building.builder import Builder, ShardExecutor, build_in_process
+from datasets.building.builder import Builder, ShardExecutor
 from datasets.building.manifest import ShardEntry
 from datasets.building.parts import Shard
 from datasets.building.plan import WriterFactory, WriteShard
@@ -61,10 +61,10 @@ def build(session: Session, train: int | None = None) -> dict[str, Any]:
     def mark(unit: str, done: int, _total: int) -> None:
         marks.setdefault(unit, []).append((time.perf_counter(), done))
 
-    over = build_in_process if session.miniature else write_in_pool(machine.count_cores())
+    processes = 1 if session.miniature else machine.count_cores()
     started = time.perf_counter()
-    Builder(storage_at(str(session.data)), mark, over).build(plan_dataset(session, train))
-    result: dict[str, Any] = {"seconds": time.perf_counter() - started, "processes": machine.count_cores()}
+    Builder(storage_at(str(session.data)), mark, write_in_pool(processes)).build(plan_dataset(session, train))
+    result: dict[str, Any] = {"seconds": time.perf_counter() - started, "processes": processes}
     for unit, times in marks.items():
         rows, seconds = times[-1][1] - times[0][1], times[-1][0] - times[0][0]
         result[unit] = {"rows": rows, "seconds": seconds, "rows_per_second": rows / seconds if seconds else None}

@@ -59,7 +59,8 @@ def _train(session: Session, data: Dataset) -> dict[str, Any]:
         point = {"epoch": seen / len(split), "train_s": train_s, "f1_mean": _best_f1(model)}
         curve.append(point)
         print(f"  epoch {point['epoch']:.2f}, {train_s:.0f} s: F1 {point['f1_mean']:.4f}", flush=True)
-    return {"mixtures": len(split), "curve": curve} | _extrapolate(seen, train_s)
+        session.store("training", _summarise(len(split), curve, seen, train_s))
+    return _summarise(len(split), curve, seen, train_s)
 
 
 def _train_for(session: Session, model: Localizer, train: Any, seconds: float) -> tuple[int, float]:
@@ -76,9 +77,10 @@ def _best_f1(model: Localizer) -> float:
     return max(metrics["f1_mean"] for metrics in model.evaluate("validate", inference_grid(_NETWORK)))
 
 
-def _extrapolate(seen: int, seconds: float) -> dict[str, float]:
-    """Return the measured rate, and the computed duration of the paper's training without its validations."""
-    if not seen:
-        return {}
-    rate = seen / seconds
-    return {"mixtures_per_second": rate, "hours_of_200_epochs_computed": _EPOCHS * _MIXTURES / rate / 3600}
+def _summarise(mixtures: int, curve: list[dict[str, float]], seen: int, seconds: float) -> dict[str, Any]:
+    """Return the curve, the measured rate, and the computed duration of the paper's training without its validations."""
+    result: dict[str, Any] = {"mixtures": mixtures}
+    if seen:
+        rate = seen / seconds
+        result |= {"mixtures_per_second": rate, "hours_of_200_epochs_computed": _EPOCHS * _MIXTURES / rate / 3600}
+    return result | {"curve": list(curve)}

@@ -74,19 +74,20 @@ class Session:
             The value; None after an error, or without time.
         """
         if self.left_s < _LEAST_S:
-            self._store(name, {"skipped": "no time left"})
+            self.store(name, {"skipped": "no time left"})
             return None
         try:
             value = measure(*arguments)
         except Exception as error:  # noqa: BLE001  # the other steps are worth their time
-            self._store(name, {"error": describe_error(error)})
+            self.store(name, {"error": describe_error(error)})
             self.empty_cache()
             return None
         if value is not None:
-            self._store(name, value)
+            self.store(name, value)
         return value
 
-    def _store(self, name: str, value: Any) -> None:
+    def store(self, name: str, value: Any) -> None:
+        """Store and print a result, which replaces an earlier one of that name."""
         self.results[name] = value
         write_text_atomic(self.part, json.dumps(self.results, indent=1) + "\n")
         print(f"  {name}: {json.dumps(value)[:400]}", flush=True)

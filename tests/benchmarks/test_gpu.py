@@ -94,12 +94,13 @@ import torch
 from pathlib import Path
 from benchmarks.gpu.measurements import MEASUREMENTS
 from benchmarks.gpu.session import Session
-torch.set_num_threads(1)
-data = Path({str(tmp_path)!r})
-for known in MEASUREMENTS:
-    if known.name in {names}:
-        session = Session(data / (known.name + ".json"), data, miniature=True)
-        session.attempt("all", known.run, session)
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    data = Path({str(tmp_path)!r})
+    for known in MEASUREMENTS:
+        if known.name in {names}:
+            session = Session(data / (known.name + ".json"), data, miniature=True)
+            session.attempt("all", known.run, session)
 """
     )
     command = [sys.executable, str(tmp_path / "run.py")]
