@@ -87,3 +87,13 @@ def test_the_presentations_of_a_trial_are_looked_up_once() -> None:
     assert meter.total().presentations == 30
     assert len(asked) == 1
     assert meter.remaining_epochs() is None
+
+
+def test_an_epoch_that_is_repeated_after_a_crash_counts_once(tmp_path: Path) -> None:
+    for seconds in (2.0, 3.0):  # the second process has an older checkpoint, and repeats the epoch
+        study = Study(tmp_path / "journal", space())
+        study.next_trial()
+        study.record_epoch(0, Epoch(1, {"f1_0.3m": 0.5}, {}, seconds))
+        study.close()
+    total = SpendingMeter(space(), trials=read_trials(tmp_path / "journal")).total()
+    assert (total.epochs, total.seconds) == (1, 2.0)
