@@ -17,6 +17,7 @@ from search.study.failures import failure_cause, group_failures
 from search.study.importance import parameter_importances
 from search.study.study import Study
 from search.study.trials import Trial, rank_trials
+from spaces.schema import Space
 from trainables import registry
 from trainables.function import FunctionTrainable
 
@@ -216,11 +217,23 @@ def draw_predictions(experiment: Experiment, number: int) -> None:
             figure.savefig(temporary, dpi=110, format="png")
 
 
-def _print_single_training(console: Console, trial: Trial, metrics: Sequence[str]) -> None:
-    """Print the test scores of a search of nothing, which has no other trial to compare with."""
-    if trial.test_scores:
-        console.print_line("\nThe training, on the test splits (settings chosen on validation)\n")
-        console.print_line(progress.format_test_scores(trial, None, metrics))
+def print_test_scores(
+    console: Console, space: Space, winner: Trial, baseline: Trial | None, metrics: Sequence[str]
+) -> None:
+    """Print the test scores of the winner, beside those of the baseline if it is another trial."""
+    chosen = " (inference parameters chosen on validation)" if space.inner else ""
+    if baseline is not None and winner.number == baseline.number and space.search:
+        console.print_line("\nNo trial beat the baseline.")
+    if not winner.test_scores or (baseline is not None and not baseline.test_scores):
+        return
+    if not space.search:
+        title, baseline = "The training", None
+    elif baseline is not None and winner.number == baseline.number:
+        title, baseline = "The baseline", None
+    else:
+        title = f"Trial {winner.number}" + (" and the baseline" if baseline is not None else "")
+    console.print_line(f"\n{title}, on the test splits{chosen}\n")
+    console.print_line(progress.format_test_scores(winner, baseline, metrics))
 
 
 def _print_summary(
@@ -234,14 +247,7 @@ def _print_summary(
         console.print_line(f"\nThe search ends after {len(trials)} of {space.budget.trials} trials: {reason}.")
     console.print_line("\nBest trials, on validation\n" if space.search else "\nThe training, on validation\n")
     console.print_line(progress.format_best_trials(trials, space, headlines))
-    if not space.search:
-        _print_single_training(console, winner, [*objectives, *headlines])
-    elif baseline is not None and winner.number == baseline.number:
-        console.print_line("\nNo trial beat the baseline.")
-    elif winner.test_scores and (baseline is None or baseline.test_scores):
-        both = " and the baseline" if baseline is not None else ""
-        console.print_line(f"\nTrial {winner.number}{both}, on the test splits (settings chosen on validation)\n")
-        console.print_line(progress.format_test_scores(winner, baseline, [*objectives, *headlines]))
+    print_test_scores(console, space, winner, baseline, [*objectives, *headlines])
     _print_failed_baseline(trials, console)
     importances = parameter_importances(trials, space)
     if importances:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from io import StringIO
 from pathlib import Path
 
@@ -63,6 +64,36 @@ def test_without_failures_nothing_is_printed(experiment: Experiment, tmp_path: P
     out = StringIO()
     report.print_failures(experiment, study_with(tmp_path, "finished").get_trials(), Console(out))
     assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("winner", "title", "columns"),
+    [
+        (0, "No trial beat the baseline.\n\nThe baseline, on the test splits", ["value"]),
+        (1, "Trial 1 and the baseline, on the test splits", ["winner", "baseline"]),
+    ],
+)
+def test_test_scores_are_printed_also_if_the_baseline_is_best(
+    tmp_path: Path, winner: int, title: str, columns: list[str]
+) -> None:
+    out, study = StringIO(), study_with(tmp_path, "finished", "finished")
+    for number in (0, 1):
+        study.set_test_scores(number, {"test": {"score": 0.25}})
+    report.print_test_scores(Console(out), SPACE, study.get_trial(winner), study.get_trial(0), ["score"])
+    lines = out.getvalue().strip().splitlines()
+    assert "\n".join(lines).startswith(title)
+    assert [line.split()[3:] for line in lines if line.startswith("test split")] == [columns]
+    assert "0.250" in lines[-1]
+
+
+def test_the_title_mentions_inference_parameters_only_if_there_are_any(tmp_path: Path) -> None:
+    study = study_with(tmp_path, "finished")
+    study.set_test_scores(0, {"test": {"score": 0.25}})
+    with_inner = dataclasses.replace(SPACE, inner={"threshold": (0.1, 0.5)})
+    for used, mentioned in ((dataclasses.replace(SPACE, inner={}), False), (with_inner, True)):
+        out = StringIO()
+        report.print_test_scores(Console(out), used, study.get_trial(0), study.get_trial(0), ["score"])
+        assert ("(inference parameters chosen on validation)" in out.getvalue()) is mentioned
 
 
 def test_a_failed_baseline_is_in_the_table(tmp_path: Path) -> None:
