@@ -24,7 +24,8 @@ SILENT_RMS: Final = 1e-4
 _PROBES: Final = 16
 """Number of sections of a file that are decoded; decoding all of it would take too long before a search."""
 _PROBE_FRAMES: Final = 2048
-_BLOCK_FRAMES: Final = 1 << 20
+_COMPARED_FRAMES: Final = 1 << 14
+"""Length of the beginning by which files are compared; the sections after it may be missed by some frames in MP3 and Ogg."""
 _FLOAT_SUBTYPES: Final = ("FLOAT", "DOUBLE")
 _WORKERS: Final = 8
 """Number of threads, which wait for the disk or for libsndfile most of the time."""
@@ -38,7 +39,7 @@ class InspectedFile:
         path: Path of the file.
         header: Properties of the file.
         sha256: Checksum of its bytes.
-        probe: Digest of its length and of sections of its sound, independent of format, tags and identical channels.
+        probe: Digest of its length and of the beginning of its sound, independent of format, tags and identical channels.
     """
 
     path: Path
@@ -69,7 +70,7 @@ def inspect_file(path: Path) -> InspectedFile:
     try:
         before = path.stat()
         header = sound_files.read_header(path)
-        probe = _probe_sound(path)
+        probe = _probe_sound(path, header)
         sha256 = hashing.hash_file(path)
         after = path.stat()
     except (RuntimeError, OSError) as error:
@@ -92,28 +93,31 @@ def hash_sound(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with open_sound(path) as file:
-            for block in file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True):
-                digest.update(_mix_down(block).tobytes())
+        for block in sound_files.decode_blocks(path):
+            digest.update(_mix_down(block).tobytes())
     except (RuntimeError, OSError) as error:
         raise sound_files.unreadable_error(path, error, "re-encode the file") from error
     return digest.hexdigest()
 
 
-def _probe_sound(path: Path) -> str:
-    """Check sections of a file, all of it if it may hold NaN or seems silent, and return a digest of its length and sections."""
+def _probe_sound(path: Path, header: SoundHeader) -> str:
+    """Check sections of a file, all of it if it may hold NaN or seems silent, and return a digest of its length and beginning."""
+    frames = min(_PROBE_FRAMES, header.frames)
     with open_sound(path) as file:
-        frames, subtype = file.frames, file.subtype
-        digest = hashlib.sha256(f"{frames} {file.samplerate}".encode())
-        is_silent = True
-        for first in np.linspace(0, max(0, frames - _PROBE_FRAMES), _PROBES).astype(int).tolist():
+        is_float = file.subtype in _FLOAT_SUBTYPES
+        beginning = file.read(_COMPARED_FRAMES, dtype="float32", always_2d=True)
+        is_silent = _is_silent(beginning)
+        for first in np.linspace(0, header.frames - frames, _PROBES).astype(int).tolist():
             file.seek(first)
-            section = file.read(min(_PROBE_FRAMES, frames), dtype="float32", always_2d=True)
-            _require_sound(path, section, min(_PROBE_FRAMES, frames))
+            section = file.read(frames, dtype="float32", always_2d=True)
+            if len(section) < frames:
+                section = sound_files.read_section(path, first, frames)
+            _require_sound(path, section, frames)
             is_silent = is_silent and _is_silent(section)
-            digest.update(_mix_down(section).tobytes())
-    if is_silent or subtype in _FLOAT_SUBTYPES:
+    if is_silent or is_float:
         _require_audible(path)
+    digest = hashlib.sha256(f"{header.frames} {header.rate_hz}".encode())
+    digest.update(_mix_down(beginning).tobytes())
     return digest.hexdigest()
 
 
@@ -132,10 +136,9 @@ def _require_sound(path: Path, section: NDArray[np.float32], frames: int) -> Non
 def _require_audible(path: Path) -> None:
     """Decode a file completely, and check that it is finite and not silent."""
     is_silent = True
-    with open_sound(path) as file:
-        for block in file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True):
-            _require_sound(path, block, 0)
-            is_silent = is_silent and _is_silent(block)
+    for block in sound_files.decode_blocks(path):
+        _require_sound(path, block, 0)
+        is_silent = is_silent and _is_silent(block)
     if is_silent:
         raise InputError(
             printable_path(path),

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
-from datasets.audio.sound_headers import open_sound, require_complete, require_regular
+from datasets.audio.sound_headers import contains_mpeg_length, open_sound, require_complete, require_regular
 from runtime.errors import InputError
 from runtime.files import printable_path
+
+_BLOCK_FRAMES: Final = 1 << 20
+_LAST_FRAMES: Final = 2048
+_SOUGHT_INEXACTLY: Final = ("OGG", "MP3")
+"""Formats in which libsndfile may miss a position by some frames, and then reports the end of the file too early."""
 
 
 @dataclass(frozen=True)
 class SoundHeader:
-    """Properties of a sound file according to its header."""
+    """Properties of a sound file according to its header, or to its content where the header does not have the length."""
 
     frames: int
     rate_hz: int
     channels: int
 
 
-def read_header(path: Path) -> SoundHeader:
+def read_header(path: Path, *, is_length_checked: bool = True) -> SoundHeader:
     """Read the header of a sound file, and check that its first samples can be decoded.
+
+    Args:
+        path: Path of the file.
+        is_length_checked: Whether the length of an MP3 file is measured where libsndfile only estimates it.
 
     Raises:
         InputError: If the file is empty, unreadable, shorter than its header says, or contains no sound.
@@ -37,6 +48,9 @@ def read_header(path: Path) -> SoundHeader:
         with open_sound(path) as file:
             file.read(1024)
             header = SoundHeader(file.frames, file.samplerate, file.channels)
+            is_estimate = is_length_checked and file.format == "MP3" and not contains_mpeg_length(path)
+        if is_estimate:
+            header = replace(header, frames=_measure_length(path, header.frames))
     except (RuntimeError, OSError) as error:
         raise unreadable_error(path, error, "remove or re-encode the file") from error
     if header.frames < 1:
@@ -61,8 +75,7 @@ def decode_sound(path: Path, first: int, frames: int) -> NDArray[np.float32]:
     try:
         with open_sound(path) as file:
             declared = file.frames
-            file.seek(first)
-            sound: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
+        sound = read_section(path, first, frames)
     except (RuntimeError, OSError) as error:
         raise unreadable_error(path, error, "re-encode the file") from error
     if len(sound) < frames:
@@ -75,6 +88,61 @@ def decode_sound(path: Path, first: int, frames: int) -> NDArray[np.float32]:
     if not np.isfinite(sound).all():
         raise not_finite_error(path)
     return sound
+
+
+def read_section(path: Path, first: int, frames: int) -> NDArray[np.float32]:
+    """Read a section of a sound file, which is shorter than requested only where the sound ends.
+
+    Args:
+        path: Path of the file.
+        first: Index of the first frame.
+        frames: Number of frames.
+
+    Returns:
+        Samples, shape (frames or less, channels).
+
+    Raises:
+        OSError: If the file cannot be read.
+        RuntimeError: If it cannot be decoded.
+    """
+    with open_sound(path) as file:
+        file.seek(first)
+        sound: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
+        is_inexact = file.format in _SOUGHT_INEXACTLY
+    return _read_from_start(path, first, frames) if is_inexact and len(sound) < frames else sound
+
+
+def _read_from_start(path: Path, first: int, frames: int) -> NDArray[np.float32]:
+    with open_sound(path, is_sequential=True) as file:
+        left = first
+        while left > 0 and (skipped := len(file.read(min(left, _BLOCK_FRAMES), dtype="float32"))):
+            left -= skipped
+        sound: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
+    return sound
+
+
+def _measure_length(path: Path, estimate: int) -> int:
+    """Return the number of frames that can be decoded, at most the estimate; only files that end early are decoded."""
+    with open_sound(path) as file:
+        file.seek(max(0, estimate - _LAST_FRAMES))
+        if len(file.read(_LAST_FRAMES)) >= min(_LAST_FRAMES, estimate):
+            return estimate
+    return sum(map(len, decode_blocks(path)))
+
+
+def decode_blocks(path: Path) -> Iterator[NDArray[np.float32]]:
+    """Decode a sound file block by block, to the end of the sound, which `SoundFile.blocks` would pad to the declared length.
+
+    Yields:
+        Samples, shape (frames, channels).
+
+    Raises:
+        OSError: If the file cannot be read.
+        RuntimeError: If it cannot be decoded.
+    """
+    with open_sound(path, is_sequential=True) as file:
+        while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
+            yield block
 
 
 def resample_sound(sound: NDArray[np.float32], rate_hz: int, wanted_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:

@@ -23,8 +23,12 @@ _UNKNOWN_LENGTHS: Final = (range(1), range(0x7FFF_F000, 0x8000_0100), range(0xFF
 
 
 @contextmanager
-def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
+def open_sound(path: Path, *, is_sequential: bool = False) -> Iterator[soundfile.SoundFile]:
     """Open a sound file for reading.
+
+    Args:
+        path: Path of the file.
+        is_sequential: Whether the file is read from the beginning, without seeking.
 
     Raises:
         OSError: If the file cannot be read.
@@ -32,16 +36,19 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
     """
     import soundfile  # late: procedural music and its simulation need no decoder
 
+    from datasets.audio.sequential_file import SequentialFile
+
     require_regular(path)
+    make_file = SequentialFile if is_sequential else soundfile.SoundFile
     with path.open("rb") as content:
         start = content.read(_HEADER_BYTES)
         corrected = _correct_lengths(start, path.stat().st_size)
         if corrected is not None:
-            with soundfile.SoundFile(io.BufferedReader(_CorrectedFile(content, corrected))) as file:
+            with make_file(io.BufferedReader(_CorrectedFile(content, corrected))) as file:
                 yield file
             return
     # Names may contain any bytes, which soundfile does not encode itself.
-    with soundfile.SoundFile(os.fsencode(path)) as file:
+    with make_file(os.fsencode(path)) as file:
         yield file
 
 
@@ -100,6 +107,21 @@ def declared_bytes(start: bytes) -> int | None:
         length = int.from_bytes(start[8:12], "big")
         return None if _is_unknown(length) else length + int.from_bytes(start[4:8], "big")
     return None
+
+
+def contains_mpeg_length(path: Path) -> bool:
+    """Return whether an MP3 file contains the number of its frames; libsndfile estimates that of others from their size.
+
+    The estimate includes tags before the sound (ID3, with pictures), and is then too long.
+    """
+    with path.open("rb") as file:
+        start = file.read(10)
+        if start[:3] == b"ID3":
+            file.seek(10 + sum(byte << shift for byte, shift in zip(start[6:10], (21, 14, 7, 0), strict=False)))
+        else:
+            file.seek(0)
+        first_frame = file.read(_HEADER_BYTES)
+    return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def _is_unknown(length: int) -> bool:
