@@ -102,7 +102,12 @@ def plan_folds(names: Collection[RecordingName], asked: Mapping[str, tuple[int, 
 def _plan_starss(names: Collection[RecordingName], present: set[int], place: str) -> FoldPlan:
     rooms = sorted({name.room for name in names if name.fold == _STARSS_TRAIN})
     if len(rooms) < 2:
-        raise _folds_error(place, f"one room in fold {_STARSS_TRAIN}, from which no validation split can be divided")
+        raise InputError(
+            place,
+            "validation is one room in five of the training fold, which therefore needs two rooms or more",
+            value=f"one room in fold {_STARSS_TRAIN}",
+            remedy=f"add recordings of other rooms to fold {_STARSS_TRAIN}, or list the folds of each split in dataset.folds",
+        )
     folds = {"train": tuple(sorted(present - {_STARSS_TEST})), "validate": (_STARSS_TRAIN,), "test": (_STARSS_TEST,)}
     return FoldPlan("STARSS22 and STARSS23", folds, tuple((_STARSS_TRAIN, room) for room in rooms[1::_HELD_OUT]))
 

@@ -85,6 +85,13 @@ def test_starss_is_validated_in_rooms_that_training_does_not_have(tmp_path: Path
     assert "the distance in the labels is not used" in provider.describe_notes()
 
 
+def test_starss_needs_two_rooms_for_training_and_validation(tmp_path: Path) -> None:
+    put(tmp_path, ["fold3_room3_mix001", "fold3_room3_mix002", "fold4_room8_mix001"])
+    with pytest.raises(InputError, match="two rooms or more") as caught:
+        opened(tmp_path)
+    assert "other rooms to fold 3" in caught.value.remedy
+
+
 def test_folds_that_are_listed_take_precedence(tmp_path: Path) -> None:
     put(tmp_path, NAMES_2021[:3])
     with pytest.raises(InputError, match="known convention"):
