@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.gpu.measurements import MEASUREMENTS
+from benchmarks.gpu.ratios import compute_ratios
 from benchmarks.gpu.run import Report, run_all
 from benchmarks.gpu.table import format_results
 from runtime import machine
@@ -44,7 +45,7 @@ def main() -> int:
         report.out.parent.mkdir(parents=True, exist_ok=True)
         report.write()
         run_all(report, chosen, data, 60 * options.minutes, started=started)
-    print(format_results(report.results))
+    print(format_results(report.results | {"ratios": compute_ratios(report.results)}))
     print(report.out)
     return 0
 

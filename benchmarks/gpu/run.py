@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.gpu.measurements import Measurement
+from benchmarks.gpu.ratios import compute_ratios
 from runtime import machine
 from runtime.files import write_text_atomic
 
@@ -55,6 +56,7 @@ class Report:
         content = {
             "miniature": self.miniature,
             "results": self.results,
+            "ratios": compute_ratios(self.results),
             "measurements": self.states,
             "measured_on": self.measured_on,
         }

@@ -18,6 +18,7 @@ from benchmarks.gpu import run
 from benchmarks.gpu.determinism import first_difference
 from benchmarks.gpu.feeding import FEEDS, random_batches
 from benchmarks.gpu.measurements import MEASUREMENTS, Measurement
+from benchmarks.gpu.ratios import compute_ratios
 from benchmarks.gpu.run import Report, run_all
 from benchmarks.gpu.session import Session
 from benchmarks.gpu.table import format_results
@@ -229,6 +230,25 @@ def test_the_first_difference_names_the_tensor() -> None:
     assert first_difference(weights, {name: value.clone() for name, value in weights.items()}) is None
     changed = weights | {"b": torch.tensor([1.0, 1.5])}
     assert first_difference(weights, changed) == {"tensor": "b", "largest_deviation": 0.5, "tensors": 1, "of": 2}
+
+
+def test_ratios_compare_steps_with_fp32_and_feeding_with_steps_that_need_no_data() -> None:
+    results = {
+        "training": {
+            "rg_paper/flop_per_item": 7.0,
+            "rg_paper/fp32": {"items_per_second": 10.0},
+            "rg_paper/bf16": {"items_per_second": 40.0},
+            "rg_paper/bf16/batch_32": {"items_per_second": 30.0},
+            "doanet/fp32": {"error": "no"},
+            "doanet/bf16": {"items_per_second": 5.0},
+        },
+        "data": {"plain/batch_128": 900.0, "training/rg_paper/plain": 20.0, "training/doanet/plain": {"skipped": "no"}},
+        "graphs": {"training/rg_paper/resident_int16": 44.0, "rg_paper/bf16_graph": {"items_per_second": 50.0}},
+    }
+    found = compute_ratios(results)
+    assert found["rg_paper/steps"] == {"fp32": 1.0, "bf16": 4.0, "bf16_graph": 5.0}
+    assert found["rg_paper/feeding"] == {"plain": 0.5, "resident_int16_graph": 1.1}
+    assert set(found) == {"rg_paper/steps", "rg_paper/feeding"}
 
 
 def test_the_table_has_a_line_per_step() -> None:
