@@ -32,7 +32,10 @@ _CALLS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "predictor": (("config", "weights"), ("device",)),
 }
 """Positional and keyword arguments of each method."""
-_METRIC_EXAMPLE: Final = 'metrics = (Metric("f1", "maximize", "F1 of the active class"),)'
+_METRIC_EXAMPLE: Final = (
+    'metrics = (Metric("f1", "maximize", "F1 of the active class"),)  in a class, '
+    'or @trainable(metrics=[Metric("f1", "maximize", "F1")])  above a function'
+)
 _INNER_EXAMPLE: Final = 'inner = (InnerParameter("threshold", 0, 1, "smallest probability that counts as active"),)'
 
 _T = TypeVar("_T", Metric, InnerParameter)

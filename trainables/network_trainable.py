@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,13 +22,20 @@ _NetworkT = TypeVar("_NetworkT", bound=nn.Module)
 class NetworkTrainable(Trainable):
     """Trainable with one network.
 
-    A subclass sets `network`, with `_build_seeded`, and `optimizer`. Its Config has a group `optimizer` with `lr`, `schedule`
-    and `clip_norm`. If its Config supports DDP, training steps call `_ddp_network()` instead of `network`. The order of samples
-    and the augmentation are functions of seed and epoch, so the state does not contain them.
+    A subclass sets `network`, with `_build_seeded`, and `optimizer`, and `train_epoch` returns `_end_epoch(loss)`. The methods
+    `_set_lr` and `_optimizer_step` need a Config with a group `optimizer` of `lr`, `schedule` and `clip_norm`; a subclass
+    without it steps the optimizer itself. If the Config supports DDP, training steps call `_ddp_network()` instead of
+    `network`. The order of samples and the augmentation are functions of `seed` and `epoch`, so the state does not contain
+    them; a network with dropout is trained within `_seed_epoch()`.
 
     Attributes:
         network: Network in training.
         optimizer: Optimizer of its parameters.
+        config: Hyperparameters.
+        device: Device of the network.
+        seed: Seed of the training.
+        epoch: Number of completed epochs.
+        epochs: Number of epochs of a full training.
     """
 
     network: nn.Module
@@ -46,6 +54,14 @@ class NetworkTrainable(Trainable):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return build().to(self.device)
+
+    @contextlib.contextmanager
+    def _seed_epoch(self) -> Iterator[None]:
+        """Seed the global generators of torch, from which dropout draws, with seed and epoch; restore them at the end."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(distributed.rank_seed(self.seed * 100_003 + self.epoch))
+            yield
 
     def _ddp_network(self) -> nn.Module:
         """Return the network for training steps; the first call broadcasts the weights of the first process."""

@@ -25,6 +25,7 @@ from runtime.errors import InputError
 from runtime.storage import storage_at
 from search.doctor import config_values
 from search.doctor.result import CheckResult
+from search.doctor.searched_values import GLOBAL_TORCH, check_searched_values
 from search.execution.error_text import describe_error
 from spaces.load import load_space
 from spaces.schema import field_names, nest_names
@@ -159,8 +160,13 @@ def _check_contract(subject: Subject) -> Iterator[CheckResult]:
     checks = _common_checks(subject)
     if not issubclass(subject.trainable, FunctionTrainable):
         checks += _class_checks(subject)
+    faultless = True
     for check, message, remedy in checks:
-        yield _try(check, message, remedy)
+        result = _try(check, message, remedy)
+        faultless = faultless and result.state == "ok"
+        yield result
+    if faultless:
+        yield from check_searched_values(subject.build, subject.config(), subject.candidates)
     yield from _note_effects(subject)
 
 
@@ -251,7 +257,8 @@ def _note_effects(subject: Subject) -> Iterator[CheckResult]:
         changed = contract_checks.changed_global_states(subject.build)
         if changed:
             message = f"a training changes the state of the global generators of {', '.join(changed)}"
-            yield CheckResult("note", message, "use generators of your own, such as numpy.random.default_rng(seed)")
+            own = "use generators of your own, such as numpy.random.default_rng(seed)"
+            yield CheckResult("note", message, GLOBAL_TORCH if "torch" in changed else own)
         yield from _check_fields(subject)
     except Exception as error:  # noqa: BLE001  # reported by the checks above
         message = f"the effect of the fields is not checked: {describe_error(error)}"

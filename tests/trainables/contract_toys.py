@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, Field
 
 from trainables.contract import InnerParameter, Metric, Trainable
+from trainables.network_trainable import NetworkTrainable
 
 
 class WalkConfig(BaseModel):
@@ -29,7 +30,7 @@ class Walk(Trainable):
     def __init__(self, config: WalkConfig, data: Any, *, device: str, seed: int, epochs: int) -> None:
         self.config = config
         self.generator = np.random.default_rng(seed)
-        self.w = torch.zeros(2)
+        self.w = torch.zeros(2).mean(0)
         self.epoch = 0
 
     def draw(self) -> float:
@@ -159,3 +160,52 @@ class Unseeded(Walk):
 
     def __init__(self, config: WalkConfig, data: Any, *, device: str, seed: int, epochs: int) -> None:
         super().__init__(config, data, device=device, seed=0, epochs=epochs)
+
+
+class DroppingConfig(WalkConfig):
+    """Hyperparameters of `Dropping`."""
+
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class Dropping(Walk):
+    """Uses the global generator of torch, with a dropout above 0 only."""
+
+    Config = DroppingConfig
+
+    def train_epoch(self) -> dict[str, Any]:
+        """Take a step and drop a part of it."""
+        result = super().train_epoch()
+        self.w = torch.nn.functional.dropout(self.w + torch.ones(8, 2), getattr(self.config, "dropout", 0.0)).mean(0)
+        return result
+
+
+class SeededDropping(NetworkTrainable):
+    """Network with dropout that is trained within `_seed_epoch`."""
+
+    Config = DroppingConfig
+    metrics = Walk.metrics
+    needs_data = False
+
+    def __init__(self, config: DroppingConfig, data: Any, *, device: str, seed: int, epochs: int) -> None:
+        super().__init__(config, device=device, seed=seed, epochs=epochs)
+        dropout = torch.nn.Dropout(config.dropout)
+        self.network = self._build_seeded(lambda: torch.nn.Sequential(torch.nn.Linear(8, 8), dropout))
+        self.optimizer = torch.optim.SGD(self.network.parameters(), config.lr)
+
+    def train_epoch(self) -> dict[str, float]:
+        """Take a step."""
+        self.network.train()
+        with self._seed_epoch():
+            loss = self.network(torch.ones(1, 8)).square().sum()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return dict(self._end_epoch(loss.item()))
+
+    def evaluate(self, split: str, params_grid: Sequence[Mapping[str, float]]) -> Any:
+        """Return made-up metrics."""
+        self.network.eval()
+        with torch.inference_mode():
+            value = float(self.network(torch.ones(1, 8)).sum())
+        return [{"score": value, "share": value} for _ in params_grid]

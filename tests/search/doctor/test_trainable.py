@@ -45,6 +45,21 @@ def test_a_fault_is_an_error_with_a_remedy(name: str, message: str, capsys: pyte
     assert output.endswith("\n1 problem found\n")
 
 
+@pytest.mark.parametrize(("name", "status"), [("Dropping", 1), ("SeededDropping", 0)])
+def test_a_searched_dropout_that_seed_and_epoch_do_not_determine_is_an_error(
+    name: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "space.yaml"
+    search = "search: {lr: {uniform: [0.1, 1]}, dropout: {uniform: [0, 0.5]}}"
+    text = SPACE.replace("contract_toys:Walk", f"contract_toys:{name}").replace(SPACE.splitlines()[4], search)
+    path.write_text(text)
+    assert doctor.main(["--trainable", f"{TOYS}:{name}", "--dataset", str(path)]) == status
+    output = capsys.readouterr().out
+    assert ("error with dropout=0.5: the same seed must give the same numbers" in output) is bool(status)
+    assert ("`with self._seed_epoch():`" in output) is bool(status)
+    assert "with lr=" not in output
+
+
 def test_the_data_may_be_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.main(["--trainable", f"{TOYS}:Partial", "--dataset", "matrices"]) == 1
     assert "with data of the kind matrices" in (output := capsys.readouterr().out)
