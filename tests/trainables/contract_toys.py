@@ -30,7 +30,7 @@ class Walk(Trainable):
     def __init__(self, config: WalkConfig, data: Any, *, device: str, seed: int, epochs: int) -> None:
         self.config = config
         self.generator = np.random.default_rng(seed)
-        self.w = torch.zeros(2).mean(0)
+        self.w = torch.zeros(2)
         self.epoch = 0
 
     def draw(self) -> float:
