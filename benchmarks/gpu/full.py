@@ -17,7 +17,7 @@ _NETWORK: Final = "rg_paper"
 _MIXTURES: Final = 100_000
 _BUILD_SHARE: Final = 0.35
 """Largest share of the time that may be spent on rendering all mixtures."""
-_ASSUMED_PER_S: Final = 4000.0
+_ASSUMED_PER_S: Final = 6000.0
 """Mixtures per second that are expected of 16 cores, including the start of the processes."""
 _VALIDATED_EVERY_S: Final = 8.0
 _EPOCHS: Final = 200
