@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -64,6 +64,10 @@ class Experiment:
         """Return the provider of the dataset that a trial with these parameters trains on."""
         spec = self.space.dataset_of(parameters)
         return self.dataset if spec == self.dataset.spec else self.dataset.with_spec(spec)
+
+    def with_seed(self, seed: int | None) -> Experiment:
+        """Return the experiment of a trial whose seed differs from the space's; None stands for that of the space."""
+        return self if seed is None else replace(self, space=replace(self.space, seed=seed))
 
     def epoch_presentations(self, parameters: Mapping[str, Value]) -> int | None:
         """Return the number of training samples that a trial is shown per epoch; None if its Config does not state it."""

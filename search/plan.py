@@ -12,7 +12,7 @@ from runtime.errors import InputError
 from search.budgets import budget_lines
 from search.experiment import Experiment
 from search.reporting.progress import format_value
-from search.study.asha import rung_epochs
+from search.study.asha import expected_epochs, rung_epochs
 from spaces.feasibility import survey_points
 from spaces.points import describe_values
 from spaces.schema import Dimension, Resources, Space
@@ -47,6 +47,7 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
         *[f"         {remark}" for remark in space.remarks],
         *[f"{'data' * (index == 0):<9}{text}" for index, text in enumerate(_data_lines(experiment, estimate_seconds))],
         f"trials   {_describe_trials(space)}",
+        *_confirmation_lines(space),
         *_inference_lines(space),
         *budget_lines(experiment),
         f"each     {space.resources.cpu:g} CPU, {_describe_gpu(space.resources)}; {_describe_hardware(experiment)}",
@@ -114,6 +115,20 @@ def _describe_trials(space: Space) -> str:
     if space.max_trials < budget.trials:
         few = f"; the space has {space.max_trials} distinct points, fewer than the budget of {budget.trials} trials"
     return f"{space.max_trials} × up to {budget.epochs} epochs{stops}; trial 0 is the baseline{few}{hours}"
+
+
+def _confirmation_lines(space: Space) -> list[str]:
+    """Describe which trials are confirmed, and the length of their trainings next to that of the trials."""
+    if space.confirm is None:
+        return []
+    top, seeds, starts = min(space.confirm.top, space.max_trials), space.confirm.seeds, len(space.start)
+    count = (top + 1 + starts) * seeds
+    references = "the baseline" + (f" and {starts} start{'s' * (starts > 1)}" if starts else "")
+    typical = round(expected_epochs(space.stopping, space.budget.epochs) * space.max_trials)
+    return [
+        f"confirm  the best {top} trials, {references}, on {seeds} fresh seed{'s' * (seeds > 1)}: {count} full trainings, "
+        f"{count * space.budget.epochs} epochs after about {typical} of the trials"
+    ]
 
 
 def _describe_gpu(resources: Resources) -> str:

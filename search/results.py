@@ -108,6 +108,10 @@ class SearchFolder:
         """Return the path of what a trial has printed."""
         return self.trial_path(number) / "log.txt"
 
+    def scenes_path(self, number: int) -> Path:
+        """Return the path of a trial's results per scene of the test splits."""
+        return self.trial_path(number) / "scenes.npz"
+
     def figure_path(self, number: int) -> Path:
         """Return the path of the figure with a trial's predictions."""
         return self.trial_path(number) / "room.png"

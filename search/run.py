@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,11 +15,11 @@ from runtime import ray_cluster, uris
 from runtime.console import Console
 from runtime.errors import InputError, StorageError
 from runtime.storage import FULL
-from search import plan, shutdown
+from search import confirm, plan, shutdown
 from search.execution import tune
 from search.execution.capacity import ConcurrencyLimit
 from search.execution.dataset_provider import DatasetSupplier
-from search.execution.trial_stopper import TimeBudget, TrialStopper
+from search.execution.trial_stopper import ConfirmationStopper, TimeBudget, TrialStopper
 from search.experiment import Experiment
 from search.lease import Lease, SearchLease, held_error, read_holder
 from search.reporting import next_steps, report
@@ -116,7 +117,7 @@ def _run_locked(
         study = study or _open_study(experiment, lease, console)
         ending = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray)
     status = report.exit_status(study, experiment.space.objectives)
-    has_failures = any(trial.outcome == "failed" for trial in study.get_trials())
+    has_failures = any(trial.outcome == "failed" for trial in _all_trials(study))
     lease.release()
     study.close()
     _print_problems(experiment, ending.problems, console)
@@ -135,12 +136,17 @@ def _run_locked(
 
 
 def _may_run(experiment: Experiment, study: Study) -> bool:
-    """Return whether trials are left to run, and a budget for them."""
-    return study.has_unfinished() and not _open_meter(experiment, study).exhausted_limits()
+    """Return whether trials or confirmations are left to run, and a budget for them."""
+    is_left = study.has_unfinished() or bool(confirm.list_pending(experiment, study))
+    return is_left and not _open_meter(experiment, study).exhausted_limits()
 
 
 def _open_meter(experiment: Experiment, study: Study) -> SpendingMeter:
-    return SpendingMeter(experiment.space, experiment.epoch_presentations, study.get_trials())
+    return SpendingMeter(experiment.space, experiment.epoch_presentations, _all_trials(study))
+
+
+def _all_trials(study: Study) -> list[Trial]:
+    return [*study.get_trials(), *study.get_confirmations()]
 
 
 def _retry_failed(study: Study, console: Console, *, only_baseline: bool) -> None:
@@ -212,6 +218,11 @@ def _run_with_data(
                 is_paused = tune.run_trials(experiment, study, callback, stopper, datasets, limit)
                 if logger.problems:  # record what MLflow has missed while it was unavailable
                     logger.reconcile(study, callback.open_run)
+            if not is_paused:
+                is_left = functools.partial(confirm.has_pending, experiment, study)
+                stopper = ConfirmationStopper(study, experiment.space, time_budget, meter, is_left)
+                phase = confirm.ConfirmationPhase(experiment, study, logger, console, datasets, limit)
+                is_paused = phase.run(stopper)
             is_spent = bool(stopper.exhausted_budget) and stopper.common_failure is None
             if is_paused and not is_spent:
                 callback.on_interrupt()
@@ -222,9 +233,12 @@ def _run_with_data(
                     reason = f"The budget is used up ({format_limits(meter.total(), stopper.exhausted_budget)})"
                     report.print_interruption(experiment, study, console, reason)
                 score = tune.score_models if has_ray else tune.score_in_process
+                keep_scenes = functools.partial(score, keeps_scenes=True)
+                confirm.score_confirmations(experiment, study, console, keep_scenes)
                 report.write_final_report(experiment, study, logger, console, score)
+                confirm.report_verdict(experiment, study, logger, console)
                 callback.on_search_end()
-            meter.refresh(study.get_trials())
+            meter.refresh(_all_trials(study))
             console.print_line()
             for line in format_spending(meter.total(), meter.limits, progress.elapsed_s()):
                 console.print_line(line)

@@ -200,6 +200,8 @@ class _SpaceChecker:
             seed=self.file.seed,
             profile=profile,
             remarks=remarks + more_remarks,
+            confirm=self.file.confirm if self.file.confirm and self.file.confirm.top else None,
+            vary_seeds=self.file.vary_seeds,
         )
         return self._with_points(space)
 

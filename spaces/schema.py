@@ -157,6 +157,15 @@ class Budget(Frozen):
     )
 
 
+class Confirm(Frozen):
+    """Confirmation of the best trials after the search, on fresh seeds and the same test scenes."""
+
+    top: int = Field(2, ge=0, le=100, description="number of the best trials to confirm; 0 confirms nothing")
+    seeds: int = Field(
+        2, ge=1, le=100, description="full trainings of each of them, of the baseline and of every `start`"
+    )
+
+
 def _check_gpu(gpu: float | Literal["auto"]) -> float | Literal["auto"]:
     if isinstance(gpu, float) and not (0 <= gpu <= 1 or (gpu.is_integer() and 1 < gpu <= _MOST_GPUS)):
         raise ValueError(
@@ -207,6 +216,8 @@ class Space:
         remarks: What the options and the fixed values change beyond their own keys, for the plan.
         completed: Names of values that the file leaves out of its baseline; they have the Config's defaults.
         distinct_points: Number of different trials that are possible; None if it is unlimited or unknown.
+        confirm: Which trials are confirmed after the search; None for none.
+        vary_seeds: Whether each trial has a seed of its own.
     """
 
     name: str
@@ -226,6 +237,8 @@ class Space:
     remarks: tuple[str, ...] = ()
     completed: frozenset[str] = frozenset()
     distinct_points: int | None = None
+    confirm: Confirm | None = None
+    vary_seeds: bool = False
 
     @property
     def max_trials(self) -> int:
@@ -287,8 +300,9 @@ class Space:
     def identity(self) -> dict[str, Any]:
         """Return the values that must not change when a search is resumed.
 
-        The budget without `epochs`, and the resources, may change.
+        The budget without `epochs`, the resources and `confirm` may change.
         """
+        varied = {"vary_seeds": True} if self.vary_seeds else {}  # absent from searches of earlier versions
         return {
             "trainable": self.trainable,
             "dataset": self.dataset.model_dump(mode="json", by_alias=True),
@@ -300,6 +314,7 @@ class Space:
             "stopping": self.stopping.model_dump(),
             "epochs": self.budget.epochs,
             "seed": self.seed,
+            **varied,
         }
 
 
@@ -342,7 +357,13 @@ class SpaceFile(Frozen):
     stopping: Stopping = Field(default_factory=Stopping)
     budget: Budget
     resources: Resources = Field(default_factory=Resources)
+    confirm: Confirm | None = Field(
+        None, description="trainings on fresh seeds after the search, for a verdict on the best trials; none if absent"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of proposals and trainings")
+    vary_seeds: bool = Field(
+        False, description="whether each trial has a seed of its own, so that no choice is tuned to one"
+    )
 
 
 def nest_names(flat: Mapping[str, Value]) -> dict[str, Any]:

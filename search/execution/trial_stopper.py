@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from search.execution.hooks import StoppingPolicy
 from search.study import asha, failures
@@ -67,7 +68,10 @@ class TrialStopper(StoppingPolicy):
     def exhausted_budget(self) -> dict[str, float]:
         """Budgets by their keys that are used up although trials are left to run."""
         limits = self._meter.exhausted_limits()
-        return {limit: self._meter.limits[limit] for limit in limits} if limits and self._study.has_unfinished() else {}
+        return {limit: self._meter.limits[limit] for limit in limits} if limits and self._is_left() else {}
+
+    def _is_left(self) -> bool:
+        return self._study.has_unfinished()
 
     def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
         """Return the outcome and the reason if the trial ends after this epoch, None if it continues."""
@@ -88,3 +92,34 @@ class TrialStopper(StoppingPolicy):
         others = (trial for trial in self._study.get_trials() if trial.number != number)
         values = (trial.best_objectives_until(epoch, self._space.objectives) for trial in others)
         return [value for value in values if value is not None]
+
+
+class ConfirmationStopper(TrialStopper):
+    """Stopping policy of confirmations, which run all epochs unless time or a budget ends.
+
+    Args:
+        study: Trials of the search.
+        space: Its budget.
+        time_budget: Time that is left.
+        meter: What trials and confirmations have spent.
+        is_pending: Returns whether confirmations are left.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        space: Space,
+        time_budget: TimeBudget,
+        meter: SpendingMeter,
+        is_pending: Callable[[], bool],
+    ) -> None:
+        super().__init__(study, space, time_budget, meter)
+        self._is_pending = is_pending
+
+    def _is_left(self) -> bool:
+        return self._is_pending()
+
+    def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
+        """Return the outcome and the reason if the training ends after this epoch, None if it continues."""
+        self._meter.update(self._study.get_trial(number))
+        return ("finished", "") if epoch.epoch >= self._space.budget.epochs else None

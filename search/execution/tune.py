@@ -101,8 +101,9 @@ def run_trials(
     policy: StoppingPolicy,
     datasets: DatasetReadiness,
     max_concurrent: Callable[[], int],
+    next_trial: Callable[[], Trial | None] | None = None,
 ) -> bool:
-    """Run trials until the study has none left or the stopping policy interrupts them.
+    """Run trials until none is left or the stopping policy interrupts them.
 
     Args:
         experiment: Search to run.
@@ -111,6 +112,7 @@ def run_trials(
         policy: Decides when trials start and end.
         datasets: Provides the datasets of the trials.
         max_concurrent: Returns how many trials may run at the same time; called before every trial.
+        next_trial: Returns the next trial to run, None if none is left; by default that of the study.
 
     Returns:
         Whether the policy has interrupted the trials; those that run stay running in the study.
@@ -129,7 +131,9 @@ def run_trials(
         trainable,
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            search_alg=_StudySearcher(study, callback, policy, datasets, max_concurrent, failures.reasons),
+            search_alg=_StudySearcher(
+                study, callback, policy, datasets, max_concurrent, failures.reasons, next_trial=next_trial
+            ),
             scheduler=scheduler,
             reuse_actors=True,
         ),
@@ -185,11 +189,13 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         datasets: DatasetReadiness,
         max_concurrent: Callable[[], int],
         loss_reasons: Mapping[int, str] | None = None,
+        next_trial: Callable[[], Trial | None] | None = None,
     ) -> None:
         super().__init__(metric="epoch", mode="max")
         self._max_concurrent = max_concurrent
         self._running: set[str] = set()
         self._study = study
+        self._next_trial = next_trial or study.next_trial
         self._callback = callback
         self._policy = policy
         self._datasets = datasets
@@ -201,7 +207,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         """Return the configuration of the next trial; None makes Tune ask again later."""
         if len(self._running) >= self._max_concurrent():
             return None
-        trial = (self._waiting or self._study.next_trial()) if self._policy.may_start() else None
+        trial = (self._waiting or self._next_trial()) if self._policy.may_start() else None
         if trial is None:
             return Searcher.FINISHED
         if not self._datasets.is_ready(trial.parameters):
@@ -211,7 +217,12 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         self._running.add(trial_id)
         self.numbers[trial_id] = trial.number
         self._callback.on_trial_start(trial)
-        return {"number": trial.number, "parameters": dict(trial.parameters), "recorded": len(trial.epochs)}
+        return {
+            "number": trial.number,
+            "parameters": dict(trial.parameters),
+            "recorded": len(trial.epochs),
+            "seed": trial.seed,
+        }
 
     def on_trial_complete(self, trial_id: str, result: object = None, error: bool = False) -> None:  # noqa: ARG002
         """Record the failure of a trial that has lost too many workers; the scheduler has recorded all other ends."""
@@ -474,8 +485,9 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
 
     def _start_trial(self, config: dict[str, Any]) -> None:
         self._log = TrialLog(self._experiment.results, config["number"])
+        experiment = self._experiment.with_seed(config.get("seed"))
         self._runner = TrialRunner(
-            self._experiment, config["number"], config["parameters"], config["recorded"], *self._devices
+            experiment, config["number"], config["parameters"], config["recorded"], *self._devices
         )
 
     def cleanup(self) -> None:
@@ -503,11 +515,13 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         """Load nothing: a trial reads its own checkpoint from the results folder."""
 
 
-def score_models(experiment: Experiment, numbers: Sequence[int]) -> dict[int, TestScores | str]:
+def score_models(
+    experiment: Experiment, numbers: Sequence[int], *, keeps_scenes: bool = False
+) -> dict[int, TestScores | str]:
     """Score saved models on the test splits, each one in a task with a trial's resources; see `try_scoring`."""
     resources = experiment.space.resources
     task = ray.remote(num_cpus=resources.cpu, num_gpus=min(1.0, resources.gpu_share))(_score_model)
-    scores = {number: task.remote(experiment, number) for number in numbers}
+    scores = {number: task.remote(experiment, number, keeps_scenes) for number in numbers}
     return {number: _get_scores(reference) for number, reference in scores.items()}
 
 
@@ -520,15 +534,18 @@ def _get_scores(reference: Any) -> TestScores | str:
     return scores
 
 
-def _score_model(experiment: Experiment, number: int) -> TestScores | str:
+def _score_model(experiment: Experiment, number: int, keeps_scenes: bool) -> TestScores | str:
     machine.disable_malloc_trim()
     torch.set_num_threads(max(1, int(experiment.space.resources.cpu)))
-    return try_scoring(experiment, number, default_device())
+    return try_scoring(experiment, number, default_device(), keeps_scenes=keeps_scenes)
 
 
-def score_in_process(experiment: Experiment, numbers: Sequence[int]) -> dict[int, TestScores | str]:
+def score_in_process(
+    experiment: Experiment, numbers: Sequence[int], *, keeps_scenes: bool = False
+) -> dict[int, TestScores | str]:
     """Score saved models on the test splits in this process: without trials to run, starting Ray is not worth its time."""
-    return {number: try_scoring(experiment, number, default_device()) for number in numbers}
+    device = default_device()
+    return {number: try_scoring(experiment, number, device, keeps_scenes=keeps_scenes) for number in numbers}
 
 
 def default_device() -> str:

@@ -97,7 +97,7 @@ class SearchCallback(TrialCallback):
         self.on_search_end("KILLED")
 
     def _end_running_runs(self) -> None:
-        for trial in self._study.get_trials():
+        for trial in [*self._study.get_trials(), *self._study.get_confirmations()]:
             if trial.outcome == "running" and trial.run_id is not None:
                 self._logger.end_run(trial.run_id, "KILLED", {"outcome": "interrupted"})
 
@@ -126,22 +126,28 @@ class SearchCallback(TrialCallback):
 
     def open_run(self, trial: Trial) -> str | None:
         """Return the MLflow run of a trial, created if necessary; None if MLflow is unavailable."""
-        name = "baseline" if trial.is_baseline else f"trial {trial.number}"
+        name = _run_name(trial)
         name += "" if trial.retry_of is None else f" (retry of trial {trial.retry_of})"
         dataset = self._experiment.dataset_for(trial.parameters)
         tags = self._tags | {
             "trial": str(trial.number),
-            "role": "baseline" if trial.is_baseline else "trial",
+            "role": _run_role(trial),
             "dataset": dataset.fingerprint,
+            **({} if trial.seed is None else {"seed": str(trial.seed)}),
             **({} if trial.retry_of is None else {"retry_of": str(trial.retry_of)}),
         }
         parameters = self._experiment.space.config_values(trial.parameters) | dict(trial.parameters)
-        run_id = self._logger.open_run(trial.run_id, name, parameters, tags, parent=self._study.parent_run_id())
+        run_id = self._logger.open_run(trial.run_id, name, parameters, tags, parent=self._parent_of(trial))
         if run_id is not None:
             if trial.run_id != run_id:
                 self._logger.log_dataset(run_id, self._experiment.dataset_storage, dataset)
             self._log_build_time(run_id, dataset)
         return run_id
+
+    def _parent_of(self, trial: Trial) -> str | None:
+        """Return the MLflow run that a trial's run is nested in: that of the search, or of the trial that it confirms."""
+        confirmed = None if trial.confirms is None else self._study.get_trial(trial.confirms).run_id
+        return confirmed or self._study.parent_run_id()
 
     def _log_build_time(self, run_id: str, dataset: DatasetProvider) -> None:
         self._datasets.report_seconds(
@@ -193,13 +199,25 @@ class SearchCallback(TrialCallback):
     def _remove_left_checkpoints(self) -> None:
         """Remove checkpoints of ended trials that a killed process or a rejected request left behind."""
         results = self._experiment.results
-        trials = self._study.get_trials()
+        trials = [*self._study.get_trials(), *self._study.get_confirmations()]
         resumable = {trial.number for trial in trials if trial.outcome in ("running", "failed")}
         retried = {trial.retry_of for trial in trials if trial.outcome == "running"}  # the retry may not have begun
         ended = {trial.number for trial in trials} - resumable - retried
         with suppress(StorageError):  # a file that stays behind does no harm
             for number in results.checkpointed_trials() & ended:
                 results.remove_file(results.checkpoint_path(number))
+
+
+def _run_name(trial: Trial) -> str:
+    if trial.confirms is not None:
+        return f"confirm {trial.confirms} seed {trial.seed}"
+    return "baseline" if trial.is_baseline else f"trial {trial.number}"
+
+
+def _run_role(trial: Trial) -> str:
+    if trial.confirms is not None:
+        return "confirmation"
+    return "baseline" if trial.is_baseline else "trial"
 
 
 def provenance_tags(experiment: Experiment) -> dict[str, str]:

@@ -49,6 +49,7 @@ _STEP_METRIC: Final = "epoch_seconds"
 _FLUSH_TIMEOUT_S: Final = 30.0
 _MAX_COMPARED_RUNS: Final = 100
 _MAX_PARAM_LENGTH: Final = 6000
+_MAX_TAG_LENGTH: Final = 4000
 _METRICS_PER_BATCH: Final = 1000
 _INVALID: Final = "INVALID_PARAMETER_VALUE"
 _ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", _INVALID)
@@ -278,8 +279,12 @@ class MlflowLogger:
         self._queue.put(lambda: self._end_run(run_id, status, tags))
 
     def _end_run(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
-        self._client.log_batch(run_id, tags=[RunTag(encode_name(name), value[:4000]) for name, value in tags.items()])
+        self._client.log_batch(run_id, tags=_to_run_tags(tags))
         self._client.set_terminated(run_id, status)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        self._queue.put(lambda: self._client.log_batch(run_id, tags=_to_run_tags(tags)))
 
     def finish_trial(self, trial: Trial) -> None:
         """End the run of an ended trial, after logging its missing epochs."""
@@ -303,14 +308,16 @@ class MlflowLogger:
             self._attempt_request(lambda: self._reconcile(study, parent, reopen))
 
     def _reconcile(self, study: Study, parent: str, reopen: Callable[[Trial], str | None]) -> None:
-        trials = study.get_trials()
-        owned = {trial.run_id for trial in trials}
+        trials = [*study.get_trials(), *study.get_confirmations()]
+        run_ids = {trial.number: trial.run_id for trial in trials}
+        owned = set(run_ids.values())
         for run_id in self._unfinished_runs(parent):
             if run_id not in owned:
                 self._end_run(run_id, "KILLED", {"outcome": "lost in a crash"})
         for trial in trials:
             if trial.outcome != "running":
-                self._reconcile_trial(study, parent, trial, reopen)
+                above = None if trial.confirms is None else run_ids.get(trial.confirms)
+                self._reconcile_trial(study, above or parent, trial, reopen)
 
     def _reconcile_trial(self, study: Study, parent: str, trial: Trial, reopen: Callable[[Trial], str | None]) -> None:
         run = None if trial.run_id is None else self._find_run(trial.run_id)
@@ -380,6 +387,10 @@ def _is_unreachable(error: Exception) -> bool:
 def _epoch_metrics(epoch: Epoch) -> list[Metric]:
     inference_params = {f"setting.{name}": value for name, value in epoch.setting.items()}
     return _to_mlflow_metrics({**epoch.metrics, **inference_params, "epoch_seconds": epoch.seconds}, epoch.epoch)
+
+
+def _to_run_tags(tags: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(encode_name(name), value[:_MAX_TAG_LENGTH]) for name, value in tags.items()]
 
 
 def _to_mlflow_metrics(values: Mapping[str, float], step: int) -> list[Metric]:

@@ -71,7 +71,7 @@ class SearchProgress:
         )
         resumed = "" if trial.retry_of is None else f", retries trial {trial.retry_of}"
         resumed += f", continues after epoch {len(trial.epochs)}" if trial.epochs else ""
-        self._console.print_line(f"{self._elapsed()}  trial {trial.number:<3} starts    {description}{resumed}")
+        self._console.print_line(f"{self._elapsed()}  {self._label(trial)} starts    {description}{resumed}")
 
     def on_trial_result(self, trial: Trial, epoch: Epoch) -> None:
         """Update the status line with the result of an epoch."""
@@ -89,12 +89,12 @@ class SearchProgress:
         """Print that the process of a trial was lost."""
         resumed = f"continues after epoch {len(trial.epochs)}" if trial.epochs else "starts again"
         self._console.print_line(
-            f"{self._elapsed()}  trial {trial.number:<3} lost its process, {resumed} ({reason[:_MAX_REASON_LENGTH]})"
+            f"{self._elapsed()}  {self._label(trial)} lost its process, {resumed} ({reason[:_MAX_REASON_LENGTH]})"
         )
 
     def on_trial_notice(self, trial: Trial, text: str) -> None:
         """Print a message about a trial that continues."""
-        self._console.print_line(f"{self._elapsed()}  trial {trial.number:<3} {text}")
+        self._console.print_line(f"{self._elapsed()}  {self._label(trial)} {text}")
 
     def on_trial_end(self, trial: Trial) -> None:
         """Print the outcome of a trial."""
@@ -103,7 +103,7 @@ class SearchProgress:
         values = "no result" if best is None else self._format_objectives(best)
         reason = f" ({trial.reason})" if trial.reason else ""
         self._console.print_line(
-            f"{self._elapsed()}  trial {trial.number:<3} {trial.outcome:<9} {values}{reason}  {self._describe_best()}"
+            f"{self._elapsed()}  {self._label(trial)} {trial.outcome:<9} {values}{reason}  {self._describe_best()}"
         )
 
     def remaining_s(self) -> float:
@@ -137,6 +137,9 @@ class SearchProgress:
 
     def _elapsed(self) -> str:
         return f"{format_duration(self._now() - self._start):>7}"
+
+    def _label(self, trial: Trial) -> str:
+        return f"trial {trial.number:<3}"
 
     def _status_line(self, trial: Trial, epoch: Epoch) -> str:
         return f"trial {trial.number} epoch {epoch.epoch}/{self._space.budget.epochs} {self._format_objectives(epoch)}"

@@ -46,7 +46,7 @@ def write_final_report(
     finalists = list(dict.fromkeys([winner.number, *([baseline.number] if baseline else [])]))
     _score_finalists(experiment, study, console, score, finalists)
     for number in finalists:
-        _log_test_scores(study.get_trial(number), logger)
+        log_test_scores(study.get_trial(number), logger)
     winner = study.get_trial(winner.number)
     _log_winner(experiment, study, logger, winner, console)
     _print_summary(experiment, study, console, winner, study.get_trial(baseline.number) if baseline else None)
@@ -174,7 +174,8 @@ def _score_finalists(
                 study.set_test_scores(number, scores)
 
 
-def _log_test_scores(trial: Trial, logger: MlflowLogger) -> None:
+def log_test_scores(trial: Trial, logger: MlflowLogger) -> None:
+    """Log the test scores of a trial in its MLflow run."""
     if trial.run_id is not None and trial.test_scores:
         scores = {
             f"test.{split}.{name}": v for split, metrics in trial.test_scores.items() for name, v in metrics.items()

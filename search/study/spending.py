@@ -31,7 +31,7 @@ class Spending:
     Epochs that were interrupted are not part of it, and those that were repeated after a crash count once.
 
     Attributes:
-        outcomes: Number of trials by outcome; those that run or are paused are "running".
+        outcomes: Number of trials by outcome, without confirmations; those that run or are paused are "running".
         epochs: Number of epochs.
         seconds: Duration of the epochs, validation included, in seconds.
         gpu_seconds: The same times the GPUs of each trial.
@@ -71,7 +71,7 @@ def trial_spending(trial: Trial, resources: Resources, epoch_presentations: Epoc
     prices = [seconds / _HOUR_S * usage[_PRICE] for seconds, usage in usages if _PRICE in usage]
     per_epoch = epoch_presentations(trial.parameters) if trial.epochs else None
     return Spending(
-        outcomes={trial.outcome: 1},
+        outcomes={trial.outcome: 1} if trial.confirms is None else {},
         epochs=len(trial.epochs),
         seconds=sum(seconds for seconds, _ in usages),
         gpu_seconds=sum(seconds * usage.get(_GPUS, 0.0) for seconds, usage in usages),

@@ -10,7 +10,7 @@ from typing import Any, Final
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.study import encoding, sampler
+from search.study import confirmations, encoding, sampler
 from search.study import storage as database
 from search.study.journal_storage import open_journal_snapshot
 from search.study.trials import Epoch, Outcome, Trial
@@ -29,6 +29,10 @@ _ENDED: Final = "ended"
 _OF_ONE_ATTEMPT: Final = (_ENDED, "reason", "run_id", _RETRY_OF)
 """Attributes of a failed trial that its retry does not share."""
 BASELINE: Final = "baseline"
+_CONFIRMATION: Final = "confirm"
+_CONFIRMS: Final = "confirms"
+"""Attribute of a confirmation with the number of the trial that it confirms."""
+_SEED: Final = "seed"
 
 
 class Study:
@@ -127,7 +131,49 @@ class Study:
         else:
             return None
         self._complete_parameters(trial)
+        self._record_seed(trial)
         return self.get_trial(trial.number)
+
+    def _record_seed(self, trial: optuna.trial.Trial) -> None:
+        """Record the seed of a trial that starts, if the space varies it."""
+        if self._space.vary_seeds and _SEED not in trial.user_attrs:
+            trial.set_user_attr(_SEED, confirmations.trial_seed(self._space.seed, trial.number))
+
+    def next_confirmation(self, planned: Sequence[confirmations.Confirmation]) -> Trial | None:
+        """Return the next confirmation to run, an interrupted one or a new one; None if all have ended or run already.
+
+        Confirmations are trials of the same study that no other method but `get_trial` and `get_confirmations` returns.
+
+        Args:
+            planned: All confirmations that are to exist.
+        """
+        existing = {(trial.confirms, trial.seed): trial for trial in reversed(self.get_confirmations())}
+        for confirmation in planned:
+            found = existing.get(confirmation)
+            if found is None:
+                self._study.add_trial(self._copy_as_confirmation(confirmation))
+                frozen = self._study.get_trials(deepcopy=False)[-1]
+            else:
+                frozen = self._frozen_trial(found.number)
+            if frozen.state == TrialState.RUNNING and frozen.number not in self._live:
+                self._take_up(frozen)
+                return self.get_trial(frozen.number)
+        return None
+
+    def _copy_as_confirmation(self, confirmation: confirmations.Confirmation) -> FrozenTrial:
+        """Return a running trial without epochs that has the parameters of another one."""
+        frozen = self._frozen_trial(confirmation.confirms)
+        outside = {name: value for name, value in frozen.user_attrs.items() if name == _OUTSIDE}
+        return optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=frozen.params,
+            distributions=frozen.distributions,
+            user_attrs=outside | {_ROLE: _CONFIRMATION, _CONFIRMS: confirmation.confirms, _SEED: confirmation.seed},
+        )
+
+    def _take_up(self, frozen: FrozenTrial) -> None:
+        """Make this process the one that records the results of a running trial."""
+        self._live.setdefault(frozen.number, optuna.trial.Trial(self._study, frozen._trial_id))
 
     def _enqueue_next(self) -> bool:
         """Enqueue a suggestion unless a trial is waiting; return whether there is a trial to run."""
@@ -182,8 +228,8 @@ class Study:
         if self._joins:
             return
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if frozen.number not in self._live:
-                self._live[frozen.number] = optuna.trial.Trial(self._study, frozen._trial_id)
+            if frozen.number not in self._live and _CONFIRMS not in frozen.user_attrs:
+                self._take_up(frozen)
                 self._interrupted.append(frozen.number)
 
     def retry_failed(self, *, only_baseline: bool = False) -> dict[int, int]:
@@ -224,7 +270,7 @@ class Study:
 
     def count_started(self) -> int:
         """Return the number of trials, without enqueued ones that have not started and failed ones that were taken up."""
-        return len(_without_retried(self._study.get_trials(deepcopy=False)))
+        return len(_of_search(self._study.get_trials(deepcopy=False)))
 
     def has_running(self) -> bool:
         """Return whether any trial of this process has not ended."""
@@ -233,6 +279,10 @@ class Study:
     def has_unfinished(self) -> bool:
         """Return whether any trial remains to be run."""
         return bool(self._live) or self._may_start()
+
+    def has_unfinished_trials(self) -> bool:
+        """Return whether any trial remains to be run, not counting confirmations."""
+        return any(_CONFIRMS not in trial.user_attrs for trial in self._live.values()) or self._may_start()
 
     def record_epoch(self, number: int, result: Epoch) -> bool:
         """Record the result of an epoch, unless it is already recorded.
@@ -280,8 +330,10 @@ class Study:
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             ended = frozen.user_attrs.get(_ENDED)
             if ended is not None:
+                self._take_up(frozen)
                 self.end_trial(frozen.number, ended["outcome"], ended["reason"])
             elif len(self.get_trial(frozen.number).epochs) >= self._space.budget.epochs:
+                self._take_up(frozen)
                 self.end_trial(frozen.number, "finished", "")
 
     def set_run_id(self, number: int, run_id: str) -> None:
@@ -313,10 +365,16 @@ class Study:
         return self._as_trial(self._frozen_trial(number), self._study.user_attrs)
 
     def get_trials(self) -> list[Trial]:
-        """Return all started trials by number, without failed ones that were taken up by another trial."""
-        frozen = self._study.get_trials(deepcopy=False)
+        """Return all started trials of the search by number, without failed ones that were taken up by another trial."""
+        return self._as_trials(_of_search(self._study.get_trials(deepcopy=False)))
+
+    def get_confirmations(self) -> list[Trial]:
+        """Return all confirmations by number, without failed ones that were taken up by another one."""
+        return self._as_trials(_of_confirmations(self._study.get_trials(deepcopy=False)))
+
+    def _as_trials(self, frozen: Sequence[FrozenTrial]) -> list[Trial]:
         attributes = self._study.user_attrs  # read once: every access queries the database
-        return [self._as_trial(trial, attributes) for trial in _without_retried(frozen)]
+        return [self._as_trial(trial, attributes) for trial in frozen]
 
     def _frozen_trial(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
@@ -325,8 +383,12 @@ class Study:
         return _as_trial(frozen, study_attributes, self._decode)
 
 
-def read_trials(journal: Path) -> list[Trial]:
+def read_trials(journal: Path, *, confirming: bool = False) -> list[Trial]:
     """Return all started trials by number, without joining the study or changing its journal.
+
+    Args:
+        journal: Journal of the study.
+        confirming: Whether to return the confirmations instead of the trials of the search.
 
     Raises:
         InputError: If the journal is corrupt.
@@ -338,8 +400,16 @@ def read_trials(journal: Path) -> list[Trial]:
     if not names:
         raise KeyError(str(journal))
     study = optuna.load_study(study_name=names[0], storage=storage)
-    trials = study.get_trials(deepcopy=False)
-    return [_as_trial(t, study.user_attrs, dict) for t in _without_retried(trials)]
+    chosen = _of_confirmations if confirming else _of_search
+    return [_as_trial(t, study.user_attrs, dict) for t in chosen(study.get_trials(deepcopy=False))]
+
+
+def _of_search(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    return [trial for trial in _without_retried(trials) if _CONFIRMS not in trial.user_attrs]
+
+
+def _of_confirmations(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    return [trial for trial in _without_retried(trials) if _CONFIRMS in trial.user_attrs]
 
 
 def _without_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -400,4 +470,7 @@ def _as_trial(
         is_baseline=attributes.get(_ROLE) == BASELINE,
         test_scores=study_attributes.get(f"tests:{frozen.number:05d}", {}),
         retry_of=attributes.get(_RETRY_OF),
+        role=attributes.get(_ROLE, "trial"),
+        confirms=attributes.get(_CONFIRMS),
+        seed=attributes.get(_SEED),
     )

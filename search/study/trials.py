@@ -45,6 +45,9 @@ class Trial:
         is_baseline: Whether the trial runs the baseline of the space.
         test_scores: Metrics per test split; empty until the trial is scored.
         retry_of: Number of the failed trial that this one takes up; None for all others.
+        role: "baseline", "start 0", … for the initial points, "confirm" for confirmations, "trial" for all others.
+        confirms: Number of the trial that this one confirms; None for the trials of the search.
+        seed: Seed of the training; None for that of the space.
     """
 
     number: int
@@ -56,6 +59,9 @@ class Trial:
     is_baseline: bool
     test_scores: Mapping[str, Mapping[str, float]]
     retry_of: int | None = None
+    role: str = "trial"
+    confirms: int | None = None
+    seed: int | None = None
 
     def best_epoch(self, objectives: pareto.Objectives) -> Epoch | None:
         """Return the best epoch so far, whose weights are saved; None before the first epoch."""

@@ -18,7 +18,7 @@ from search.execution import scoring, tune
 def test_whatever_a_trainable_raises_is_the_reason_for_no_scores(
     monkeypatch: pytest.MonkeyPatch, raised: BaseException, reason: str
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise raised
 
     monkeypatch.setattr(scoring, "score_test_splits", fail)

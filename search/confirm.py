@@ -1,0 +1,147 @@
+"""Confirmation phase of a search: full trainings on fresh seeds after its trials, their test scores, and the verdict."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runtime.console import Console
+from search.execution import tune
+from search.execution.dataset_provider import DatasetSupplier
+from search.execution.scoring import read_scenes
+from search.execution.trial_stopper import ConfirmationStopper
+from search.experiment import Experiment
+from search.reporting.callback import SearchCallback
+from search.reporting.confirmation_progress import ConfirmationProgress, describe_confirmations
+from search.reporting.mlflow_logger import MlflowLogger
+from search.reporting.report import Scorer, log_test_scores
+from search.reporting.verdict import format_confirmed, format_verdict, verdict_metrics
+from search.study.confirmations import Confirmation, pending_confirmations, plan_confirmations
+from search.study.confirmed import ConfirmationResult, collect_confirmed, judge_confirmations
+from search.study.study import Study
+from trainables import registry
+from trainables.function import FunctionTrainable
+
+
+@dataclass(frozen=True)
+class ConfirmationPhase:
+    """What runs the confirmations of a search.
+
+    Attributes:
+        experiment: Search whose trials have ended.
+        study: Its trials.
+        logger: MLflow logger.
+        console: Output.
+        datasets: Supplier of the datasets.
+        concurrency: Returns how many trainings may run at the same time.
+    """
+
+    experiment: Experiment
+    study: Study
+    logger: MlflowLogger
+    console: Console
+    datasets: DatasetSupplier
+    concurrency: Callable[[], int]
+
+    def run(self, stopper: ConfirmationStopper) -> bool:
+        """Run the confirmations that are left, unless a limit prevents it.
+
+        Returns:
+            Whether a limit has interrupted them.
+        """
+        pending = list_pending(self.experiment, self.study)
+        if not pending:
+            return False
+        space, trials = self.experiment.space, self.study.get_trials()
+        if stopper.may_start():
+            concurrency = self.concurrency()
+            text = describe_confirmations(space, pending, trials, concurrency)
+            self.console.print_line(f"confirm  {text}")
+            planned = plan_confirmations(trials, space)
+            progress = ConfirmationProgress(self.console, space, concurrency)
+            progress.planned = planned
+            progress.trials |= {c.number: c for c in self.study.get_confirmations() if (c.confirms, c.seed) in planned}
+            callback = SearchCallback(self.experiment, self.study, self.logger, progress, self.datasets)
+            next_trial = functools.partial(self.study.next_confirmation, planned)
+            tune.run_trials(self.experiment, self.study, callback, stopper, self.datasets, self.concurrency, next_trial)
+        left = len(list_pending(self.experiment, self.study))
+        if left:
+            total = len(plan_confirmations(trials, space))
+            self.console.print_line(
+                f"confirm  {total - left} of {total} trainings have ended; the others wait for --resume"
+            )
+        return left > 0
+
+
+def list_pending(experiment: Experiment, study: Study) -> list[Confirmation]:
+    """Return the confirmations that are left once the trials of a search have ended; none while trials are left."""
+    if experiment.space.confirm is None or study.has_unfinished_trials():
+        return []
+    planned = plan_confirmations(study.get_trials(), experiment.space)
+    return pending_confirmations(planned, study.get_confirmations())
+
+
+def has_pending(experiment: Experiment, study: Study) -> bool:
+    """Return whether confirmations are left once the trials have ended."""
+    return bool(list_pending(experiment, study))
+
+
+def score_confirmations(experiment: Experiment, study: Study, console: Console, score: Scorer) -> None:
+    """Score the finished confirmations on the test splits, unless that has been done.
+
+    Args:
+        experiment: Search whose confirmations have ended.
+        study: Its trials.
+        console: Output.
+        score: Scores models, and keeps their results per scene.
+    """
+    if issubclass(registry.load_trainable(experiment.space.trainable, "trainable"), FunctionTrainable):
+        return
+    unscored = [
+        trial.number
+        for trial in study.get_confirmations()
+        if trial.outcome == "finished"
+        and not trial.test_scores
+        and experiment.results.has_file(experiment.results.model_path(trial.number))
+    ]
+    splits = ", ".join(experiment.space.dataset.test_names())
+    if not unscored or not splits:
+        return
+    console.update_progress(f"tests    {splits}: scoring {len(unscored)} confirmations", final=True)
+    for number, scores in score(experiment, unscored).items():
+        trial = study.get_trial(number)
+        if isinstance(scores, str):
+            console.print_line(f"tests    confirm {trial.confirms} seed {trial.seed} has no test scores: {scores}")
+        else:
+            study.set_test_scores(number, scores)
+
+
+def read_verdict(experiment: Experiment, study: Study) -> ConfirmationResult | None:
+    """Return the results of the confirmations of a search and the verdict; None if there are none."""
+    confirmations = study.get_confirmations()
+    confirmed = collect_confirmed(study.get_trials(), confirmations)
+    numbers = [confirmation.number for c in confirmed for confirmation in c.confirmations]
+    scenes = {number: read_scenes(experiment.results, number) for number in numbers}
+    failed = [trial for trial in confirmations if trial.outcome == "failed"]
+    trainable = registry.load_trainable(experiment.space.trainable, "trainable")
+    return judge_confirmations(confirmed, failed, experiment.space.objectives, scenes, trainable.summarise_scenes)
+
+
+def report_verdict(experiment: Experiment, study: Study, logger: MlflowLogger, console: Console) -> None:
+    """Print the verdict on the confirmed trials and log it in the MLflow run of the search; nothing without confirmations."""
+    for trial in study.get_confirmations():
+        log_test_scores(trial, logger)
+    result = read_verdict(experiment, study)
+    if result is None:
+        return
+    console.print_line("\nConfirmed on fresh seeds\n")
+    console.print_line(format_confirmed(result))
+    lines = format_verdict(result)
+    console.print_line()
+    for line in lines:
+        console.print_line(line)
+    parent = study.parent_run_id()
+    if parent is not None:
+        logger.set_tags(parent, {"verdict": " ".join(lines), "mlflow.note.content": "\n\n".join(lines)})
+        logger.log_values(parent, verdict_metrics(result))
