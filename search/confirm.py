@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from runtime.console import Console
 from search.execution import tune
@@ -24,54 +23,46 @@ from trainables import registry
 from trainables.function import FunctionTrainable
 
 
-@dataclass(frozen=True)
-class ConfirmationPhase:
-    """What runs the confirmations of a search.
+def run_confirmations(
+    experiment: Experiment,
+    study: Study,
+    callback: SearchCallback,
+    stopper: ConfirmationStopper,
+    datasets: DatasetSupplier,
+    concurrency: Callable[[], int],
+    console: Console,
+) -> bool:
+    """Run the confirmations that are left, unless a limit prevents it.
 
-    Attributes:
+    Args:
         experiment: Search whose trials have ended.
         study: Its trials.
-        logger: MLflow logger.
-        console: Output.
+        callback: Receiver of the events of the search.
+        stopper: Decides when confirmations start and end.
         datasets: Supplier of the datasets.
         concurrency: Returns how many trainings may run at the same time.
+        console: Output.
+
+    Returns:
+        Whether a limit has interrupted them.
     """
-
-    experiment: Experiment
-    study: Study
-    logger: MlflowLogger
-    console: Console
-    datasets: DatasetSupplier
-    concurrency: Callable[[], int]
-
-    def run(self, stopper: ConfirmationStopper) -> bool:
-        """Run the confirmations that are left, unless a limit prevents it.
-
-        Returns:
-            Whether a limit has interrupted them.
-        """
-        pending = list_pending(self.experiment, self.study)
-        if not pending:
-            return False
-        space, trials = self.experiment.space, self.study.get_trials()
-        if stopper.may_start():
-            concurrency = self.concurrency()
-            text = describe_confirmations(space, pending, trials, concurrency)
-            self.console.print_line(f"confirm  {text}")
-            planned = plan_confirmations(trials, space)
-            progress = ConfirmationProgress(self.console, space, concurrency)
-            progress.planned = planned
-            progress.trials |= {c.number: c for c in self.study.get_confirmations() if (c.confirms, c.seed) in planned}
-            callback = SearchCallback(self.experiment, self.study, self.logger, progress, self.datasets)
-            next_trial = functools.partial(self.study.next_confirmation, planned)
-            tune.run_trials(self.experiment, self.study, callback, stopper, self.datasets, self.concurrency, next_trial)
-        left = len(list_pending(self.experiment, self.study))
-        if left:
-            total = len(plan_confirmations(trials, space))
-            self.console.print_line(
-                f"confirm  {total - left} of {total} trainings have ended; the others wait for --resume"
-            )
-        return left > 0
+    pending = list_pending(experiment, study)
+    if not pending:
+        return False
+    trials = study.get_trials()
+    planned = plan_confirmations(trials, experiment.space)
+    if stopper.may_start():
+        console.print_line(f"confirm  {describe_confirmations(experiment.space, pending, trials, concurrency())}")
+        progress = ConfirmationProgress(console, experiment.space, concurrency())
+        progress.planned = planned
+        progress.trials |= {c.number: c for c in study.get_confirmations() if (c.confirms, c.seed) in planned}
+        next_trial = functools.partial(study.next_confirmation, planned)
+        tune.run_trials(experiment, study, callback.with_progress(progress), stopper, datasets, concurrency, next_trial)
+    left = len(list_pending(experiment, study))
+    if left:
+        ended = len(planned) - left
+        console.print_line(f"confirm  {ended} of {len(planned)} trainings have ended; the others wait for --resume")
+    return left > 0
 
 
 def list_pending(experiment: Experiment, study: Study) -> list[Confirmation]:

@@ -216,13 +216,13 @@ def _run_with_data(
             if has_ray:
                 limit.require_capacity()
                 is_paused = tune.run_trials(experiment, study, callback, stopper, datasets, limit)
-                if logger.problems:  # record what MLflow has missed while it was unavailable
-                    logger.reconcile(study, callback.open_run)
             if not is_paused:
-                is_left = functools.partial(confirm.has_pending, experiment, study)
-                stopper = ConfirmationStopper(study, experiment.space, time_budget, meter, is_left)
-                phase = confirm.ConfirmationPhase(experiment, study, logger, console, datasets, limit)
-                is_paused = phase.run(stopper)
+                stopper = ConfirmationStopper(
+                    study, experiment.space, time_budget, meter, lambda: confirm.has_pending(experiment, study)
+                )
+                is_paused = confirm.run_confirmations(experiment, study, callback, stopper, datasets, limit, console)
+            if has_ray and logger.problems:  # record what MLflow has missed while it was unavailable
+                logger.reconcile(study, callback.open_run)
             is_spent = bool(stopper.exhausted_budget) and stopper.common_failure is None
             if is_paused and not is_spent:
                 callback.on_interrupt()
@@ -232,20 +232,24 @@ def _run_with_data(
                 if is_spent:
                     reason = f"The budget is used up ({format_limits(meter.total(), stopper.exhausted_budget)})"
                     report.print_interruption(experiment, study, console, reason)
-                score = tune.score_models if has_ray else tune.score_in_process
-                keep_scenes = functools.partial(score, keeps_scenes=True)
-                confirm.score_confirmations(experiment, study, console, keep_scenes)
-                report.write_final_report(experiment, study, logger, console, score)
-                confirm.report_verdict(experiment, study, logger, console)
+                _report_results(experiment, study, logger, console, has_ray=has_ray)
                 callback.on_search_end()
             meter.refresh(_all_trials(study))
             console.print_line()
-            for line in format_spending(meter.total(), meter.limits, progress.elapsed_s()):
-                console.print_line(line)
+            console.print_line("\n".join(format_spending(meter.total(), meter.limits, progress.elapsed_s())))
     finally:
         logger.close()
     larger = larger_budget_options(stopper.exhausted_budget)
     return _Ending(is_paused, stopper.common_failure, logger.problems, larger)
+
+
+def _report_results(
+    experiment: Experiment, study: Study, logger: MlflowLogger, console: Console, *, has_ray: bool
+) -> None:
+    score = tune.score_models if has_ray else tune.score_in_process
+    confirm.score_confirmations(experiment, study, console, functools.partial(score, keeps_scenes=True))
+    report.write_final_report(experiment, study, logger, console, score)
+    confirm.report_verdict(experiment, study, logger, console)
 
 
 def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:

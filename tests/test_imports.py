@@ -140,6 +140,7 @@ SEARCH_LEVELS = [
         "saved_models",
         "storage_options",
     },
+    {"confirm"},
     {"run"},
     {"launch", "predict", "ui", "doctor"},
 ]

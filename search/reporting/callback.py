@@ -51,6 +51,10 @@ class SearchCallback(TrialCallback):
         self._tags = provenance_tags(experiment)
         self._removed: set[int] = set()
 
+    def with_progress(self, progress: SearchProgress) -> SearchCallback:
+        """Return the callback with another printed progress."""
+        return SearchCallback(self._experiment, self._study, self._logger, progress, self._datasets)
+
     def on_search_start(self) -> None:
         """Open the MLflow run of the search.
 

@@ -29,7 +29,7 @@ def test_whatever_a_trainable_raises_is_the_reason_for_no_scores(
 
 
 def test_ctrl_c_while_scoring_is_no_failure_of_the_trainable(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(scoring, "score_test_splits", interrupt)
