@@ -204,7 +204,9 @@ def _class_checks(subject: Subject) -> list[_Check]:
         ),
         (
             lambda: contract_checks.check_grid(subject.build, grid),
-            f"evaluate gives each of {len(grid)} choices of inference parameters its own metrics",
+            f"evaluate gives each of {len(grid)} choices of inference parameters its own metrics"
+            if len(grid) > 1
+            else "a second evaluation gives the same metrics",
             "compute the metrics of each element of params_grid from that element alone",
         ),
         (
