@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from datasets.building.provider import DatasetProvider, SplitEntry
 from datasets.building.spec import DatasetSpec
@@ -21,6 +21,21 @@ class MatricesSpec(DatasetSpec):
 
     kind: Literal["matrices"] = "matrices"
     seed: int = Field(0, ge=0, description="seed of all splits, which are drawn independently")
+    train_seed: int | None = Field(None, ge=0, description="seed of the training matrices; `seed` if absent")
+
+    @model_serializer(mode="wrap")
+    def _omit_train_seed(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an absent seed, as in the descriptions of versions that lack the field."""
+        described: dict[str, Any] = serialize(self)
+        return {name: value for name, value in described.items() if (name, value) != ("train_seed", None)}
+
+    def with_train_seed(self, seed: int) -> Self:
+        """Return the description with training matrices of another seed and the same other splits."""
+        return self.model_copy(update={"train_seed": seed})
+
+    def seed_of_split(self, split: str) -> int:
+        """Return the seed of the matrices of a split."""
+        return self.train_seed if split == "train" and self.train_seed is not None else self.seed
 
     def test_names(self) -> tuple[str, ...]:
         """Return the names of the test splits."""
@@ -52,7 +67,13 @@ class MatricesProvider(DatasetProvider):
 
     def list_splits(self) -> tuple[SplitEntry, ...]:
         """Return all splits, training first; their sizes are 0, since the Config determines them."""
-        return tuple(SplitEntry(name, f"{self.fingerprint}-{name}", 0, "") for name in SPLITS)
+        own = hashlib.sha256(self.spec.model_copy(update={"train_seed": None}).model_dump_json().encode())
+        digests = {name: self.fingerprint if name == "train" else own.hexdigest()[:16] for name in SPLITS}
+        return tuple(SplitEntry(name, f"{digest}-{name}", 0, "") for name, digest in digests.items())
+
+    def with_spec(self, spec: Any) -> MatricesProvider:
+        """Return the provider of another description."""
+        return replace(self, spec=spec)
 
     def describe_parts(self, store: Storage) -> list[str]:
         """Return one line of text."""

@@ -27,6 +27,8 @@ Direction = Literal["maximize", "minimize"]
 
 DATASET: Final = "dataset."
 """Prefix of the searched names that are fields of the dataset."""
+TRAIN_SEED: Final = f"{DATASET}train_seed"
+"""Name under which a trial carries the seed of its own training data."""
 _MOST_GPUS: Final = 16
 """Maximum number of GPUs of a trial, all on one machine."""
 
@@ -263,9 +265,9 @@ class Space:
     def dataset_of(self, parameters: Mapping[str, Value]) -> DatasetSpec:
         """Return the dataset of a trial."""
         asked = {name.removeprefix(DATASET): v for name, v in parameters.items() if name.startswith(DATASET)}
-        if not asked or not isinstance(self.dataset, LocalizerSpec):
-            return self.dataset
-        return with_changes(self.dataset, asked)
+        seed = asked.pop(TRAIN_SEED.removeprefix(DATASET), None)
+        dataset = self.dataset.with_train_seed(seed) if isinstance(seed, int) else self.dataset
+        return with_changes(dataset, asked) if asked and isinstance(dataset, LocalizerSpec) else dataset
 
     def list_dataset_specs(self) -> list[DatasetSpec] | None:
         """Return the datasets of all possible trials, the space's own first; None if their number is unlimited."""

@@ -60,6 +60,14 @@ class DatasetSpec(Frozen):
     def test_names(self) -> tuple[str, ...]:
         """Return the names of the test splits."""
 
+    def with_train_seed(self, seed: int) -> DatasetSpec:
+        """Return the description with training data of another seed and the same other splits.
+
+        The default is the description itself, for data that is not simulated.
+        """
+        del seed
+        return self
+
 
 def parse_range(value: object) -> tuple[Any, Any] | None:
     """Read `1-2` as (1, 2) and `2` as (2, 2); return None for any other form."""

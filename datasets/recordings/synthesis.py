@@ -84,7 +84,9 @@ class RecordingsSynthesizer:
         waves = torch.from_numpy(self.render_clips(takes))
         if self._split.snr_db is not None:
             # The seed contains the split, so that no test repeats the noise of the training.
-            generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), 5, shard.number])
+            generator = np.random.default_rng(
+                [self._spec.seed_of_split(self._name), zlib.crc32(self._name.encode()), 5, shard.number]
+            )
             add_noise(waves, generator, self._split.snr_db)
         return Batch(waves, torch.from_numpy(positions), torch.from_numpy(counts))
 
@@ -94,7 +96,9 @@ class RecordingsSynthesizer:
         Every clip is equally likely, or every group of clips far enough apart, then every audible segment of a clip.
         Superpositions have each number of sources in equal shares, unchanged recordings each number that was recorded.
         """
-        generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
+        generator = np.random.default_rng(
+            [self._spec.seed_of_split(self._name), zlib.crc32(self._name.encode()), shard.number]
+        )
         chosen = (self._superpose_clips if self._superposes else self._cut_as_recorded)(generator, shard.samples)
         gain_db = np.zeros(chosen.shape)
         if self._superposes:

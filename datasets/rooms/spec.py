@@ -155,6 +155,9 @@ class LocalizerSpec(DatasetSpec):
     level_db: Range = Field((-20.0, 0.0), description="level of each sample, drawn uniformly, dB")
     snr_db: Range | None = Field(None, description="signal-to-noise ratio of the sensor noise, dB; no noise if absent")
     seed: int = Field(0, ge=0, description="seed of the samples")
+    train_seed: int | None = Field(
+        None, ge=0, description="seed of the training samples, drawn from the same sound and rooms; `seed` if absent"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -189,6 +192,23 @@ class LocalizerSpec(DatasetSpec):
             if split.acoustics is not None and not self.can_echo:
                 raise ValueError(f"{name} asks for acoustics, which only simulated rooms have; remove it")
         return self
+
+    @model_serializer(mode="wrap")
+    def _omit_unused_fields(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out fields without effect, as in the descriptions of versions that lack them."""
+        described: dict[str, Any] = serialize(self)
+        return {name: value for name, value in described.items() if name not in self._unused_fields()}
+
+    def _unused_fields(self) -> set[str]:
+        return {"train_seed"} if self.train_seed is None else set()
+
+    def with_train_seed(self, seed: int) -> Self:
+        """Return the description with training samples of another seed and the same other splits."""
+        return self.model_copy(update={"train_seed": seed})
+
+    def seed_of_split(self, split: str) -> int:
+        """Return the seed of the samples of a split."""
+        return self.train_seed if split == "train" and self.train_seed is not None else self.seed
 
     def microphones_m(self) -> NDArray[np.float64]:
         """Return the positions of the microphones in metres, shape (arrays, microphones, 2)."""
@@ -228,7 +248,9 @@ class LocalizerSpec(DatasetSpec):
 
         The sizes of the other splits are not among them.
         """
-        described = self.model_dump(mode="json", exclude={"train", "validate_", "tests", "snr_db", "sources"})
+        excluded = {"train", "validate_", "tests", "snr_db", "sources"}
+        excluded |= {"train_seed"} if split != "train" else set()
+        described = self.model_dump(mode="json", exclude=excluded)
         return described | {"split": split, "of_split": self.resolve_splits()[split].model_dump(mode="json")}
 
 
@@ -271,13 +293,8 @@ class MusicSpec(LocalizerSpec):
             )
         return self
 
-    @model_serializer(mode="wrap")
-    def _omit_division(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `split_by` where it is without effect, as in the descriptions of earlier versions."""
-        described: dict[str, Any] = serialize(self)
-        if not self.divides_recordings():
-            described.pop("split_by", None)
-        return described
+    def _unused_fields(self) -> set[str]:
+        return super()._unused_fields() | (set() if self.divides_recordings() else {"split_by"})
 
     def divides_recordings(self) -> bool:
         """Return whether the splits share no neighbouring excerpts of a recording."""

@@ -84,7 +84,9 @@ class MixtureSynthesizer:
 
     def make_batches(self, shard: Shard) -> Iterator[Batch]:
         """Render a shard in batches of a few samples."""
-        generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._name.encode()), shard.number])
+        generator = np.random.default_rng(
+            [self._spec.seed_of_split(self._name), zlib.crc32(self._name.encode()), shard.number]
+        )
         draw_positions, propagate = self._open_room(shard.number)
         sources = source_range(self._split)
         drawn = mixtures.draw_mixtures(

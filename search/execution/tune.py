@@ -210,7 +210,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         trial = (self._waiting or self._next_trial()) if self._policy.may_start() else None
         if trial is None:
             return Searcher.FINISHED
-        if not self._datasets.is_ready(trial.parameters):
+        if not self._datasets.is_ready(trial.training_parameters):
             self._waiting = trial
             return None  # the other trials continue in the meantime
         self._waiting = None
@@ -219,7 +219,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
         self._callback.on_trial_start(trial)
         return {
             "number": trial.number,
-            "parameters": dict(trial.parameters),
+            "parameters": trial.training_parameters,
             "recorded": len(trial.epochs),
             "seed": trial.seed,
         }

@@ -132,7 +132,7 @@ class SearchCallback(TrialCallback):
         """Return the MLflow run of a trial, created if necessary; None if MLflow is unavailable."""
         name = _run_name(trial)
         name += "" if trial.retry_of is None else f" (retry of trial {trial.retry_of})"
-        dataset = self._experiment.dataset_for(trial.parameters)
+        dataset = self._experiment.dataset_for(trial.training_parameters)
         tags = self._tags | {
             "trial": str(trial.number),
             "role": _run_role(trial),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from search.study import pareto
-from spaces.schema import Value
+from spaces.schema import TRAIN_SEED, Value
 
 Outcome = Literal["running", "finished", "stopped", "failed"]
 
@@ -62,6 +62,12 @@ class Trial:
     role: str = "trial"
     confirms: int | None = None
     seed: int | None = None
+
+    @property
+    def training_parameters(self) -> dict[str, Value]:
+        """Parameters with the seed of the training data, which is that of the training in a confirmation."""
+        fresh = {} if self.confirms is None or self.seed is None else {TRAIN_SEED: self.seed}
+        return {**self.parameters, **fresh}
 
     def best_epoch(self, objectives: pareto.Objectives) -> Epoch | None:
         """Return the best epoch so far, whose weights are saved; None before the first epoch."""

@@ -35,7 +35,7 @@ class Hnet(NetworkTrainable):
 
     def __init__(self, config: HnetConfig, data: MatricesSpec, *, device: str, seed: int, epochs: int) -> None:
         super().__init__(config, device=device, seed=seed, epochs=epochs)
-        self._splits = {name: _draw_split(config, data.seed, name) for name in _SPLITS}
+        self._splits = {name: _draw_split(config, data.seed_of_split(name), name) for name in _SPLITS}
         self._prevalence = metrics.class_prevalence(torch.from_numpy(self._splits["train"].associations))
         self.network = self._build_seeded(lambda: HungarianNetwork(config))
         self.optimizer = torch.optim.AdamW(

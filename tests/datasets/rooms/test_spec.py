@@ -181,6 +181,7 @@ OTHER: dict[str, object] = {
     "snr_db": 30,
     "acoustics": {"rt60_s": 0.4},
     "seed": 1,
+    "train_seed": 1,
 }
 
 
@@ -197,6 +198,18 @@ def fingerprint(spec: RoomSpec, sound_files: dict[str, str] | None = None) -> st
 def test_every_field_is_part_of_the_fingerprint() -> None:
     prints = {fingerprint(RoomSpec()), *(fingerprint(read(**{name: value})) for name, value in OTHER.items())}
     assert len(prints) == 1 + len(OTHER)
+
+
+def test_another_seed_of_the_training_samples_is_another_training_split_only() -> None:
+    spec = RoomSpec()
+    fresh = spec.with_train_seed(1001)
+    assert "train_seed" not in spec.model_dump(by_alias=True)
+    assert RoomSpec.model_validate(fresh.model_dump(mode="json", by_alias=True)) == fresh
+    changed = [name for name in spec.resolve_splits() if fresh.split_identity(name) != spec.split_identity(name)]
+    assert changed == ["train"]
+    other = RoomSpec(seed=1001)  # its music differs as well
+    assert fresh.split_identity("train") != other.split_identity("train")
+    assert fresh.music_identity() == spec.music_identity()
 
 
 @pytest.mark.parametrize(

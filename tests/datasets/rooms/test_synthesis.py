@@ -264,6 +264,16 @@ def test_noise_on_recordings_is_another_in_every_split(tmp_path: Path) -> None:
     assert abs(np.corrcoef(first[0], first[1])[0, 1]) < 6 / np.sqrt(len(first[0]))
 
 
+def test_another_seed_of_the_training_samples_draws_them_anew_and_shares_all_else(tmp_path: Path) -> None:
+    prepared = source(**ECHOING)
+    fresh = prepared.with_spec(prepared.spec.with_train_seed(7))
+    before, after = build_dataset(prepared, tmp_path), build_dataset(fresh, tmp_path)
+    assert not torch.equal(everything(before, "train").waves, everything(after, "train").waves)
+    assert not torch.equal(everything(before, "train").positions_m, everything(after, "train").positions_m)
+    folders = {part.folder for part in prepared.list_parts()} ^ {part.folder for part in fresh.list_parts()}
+    assert {folder.partition("-")[0] for folder in folders} == {"train"}
+
+
 def test_a_shard_is_made_alone_as_in_company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blueprint, "SHARD_SAMPLES", 4)
     made(tmp_path, **ECHOING)
