@@ -61,7 +61,7 @@ def simulate_confirmation(
         replicates = hits @ weights.T / (weights @ scenes[1])
         values = tuple(float(value) for value in hits.sum(1) / sources)
         role: Any = "trial" if number > 1 else ("baseline", "start")[number]
-        candidates.append(Candidate(number, role, values, replicates, cost=1.0 - number))
+        candidates.append(Candidate(number, role, values, replicates, cost=1 / (1 + number)))
     verdict = judge_candidates(candidates)
     if verdict.gain is None or not verdict.gain.is_distinguishable:
         return "equal"

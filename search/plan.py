@@ -47,8 +47,8 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
         *[f"         {remark}" for remark in space.remarks],
         *[f"{'data' * (index == 0):<9}{text}" for index, text in enumerate(_data_lines(experiment, estimate_seconds))],
         f"trials   {_describe_trials(space)}",
-        *_confirmation_lines(space),
         *_inference_lines(space),
+        *_confirmation_lines(space),
         *budget_lines(experiment),
         f"each     {space.resources.cpu:g} CPU, {_describe_gpu(space.resources)}; {_describe_hardware(experiment)}",
         f"results  {results.display_path(results.root_path)}",
@@ -123,10 +123,11 @@ def _confirmation_lines(space: Space) -> list[str]:
         return []
     top, seeds, starts = min(space.confirm.top, space.max_trials), space.confirm.seeds, len(space.start)
     count = (top + 1 + starts) * seeds
+    best = "the best trial" if top == 1 else f"the best {top} trials"
     references = "the baseline" + (f" and {starts} start{'s' * (starts > 1)}" if starts else "")
     typical = round(expected_epochs(space.stopping, space.budget.epochs) * space.max_trials)
     return [
-        f"confirm  the best {top} trials, {references}, on {seeds} fresh seed{'s' * (seeds > 1)}: {count} full trainings, "
+        f"confirm  {best}, {references}, on {seeds} fresh seed{'s' * (seeds > 1)}: {count} full trainings, "
         f"{count * space.budget.epochs} epochs after about {typical} of the trials"
     ]
 

@@ -95,12 +95,14 @@ def _equals(result: ConfirmationResult) -> list[str]:
     if len(verdict.equals) < 2:
         return []
     names = [result.find(number).label for number in verdict.equals]
-    winner = result.find(verdict.winner)
-    listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    seconds = format_duration(winner.seconds)
-    return [
-        f"Not distinguishable from the best: {listed}. Of equals the cheapest wins: {winner.label}, {seconds} a training."
-    ]
+    listed = f"Not distinguishable from the best: {', '.join(names[:-1])} and {names[-1]}."
+    winner, best = result.find(verdict.winner), result.find(verdict.equals[0])
+    if winner is best:
+        return [f"{listed} None of them is cheaper by a tenth, so that {best.label} wins with the best mean."]
+    durations = (
+        f"{format_duration(winner.seconds)} per training, against {format_duration(best.seconds)} of {best.label}"
+    )
+    return [f"{listed} Of equals the cheapest wins: {winner.label} ({durations})."]
 
 
 def _basis(result: ConfirmationResult) -> str:

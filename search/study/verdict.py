@@ -27,6 +27,9 @@ from numpy.typing import NDArray
 CONFIDENCE: Final = 0.95
 """Confidence that no configuration is called better that is not; both bounds of an interval together have one of 0.9."""
 
+_COST_NOISE: Final = 0.1
+"""Relative difference of costs that a machine with other work to do may cause."""
+
 Role = Literal["trial", "baseline", "start"]
 
 
@@ -80,7 +83,8 @@ class Verdict:
     """Result of a confirmation.
 
     Attributes:
-        winner: Number of the chosen configuration: the cheapest of those that are not distinguishable from the best.
+        winner: Number of the chosen configuration: the cheapest of those that are not distinguishable from the best. Of costs
+            that differ by less than a tenth, the better mean decides.
         reference: Number of the best of baseline and starting points; None if none was confirmed.
         gain: Difference of the winner and that reference; None without a reference, or if they are the same.
         equals: Numbers of the configurations that are not distinguishable from the best one, which is the first.
@@ -106,7 +110,8 @@ def judge_candidates(candidates: Sequence[Candidate], confidence: float = CONFID
     equals = [best] + [
         c for c in ranked[1:] if not compare_candidates(best, c, candidates, confidence).is_distinguishable
     ]
-    winner = min(equals, key=lambda candidate: candidate.cost)
+    most = (1 + _COST_NOISE) * min(candidate.cost for candidate in equals)
+    winner = next(candidate for candidate in equals if candidate.cost <= most)  # the best one first
     references = [candidate for candidate in ranked if candidate.role != "trial"]
     reference = references[0] if references else None
     gain = None

@@ -33,6 +33,7 @@ SMALL = [
     "optimizer.epoch_samples=400",
     "network.width=8",
     "network.decoder_width=32",
+    "confirm=null",
     f"budget.trials={TRIALS}",
     "budget.epochs=4",
 ]

@@ -33,6 +33,7 @@ CHANGES = [
     "optimizer.epoch_samples=16",
     "network.width=4",
     "network.decoder_width=16",
+    "confirm=null",
     "budget.trials=4",
     "budget.epochs=6",
 ]

@@ -34,6 +34,7 @@ SMALL = [
     "optimizer.epoch_samples=400",
     "network.width=8",
     "network.decoder_width=32",
+    "confirm=null",
     f"budget.trials={TRIALS}",
     "budget.epochs=4",
     "resources.cpu=1",

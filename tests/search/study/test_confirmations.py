@@ -184,7 +184,7 @@ def test_a_planted_better_trial_is_better(tmp_path: Path) -> None:
     assert result.verdict.gain is not None
     assert result.verdict.gain.low > 0
     text = format_verdict(result)[0]
-    assert text.startswith("Trial 3 is better than start 0, with a confidence of 95%: +0.1")
+    assert text.startswith("Trial 3 is better than start 0, with a confidence of 95%: +0.0")
     assert "in f1_0.3m on S0" in text
     table = format_confirmed(result)
     assert [line.split()[1] for line in table.splitlines()[2:]] == ["trial", "trial", "start", "baseline"]
@@ -198,7 +198,7 @@ def test_equal_configurations_are_not_distinguishable(tmp_path: Path) -> None:
     result = judge(tmp_path, dict.fromkeys(range(5), 0.6))
     assert set(result.verdict.equals) == {0, 1, 3, 4}
     text = " ".join(format_verdict(result))
-    assert "Of equals the cheapest wins" in text
+    assert "None of them is cheaper by a tenth" in text  # every epoch takes a second
     assert "is better than" not in text
 
 
