@@ -13,9 +13,10 @@ from search.budgets import budget_lines
 from search.experiment import Experiment
 from search.reporting.progress import format_value
 from search.study.asha import expected_epochs, rung_epochs
+from search.study.confirmations import confirmation_seeds
 from spaces.feasibility import survey_points
 from spaces.points import describe_values
-from spaces.schema import Dimension, Resources, Space
+from spaces.schema import TRAIN_SEED, Dimension, Resources, Space
 from spaces.values import to_text
 
 _FRACTIONS: Final = {2: "the better half", 3: "the best third", 4: "the best quarter"}
@@ -30,6 +31,16 @@ def missing_bytes(experiment: Experiment) -> tuple[int, int]:
     for spec in (experiment.space.list_dataset_specs() or [])[1:]:
         total |= experiment.dataset.with_spec(spec).missing_bytes(experiment.dataset_storage)
     return sum(own.values()), sum(total.values())
+
+
+def confirmation_bytes(experiment: Experiment) -> int:
+    """Return the bytes to be built for the confirmations: training data of the space's own dataset on their seeds."""
+    space, store = experiment.space, experiment.dataset_storage
+    seeds = () if space.confirm is None else confirmation_seeds(space.seed, space.confirm.seeds)
+    parts: dict[str, int] = {}
+    for seed in seeds:
+        parts |= experiment.dataset_for({TRAIN_SEED: seed}).missing_bytes(store)
+    return sum(size for part, size in parts.items() if part not in experiment.dataset.missing_bytes(store))
 
 
 def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] | None = None) -> list[str]:
@@ -48,7 +59,7 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
         *[f"{'data' * (index == 0):<9}{text}" for index, text in enumerate(_data_lines(experiment, estimate_seconds))],
         f"trials   {_describe_trials(space)}",
         *_inference_lines(space),
-        *_confirmation_lines(space),
+        *_confirmation_lines(experiment),
         *budget_lines(experiment),
         f"each     {space.resources.cpu:g} CPU, {_describe_gpu(space.resources)}; {_describe_hardware(experiment)}",
         f"results  {results.display_path(results.root_path)}",
@@ -117,8 +128,9 @@ def _describe_trials(space: Space) -> str:
     return f"{space.max_trials} × up to {budget.epochs} epochs{stops}; trial 0 is the baseline{few}{hours}"
 
 
-def _confirmation_lines(space: Space) -> list[str]:
+def _confirmation_lines(experiment: Experiment) -> list[str]:
     """Describe which trials are confirmed, and the length of their trainings next to that of the trials."""
+    space = experiment.space
     if space.confirm is None:
         return []
     top, seeds, starts = min(space.confirm.top, space.max_trials), space.confirm.seeds, len(space.start)
@@ -126,9 +138,12 @@ def _confirmation_lines(space: Space) -> list[str]:
     best = "the best trial" if top == 1 else f"the best {top} trials"
     references = "the baseline" + (f" and {starts} start{'s' * (starts > 1)}" if starts else "")
     typical = round(expected_epochs(space.stopping, space.budget.epochs) * space.max_trials)
+    fresh = confirmation_bytes(experiment)
+    data = [f"         {format_bytes(fresh)} of fresh training data to be built for them"] if fresh else []
     return [
         f"confirm  {best}, {references}, on {seeds} fresh seed{'s' * (seeds > 1)}: {count} full trainings, "
-        f"{count * space.budget.epochs} epochs after about {typical} of the trials"
+        f"{count * space.budget.epochs} epochs after about {typical} of the trials",
+        *data,
     ]
 
 

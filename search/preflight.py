@@ -19,7 +19,7 @@ from runtime.console import format_bytes
 from runtime.errors import InputError
 from runtime.files import require_writable
 from runtime.storage import storage_at
-from search import existing, origin
+from search import existing, origin, plan
 from search.experiment import Experiment
 from search.lease import held_error, read_holder
 from search.reporting.mlflow_files import check_database
@@ -284,6 +284,7 @@ def check_disk(experiment: Experiment) -> None:
         InputError: If it has not.
     """
     needed = _CHECKPOINTS_BYTES + sum(experiment.dataset.missing_bytes(experiment.dataset_storage).values())
+    needed += plan.confirmation_bytes(experiment)
     free = machine.free_bytes(experiment.results.root_path)
     if free < needed:
         raise InputError(

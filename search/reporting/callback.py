@@ -13,12 +13,13 @@ from search.execution.hooks import TrialCallback
 from search.experiment import Experiment
 from search.reporting.mlflow_logger import MlflowLogger, Status
 from search.reporting.progress import SearchProgress
+from search.study.confirmations import is_reference
 from search.study.study import Study
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
 
 KEPT_MODELS: Final = 5
-"""Number of the best trials whose models are kept, in addition to the baseline's."""
+"""Number of the best trials whose models are kept, in addition to those of the baseline and the starting points."""
 
 LOGGED_OUTPUT_BYTES: Final = 1_000_000
 """Size up to which the output of a trial is logged in MLflow; that of failed trials is always."""
@@ -241,4 +242,4 @@ def prunable_models(trials: list[Trial], space: Space) -> set[int]:
     """Return the numbers of ended trials whose models are not needed; failed ones may be taken up again."""
     best = {trial.number for trial in rank_trials(trials, space.objectives)[:KEPT_MODELS]}
     ended = [t for t in trials if t.outcome in ("finished", "stopped")]
-    return {t.number for t in ended if not t.is_baseline and t.number not in best}
+    return {t.number for t in ended if not is_reference(t) and t.number not in best}

@@ -44,6 +44,7 @@ for _noisy in ("alembic", "mlflow"):  # after the import, which sets log levels
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs tracebacks of errors that are reported
 
 _PARENT: Final = "mlflow.parentRunId"
+_TRIAL_RUNS: Final = "tags.trial != '' and tags.role != 'confirmation'"
 _STEP_METRIC: Final = "epoch_seconds"
 """Metric of every epoch of every trainable, which shows the epochs that are already logged."""
 _FLUSH_TIMEOUT_S: Final = 30.0
@@ -417,7 +418,7 @@ def comparison_links(store: MlflowStore, search: str | None) -> list[tuple[str, 
     links = []
     for experiment in client.search_experiments():
         if search is None or experiment.name == search:
-            runs = client.search_runs([experiment.experiment_id], "tags.trial != ''", max_results=_MAX_COMPARED_RUNS)
+            runs = client.search_runs([experiment.experiment_id], _TRIAL_RUNS, max_results=_MAX_COMPARED_RUNS)
             if runs:
                 links.append((experiment.name, _compare_link(experiment.experiment_id, [r.info.run_id for r in runs])))
     return links
