@@ -15,7 +15,7 @@ from search.reporting.callback import SearchCallback
 from search.reporting.confirmation_progress import ConfirmationProgress, describe_confirmations
 from search.reporting.mlflow_logger import MlflowLogger
 from search.reporting.report import Scorer, log_test_scores
-from search.reporting.verdict import format_confirmed, format_verdict, verdict_metrics
+from search.reporting.verdict import format_verdict, verdict_metrics
 from search.study.confirmations import Confirmation, pending_confirmations, plan_confirmations
 from search.study.confirmed import ConfirmationResult, collect_confirmed, judge_confirmations
 from search.study.study import Study
@@ -119,20 +119,14 @@ def read_verdict(experiment: Experiment, study: Study) -> ConfirmationResult | N
     return judge_confirmations(confirmed, failed, experiment.space.objectives, scenes, trainable.summarise_scenes)
 
 
-def report_verdict(experiment: Experiment, study: Study, logger: MlflowLogger, console: Console) -> None:
-    """Print the verdict on the confirmed trials and log it in the MLflow run of the search; nothing without confirmations."""
+def log_verdict(experiment: Experiment, study: Study, logger: MlflowLogger) -> ConfirmationResult | None:
+    """Log the verdict on the confirmed trials in the MLflow run of the search, and return it; None without confirmations."""
     for trial in study.get_confirmations():
         log_test_scores(trial, logger)
     result = read_verdict(experiment, study)
-    if result is None:
-        return
-    console.print_line("\nConfirmed on fresh seeds\n")
-    console.print_line(format_confirmed(result))
-    lines = format_verdict(result)
-    console.print_line()
-    for line in lines:
-        console.print_line(line)
     parent = study.parent_run_id()
-    if parent is not None:
+    if result is not None and parent is not None:
+        lines = format_verdict(result)
         logger.set_tags(parent, {"verdict": " ".join(lines), "mlflow.note.content": "\n\n".join(lines)})
         logger.log_values(parent, verdict_metrics(result))
+    return result

@@ -248,8 +248,9 @@ def _report_results(
 ) -> None:
     score = tune.score_models if has_ray else tune.score_in_process
     confirm.score_confirmations(experiment, study, console, functools.partial(score, keeps_scenes=True))
-    report.write_final_report(experiment, study, logger, console, score)
-    confirm.report_verdict(experiment, study, logger, console)
+    confirmed = confirm.log_verdict(experiment, study, logger)
+    spending = _open_meter(experiment, study).total()
+    report.write_final_report(experiment, study, logger, console, score, spending, confirmed)
 
 
 def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:

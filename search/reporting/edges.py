@@ -42,7 +42,7 @@ class Edge:
         """Return the edge with its remedy, as a line of text."""
         direction = "below" if self.side == "lower" else "above"
         return (
-            f"{self.key.partition('.')[2]} {format_value(self.value)} is at the {self.side} end of the search: "
+            f"{self.key.partition('.')[2]} {format_value(self.value)} is at the {self.side} end: "
             f"widen {self.key} {direction} {format_value(self.bound)}"
         )
 
@@ -72,9 +72,7 @@ def find_edges(
     return [edge for edge in edges if edge is not None]
 
 
-def _edge_of_dimension(
-    dimension: Dimension, parameters: Mapping[str, Value], config: type[BaseModel]
-) -> Edge | None:
+def _edge_of_dimension(dimension: Dimension, parameters: Mapping[str, Value], config: type[BaseModel]) -> Edge | None:
     value = parameters.get(dimension.name)
     if not _is_number(value) or not dimension.contains_value(value):
         return None

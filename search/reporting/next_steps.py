@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from runtime import machine, uris
 from runtime.console import Console
 from search.experiment import Experiment
+from trainables import registry
+from trainables.contract import Trainable
 
 _MORE_TRIALS = 12
 
@@ -60,6 +62,22 @@ def print_next_steps(
     elif space.distinct_points is None:  # there are points left
         longer = resume_command(without_option(command, "--trials"), "--trials", trials)
         console.print_line(f"  {longer}    # run {_MORE_TRIALS} more trials")
+
+
+def list_result_commands(experiment: Experiment) -> list[str]:
+    """Return the commands that apply or show the result of a search, for its result file."""
+    python, results = machine.python_command(), experiment.results
+    folder = shlex.quote(results.display_path(results.root_path))
+    storage = results.display_path(results.storage) if results.bucket is None else results.bucket.name
+    commands = []
+    if not experiment.mlflow_uri.startswith("http"):
+        commands.append(
+            f"{python} -m search.ui {results.name} --storage {shlex.quote(storage)}    # compare the trials"
+        )
+    trainable = registry.load_trainable(experiment.space.trainable, "trainable")
+    if trainable.predictor.__func__ is not Trainable.predictor.__func__:  # type: ignore[attr-defined]
+        commands.append(f"{python} -m search.predict {folder} recording.wav    # apply the model")
+    return [f"  {command}" for command in commands]
 
 
 def without_option(command: Sequence[str], option: str) -> list[str]:

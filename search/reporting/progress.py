@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from runtime.console import Console, format_duration
 from search.reporting.spending import format_limits
 from search.study.asha import expected_epochs, rung_epochs
+from search.study.confirmations import is_reference
 from search.study.spending import SpendingMeter
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
@@ -22,6 +24,9 @@ def format_value(value: object) -> str:
 
 _PRIOR_TRIALS: Final = 3
 """Weight of the expected epochs per trial in the estimate of the remaining time, in trials."""
+
+_LISTED_REFERENCES: Final = 3
+"""Number of references in the table of the best trials in addition to the best trials."""
 
 _MAX_REASON_LENGTH: Final = 120
 """Length at which the reason for a lost process is cut, in characters."""
@@ -169,29 +174,37 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "  ".join("─" * width for width in widths), *lines[1:]])
 
 
-def format_best_trials(trials: Sequence[Trial], space: Space, headlines: Sequence[str], max_trials: int = 5) -> str:
+def format_best_trials(
+    trials: Sequence[Trial],
+    space: Space,
+    headlines: Sequence[str],
+    max_trials: int = 5,
+    dimensions: Sequence[str] | None = None,
+) -> str:
     """Format the validation results of the best trials and of the baseline as a table.
 
     Args:
         trials: All trials of the search.
         space: Search space, with objectives and dimensions.
         headlines: Metrics to show in addition to the objectives.
-        max_trials: Maximum number of trials, not counting a baseline with a lower rank.
+        max_trials: Maximum number of trials, not counting a baseline and starting points with a lower rank.
+        dimensions: Names of the dimensions to show; None for all.
     """
     ranked = rank_trials(trials, space.objectives)
-    shown = ranked[:max_trials] + [trial for trial in ranked[max_trials:] if trial.is_baseline]
+    shown = ranked[:max_trials] + [trial for trial in ranked[max_trials:] if is_reference(trial)][:_LISTED_REFERENCES]
     shown += [trial for trial in trials if trial.is_baseline and trial.outcome == "failed"]
     names = [name for name, _ in space.objectives]
     metrics = names + [
         name for name in headlines if name not in names and any(_has_value(t, name, space) for t in shown)
     ]
-    dimensions = [dimension.name for dimension in space.search]
-    rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in dimensions]]]
+    searched = [dimension.name for dimension in space.search]
+    shown_names = [name for name in searched if dimensions is None or name in dimensions]
+    rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in shown_names]]]
     for trial in shown:
         best = None if trial.outcome == "failed" else trial.best_epoch(space.objectives)
         values = ["–" if best is None else f"{best.metrics.get(name, float('nan')):.3f}" for name in metrics]
-        label = f"{trial.number} (baseline)" if trial.is_baseline else str(trial.number)
-        parameters = [format_value(trial.parameters.get(name, "–")) for name in dimensions]
+        label = f"{trial.number} ({trial.role})" if is_reference(trial) else str(trial.number)
+        parameters = [format_value(trial.parameters.get(name, "–")) for name in shown_names]
         rows.append([label, *values, str(len(trial.epochs)), trial.outcome, *parameters])
     return format_table(rows)
 
@@ -201,16 +214,16 @@ def _has_value(trial: Trial, name: str, space: Space) -> bool:
     return best is not None and name in best.metrics
 
 
-def format_test_scores(winner: Trial, baseline: Trial | None, headlines: Sequence[str]) -> str:
-    """Format the named metrics of the winner, and of the baseline unless it is None, on all test splits as a table."""
-    if baseline is None:
-        scores = winner.test_scores.items()
-        own = [[split, name, f"{m[name]:.3f}"] for split, m in scores for name in m if name in headlines]
-        return format_table([["test split", "metric", "value"], *own])
-    rows = [["test split", "metric", "winner", "baseline"]]
-    for split, metrics in winner.test_scores.items():
-        for name in metrics:
-            if name in headlines:
-                reference = baseline.test_scores.get(split, {}).get(name, float("nan"))
-                rows.append([split, name, f"{metrics[name]:.3f}", f"{reference:.3f}"])
+def format_test_scores(columns: Mapping[str, Mapping[str, Mapping[str, float]]], metrics: Sequence[str]) -> str:
+    """Format metrics on the test splits as a table.
+
+    Args:
+        columns: Metrics per test split, by the head of their column; the first column determines the rows.
+        metrics: Names of the metrics to show.
+    """
+    rows = [["test split", "metric", *columns]]
+    for split, values in next(iter(columns.values())).items():
+        for name in [name for name in values if name in metrics]:
+            cells = [scores.get(split, {}).get(name, math.nan) for scores in columns.values()]
+            rows.append([split, name, *("–" if math.isnan(cell) else f"{cell:.3f}" for cell in cells)])
     return format_table(rows)

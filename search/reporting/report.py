@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from io import StringIO
 from typing import Final
 
 from runtime.console import Console
@@ -11,13 +12,25 @@ from search.execution import scoring
 from search.execution.error_text import describe_error
 from search.experiment import Experiment
 from search.reporting import next_steps, progress
+from search.reporting.callback import provenance_tags
+from search.reporting.finalists import choose_finalists
 from search.reporting.mlflow_logger import MlflowLogger
+from search.reporting.result_files import (
+    JSON_NAME,
+    MARKDOWN_NAME,
+    format_markdown,
+    read_result,
+    summarise_result,
+    write_result,
+)
+from search.reporting.spending import format_spending
+from search.reporting.summary import Summary, format_summary, summarise_search
 from search.study import pareto
+from search.study.confirmed import ConfirmationResult
 from search.study.failures import failure_cause, group_failures
-from search.study.importance import parameter_importances
+from search.study.spending import Spending, SpendingMeter, budget_limits
 from search.study.study import Study
 from search.study.trials import Trial, rank_trials
-from spaces.schema import Space
 from trainables import registry
 from trainables.function import FunctionTrainable
 
@@ -28,28 +41,44 @@ Scorer = Callable[[Experiment, Sequence[int]], dict[int, scoring.TestScores | st
 """Function from trial numbers to metrics per test split, or to the reason why there are none."""
 
 
-def winner_and_baseline(experiment: Experiment, study: Study) -> tuple[Trial | None, Trial | None]:
-    """Return the best trial and the baseline; they are the same if no trial beat the baseline."""
-    ranked = rank_trials(study.get_trials(), experiment.space.objectives)
-    return (ranked[0] if ranked else None), next((trial for trial in ranked if trial.is_baseline), None)
-
-
 def write_final_report(
-    experiment: Experiment, study: Study, logger: MlflowLogger, console: Console, score: Scorer
+    experiment: Experiment,
+    study: Study,
+    logger: MlflowLogger,
+    console: Console,
+    score: Scorer,
+    spending: Spending | None = None,
+    confirmed: ConfirmationResult | None = None,
 ) -> None:
-    """Score the winner and the baseline on the test splits, plot predictions, log both, and print the tables."""
-    winner, baseline = winner_and_baseline(experiment, study)
-    if winner is None:
+    """Score the finalists on the test splits, plot predictions, print the result, and keep it as files and in MLflow.
+
+    Args:
+        experiment: Search whose trials and confirmations have ended.
+        study: Trials of the search.
+        logger: MLflow logger.
+        console: Output.
+        score: Scores models on the test splits.
+        spending: What the trials and confirmations have spent; None for that of the trials alone.
+        confirmed: Results of the confirmations; None without any.
+    """
+    preferred = None if confirmed is None else confirmed.verdict.winner
+    finalists = choose_finalists(study.get_trials(), experiment.space, preferred)
+    if finalists is None:
         console.print_line("\nNo trial has a result.")
         print_failures(experiment, study.get_trials(), console)
         return
-    finalists = list(dict.fromkeys([winner.number, *([baseline.number] if baseline else [])]))
-    _score_finalists(experiment, study, console, score, finalists)
-    for number in finalists:
-        log_test_scores(study.get_trial(number), logger)
-    winner = study.get_trial(winner.number)
-    _log_winner(experiment, study, logger, winner, console)
-    _print_summary(experiment, study, console, winner, study.get_trial(baseline.number) if baseline else None)
+    _score_finalists(experiment, study, console, score, [trial.number for trial in finalists.list_trials()])
+    finalists = choose_finalists(study.get_trials(), experiment.space, preferred) or finalists  # with test scores
+    for trial in finalists.list_trials():
+        log_test_scores(trial, logger)
+    _log_winner(experiment, study, logger, finalists.winner, console)
+    described = registry.describe_trainable(experiment.space.trainable, "trainable")
+    summary = summarise_search(experiment.space, study.get_trials(), finalists, described, confirmed)
+    screen = _format_screen(experiment, study, summary)
+    for line in screen:
+        console.print_line(line)
+    spending = spending or SpendingMeter(experiment.space, trials=study.get_trials()).total()
+    _keep_result(experiment, study, logger, summary, screen, spending)
 
 
 def print_interruption(experiment: Experiment, study: Study, console: Console, reason: str) -> None:
@@ -166,7 +195,9 @@ def _score_finalists(
     ]
     if unscored and experiment.space.dataset.test_names():
         splits = ", ".join(experiment.space.dataset.test_names())
-        console.update_progress(f"tests    {splits}: scoring the best trial and the baseline", final=True)
+        console.update_progress(
+            f"tests    {splits}: scoring {_list_numbers([study.get_trial(number) for number in unscored])}", final=True
+        )
         for number, scores in score(experiment, unscored).items():
             if isinstance(scores, str):
                 console.print_line(f"tests    trial {number} has no test scores: {scores}")
@@ -218,44 +249,46 @@ def draw_predictions(experiment: Experiment, number: int) -> None:
             figure.savefig(temporary, dpi=110, format="png")
 
 
-def print_test_scores(
-    console: Console, space: Space, winner: Trial, baseline: Trial | None, metrics: Sequence[str]
-) -> None:
-    """Print the test scores of the winner, beside those of the baseline if it is another trial."""
-    chosen = " (inference parameters chosen on validation)" if space.inner else ""
-    if baseline is not None and winner.number == baseline.number and space.search:
-        console.print_line("\nNo trial beat the baseline.")
-    if not winner.test_scores or (baseline is not None and not baseline.test_scores):
-        return
-    if not space.search:
-        title, baseline = "The training", None
-    elif baseline is not None and winner.number == baseline.number:
-        title, baseline = "The baseline", None
-    else:
-        title = f"Trial {winner.number}" + (" and the baseline" if baseline is not None else "")
-    console.print_line(f"\n{title}, on the test splits{chosen}\n")
-    console.print_line(progress.format_test_scores(winner, baseline, metrics))
-
-
-def _print_summary(
-    experiment: Experiment, study: Study, console: Console, winner: Trial, baseline: Trial | None
-) -> None:
-    space, results = experiment.space, experiment.results
-    trials = study.get_trials()
-    headlines = _headlines(experiment)
-    objectives = [name for name, _ in space.objectives if name not in headlines]
+def _format_screen(experiment: Experiment, study: Study, summary: Summary) -> list[str]:
+    """Return the lines of the final report."""
+    space, results, trials = experiment.space, experiment.results, summary.trials
+    lines = []
     if (reason := study.explain_early_end()) is not None:
-        console.print_line(f"\nThe search ends after {len(trials)} of {space.budget.trials} trials: {reason}.")
-    console.print_line("\nBest trials, on validation\n" if space.search else "\nThe training, on validation\n")
-    console.print_line(progress.format_best_trials(trials, space, headlines))
-    print_test_scores(console, space, winner, baseline, [*objectives, *headlines])
-    _print_failed_baseline(trials, console)
-    importances = parameter_importances(trials, space)
-    if importances:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in importances.items() if share >= 0.01)
-        count = len([trial for trial in trials if trial.epochs])
-        console.print_line(f"\nImportance (fANOVA over {count} trials, a rough estimate): {shares}")
-    print_failures(experiment, trials, console)
-    console.print_line(f"\nModel    {results.display_path(results.model_path(winner.number))}")
-    if results.has_file(results.figure_path(winner.number)):
-        console.print_line(f"Figure   {results.display_path(results.figure_path(winner.number))}")
+        lines += ["", f"The search ends after {len(trials)} of {space.budget.trials} trials: {reason}."]
+    lines += format_summary(summary)
+    out = StringIO()
+    _print_failed_baseline(trials, Console(out))
+    print_failures(experiment, trials, Console(out))
+    lines += out.getvalue().splitlines()
+    winner = summary.finalists.winner.number
+    lines += ["", f"Model    {results.display_path(results.model_path(winner))}"]
+    if results.has_file(results.figure_path(winner)):
+        lines.append(f"Figure   {results.display_path(results.figure_path(winner))}")
+    return [*lines, f"Files    {results.display_path(results.root_path / MARKDOWN_NAME)}, {JSON_NAME}"]
+
+
+def _keep_result(
+    experiment: Experiment,
+    study: Study,
+    logger: MlflowLogger,
+    summary: Summary,
+    screen: Sequence[str],
+    spending: Spending,
+) -> None:
+    """Write the result into the folder of the search, and log it in MLflow with a tag on the run of the winner."""
+    results, winner = experiment.results, summary.finalists.winner
+    former = read_result(results)
+    content = summarise_result(summary, results, spending, provenance_tags(experiment))
+    page = [*screen, "", *format_spending(spending, budget_limits(experiment.space.budget))]
+    page += ["", "Next", *next_steps.list_result_commands(experiment)]
+    paths = write_result(results, content, format_markdown(results.name, page, summary))
+    parent = study.parent_run_id()
+    if parent is not None:
+        for path in paths:
+            logger.log_artifact(parent, path)
+    for trial in summary.trials:  # of an earlier end of the search
+        is_former = former is not None and trial.number == former["winner"] != winner.number
+        if is_former and trial.run_id is not None and not trial.is_baseline:
+            logger.set_tags(trial.run_id, {"role": "trial"})
+    if winner.run_id is not None and not winner.is_baseline:
+        logger.set_tags(winner.run_id, {"role": "winner"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from runtime.console import format_duration
@@ -18,13 +19,18 @@ def format_verdict(result: ConfirmationResult) -> list[str]:
     return [*_conclusion(result), *_equals(result), _basis(result), *_failures(result)]
 
 
-def format_confirmed(result: ConfirmationResult) -> str:
-    """Return a table with the mean of each confirmed trial on each split, and its difference from the reference."""
+def format_confirmed(result: ConfirmationResult, splits: Sequence[str] | None = None) -> str:
+    """Return a table with the mean of each confirmed trial on each split, and its difference from the reference.
+
+    Args:
+        result: Results of the confirmations.
+        splits: Splits to show; None for all.
+    """
     reference = result.verdict.reference
     versus = "" if reference is None else f"better than {result.find(reference).label} by"
     rows = [["split", "configuration", f"mean {result.objective[0]}", "per seed", versus]]
     for split, values in result.table.items():
-        for confirmed in result.confirmed:
+        for confirmed in result.confirmed if splits is None or split in splits else ():
             number = confirmed.trial.number
             rows.append([split, confirmed.label, *_format_cells(values[number], "reference" * (number == reference))])
     return format_table(rows)

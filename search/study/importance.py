@@ -25,8 +25,8 @@ _TOP_SHARE: Final = 0.25
 _RESAMPLES: Final = 60
 _RESAMPLED_TRIALS: Final = 200
 """Number of trials in a bootstrap resample at most, which bounds its time."""
-_RANGE: Final = (0.05, 0.95)
-"""Quantiles of the bootstrap that form the interval."""
+_QUANTILES: Final = (0.5, 0.05, 0.95)
+"""Quantiles of the bootstrap: median and bounds of the interval."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def parameter_importances(trials: Sequence[Trial], space: Space) -> dict[str, Im
     usable = _comparable_trials(trials, space)
     if len(space.search) < 2 or len(usable) < MIN_TRIALS or len({tuple(trial.values) for trial in usable}) < 2:
         return {}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it announces every study
     generator = np.random.default_rng(0)
     size = min(len(usable), _RESAMPLED_TRIALS)
     shares = []
@@ -73,7 +74,7 @@ def parameter_importances(trials: Sequence[Trial], space: Space) -> dict[str, Im
     table = np.array([[one.get(name, 0.0) for name in names] for one in shares if one])
     if not len(table):
         return {}
-    median, low, high = np.median(table, axis=0), *np.quantile(table, _RANGE, axis=0)
+    median, low, high = np.quantile(table, _QUANTILES, axis=0)
     order = np.argsort(-median, kind="stable")
     return {names[i]: Importance(float(median[i]), float(low[i]), float(high[i])) for i in order}
 

@@ -121,7 +121,7 @@ def test_a_lost_process_is_printed_with_the_epoch_to_continue_from(tmp_path: Pat
     assert len(second) < 200
 
 
-def test_the_table_lists_the_best_trials_first_and_always_the_baseline(tmp_path: Path) -> None:
+def test_the_table_lists_the_best_trials_first_and_always_the_baseline_and_the_starts(tmp_path: Path) -> None:
     searched = space(budget=Budget(trials=8, epochs=9))
     study = Study(tmp_path / "journal", searched)
     for number in range(8):
@@ -129,7 +129,7 @@ def test_the_table_lists_the_best_trials_first_and_always_the_baseline(tmp_path:
         study.record_epoch(number, epoch(1, 0.1 * number, f1_1m=0.5))
         study.end_trial(number, "finished", "")
     rows = format_best_trials(study.get_trials(), searched, ["f1_0.3m", "f1_1m"], max_trials=3).splitlines()
-    assert [row.split()[0] for row in rows[2:]] == ["7", "6", "5", "0"]
+    assert [row.split()[0] for row in rows[2:]] == ["7", "6", "5", "1", "0"]
     assert "f1_1m" in rows[0]
     assert "(baseline)" in rows[-1]
 

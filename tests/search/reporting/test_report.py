@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from io import StringIO
 from pathlib import Path
 
@@ -11,9 +10,12 @@ import pytest
 from datasets.registry import prepare_dataset
 from runtime.console import Console
 from runtime.storage import storage_at
+from runtime.uris import sqlite_uri
 from search.experiment import Experiment
 from search.reporting import report
+from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
 from search.reporting.progress import format_best_trials
+from search.reporting.result_files import read_result
 from search.results import SearchFolder
 from search.study.study import Study
 from spaces.schema import Budget
@@ -66,34 +68,42 @@ def test_without_failures_nothing_is_printed(experiment: Experiment, tmp_path: P
     assert out.getvalue() == ""
 
 
-@pytest.mark.parametrize(
-    ("winner", "title", "columns"),
-    [
-        (0, "No trial beat the baseline.\n\nThe baseline, on the test splits", ["value"]),
-        (1, "Trial 1 and the baseline, on the test splits", ["winner", "baseline"]),
-    ],
-)
-def test_test_scores_are_printed_also_if_the_baseline_is_best(
-    tmp_path: Path, winner: int, title: str, columns: list[str]
-) -> None:
-    out, study = StringIO(), study_with(tmp_path, "finished", "finished")
-    for number in (0, 1):
-        study.set_test_scores(number, {"test": {"score": 0.25}})
-    report.print_test_scores(Console(out), SPACE, study.get_trial(winner), study.get_trial(0), ["score"])
-    lines = out.getvalue().strip().splitlines()
-    assert "\n".join(lines).startswith(title)
-    assert [line.split()[3:] for line in lines if line.startswith("test split")] == [columns]
-    assert "0.250" in lines[-1]
+def final_report(experiment: Experiment, study: Study, folder: Path) -> str:
+    """Return what the end of a search prints; the trials have no models to score."""
+    store = MlflowStore(sqlite_uri(folder / "mlflow.db"), (folder / "artifacts").as_uri())
+    logger, out = MlflowLogger(store, "toy"), StringIO()
+    try:
+        report.write_final_report(experiment, study, logger, Console(out), lambda *_: {})
+    finally:
+        logger.close()
+    assert not logger.problems
+    return out.getvalue()
 
 
-def test_the_title_mentions_inference_parameters_only_if_there_are_any(tmp_path: Path) -> None:
-    study = study_with(tmp_path, "finished")
-    study.set_test_scores(0, {"test": {"score": 0.25}})
-    with_inner = dataclasses.replace(SPACE, inner={"threshold": (0.1, 0.5)})
-    for used, mentioned in ((dataclasses.replace(SPACE, inner={}), False), (with_inner, True)):
-        out = StringIO()
-        report.print_test_scores(Console(out), used, study.get_trial(0), study.get_trial(0), ["score"])
-        assert ("(inference parameters chosen on validation)" in out.getvalue()) is mentioned
+def test_the_end_of_a_search_is_kept_in_its_folder(experiment: Experiment, tmp_path: Path) -> None:
+    study = study_with(tmp_path, "finished", "finished", "finished", "failed")
+    for number in (0, 1, 2):
+        study.set_test_scores(number, {"S0": {"f1_0.3m": 0.2 * number}})
+    printed = final_report(experiment, study, tmp_path)
+    assert "Trial 2 against start 0, the best of baseline and starts on validation" in printed
+    assert "f1_0.3m on validation 0.200 : 0.100 (0.100 better); S0 0.400 : 0.200 (0.200 better)." in printed
+    assert len(printed.splitlines()) <= 40
+    page = (experiment.results.root_path / "result.md").read_text()
+    assert all(line in page for line in printed.splitlines())
+    content = read_result(experiment.results)
+    assert content is not None
+    assert (content["winner"], content["runner_up"], content["reference"]) == (2, 1, 1)
+    assert [trial["role"] for trial in content["trials"]] == ["trial", "start 0", "baseline"]
+    assert content["trials"][0]["setting"] == {"threshold": 0.6}
+    assert content["spent"]["outcomes"] == {"finished": 3, "failed": 1}
+
+
+def test_a_result_of_another_version_is_not_read(experiment: Experiment) -> None:
+    path = experiment.results.root_path / "result.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for text in ('{"version": 0}', "{", "[]"):
+        path.write_text(text)
+        assert read_result(experiment.results) is None
 
 
 def test_a_failed_baseline_is_in_the_table(tmp_path: Path) -> None:
