@@ -16,7 +16,6 @@ from search import budgets, origin, plan, preflight, storage_options
 from search.earlier_versions import with_earlier_defaults
 from search.experiment import Experiment
 from search.reporting.next_steps import without_option
-from search.results import DEFAULT_CACHE
 from spaces import feasibility
 from spaces.load import load_space
 
@@ -67,24 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--seed", type=parse_seed, help="random seed for the sampler and for training (default: the seed in the file)"
     )
-    result.add_argument(
-        "--storage",
-        type=uris.absolute_location,
-        default="runs",
-        metavar="DIR",
-        help="folder or s3://… for all results (default: ./runs)",
-    )
-    result.add_argument(
-        "--cache",
-        type=uris.absolute_location,
-        metavar="DIR",
-        help=f"folder on each machine for copies from an s3:// storage (default: {DEFAULT_CACHE})",
-    )
-    result.add_argument(
-        "--study",
-        metavar="URI",
-        help="database of the study: postgresql://user@host/name or grpc://host:port (default: a file in the storage folder)",
-    )
+    storage_options.add_storage_options(result, "folder or s3://… for all results (default: ./runs)")
     result.add_argument(
         "--datasets",
         type=uris.absolute_location,

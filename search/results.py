@@ -24,6 +24,8 @@ _STUDY: Final = "study"
 """Key of the study's name in the identity file; a database holds the studies of many searches."""
 FINGERPRINT: Final = "data"
 """Key of the fingerprint of the dataset in the identity file; searches of earlier versions lack it."""
+MAX_TRIALS: Final = "max_trials"
+"""Key of the number of trials of the last launch in the identity file; searches of earlier versions lack it."""
 _LAUNCH_FOLDER: Final = "launch_folder"
 """Key of the folder of the first launch in the identity file."""
 

@@ -28,7 +28,7 @@ from search.reporting.mlflow_files import relocate_artifacts
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
 from search.reporting.progress import SearchProgress
 from search.reporting.spending import format_limits, format_spending, larger_budget_options
-from search.results import FINGERPRINT, SearchFolder
+from search.results import FINGERPRINT, MAX_TRIALS, SearchFolder
 from search.study import storage as study_storage
 from search.study.spending import SpendingMeter
 from search.study.study import Study, read_parent_run_id
@@ -112,7 +112,8 @@ def _run_locked(
     if study is not None:
         _retry_failed(study, console, only_baseline=not retry)
     with _ray_if_needed(experiment, console, needed=study is None or _may_run(experiment, study)) as has_ray:
-        identity = experiment.space.identity() | {FINGERPRINT: experiment.dataset.fingerprint}
+        record = {FINGERPRINT: experiment.dataset.fingerprint, MAX_TRIALS: experiment.space.max_trials}
+        identity = experiment.space.identity() | record
         results.write_identity(identity, experiment.launch_folder)
         study = study or _open_study(experiment, lease, console)
         ending = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray)

@@ -14,9 +14,33 @@ from runtime.errors import InputError
 from runtime.files import require_writable
 from runtime.storage import storage_at
 from search.existing import describe_names
-from search.results import SearchFolder
+from search.results import DEFAULT_CACHE, SearchFolder
 
 SERVER_SCHEMES: Final = ("http://", "https://")
+
+
+def add_storage_options(
+    parser: argparse.ArgumentParser, storage_help: str = "storage folder or s3://… of the searches (default: ./runs)"
+) -> None:
+    """Add the options that locate searches: `--storage`, `--cache` and `--study`."""
+    parser.add_argument(
+        "--storage",
+        type=uris.absolute_location,
+        default="runs",
+        metavar="DIR",
+        help=storage_help,
+    )
+    parser.add_argument(
+        "--cache",
+        type=uris.absolute_location,
+        metavar="DIR",
+        help=f"folder on each machine for copies from an s3:// storage (default: {DEFAULT_CACHE})",
+    )
+    parser.add_argument(
+        "--study",
+        metavar="URI",
+        help="database of the study: postgresql://user@host/name or grpc://host:port (default: a file in the storage folder)",
+    )
 
 
 def open_results(options: argparse.Namespace, name: str) -> SearchFolder:

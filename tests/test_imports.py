@@ -140,9 +140,10 @@ SEARCH_LEVELS = [
         "saved_models",
         "storage_options",
     },
+    {"catalog"},
     {"confirm"},
     {"run"},
-    {"launch", "predict", "ui", "doctor"},
+    {"launch", "predict", "ui", "doctor", "list", "status", "show", "compare", "delete", "export", "rerun"},
 ]
 """Modules and packages of `search`, from the bottom to the top; each one imports its own level and those below."""
 

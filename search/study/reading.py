@@ -1,0 +1,97 @@
+"""Studies as they are at one moment, read without joining or changing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import optuna
+
+from search.study import encoding
+from search.study import storage as database
+from search.study.journal_storage import open_journal_snapshot
+from search.study.study import _as_trial, _of_confirmations, _of_search
+from search.study.trials import Trial
+from spaces.schema import Dimension
+
+
+@dataclass(frozen=True)
+class StudyContent:
+    """Content of a study at one moment.
+
+    Attributes:
+        trials: Started trials of the search, by number.
+        confirmations: Confirmations, by number.
+        started: Start of the first trial; None without trials.
+        last_activity: Last start or end of a trial; None without trials.
+    """
+
+    trials: tuple[Trial, ...] = ()
+    confirmations: tuple[Trial, ...] = ()
+    started: datetime | None = None
+    last_activity: datetime | None = None
+
+
+def read_study(location: Path | str, name: str, search: Sequence[Dimension]) -> StudyContent:
+    """Return the content of a study; that of a study that does not exist yet is empty.
+
+    Args:
+        location: Path of the journal, or checked URI of a database.
+        name: Name of the study in a database.
+        search: Dimensions of the space.
+
+    Raises:
+        InputError: If the journal is corrupt, or the database does not answer.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if isinstance(location, Path):
+        return _read_from(open_journal_snapshot(location), None, search) if location.is_file() else StudyContent()
+    with database.readable_errors(location):
+        storage = database.open_storage(location)
+        database.stop_retrying(storage)
+        try:
+            return _read_from(storage, name, search)
+        finally:
+            database.close_storage(storage)
+
+
+def _read_from(storage: optuna.storages.BaseStorage, name: str | None, search: Sequence[Dimension]) -> StudyContent:
+    names = [study.study_name for study in storage.get_all_studies()]
+    chosen = name if name is not None else next(iter(names), None)
+    if chosen not in names:
+        return StudyContent()
+    study = optuna.load_study(study_name=chosen, storage=storage)
+    frozen, attributes = study.get_trials(deepcopy=False), study.user_attrs
+    starts = [trial.datetime_start for trial in frozen if trial.datetime_start is not None]
+    ends = [trial.datetime_complete for trial in frozen if trial.datetime_complete is not None]
+
+    def convert(chosen: Sequence[optuna.trial.FrozenTrial]) -> tuple[Trial, ...]:
+        return tuple(_as_trial(t, attributes, lambda p: encoding.decode_parameters(search, p)) for t in chosen)
+
+    return StudyContent(
+        convert(_of_search(frozen)),
+        convert(_of_confirmations(frozen)),
+        min(starts, default=None),
+        max([*starts, *ends], default=None),
+    )
+
+
+def delete_study(location: str, name: str) -> bool:
+    """Delete a study from a database; return whether it existed.
+
+    Raises:
+        InputError: If the database does not answer.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with database.readable_errors(location):
+        storage = database.open_storage(location)
+        database.stop_retrying(storage)
+        try:
+            if name not in [study.study_name for study in storage.get_all_studies()]:
+                return False
+            optuna.delete_study(study_name=name, storage=storage)
+            return True
+        finally:
+            database.close_storage(storage)
