@@ -20,6 +20,7 @@ from search.study.confirmations import Confirmation, pending_confirmations, plan
 from search.study.confirmed import ConfirmationResult, collect_confirmed, judge_confirmations
 from search.study.study import Study
 from trainables import registry
+from trainables.contract import Trainable
 from trainables.function import FunctionTrainable
 
 
@@ -87,13 +88,15 @@ def score_confirmations(experiment: Experiment, study: Study, console: Console, 
         console: Output.
         score: Scores models, and keeps their results per scene.
     """
-    if issubclass(registry.load_trainable(experiment.space.trainable, "trainable"), FunctionTrainable):
+    trainable = registry.load_trainable(experiment.space.trainable, "trainable")
+    if issubclass(trainable, FunctionTrainable):
         return
+    has_scenes = trainable.evaluate_scenes is not Trainable.evaluate_scenes
     unscored = [
         trial.number
         for trial in study.get_confirmations()
         if trial.outcome == "finished"
-        and not trial.test_scores
+        and (not trial.test_scores or (has_scenes and not read_scenes(experiment.results, trial.number)))
         and experiment.results.has_file(experiment.results.model_path(trial.number))
     ]
     splits = ", ".join(experiment.space.dataset.test_names())

@@ -63,7 +63,7 @@ def read_scenes(results: SearchFolder, number: int) -> dict[str, NDArray[np.floa
     """Return the results per scene of a trial, by test split; empty if there are none, or the file is corrupt."""
     path = results.fetch_file(results.scenes_path(number))
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return {}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from ray.exceptions import WorkerCrashedError
 
 from search.execution import scoring, tune
+from search.results import SearchFolder
 
 
 @pytest.mark.parametrize(
@@ -44,3 +47,16 @@ def test_a_process_that_ends_while_scoring_ends_no_search(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(tune, "ray", SimpleNamespace(get=get))
     assert str(tune._get_scores(None)).startswith("its process ended: ")
+
+
+def test_results_per_scene_are_read_as_written_and_a_corrupt_file_has_none(tmp_path: Path) -> None:
+    results = SearchFolder(tmp_path, "toy")
+    terms = {"S0": np.arange(6.0).reshape(3, 2), "S1": np.ones((1, 2))}
+    scoring.write_scenes(results, 4, terms)
+    found = scoring.read_scenes(results, 4)
+    assert {name: rows.tolist() for name, rows in found.items()} == {
+        name: rows.tolist() for name, rows in terms.items()
+    }
+    assert scoring.read_scenes(results, 5) == {}
+    results.scenes_path(4).write_bytes(results.scenes_path(4).read_bytes()[:50])
+    assert scoring.read_scenes(results, 4) == {}

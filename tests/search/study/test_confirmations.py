@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.console import Console
+from search.execution.trial_stopper import ConfirmationStopper, TimeBudget
+from search.reporting.confirmation_progress import ConfirmationProgress, describe_confirmations
 from search.reporting.verdict import format_confirmed, format_verdict, summarise_verdict, verdict_metrics
 from search.study.confirmations import (
     Confirmation,
@@ -18,6 +22,7 @@ from search.study.confirmations import (
     plan_confirmations,
 )
 from search.study.confirmed import ConfirmationResult, collect_confirmed, judge_confirmations
+from search.study.spending import SpendingMeter
 from search.study.study import Study, read_trials
 from search.study.trials import Trial
 from spaces.schema import TRAIN_SEED, Budget, Confirm, Space
@@ -225,3 +230,66 @@ def test_without_test_scores_the_verdict_is_on_validation(tmp_path: Path) -> Non
     assert result.split == "validate"
     assert result.verdict.winner == 3
     assert "on validation" in format_verdict(result)[0]
+
+
+def test_a_failed_confirmation_is_no_part_of_the_verdict_and_is_taken_up_by_a_retry(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.journal", SPACE)
+    run_trials(study, 0.1, 0.9, 0.5, 0.7, 0.6)
+    planned = plan_confirmations(study.get_trials(), SPACE)
+    first = study.next_confirmation(planned)
+    assert first is not None
+    study.record_epoch(first.number, epoch(1, 0.2))
+    study.end_trial(first.number, "failed", "test")
+    assert pending_confirmations(planned, study.get_confirmations()) == planned[1:]
+    assert collect_confirmed(study.get_trials(), study.get_confirmations()) == []
+    (new,) = study.retry_failed().values()
+    assert study.next_trial() is None
+    retried = study.next_confirmation(planned)
+    assert retried is not None
+    assert (retried.number, retried.confirms, retried.seed, len(retried.epochs)) == (new, *planned[0], 1)
+    assert [trial.number for trial in study.get_confirmations()] == [new]
+
+
+def test_confirmations_run_all_epochs_and_pause_when_a_budget_is_used_up(tmp_path: Path) -> None:
+    limited = space(budget=Budget(trials=5, epochs=2, epochs_total=12), confirm=Confirm(top=2, seeds=2))
+    study = Study(tmp_path / "study.journal", limited)
+    run_trials(study, 0.1, 0.9, 0.5, 0.7, 0.6)
+    meter = SpendingMeter(limited, trials=study.get_trials())
+    planned = plan_confirmations(study.get_trials(), limited)
+    stopper = ConfirmationStopper(
+        study, limited, TimeBudget(None), meter, lambda: bool(pending_confirmations(planned, study.get_confirmations()))
+    )
+    trial = study.next_confirmation(planned)
+    assert trial is not None
+    decisions = []
+    for number in (1, 2):
+        assert stopper.may_start()
+        assert not stopper.must_pause()
+        result = epoch(number, 0.01)  # the worst of all: no rung stops it
+        study.record_epoch(trial.number, result)
+        decisions.append(stopper(trial.number, result))
+    assert decisions == [None, ("finished", "")]
+    assert stopper.must_pause()
+    assert not stopper.may_start()
+    assert meter.total().outcomes == {"finished": 5}
+    assert meter.total().epochs == 12
+
+
+def test_the_status_line_says_what_is_left(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.journal", SPACE)
+    run_trials(study, 0.1, 0.9, 0.5, 0.7, 0.6)
+    output = io.StringIO()
+    progress = ConfirmationProgress(Console(output, now=lambda: 0.0), SPACE, concurrency=2, now=lambda: 0.0)
+    progress.planned = plan_confirmations(study.get_trials(), SPACE)
+    trial = study.next_confirmation(progress.planned)
+    assert trial is not None
+    progress.on_trial_start(trial)
+    study.record_epoch(trial.number, epoch(1, 0.2))
+    progress.on_trial_result(study.get_trial(trial.number), epoch(1, 0.2))
+    text = output.getvalue()
+    assert "confirm 0 seed 1001 starts" in text
+    assert "confirm 0 seed 1001 epoch 1/2 f1_0.3m 0.200  [0 of 8 confirmations]" in text
+    assert progress.remaining_s() == pytest.approx((8 * 2 - 1) * 1.0 / 2)  # epochs of a second, two at a time
+    assert "8 full trainings of 2 epochs, of trials 0, 1, 3, 4; about 0:08" in describe_confirmations(
+        SPACE, progress.planned, study.get_trials(), 2
+    )
