@@ -11,6 +11,9 @@ from search.study.trials import Trial, rank_trials
 from spaces.schema import Direction, Space
 
 VALIDATION: Final = "validation"
+_ONE_SEED: Final = (
+    "This rests on one seed each, and may be chance: --resume --set 'confirm={top: 1, seeds: 2}' tests it."
+)
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ def compare_with_reference(finalists: Finalists, space: Space) -> list[str]:
         return []
     several = f", the best of baseline and starts on {VALIDATION}" if len(finalists.references) > 1 else ""
     if reference is winner:
-        return [f"No trial beat the {label_trial(winner)}{several}." if winner.is_baseline else
-                f"No trial beat {label_trial(winner)}{several}."]  # fmt: skip
+        article = "the " if winner.is_baseline else ""
+        return [f"No trial beat {article}{label_trial(winner)}{several}."]
     ours, theirs = split_values(winner, space), split_values(reference, space)
     lines = [f"{label_trial(winner).capitalize()} against {label_trial(reference)}{several}:"]
     for name, direction in space.objectives:
@@ -94,7 +97,7 @@ def compare_with_reference(finalists: Finalists, space: Space) -> list[str]:
             if name in ours[split] and name in theirs.get(split, {})
         ]
         lines += [f"{name} on {'; '.join(parts)}."] if parts else []
-    return [*lines, "This rests on one seed each: a difference of this size may be chance."]
+    return [*lines, _ONE_SEED]
 
 
 def _describe_difference(ours: float, theirs: float, direction: Direction) -> str:

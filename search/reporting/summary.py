@@ -20,8 +20,11 @@ from trainables.registry import TrainableDescription
 WIDTH: Final = 100
 """Columns of the screen."""
 _INDENT: Final = 9
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _LISTED_TRIALS: Final = 3
 """Number of the best trials in the table."""
+_IMPORTANCE: Final = "Importance by PED-ANOVA, with its range in 90 % of bootstrap resamples."
+_NO_ESTIMATE: Final = "too few trials are inside of the search, or all of them are equal."
 _LISTED_EDGES: Final = 4
 _MOST_TEST_ROWS: Final = 6
 """Number of rows up to which the table of test scores has metrics other than the objectives."""
@@ -170,15 +173,12 @@ def _format_importances(summary: Summary) -> list[str]:
     if len(summary.space.search) < 2:
         return []
     if not summary.importances:
-        with_epochs = sum(bool(trial.epochs) for trial in summary.trials)
-        return _wrap_all("Matters", [f"unknown: an estimate needs {MIN_TRIALS} trials, here are {with_epochs}."]) if (
-            with_epochs < MIN_TRIALS
-        ) else _wrap_all("Matters", ["unknown: the trials inside of the search are too few or equal."])  # fmt: skip
+        count = sum(bool(trial.epochs) for trial in summary.trials)
+        reason = f"an estimate needs {MIN_TRIALS} trials, here are {count}." if count < MIN_TRIALS else _NO_ESTIMATE
+        return _wrap_each("Matters", [f"unknown: {reason}"])
     listed = {name: one for name, one in summary.importances.items() if one.share >= _LISTED_SHARE}
     shares = [f"{name} {one.share:.0%} ({one.low:.0%} – {one.high:.0%})" for name, one in listed.items()]
-    return _wrap("Matters", "", shares) + _wrap_all(
-        "", ["Importance by PED-ANOVA, with its range in 90 % of bootstrap resamples."]
-    )
+    return [*_wrap("Matters", "", shares), *_wrap_each("", [_IMPORTANCE])]
 
 
 def _format_edges(edges: Sequence[Edge]) -> list[str]:
@@ -190,12 +190,7 @@ def _format_edges(edges: Sequence[Edge]) -> list[str]:
 
 def _wrap(label: str, prefix: str, items: Sequence[str]) -> list[str]:
     """Return items with commas between them, wrapped between items only, under a label."""
-    text = prefix + ", ".join(item.replace(" ", "\N{NO-BREAK SPACE}") for item in items)
-    return _wrap_all(label, [text])
-
-
-def _wrap_all(label: str, sentences: Sequence[str]) -> list[str]:
-    return _wrap_each(label, [" ".join(sentences)] if sentences else [])
+    return _wrap_each(label, [prefix + ", ".join(item.replace(" ", _NO_BREAK) for item in items)])
 
 
 def _wrap_each(label: str, texts: Sequence[str]) -> list[str]:
@@ -203,5 +198,5 @@ def _wrap_each(label: str, texts: Sequence[str]) -> list[str]:
     lines: list[str] = []
     for text in texts:
         lines += textwrap.wrap(text, WIDTH - _INDENT, break_long_words=False, break_on_hyphens=False)
-    plain = [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+    plain = [line.replace(_NO_BREAK, " ") for line in lines]
     return [f"{label if number == 0 else '':<{_INDENT}}{line}" for number, line in enumerate(plain)]

@@ -41,7 +41,7 @@ def test_the_winner_is_compared_with_the_best_reference_on_all_splits() -> None:
         "Trial 2 against start 0, the best of baseline and starts on validation:",
         "f1_0.3m on validation 0.830 : 0.800 (0.030 better); S0 0.700 : 0.800 (0.100 worse); "
         "S1 0.350 : 0.400 (0.050 worse).",
-        "This rests on one seed each: a difference of this size may be chance.",
+        "This rests on one seed each, and may be chance: --resume --set 'confirm={top: 1, seeds: 2}' tests it.",
     ]
 
 
