@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from datasets.registry import prepare_dataset
 from runtime.console import Console
@@ -96,6 +97,28 @@ def test_the_end_of_a_search_is_kept_in_its_folder(experiment: Experiment, tmp_p
     assert [trial["role"] for trial in content["trials"]] == ["trial", "start 0", "baseline"]
     assert content["trials"][0]["setting"] == {"threshold": 0.6}
     assert content["spent"]["outcomes"] == {"finished": 3, "failed": 1}
+
+
+def test_the_run_of_the_winner_is_tagged_until_another_trial_wins(experiment: Experiment, tmp_path: Path) -> None:
+    store = MlflowStore(sqlite_uri(tmp_path / "mlflow.db"), (tmp_path / "artifacts").as_uri())
+    logger, study = MlflowLogger(store, "toy"), study_with(tmp_path, "finished", "finished", "finished")
+    runs = []
+    try:
+        for number in range(4):
+            if number == 3:
+                report.write_final_report(experiment, study, logger, Console(StringIO()), lambda *_: {})
+                study.next_trial()
+                study.record_epoch(3, epoch(1, 0.9))
+                study.end_trial(3, "finished", "")
+            run_id = logger.open_run(None, f"trial {number}", {}, {"role": "trial"})
+            assert run_id is not None
+            study.set_run_id(number, run_id)
+            runs.append(run_id)
+        report.write_final_report(experiment, study, logger, Console(StringIO()), lambda *_: {})
+    finally:
+        logger.close()
+    client = MlflowClient(tracking_uri=store.uri)
+    assert [client.get_run(run_id).data.tags["role"] for run_id in runs] == ["trial", "trial", "trial", "winner"]
 
 
 def test_a_result_of_another_version_is_not_read(experiment: Experiment) -> None:

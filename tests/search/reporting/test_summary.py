@@ -9,6 +9,7 @@ import pytest
 
 from search.reporting.finalists import choose_finalists, compare_with_reference
 from search.reporting.summary import WIDTH, Summary, format_summary, summarise_search
+from search.study.confirmed import collect_confirmed, judge_confirmations
 from search.study.trials import Trial
 from spaces.load import load_space
 from spaces.schema import Space
@@ -87,6 +88,33 @@ def test_the_baseline_every_start_and_the_runner_up_have_a_column() -> None:
 def test_the_configuration_has_full_names_and_the_inference_parameters() -> None:
     text = " ".join("\n".join(format_summary(summary_of(TRIALS))).split())
     assert "trial 2: optimizer.lr 0.003, optimizer.batch_size 48 inference: threshold 0.6" in text
+
+
+def test_a_verdict_takes_the_place_of_the_comparison_on_one_seed() -> None:
+    """The trial that is best on validation loses on fresh seeds, and is not the winner."""
+    means = {0: 0.2, 1: 0.8, 2: 0.5}
+    confirmations = [
+        dataclasses.replace(
+            trial(10 + 3 * seed + t.number, "confirm", 0.5, means[t.number] + 0.01 * seed), confirms=t.number, seed=seed
+        )
+        for seed in range(3)
+        for t in TRIALS
+    ]
+    confirmed = judge_confirmations(
+        collect_confirmed(TRIALS, confirmations), [], SPACE.objectives, {}, lambda _: [{"f1_0.3m": 0.0}]
+    )
+    assert confirmed is not None
+    finalists = choose_finalists(TRIALS, SPACE, confirmed.verdict.winner)
+    assert finalists is not None
+    described = describe_trainable(SPACE.trainable, "trainable")
+    lines = format_summary(summarise_search(SPACE, TRIALS, finalists, described, confirmed))
+    text = "\n".join(lines)
+    assert "Result   Start 0 wins with f1_0.3m on S0 0.81" in text
+    assert "Winner   start 0: optimizer.lr 0.002" in text
+    assert "one seed each" not in text
+    table = [line.split() for line in lines if line.startswith("  S")]
+    assert [row[0] for row in table] == ["S0"] * 3  # S1 is on the page only
+    assert len(lines) <= 34
 
 
 def test_too_few_trials_have_no_importances() -> None:
