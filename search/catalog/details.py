@@ -1,0 +1,158 @@
+"""Details of a search and of its trials: parameters, epochs, test scores and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import ValidationError
+
+from runtime.errors import InputError
+from search.catalog.records import SearchRecord
+from search.catalog.tables import format_duration, format_table, format_value
+from search.study.trials import Trial
+from spaces.configs import build_config
+from spaces.schema import flatten_names
+from trainables import registry
+
+
+def describe_search(record: SearchRecord, count: int) -> dict[str, Any]:
+    """Return a search with its best trials and the winner.
+
+    Args:
+        record: Search.
+        count: Number of the best trials.
+    """
+    return {
+        "name": record.name,
+        "state": record.state,
+        "trainable": record.trainable,
+        "objectives": [list(objective) for objective in record.objectives],
+        "trials": len(record.study.trials),
+        "confirmations": len(record.study.confirmations),
+        "searched": list(record.identity["search"]),
+        "best": [describe_summary(record, trial) for trial in record.ranked[:count]],
+        "winner": describe_trial(record, record.ranked[0]) if record.ranked else None,
+    }
+
+
+def describe_summary(record: SearchRecord, trial: Trial) -> dict[str, Any]:
+    """Return number, outcome, best values and parameters of a trial."""
+    best = record.best_epoch(trial)
+    metrics: Mapping[str, float] = {} if best is None else best.metrics
+    return {
+        "trial": trial.number,
+        "role": trial.role,
+        "outcome": trial.outcome,
+        "epochs": len(trial.epochs),
+        "values": {name: metrics[name] for name, _ in record.objectives if name in metrics},
+        "parameters": dict(trial.parameters),
+    }
+
+
+def describe_trial(record: SearchRecord, trial: Trial) -> dict[str, Any]:
+    """Return everything that is recorded about a trial."""
+    best, folder = record.best_epoch(trial), record.folder
+    paths = {"model": folder.model_path, "log": folder.log_path, "scenes": folder.scenes_path}
+    files = {name: path(trial.number) for name, path in paths.items()}
+    return describe_summary(record, trial) | {
+        "search": record.name,
+        "reason": trial.reason,
+        "confirms": trial.confirms,
+        "seed": record.identity["seed"] if trial.seed is None else trial.seed,
+        "config": config_values(record, trial),
+        "best_epoch": None if best is None else best.epoch,
+        "setting": {} if best is None else dict(best.setting),
+        "seconds": sum(epoch.seconds for epoch in trial.epochs),
+        "test_scores": {split: dict(scores) for split, scores in trial.test_scores.items()},
+        "epoch_results": [asdict(epoch) for epoch in trial.epochs],
+        "files": {name: folder.display_path(path) for name, path in files.items() if folder.has_file(path)},
+        "mlflow_run": trial.run_id,
+    }
+
+
+def config_values(record: SearchRecord, trial: Trial) -> dict[str, Any]:
+    """Return all values of a trial by dotted name, the searched ones first; without defaults if the Config is unavailable."""
+    recorded: dict[str, Any] = record.config_values(trial)
+    own = {name: value for name, value in recorded.items() if not name.startswith("dataset.")}
+    try:
+        config = registry.describe_trainable(record.trainable, "trainable").config
+        complete = flatten_names(build_config(config, own).model_dump(mode="json"))
+    except (ValidationError, InputError):
+        return recorded
+    return {**recorded, **{name: value for name, value in complete.items() if name not in recorded}}
+
+
+def format_search(details: Mapping[str, Any]) -> list[str]:
+    """Return the lines about a search."""
+    objectives = ", ".join(f"{name} ({direction})" for name, direction in details["objectives"])
+    lines = [
+        f"search     {details['name']}: {details['state']}",
+        f"trainable  {details['trainable']}",
+        f"objectives {objectives}",
+        f"trials     {details['trials']}, and {details['confirmations']} confirmations",
+        "",
+    ]
+    if details["winner"] is None:
+        return [*lines, "no trial has a result"]
+    metrics, searched = [name for name, _ in details["objectives"]], details["searched"]
+    rows = [
+        [
+            str(row["trial"]),
+            row["role"],
+            row["outcome"],
+            str(row["epochs"]),
+            *(format_value(row["values"].get(name)) for name in metrics),
+            *(format_value(row["parameters"][name]) if name in row["parameters"] else "-" for name in searched),
+        ]
+        for row in details["best"]
+    ]
+    table = format_table(["trial", "role", "outcome", "epochs", *metrics, *searched], rows)
+    return [*lines, "Best trials", *table, "", "Best trial", *format_trial(details["winner"], epochs=False)]
+
+
+def format_trial(details: Mapping[str, Any], *, epochs: bool = True) -> list[str]:
+    """Return the lines about a trial.
+
+    Args:
+        details: Content from `describe_trial`.
+        epochs: Whether to add the table of epochs.
+    """
+    role = "" if details["role"] == "trial" else f" ({details['role']})"
+    outcome = f"{details['outcome']}{': ' + details['reason'] if details['reason'] else ''}"
+    lines = [
+        f"trial      {details['search']}#{details['trial']}{role}: {outcome}",
+        f"epochs     {details['epochs']}, best {details['best_epoch']}, {format_duration(details['seconds'])}",
+        f"values     {_join(details['values'])}",
+        f"setting    {_join(details['setting'])}",
+        f"seed       {details['seed']}",
+    ]
+    lines += [f"test {split:<6}{_join(scores)}" for split, scores in details["test_scores"].items()]
+    lines += [f"{name:<11}{path}" for name, path in details["files"].items()]
+    lines += [f"MLflow     run {details['mlflow_run']}"] if details["mlflow_run"] else []
+    rows = [
+        [name, format_value(value), "searched" if name in details["parameters"] else ""]
+        for name, value in details["config"].items()
+    ]
+    lines += ["", *format_table(["field", "value", ""], rows)]
+    return [*lines, *(["", *_format_epochs(details["epoch_results"])] if epochs and details["epochs"] else [])]
+
+
+def _format_epochs(results: list[dict[str, Any]]) -> list[str]:
+    metrics = list(dict.fromkeys(name for result in results for name in result["metrics"]))
+    settings = list(dict.fromkeys(name for result in results for name in result["setting"]))
+    rows = [
+        [
+            str(result["epoch"]),
+            *(format_value(result["metrics"][n]) if n in result["metrics"] else "-" for n in metrics),
+            *(format_value(result["setting"][n]) if n in result["setting"] else "-" for n in settings),
+            f"{result['seconds']:.3g}",
+        ]
+        for result in results
+    ]
+    return format_table(["epoch", *metrics, *settings, "seconds"], rows)
+
+
+def _join(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {format_value(value)}" for name, value in values.items()) or "-"

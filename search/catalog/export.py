@@ -1,0 +1,126 @@
+"""Space files that train one trial of a search again: all its values fixed, on its dataset, with its seed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from runtime import machine
+from runtime.errors import InputError
+from search.catalog.records import SearchRecord
+from search.catalog.tables import format_value
+from search.earlier_versions import with_earlier_defaults
+from search.study.trials import Trial
+from spaces.load import load_space
+from spaces.schema import DATASET, Space
+
+_MAX_NAME: Final = 64
+
+
+@dataclass(frozen=True)
+class ExportChoice:
+    """What a space file changes about the training of a trial.
+
+    Attributes:
+        epochs: Number of epochs; None for that of the search.
+        seed: Seed of the training; None for that of the trial.
+        fixes_inner: Whether only the best inference parameters of the trial are evaluated, instead of the grid of the space.
+        suffix: End of the name of the new search.
+    """
+
+    epochs: int | None = None
+    seed: int | None = None
+    fixes_inner: bool = False
+    suffix: str = "winner"
+
+
+def build_space(record: SearchRecord, trial: Trial, choice: ExportChoice, path: Path) -> tuple[Space, str]:
+    """Return the space that trains a trial again, and its file's text, which is checked by loading it.
+
+    Args:
+        record: Search of the trial.
+        trial: Trial with at least one epoch if the inference parameters are to be fixed.
+        choice: What to change.
+        path: Path that the file is to have, for errors.
+
+    Raises:
+        InputError: If this version cannot train the trial.
+    """
+    content = _build_content(record, trial, choice)
+    draft = with_earlier_defaults(_load(content, path), record.identity)
+    dataset = draft.dataset_of(trial.training_parameters)
+    content["dataset"] = dataset.model_dump(mode="json", by_alias=True)
+    space = _load(content, path)
+    wrong = [name for name, value in content["fixed"].items() if space.fixed.get(name) != value]
+    if wrong or space.dataset != dataset:
+        raise InputError(
+            f"{record.name}#{trial.number}",
+            "a space file must be able to express the values of the trial",
+            value=", ".join(wrong) or "dataset",
+            remedy="use the version that ran the search",
+        )
+    return space, "\n".join([*_header(record, trial), _dump(content)])
+
+
+def _build_content(record: SearchRecord, trial: Trial, choice: ExportChoice) -> dict[str, Any]:
+    identity = record.identity
+    values = record.config_values(trial)
+    best = record.best_epoch(trial)
+    inner = {name: {"choice": list(each)} for name, each in identity["inner"].items()}
+    if choice.fixes_inner and best is not None:
+        inner = {name: {"choice": [value]} for name, value in best.setting.items()}
+    suffix = f"-{choice.suffix}"
+    return {
+        "name": record.name[: _MAX_NAME - len(suffix)] + suffix,
+        "trainable": record.trainable,
+        "dataset": dict(identity["dataset"]),
+        "fixed": {name: value for name, value in values.items() if not name.startswith(DATASET)},
+        "search": {},
+        "inner": inner,
+        "objectives": [{"metric": name, "direction": direction} for name, direction in record.objectives],
+        "stopping": {"rule": "none"},
+        "budget": {"trials": 1, "epochs": choice.epochs or record.epochs},
+        "seed": _seed_of(record, trial) if choice.seed is None else choice.seed,
+    }
+
+
+def _seed_of(record: SearchRecord, trial: Trial) -> int:
+    return int(record.identity["seed"]) if trial.seed is None else trial.seed
+
+
+def _load(content: Mapping[str, Any], path: Path) -> Space:
+    """Return the space of a file's content; errors name the path that the file is to have."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / path.name
+        draft.write_text(_dump(content), encoding="utf-8")
+        try:
+            return load_space(draft, has_gpu=True, profile=None)
+        except InputError as error:
+            place = error.place.replace(str(draft), str(path))
+            raise InputError(place, error.rule, value=error.value, remedy=error.remedy) from error
+
+
+def _dump(content: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    return text
+
+
+def _header(record: SearchRecord, trial: Trial) -> list[str]:
+    best = record.best_epoch(trial)
+    metrics = {} if best is None else best.metrics
+    values = ", ".join(f"{name} {format_value(metrics[name])}" for name, _ in record.objectives if name in metrics)
+    launched = record.folder.read_launch_folder()
+    lines = [
+        f"Trial {trial.number} of the search {record.name}: {values or 'no result'}"
+        + (f" on validation in epoch {best.epoch} of {len(trial.epochs)}." if best is not None else "."),
+        f"Exported {datetime.now(UTC).date().isoformat()} by commit {machine.git_commit()}.",
+    ]
+    if launched is not None:
+        lines.append(f"Relative paths refer to the folder of the launch, {launched}.")
+    return [f"# {line}" for line in lines]
