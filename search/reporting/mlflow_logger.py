@@ -435,6 +435,24 @@ def trials_link(store: MlflowStore, run_ids: Sequence[str]) -> str | None:
     return _compare_link(active[0].experiment_id, [run.run_id for run in active]) if active else None
 
 
+def delete_runs(store: MlflowStore, run_ids: Sequence[str]) -> int:
+    """Delete runs; return their number without those that do not exist any more."""
+    client = MlflowClient(tracking_uri=store.uri)
+    deleted = 0
+    for run_id in run_ids:
+        with suppress(MlflowException):
+            client.delete_run(run_id)
+            deleted += 1
+    return deleted
+
+
+def read_run_tags(store: MlflowStore, run_id: str) -> dict[str, str]:
+    """Return the tags of a run; empty if it does not exist or the store cannot be read."""
+    with suppress(MlflowException, OSError):
+        return dict(MlflowClient(tracking_uri=store.uri).get_run(run_id).data.tags)
+    return {}
+
+
 def _compare_link(experiment_id: str, run_ids: Sequence[str]) -> str:
     ids = json.dumps(list(run_ids), separators=(",", ":"))
     return f"#/compare-runs?runs={quote(ids)}&experiments={quote(json.dumps([experiment_id]))}"

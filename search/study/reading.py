@@ -26,12 +26,14 @@ class StudyContent:
         confirmations: Confirmations, by number.
         started: Start of the first trial; None without trials.
         last_activity: Last start or end of a trial; None without trials.
+        run_id: MLflow run of the search; None while there is none.
     """
 
     trials: tuple[Trial, ...] = ()
     confirmations: tuple[Trial, ...] = ()
     started: datetime | None = None
     last_activity: datetime | None = None
+    run_id: str | None = None
 
 
 def read_study(location: Path | str, name: str, search: Sequence[Dimension]) -> StudyContent:
@@ -75,6 +77,7 @@ def _read_from(storage: optuna.storages.BaseStorage, name: str | None, search: S
         convert(_of_confirmations(frozen)),
         min(starts, default=None),
         max([*starts, *ends], default=None),
+        attributes.get("run_id"),
     )
 
 
