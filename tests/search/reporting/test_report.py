@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from io import StringIO
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from runtime.uris import sqlite_uri
 from search.experiment import Experiment
 from search.reporting import report
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
+from search.reporting.next_steps import list_result_commands
 from search.reporting.progress import format_best_trials
 from search.reporting.result_files import read_result
 from search.results import SearchFolder
@@ -81,6 +83,11 @@ def final_report(experiment: Experiment, study: Study, folder: Path) -> str:
     return out.getvalue()
 
 
+def without_predictor(experiment: Experiment) -> Experiment:
+    """Return the experiment with a trainable that predicts nothing from recordings."""
+    return dataclasses.replace(experiment, space=dataclasses.replace(SPACE, trainable="hnet"))
+
+
 def test_the_end_of_a_search_is_kept_in_its_folder(experiment: Experiment, tmp_path: Path) -> None:
     study = study_with(tmp_path, "finished", "finished", "finished", "failed")
     for number in (0, 1, 2):
@@ -91,6 +98,9 @@ def test_the_end_of_a_search_is_kept_in_its_folder(experiment: Experiment, tmp_p
     assert len(printed.splitlines()) <= 40
     page = (experiment.results.root_path / "result.md").read_text()
     assert all(line in page for line in printed.splitlines())
+    assert "Spent    4 trials: 3 finished, 1 failed" in page
+    assert f"-m search.predict {experiment.results.root_path} recording.wav" in page
+    assert not any("predict" in command for command in list_result_commands(without_predictor(experiment)))
     content = read_result(experiment.results)
     assert content is not None
     assert (content["winner"], content["runner_up"], content["reference"]) == (2, 1, 1)
