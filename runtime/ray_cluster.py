@@ -76,8 +76,16 @@ def start_local_ray() -> Iterator[dict[str, float]]:
     """Start Ray on the loopback interface; yield its resources.
 
     Raises:
-        InputError: If Ray does not start within its own limit of half a minute, for instance on a busy machine.
+        InputError: If Ray does not start within its own limit of half a minute, for instance on a busy machine, or runs in this
+            process already.
     """
+    if ray.is_initialized():
+        raise InputError(
+            "Ray",
+            "a search starts a Ray of its own, and a process has one at a time",
+            value="ray.is_initialized()",
+            remedy="call ray.shutdown() first, or run the search in another process",
+        )
     options = {
         "address": "local",
         "_node_ip_address": "127.0.0.1",

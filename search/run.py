@@ -6,7 +6,7 @@ import errno
 import fcntl
 import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -55,7 +55,15 @@ class _Ending:
     larger_budget: tuple[str, ...] = ()
 
 
-def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str], retry: bool = False) -> int:
+def run_search(
+    experiment: Experiment,
+    *,
+    fresh: bool,
+    command: Sequence[str],
+    retry: bool = False,
+    console: Console | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
+) -> int:
     """Start or resume a search.
 
     Args:
@@ -63,11 +71,13 @@ def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str], r
         fresh: Whether to archive an existing search.
         command: Arguments of this command line, without `--resume`, `--fresh` and `--retry`.
         retry: Whether to take up the failed trials of an existing search, and not only a failed baseline.
+        console: Output; None for standard output.
+        on_trial: Called with the state of a trial when it starts, after each epoch, and when it ends.
 
     Returns:
         The exit status.
     """
-    console = Console(sys.stdout)
+    console = Console(sys.stdout) if console is None else console
     time_budget = TimeBudget(experiment.space.budget.hours)
     command = [uris.redact_argument(word) for word in command]  # only printed from here on
     lease = SearchLease()
@@ -80,7 +90,7 @@ def run_search(experiment: Experiment, *, fresh: bool, command: Sequence[str], r
                 lease.hold(experiment.results, console.print_line),
             ):
                 _prepare_folder(experiment, console, fresh=fresh)
-                return _run_locked(experiment, console, lease, time_budget, command, retry=retry)
+                return _run_locked(experiment, console, lease, time_budget, command, retry=retry, on_trial=on_trial)
         except KeyboardInterrupt:
             if lease.lost_to is not None:
                 console.print_line(f"\nStopped, since another launch continues this search: {lease.lost_to}.")
@@ -106,6 +116,7 @@ def _run_locked(
     command: Sequence[str],
     *,
     retry: bool,
+    on_trial: Callable[[Trial], None] | None,
 ) -> int:
     results = experiment.results
     study = _open_study(experiment, lease, console) if results.is_started() else None
@@ -116,7 +127,7 @@ def _run_locked(
         identity = experiment.space.identity() | record
         results.write_identity(identity, experiment.launch_folder)
         study = study or _open_study(experiment, lease, console)
-        ending = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray)
+        ending = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray, on_trial=on_trial)
     status = report.exit_status(study, experiment.space.objectives)
     has_failures = any(trial.outcome == "failed" for trial in _all_trials(study))
     lease.release()
@@ -195,7 +206,13 @@ def _concurrency_limit(experiment: Experiment) -> ConcurrencyLimit:
 
 
 def _run_with_data(
-    experiment: Experiment, study: Study, console: Console, time_budget: TimeBudget, *, has_ray: bool
+    experiment: Experiment,
+    study: Study,
+    console: Console,
+    time_budget: TimeBudget,
+    *,
+    has_ray: bool,
+    on_trial: Callable[[Trial], None] | None,
 ) -> _Ending:
     """Build the dataset, run the remaining trials if Ray is running, and report."""
     datasets = _dataset_supplier(experiment, console, has_ray=has_ray)
@@ -206,7 +223,7 @@ def _run_with_data(
     meter = _open_meter(experiment, study)
     progress = SearchProgress(console, experiment.space, limit() if has_ray else 1, meter=meter)
     logger = _open_logger(experiment, study)
-    callback = SearchCallback(experiment, study, logger, progress, datasets)
+    callback = SearchCallback(experiment, study, logger, progress, datasets, on_trial)
     try:
         with shutdown.end_runs_on_error(study, callback.on_interrupt):
             callback.on_search_start()

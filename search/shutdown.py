@@ -22,6 +22,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -38,7 +39,13 @@ _INTERRUPTING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 @contextmanager
 def handle_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt for the other signals that end a command as for SIGINT; restore all handlers at the end."""
+    """Raise KeyboardInterrupt for the other signals that end a command as for SIGINT; restore all handlers at the end.
+
+    Outside the main thread, where Python has no signal handlers, nothing is done.
+    """
+    if not _is_main_thread():
+        yield
+        return
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
@@ -66,7 +73,12 @@ def end_runs_on_error(study: Study, end_runs: Callable[[], None]) -> Iterator[No
         yield
     except BaseException:
         study.stop_retrying()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until `handle_signals` restores it, after Ray has been stopped
+        if _is_main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # until `handle_signals` restores it, after Ray has been stopped
         if study.is_writable():  # otherwise the runs are those of another launch, which has taken over
             end_runs()
         raise
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -34,6 +35,7 @@ class SearchCallback(TrialCallback):
         logger: MLflow logger.
         progress: Printed progress.
         datasets: Supplier of the datasets, whose build times are logged.
+        on_trial: Called with the state of a trial when it starts, after each epoch, and when it ends.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class SearchCallback(TrialCallback):
         logger: MlflowLogger,
         progress: SearchProgress,
         datasets: DatasetSupplier,
+        on_trial: Callable[[Trial], None] | None = None,
     ) -> None:
         self._experiment = experiment
         self._study = study
         self._logger = logger
         self._progress = progress
         self._datasets = datasets
+        self._on_trial = on_trial or (lambda _: None)
         self._tags = provenance_tags(experiment)
         self._removed: set[int] = set()
 
@@ -118,6 +122,7 @@ class SearchCallback(TrialCallback):
                 ) in trial.epochs:  # recorded while MLflow was unavailable, or by the trial that this one takes up
                     self._logger.log_epoch(run_id, epoch)
         self._progress.on_trial_start(trial)
+        self._on_trial(trial)
 
     def _take_up_files(self, trial: Trial) -> None:
         """Move the checkpoint and the model of a failed trial to the one that takes it up, unless that has been done."""
@@ -164,6 +169,7 @@ class SearchCallback(TrialCallback):
         if trial.run_id is not None:
             self._logger.log_epoch(trial.run_id, epoch)
         self._progress.on_trial_result(trial, epoch)
+        self._on_trial(trial)
 
     def on_trial_lost(self, trial: Trial, reason: str) -> None:
         """Print the loss of a worker process; the MLflow run stays open."""
@@ -188,6 +194,7 @@ class SearchCallback(TrialCallback):
             for number in prunable_models(self._study.get_trials(), self._experiment.space) - self._removed:
                 results.remove_file(results.model_path(number))
                 self._removed.add(number)
+        self._on_trial(trial)
 
     def _log_output(self, trial: Trial) -> None:
         """Log what a trial has printed, unless a trial without a failure has printed very much."""
