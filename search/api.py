@@ -150,9 +150,7 @@ class Search:
         """
         folder = SearchFolder.from_storage(uris.absolute_location(str(storage)), name)
         if not folder.is_started():
-            raise InputError(
-                "name", "the search must have been started", value=name, remedy=describe_searches(folder)
-            )
+            raise InputError("name", "the search must have been started", value=name, remedy=describe_searches(folder))
         return SearchResults(folder)
 
     def _prepare(self, words: list[str]) -> tuple[Any, Experiment]:

@@ -74,7 +74,9 @@ def end_runs_on_error(study: Study, end_runs: Callable[[], None]) -> Iterator[No
     except BaseException:
         study.stop_retrying()
         if _is_main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # until `handle_signals` restores it, after Ray has been stopped
+            signal.signal(
+                signal.SIGINT, signal.SIG_IGN
+            )  # until `handle_signals` restores it, after Ray has been stopped
         if study.is_writable():  # otherwise the runs are those of another launch, which has taken over
             end_runs()
         raise

@@ -143,7 +143,7 @@ SEARCH_LEVELS = [
     {"catalog"},
     {"confirm"},
     {"run"},
-    {"launch", "predict", "ui", "doctor", "list", "status", "show", "compare", "delete", "export", "rerun"},
+    {"api", "launch", "predict", "ui", "doctor", "list", "status", "show", "compare", "delete", "export", "rerun"},
 ]
 """Modules and packages of `search`, from the bottom to the top; each one imports its own level and those below."""
 
