@@ -32,6 +32,7 @@ def print_next_steps(
     is_paused: bool = False,
     has_failures: bool = False,
     larger_budget: Sequence[str] = (),
+    winner: int | None = None,
 ) -> None:
     """Print how to view the results, and how to continue an interrupted search or to run more trials.
 
@@ -42,6 +43,7 @@ def print_next_steps(
         is_paused: Whether a limit has interrupted it.
         has_failures: Whether trials have failed, which `--retry failed` takes up.
         larger_budget: Options that raise the budgets that are used up.
+        winner: Number of the winner; None before the end of the search.
     """
     space = experiment.space
     trials = str(space.budget.trials + _MORE_TRIALS)
@@ -53,6 +55,8 @@ def print_next_steps(
     else:
         storage = _find_option(command, "--storage")
         console.print_line(f"  {python} -m search.ui {space.name}{storage}    # compare the trials in MLflow")
+    if winner is not None:
+        console.print_line(f"  {export_command(experiment, winner, _find_option(command, '--storage'))}")
     if has_failures:
         console.print_line(f"  {resume_command(command, '--retry', 'failed')}    # take up the failed trials")
     if is_paused:
@@ -64,12 +68,13 @@ def print_next_steps(
         console.print_line(f"  {longer}    # run {_MORE_TRIALS} more trials")
 
 
-def list_result_commands(experiment: Experiment) -> list[str]:
-    """Return the commands that apply or show the result of a search, for its result file."""
+def list_result_commands(experiment: Experiment, winner: int) -> list[str]:
+    """Return the commands that show, train again or apply the winner of a search, for its result file."""
     python, results = machine.python_command(), experiment.results
     folder = shlex.quote(results.display_path(results.root_path))
     storage = results.display_path(results.storage) if results.bucket is None else results.bucket.name
-    commands = []
+    storage_option = f" --storage {shlex.quote(storage)}"
+    commands = [export_command(experiment, winner, storage_option)]
     if not experiment.mlflow_uri.startswith("http"):
         commands.append(
             f"{python} -m search.ui {results.name} --storage {shlex.quote(storage)}    # compare the trials"
@@ -78,6 +83,12 @@ def list_result_commands(experiment: Experiment) -> list[str]:
     if trainable.predictor.__func__ is not Trainable.predictor.__func__:  # type: ignore[attr-defined]
         commands.append(f"{python} -m search.predict {folder} recording.wav    # apply the model")
     return [f"  {command}" for command in commands]
+
+
+def export_command(experiment: Experiment, winner: int, storage_option: str) -> str:
+    """Return the command that writes a space file with which the winner is trained again, with a remark."""
+    command = f"{machine.python_command()} -m search.export {experiment.results.name} --trial {winner}{storage_option}"
+    return f"{command}    # a space that trains the winner again, longer or on other seeds"
 
 
 def without_option(command: Sequence[str], option: str) -> list[str]:

@@ -280,7 +280,7 @@ def _keep_result(
     former = read_result(results)
     content = summarise_result(summary, results, spending, provenance_tags(experiment))
     page = [*screen, "", *format_spending(spending, budget_limits(experiment.space.budget))]
-    page += ["", "Next", *next_steps.list_result_commands(experiment)]
+    page += ["", "Next", *next_steps.list_result_commands(experiment, winner.number)]
     paths = write_result(results, content, format_markdown(results.name, page, summary))
     parent = study.parent_run_id()
     if parent is not None:

@@ -136,3 +136,9 @@ def read_result(results: SearchFolder) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and content.get("version") == VERSION else None
+
+
+def read_winner(results: SearchFolder) -> int | None:
+    """Return the number of the winner as the end of a search has recorded it; None before."""
+    content = read_result(results)
+    return None if content is None else int(content["winner"])

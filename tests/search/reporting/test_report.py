@@ -100,7 +100,8 @@ def test_the_end_of_a_search_is_kept_in_its_folder(experiment: Experiment, tmp_p
     assert all(line in page for line in printed.splitlines())
     assert "Spent    4 trials: 3 finished, 1 failed" in page
     assert f"-m search.predict {experiment.results.root_path} recording.wav" in page
-    assert not any("predict" in command for command in list_result_commands(without_predictor(experiment)))
+    assert not any("predict" in command for command in list_result_commands(without_predictor(experiment), 2))
+    assert "-m search.export toy --trial 2" in page
     content = read_result(experiment.results)
     assert content is not None
     assert (content["winner"], content["runner_up"], content["reference"]) == (2, 1, 1)
