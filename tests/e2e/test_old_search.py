@@ -138,6 +138,6 @@ def assert_equal_trials(trial: Trial, old: Mapping[str, Any]) -> None:
     for epoch, expected in zip(trial.epochs, old["epochs"], strict=True):
         assert_same_metrics(epoch.metrics, expected["metrics"])
         assert dict(epoch.setting) == expected["setting"]
-    assert set(trial.test_scores) == set(old["tests"])
+    assert set(trial.test_scores) >= set(old["tests"])  # this version also scores the starting points and the runner-up
     for split, scores in old["tests"].items():
         assert_same_metrics(trial.test_scores[split], scores)
