@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError
 from search.catalog.comparison import Entry, describe_comparison, format_comparison
-from search.catalog.records import read_record
+from search.catalog.reading import read_record
 from search.catalog.tables import to_json
 from search.storage_options import add_storage_options
 

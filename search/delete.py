@@ -11,7 +11,7 @@ from runtime.cli import Parser, run_command
 from runtime.console import format_bytes
 from runtime.errors import InputError
 from search.catalog.deletion import delete_search, hold_lock
-from search.catalog.records import SearchRecord, locate_search, read_record
+from search.catalog.reading import SearchRecord, locate_search, read_record
 from search.results import SearchFolder
 from search.storage_options import add_storage_options
 

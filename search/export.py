@@ -11,7 +11,7 @@ from runtime.cli import Parser, parse_seed, positive_number_type, run_command, w
 from runtime.errors import InputError
 from runtime.files import write_obstacle, write_text_atomic
 from search.catalog.export import ExportChoice, build_space
-from search.catalog.records import read_record
+from search.catalog.reading import read_record
 from search.storage_options import add_storage_options
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError
-from search.catalog.records import SearchRecord, open_storage_folder, read_record
+from search.catalog.reading import SearchRecord, open_storage_folder, read_record
 from search.catalog.tables import format_table, format_time, format_value, to_json
 from search.storage_options import add_storage_options
 

@@ -13,7 +13,7 @@ from runtime.cli import Parser, positive_number_type, run_command, whole_number_
 from runtime.console import Console
 from runtime.errors import InputError
 from search.catalog.export import ExportChoice, build_space
-from search.catalog.records import SearchRecord, read_record
+from search.catalog.reading import SearchRecord, read_record
 from search.storage_options import add_storage_options
 from search.study.trials import Trial
 from spaces.schema import Space

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from runtime.cli import Parser, positive_number_type, run_command, whole_number_type
 from search.catalog import details
-from search.catalog.records import read_record
+from search.catalog.reading import read_record
 from search.catalog.tables import to_json
 from search.storage_options import add_storage_options
 

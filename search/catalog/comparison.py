@@ -12,7 +12,7 @@ from datasets.registry import AnySpec
 from datasets.rooms.spec import LocalizerSpec
 from runtime.errors import InputError
 from search.catalog.details import config_values
-from search.catalog.records import SearchRecord
+from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_duration, format_table, format_value
 from search.results import FINGERPRINT, MAX_TRIALS
 from search.study.trials import Trial

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from search.catalog.records import running_holder
+from search.catalog.reading import running_holder
 from search.lease import held_error, read_holder
 from search.results import SearchFolder
 from search.study.reading import delete_study

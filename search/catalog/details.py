@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from runtime.errors import InputError
-from search.catalog.records import SearchRecord
+from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_duration, format_table, format_value
 from search.study.trials import Trial
 from spaces.configs import build_config

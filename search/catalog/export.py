@@ -13,7 +13,7 @@ import yaml
 
 from runtime import machine
 from runtime.errors import InputError
-from search.catalog.records import SearchRecord
+from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_value
 from search.earlier_versions import with_earlier_defaults
 from search.study.trials import Trial

@@ -15,7 +15,7 @@ from datasets import registry
 from runtime import machine, uris
 from runtime.console import Console
 from runtime.storage import storage_at
-from search.catalog.records import SearchRecord
+from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_table
 from search.execution.dataset_provider import DatasetSupplier
 from search.execution.trial import TrialFailedError, TrialRunner
