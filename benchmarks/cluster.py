@@ -23,8 +23,8 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from benchmarks.measure import write_results
-from runtime import machine
-from runtime.nodes import Node
+from runtime.machines import machine
+from runtime.machines.nodes import Node
 from search.execution.capacity import ConcurrencyLimit, count_slots
 from search.execution.hooks import DatasetReadiness, TrialCallback
 from search.execution.trial_stopper import TimeBudget, TrialStopper

@@ -27,7 +27,7 @@ from datasets import config_file
 from datasets.rooms.dataset import build_dataset
 from datasets.rooms.plan import RoomPlan
 from datasets.rooms.spec import RoomSpec
-from runtime import machine
+from runtime.machines import machine
 
 _SIZES = (10_000, 50_000, 100_000)
 _ROUNDS = 2

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runtime import machine
 from runtime.files import write_text_atomic
+from runtime.machines import machine
 
 RESULTS: Final = Path(__file__).resolve().parent / "results"
 

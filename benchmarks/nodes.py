@@ -29,7 +29,7 @@ from ray.cluster_utils import Cluster
 
 from benchmarks.cluster import Silent
 from benchmarks.measure import write_results
-from runtime import ray_cluster
+from runtime.machines import ray_cluster
 from runtime.storage import storage_at
 from search.execution.capacity import count_slots
 from search.execution.trial_stopper import TimeBudget, TrialStopper

@@ -21,7 +21,7 @@ from datasets.acoustics import propagation, pyroom
 from datasets.acoustics.shoebox import ShoeboxRoom
 from datasets.rooms import reverberation
 from datasets.rooms.spec import RoomSpec
-from runtime import machine
+from runtime.machines import machine
 
 _CHUNK = 32
 _SPEC = RoomSpec()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from datasets import config_file, registry
 from datasets.building.spec import DatasetSpec
-from runtime import machine, uris
+from runtime import uris
 from runtime.cli import Parser
+from runtime.machines import machine
 from runtime.storage import Storage, storage_at
 
 

@@ -15,8 +15,8 @@ from datasets.building.spec import DatasetSpec
 from datasets.registry import KINDS, AnySpec, kind_of, resolve_custom_kind, spec_class
 from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
-from runtime import validation, yaml_text
 from runtime.errors import InputError, suggest_name
+from runtime.inputs import validation, yaml_text
 
 LAPTOP: Final = "laptop"
 """Name of the profile that applies by default on a machine without a GPU."""

@@ -12,10 +12,10 @@ from typing import Final
 from datasets import cli_options
 from datasets.building.provider import DatasetProvider
 from datasets.registry import prepare_dataset
-from runtime import nodes
 from runtime.cli import Parser, run_command, whole_number_type
 from runtime.console import BuildProgress, Console
 from runtime.files import require_free_disk, require_writable
+from runtime.machines import nodes
 from runtime.storage import Storage
 
 _SPARE_BYTES: Final = 200 * 10**6
@@ -78,7 +78,7 @@ def _generate_all(options: argparse.Namespace) -> int:
 def _build_datasets(
     providers: Sequence[DatasetProvider], console: Console, store: Storage, options: argparse.Namespace
 ) -> int:
-    from runtime import ray_cluster  # loads Ray, which takes seconds
+    from runtime.machines import ray_cluster  # loads Ray, which takes seconds
 
     started = time.perf_counter()
     damaged: list[str] = []

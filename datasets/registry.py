@@ -24,8 +24,8 @@ from datasets.rooms.spec import MeasuredSpec, RoomSpec
 from datasets.scenes.spec import SceneSpec
 from datasets.tau2020.spec import FolderSpec
 from runtime.errors import InputError, suggest_name
-from runtime.importing import import_object
-from runtime.validation import explain_validation
+from runtime.inputs.importing import import_object
+from runtime.inputs.validation import explain_validation
 
 
 @dataclass(frozen=True)

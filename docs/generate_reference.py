@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from datasets.building.spec import DatasetSpec
 from datasets.registry import KINDS
-from runtime.validation import describe_pattern
+from runtime.inputs.validation import describe_pattern
 from spaces.schema import SpaceFile, Value
 from spaces.sweeps import MAX_COMBINATIONS
 from trainables.registry import BUILT_IN, describe_trainable

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from runtime.errors import InputError, suggest_name
-from runtime.surroundings import prepare_surroundings
+from runtime.machines.surroundings import prepare_surroundings
 
 _PLACE_ERRORS: Final = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ELOOP),

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime import machine
 from runtime.console import format_bytes
 from runtime.errors import InputError, StorageError
+from runtime.machines import machine
 
 
 @contextmanager

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from runtime import machine, uris
+from runtime import uris
 from runtime.console import Console
 from runtime.errors import InputError
 from runtime.files import write_text_atomic
-from runtime.surroundings import prepare_surroundings
-from search import launch, plan, preflight
-from search.existing import describe_searches
+from runtime.machines import machine
+from runtime.machines.surroundings import prepare_surroundings
+from search import launch
 from search.experiment import Experiment
+from search.launching import plan, preflight
+from search.launching.existing import describe_searches
 from search.results import SearchFolder
 from search.study.trials import Trial, rank_trials
 
@@ -118,7 +120,7 @@ class Search:
         Raises:
             InputError: If the space or an option is invalid, or the search exists and neither `resume` nor `fresh` is given.
         """
-        from search.run import run_search
+        from search.launching.run import run_search
 
         prepare_surroundings()
         modes = {"--resume": resume, "--fresh": fresh}

@@ -11,7 +11,7 @@ from runtime.errors import InputError
 from search.catalog.comparison import Entry, describe_comparison, format_comparison
 from search.catalog.reading import read_record
 from search.catalog.tables import to_json
-from search.storage_options import add_storage_options
+from search.launching.storage_options import add_storage_options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

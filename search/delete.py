@@ -12,8 +12,8 @@ from runtime.console import format_bytes
 from runtime.errors import InputError
 from search.catalog.deletion import delete_search, hold_lock
 from search.catalog.reading import SearchRecord, locate_search, read_record
+from search.launching.storage_options import add_storage_options
 from search.results import SearchFolder
-from search.storage_options import add_storage_options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from datasets.building.provider import DatasetProvider
 from runtime import uris
 from runtime.errors import InputError
+from runtime.machines.working_folder import enter_folder
 from runtime.storage import Storage
-from runtime.working_folder import enter_folder
 from search.results import SearchFolder
 from spaces.configs import build_config
 from spaces.schema import Space, Value

@@ -12,7 +12,7 @@ from runtime.errors import InputError
 from runtime.files import write_obstacle, write_text_atomic
 from search.catalog.export import ExportChoice, build_space
 from search.catalog.reading import read_record
-from search.storage_options import add_storage_options
+from search.launching.storage_options import add_storage_options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from datasets import cli_options, registry
-from runtime import machine, uris
+from runtime import uris
 from runtime.cli import Parser, parse_seed, positive_number_type, run_command
+from runtime.machines import machine
 from runtime.storage import storage_at
-from search import budgets, origin, plan, preflight, storage_options
-from search.earlier_versions import with_earlier_defaults
 from search.experiment import Experiment
+from search.launching import budgets, origin, plan, preflight, storage_options
+from search.launching.earlier_versions import with_earlier_defaults
 from search.reporting.next_steps import without_option
 from spaces import feasibility
 from spaces.load import load_space
@@ -127,7 +128,7 @@ def _launch(arguments: Sequence[str] | None) -> int:
         for line in plan.refusal_lines(preflight.list_refusals(options, experiment.space, experiment.results)):
             print(line)
         return 0
-    from search.run import run_search  # loads torch, Ray and MLflow, after all checks have passed
+    from search.launching.run import run_search  # loads torch, Ray and MLflow, after all checks have passed
 
     command = _command_without_mode(arguments)
     return run_search(experiment, fresh=options.fresh, retry=options.retry is not None, command=command)

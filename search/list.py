@@ -11,7 +11,7 @@ from runtime.cli import Parser, run_command
 from runtime.errors import InputError
 from search.catalog.reading import SearchRecord, open_storage_folder, read_record
 from search.catalog.tables import format_table, format_time, format_value, to_json
-from search.storage_options import add_storage_options
+from search.launching.storage_options import add_storage_options
 
 _HEADER = ("search", "state", "trials", "failed", "best", "trial", "started", "last activity", "trainable")
 

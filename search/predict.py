@@ -16,7 +16,7 @@ from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError, suggest_name
 from runtime.files import atomic_write, write_obstacle, write_text_atomic
-from search import storage_options
+from search.launching import storage_options
 from trainables.contract import InnerParameter
 from trainables.prediction import Prediction, Recording, SoundFormat
 

@@ -14,7 +14,7 @@ from runtime.console import Console
 from runtime.errors import InputError
 from search.catalog.export import ExportChoice, build_space
 from search.catalog.reading import SearchRecord, read_record
-from search.storage_options import add_storage_options
+from search.launching.storage_options import add_storage_options
 from search.study.trials import Trial
 from spaces.schema import Space
 

@@ -10,7 +10,7 @@ from runtime.cli import Parser, positive_number_type, run_command, whole_number_
 from search.catalog import details
 from search.catalog.reading import read_record
 from search.catalog.tables import to_json
-from search.storage_options import add_storage_options
+from search.launching.storage_options import add_storage_options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

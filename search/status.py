@@ -12,7 +12,7 @@ from typing import Any
 from runtime.cli import Parser, run_command
 from search.catalog.reading import SearchRecord, read_record
 from search.catalog.tables import format_duration, format_time, format_value, to_json
-from search.storage_options import add_storage_options
+from search.launching.storage_options import add_storage_options
 from search.study.trials import Trial
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError
-from search.existing import describe_names
+from search.launching.existing import describe_names
 from search.reporting.mlflow_files import check_database, relocate_artifacts
 from search.results import SearchFolder
 

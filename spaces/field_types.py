@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from datasets.building.spec import takes_numbers_only
 from runtime.errors import InputError
-from runtime.validation import describe_values
+from runtime.inputs.validation import describe_values
 from spaces.schema import Dimension
 from spaces.values import quote_value, to_plain
 

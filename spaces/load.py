@@ -25,7 +25,7 @@ from datasets.config_file import (
 from datasets.registry import resolve_custom_kind
 from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec
 from runtime.errors import InputError, unknown_name_error
-from runtime.validation import field_meanings
+from runtime.inputs.validation import field_meanings
 from spaces import feasibility, field_types, points, value_checks
 from spaces.configs import build_config
 from spaces.dimensions import read_dimensions

@@ -17,7 +17,7 @@ from datasets.none import NoneSpec
 from datasets.registry import AnySpec
 from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
-from runtime.validation import field_meanings
+from runtime.inputs.validation import field_meanings
 from spaces.values import is_equal_number, is_same_value
 
 Value = int | float | str | bool | None | list[Any]

@@ -17,7 +17,7 @@ ONE_FILE = {
     "sofar": "datasets/acoustics/sofa.py",
 }
 KNOW_RAY = {
-    "runtime/ray_cluster.py",
+    "runtime/machines/ray_cluster.py",
     "datasets/building/ray_data.py",
     "search/execution/tune.py",
     "search/execution/spot.py",
@@ -128,21 +128,8 @@ SEARCH_LEVELS = [
     {"study"},
     {"execution"},
     {"reporting"},
-    {
-        "budgets",
-        "earlier_versions",
-        "existing",
-        "lease",
-        "origin",
-        "plan",
-        "preflight",
-        "shutdown",
-        "saved_models",
-        "storage_options",
-    },
+    {"launching", "saved_models"},
     {"catalog"},
-    {"confirm"},
-    {"run"},
     {"api", "launch", "predict", "ui", "doctor", "list", "status", "show", "compare", "delete", "export", "rerun"},
 ]
 """Modules and packages of `search`, from the bottom to the top; each one imports its own level and those below."""

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from datasets.config_file import SYNONYMS
 from datasets.registry import KINDS
 from docs import generate_reference
-from runtime.validation import describe_pattern
+from runtime.inputs.validation import describe_pattern
 from spaces.dimensions import _KEYS
 from spaces.schema import SpaceFile
 from trainables.registry import BUILT_IN, describe_trainable

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from runtime.errors import InputError, suggest_name
-from runtime.importing import import_object
+from runtime.inputs.importing import import_object
 from trainables import function, inspection
 from trainables.contract import InnerParameter, Metric, Trainable
 

@@ -14,9 +14,9 @@ from benchmarks.gpu.measurements import MEASUREMENTS
 from benchmarks.gpu.ratios import compute_ratios
 from benchmarks.gpu.run import Report, run_all
 from benchmarks.gpu.table import format_results
-from runtime import machine
 from runtime.cli import Parser, positive_number_type, run_command
 from runtime.errors import InputError
+from runtime.machines import machine
 
 RESULTS: Final = Path(__file__).resolve().parent.parent / "results"
 

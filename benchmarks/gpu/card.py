@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 
 from benchmarks.gpu.session import Session
-from runtime import machine
+from runtime.machines import machine
 from trainables.acceleration import matmul_precision
 
 PEAK_TFLOPS: Final[dict[str, dict[str, float]]] = {

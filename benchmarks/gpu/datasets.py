@@ -20,7 +20,7 @@ from datasets.building.plan import WriterFactory, WriteShard
 from datasets.rooms.dataset import Dataset, open_dataset
 from datasets.rooms.plan import RoomPlan
 from datasets.rooms.spec import RoomSpec
-from runtime import machine
+from runtime.machines import machine
 from runtime.storage import storage_at
 
 _MINIATURE: Final = {"train": 40, "validate": 16, "excerpts": 8, "excerpt_s": 1.0}

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from benchmarks.gpu.measurements import Measurement
 from benchmarks.gpu.ratios import compute_ratios
-from runtime import machine
 from runtime.files import write_text_atomic
+from runtime.machines import machine
 
 _GRACE_S: Final = 10.0
 """Time after its limit that a measurement has before it is killed."""

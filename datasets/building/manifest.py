@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from runtime import machine
 from runtime.errors import InputError
+from runtime.machines import machine
 from runtime.storage import Storage
 
 MANIFEST: Final = "manifest.json"

@@ -17,9 +17,9 @@ from datasets.building.builder import ShardExecutor
 from datasets.building.manifest import ShardEntry
 from datasets.building.parts import Shard
 from datasets.building.plan import WriteShard
-from runtime import machine
 from runtime.errors import InputError
-from runtime.working_folder import enter_folder
+from runtime.machines import machine
+from runtime.machines.working_folder import enter_folder
 
 _SHARDS_PER_TASK: Final = 8
 

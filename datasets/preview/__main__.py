@@ -14,11 +14,12 @@ from datasets.rooms.provider import SampleProvider
 from datasets.rooms.spec import LocalizerSpec
 from datasets.scenes.plan import ScenePlan
 from datasets.scenes.spec import SceneSpec
-from runtime import machine, uris
+from runtime import uris
 from runtime.cli import Parser, run_command, whole_number_type
 from runtime.console import Console, format_bytes
 from runtime.errors import InputError
 from runtime.files import write_obstacle, write_text_atomic
+from runtime.machines import machine
 from runtime.storage import Storage
 
 _DEFAULT_SAMPLES: Final = 6

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from search.catalog.reading import running_holder
-from search.lease import held_error, read_holder
+from search.launching.lease import held_error, read_holder
 from search.results import SearchFolder
 from search.study.reading import delete_study
 

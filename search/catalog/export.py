@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import yaml
 
-from runtime import machine
 from runtime.errors import InputError
+from runtime.machines import machine
 from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_value
-from search.earlier_versions import with_earlier_defaults
+from search.launching.earlier_versions import with_earlier_defaults
 from search.study.trials import Trial
 from spaces.load import load_space
 from spaces.schema import DATASET, Space

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from runtime import uris
 from runtime.errors import InputError
-from runtime.processes import process_state, this_process
-from search.existing import describe_searches
-from search.lease import Holder, read_holder
+from runtime.machines.processes import process_state, this_process
+from search.launching.existing import describe_searches
+from search.launching.lease import Holder, read_holder
 from search.results import MAX_TRIALS, SearchFolder
 from search.study.reading import StudyContent, read_study
 from search.study.storage import check_study_uri

@@ -12,8 +12,9 @@ from typing import Final
 import torch
 
 from datasets import registry
-from runtime import machine, uris
+from runtime import uris
 from runtime.console import Console
+from runtime.machines import machine
 from runtime.storage import storage_at
 from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_table

@@ -11,10 +11,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from runtime import machine, nodes, uris
+from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError
 from runtime.files import require_writable
+from runtime.machines import machine, nodes
 from runtime.uris import is_uri
 from search.doctor.nodes import check_cluster
 from search.doctor.result import CheckResult

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runtime import machine, nodes
 from runtime.errors import InputError
-from runtime.machine import Gpu
-from runtime.nodes import Node, NodeReport
+from runtime.machines import machine, nodes
+from runtime.machines.machine import Gpu
+from runtime.machines.nodes import Node, NodeReport
 from runtime.uris import is_uri
 from search.doctor.result import CheckResult
 from search.doctor.services import check_bucket
@@ -59,7 +59,7 @@ def _count_usable_gpus() -> int:
 
 def check_cluster(address: str, storage: str) -> Iterator[CheckResult]:
     """Connect to a cluster and check all its nodes."""
-    from runtime import ray_cluster  # Ray takes seconds to load
+    from runtime.machines import ray_cluster  # Ray takes seconds to load
 
     try:
         with ray_cluster.join_cluster(address):

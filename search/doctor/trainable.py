@@ -20,8 +20,8 @@ from datasets.building.provider import DatasetProvider
 from datasets.building.spec import DatasetSpec
 from datasets.config_file import explain_validation, read_specs, read_yaml
 from datasets.none import NoneSpec
-from runtime import machine
 from runtime.errors import InputError
+from runtime.machines import machine
 from runtime.storage import storage_at
 from search.doctor import config_values
 from search.doctor.result import CheckResult

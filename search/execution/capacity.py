@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from runtime.errors import InputError
-from runtime.machine import Gpu
-from runtime.nodes import Node
+from runtime.machines.machine import Gpu
+from runtime.machines.nodes import Node
 from spaces.schema import Resources
 
 _REFRESH_S: Final = 5.0

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from datasets.building.provider import DatasetProvider
-from runtime import machine
 from runtime.errors import StorageError
+from runtime.machines import machine
 from runtime.storage import FULL
 from search.execution.checkpoint import load_or_put_aside, retry_storage, save_checkpoint, unwritable_error
 from search.execution.ddp import DdpWorkers

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 os.environ.update(
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
-    TUNE_DISABLE_SIGINT_HANDLER="1",  # search.shutdown handles signals
+    TUNE_DISABLE_SIGINT_HANDLER="1",  # search.launching.shutdown handles signals
     TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
     TUNE_MAX_PENDING_TRIALS_PG="100000",  # the searcher limits their number
     RAY_CHDIR_TO_TRIAL_DIR="0",  # relative paths of data and Configs refer to the folder of the launch
@@ -33,9 +33,9 @@ from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from runtime import machine
 from runtime.errors import StorageError
-from runtime.ray_cluster import on_every_node
+from runtime.machines import machine
+from runtime.machines.ray_cluster import on_every_node
 from search.execution import capacity, gpu_memory
 from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
 from search.execution.scoring import TestScores, try_scoring

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Final
 
 from datasets.building.provider import DatasetProvider
-from runtime import machine
 from runtime.errors import InputError, StorageError
+from runtime.machines import machine
 from search.execution.dataset_provider import DatasetSupplier
 from search.execution.hooks import TrialCallback
 from search.experiment import Experiment

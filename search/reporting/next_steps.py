@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from runtime import machine, uris
+from runtime import uris
 from runtime.console import Console
+from runtime.machines import machine
 from search.experiment import Experiment
 from trainables import registry
 from trainables.contract import Trainable

@@ -203,8 +203,8 @@ START_RAY = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background of a shell
 from runtime.cli import run_command
-from runtime.ray_cluster import start_local_ray
-from search.shutdown import handle_signals
+from runtime.machines.ray_cluster import start_local_ray
+from search.launching.shutdown import handle_signals
 def work():
     with handle_signals(), start_local_ray():
         print("started", flush=True)

@@ -13,7 +13,7 @@ _AGENTS: Final = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_
 @contextmanager
 def local_cluster(sizes: Sequence[tuple[int, int]]) -> Iterator[Any]:
     """Start one node per pair of core and GPU counts, the head first; Ray does not check that the devices exist."""
-    import runtime.ray_cluster  # noqa: F401, I001  # sets what Ray reads from the environment
+    import runtime.machines.ray_cluster  # noqa: F401, I001  # sets what Ray reads from the environment
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()

@@ -14,7 +14,8 @@ import pytest
 
 import search
 from runtime.errors import InputError
-from search import Search, launch, shutdown
+from search import Search, launch
+from search.launching import shutdown
 from search.study.trials import Trial
 
 SPACE: dict[str, Any] = {

@@ -10,8 +10,8 @@ import pytest
 
 from datasets.registry import prepare_dataset
 from runtime.import_path import ROOT
+from runtime.machines.working_folder import neutral_import_path
 from runtime.storage import storage_at
-from runtime.working_folder import neutral_import_path
 from search.experiment import Experiment
 from search.results import SearchFolder
 from tests.search.support import space

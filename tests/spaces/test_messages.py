@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from datasets.config_file import explain_validation
 from datasets.registry import KINDS
 from runtime.errors import suggest_field, unknown_name_error
-from runtime.validation import describe_values, field_meanings
+from runtime.inputs.validation import describe_values, field_meanings
 from spaces.schema import SpaceFile, nest_names
 from tests.search.wrong_inputs import pydantic_phrases
 from trainables.registry import BUILT_IN, describe_trainable

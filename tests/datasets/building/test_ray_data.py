@@ -14,8 +14,8 @@ import pytest
 
 from datasets.building.builder import Builder
 from datasets.rooms.dataset import find_dataset
-from runtime import ray_cluster
 from runtime.errors import InputError
+from runtime.machines import ray_cluster
 from runtime.storage import storage_at
 from tests.datasets.small import ECHO, content, flip, made, part_of, source
 

@@ -121,7 +121,7 @@ def test_names_from_files_are_text_and_not_tags(tmp_path: Path) -> None:
     spec = written(tmp_path, "<b>nasty.yaml", **SMALL)
     page = preview(spec, tmp_path, "--audio", str(tmp_path / "music"), "--samples", "1")
     assert page.all("img") == page.all("b") == []
-    assert f": {genre} 3" in page.text
+    assert f": {genre} 6 (the miniature" in page.text
     assert page.text.startswith("<b>nasty")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import search.delete
-from search.lease import Lease, StoredRecord
+from search.launching.lease import Lease, StoredRecord
 from tests.search.catalog.planted import plant_search
 
 

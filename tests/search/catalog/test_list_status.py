@@ -9,7 +9,7 @@ import pytest
 
 import search.list
 import search.status
-from search.lease import Lease, StoredRecord
+from search.launching.lease import Lease, StoredRecord
 from search.results import SearchFolder
 from tests.search.catalog.planted import plant_search
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime import machine
+from runtime.machines import machine
 from search.doctor import __main__ as doctor
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import machine, nodes
-from runtime.machine import Gpu
-from runtime.nodes import Node, NodeReport
+from runtime.machines import machine, nodes
+from runtime.machines.machine import Gpu
+from runtime.machines.nodes import Node, NodeReport
 from search.doctor import nodes as doctor_nodes
 from search.doctor.nodes import NodeCondition
 from search.doctor.result import CheckResult

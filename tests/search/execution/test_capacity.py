@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runtime.errors import InputError
-from runtime.machine import Gpu
-from runtime.nodes import Node
+from runtime.machines.machine import Gpu
+from runtime.machines.nodes import Node
 from search.execution import capacity
 from search.execution.capacity import ConcurrencyLimit
 from spaces.schema import Resources

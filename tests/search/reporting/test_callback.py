@@ -6,8 +6,8 @@ from io import StringIO
 from pathlib import Path
 
 from datasets.registry import prepare_dataset
-from runtime import machine
 from runtime.console import Console
+from runtime.machines import machine
 from runtime.storage import storage_at
 from search.execution.dataset_provider import DatasetSupplier
 from search.experiment import Experiment

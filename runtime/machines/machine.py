@@ -16,7 +16,7 @@ from typing import Final
 
 PACKAGES: Final = ("ray", "torch", "optuna", "mlflow", "pyroomacoustics", "numpy", "pyarrow", "pydantic", "scipy")
 _OURS: Final = ("runtime", "datasets", "trainables", "spaces", "search")
-_ROOT: Final = Path(__file__).resolve().parent.parent
+_ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
 def has_gpu() -> bool:

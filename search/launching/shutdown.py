@@ -15,8 +15,8 @@
 * **A full disk or an unavailable bucket** makes a trial retry its checkpoint for 15 minutes. After that all trials are stopped
   with a StorageError, which ends the search like any other exception: runs end as KILLED, the trials have not failed, and the
   command prints the error, exits with status 2 and can be resumed.
-* **Another launch takes over**, because this machine was suspended for longer than its lease (`search.lease`). This launch stops
-  as after Ctrl-C, but writes nothing: neither to the study nor to MLflow.
+* **Another launch takes over**, because this machine was suspended for longer than its lease
+  (`search.launching.lease`). This launch stops as after Ctrl-C, but writes nothing: neither to the study nor to MLflow.
 """
 
 from __future__ import annotations

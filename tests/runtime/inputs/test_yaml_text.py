@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.errors import InputError
-from runtime.yaml_text import MAX_BYTES, find_comment, parse_yaml, read_text
+from runtime.inputs.yaml_text import MAX_BYTES, find_comment, parse_yaml, read_text
 
 BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from runtime.errors import InputError
-from runtime.processes import ProcessIdentity, process_state, this_process
+from runtime.machines.processes import ProcessIdentity, process_state, this_process
 from runtime.storage import Storage, storage_at
 from search.results import SearchFolder
 
@@ -280,7 +280,9 @@ class SearchLease:
                 if not self._released.is_set():
                     self._renew(self._leases)
             if self.lost_to is not None:
-                os.kill(os.getpid(), signal.SIGTERM)  # `search.shutdown` raises KeyboardInterrupt in the main thread
+                os.kill(
+                    os.getpid(), signal.SIGTERM
+                )  # `search.launching.shutdown` raises KeyboardInterrupt in the main thread
                 return
 
     @contextmanager

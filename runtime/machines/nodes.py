@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from runtime import machine
 from runtime.errors import InputError
+from runtime.machines import machine
 
 _HOST_PORT: Final = re.compile(r"[A-Za-z0-9_.-]+:\d{1,5}")
 

@@ -10,13 +10,13 @@ import pytest
 from runtime.errors import InputError
 from search import predict
 from search.launch import main
-from search.preflight import check_existing_search
+from search.launching.preflight import check_existing_search
 from search.results import SearchFolder
 from search.study.study import Study
 from spaces.load import load_space
 from spaces.schema import Space
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from runtime import machine
 from runtime.errors import InputError
+from runtime.machines import machine
 from search.experiment import Experiment
 from search.reporting.spending import format_amount, format_unit
 from search.study.spending import budget_limits

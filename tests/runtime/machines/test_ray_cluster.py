@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import ray
 
-from runtime import ray_cluster
 from runtime.errors import InputError
+from runtime.machines import ray_cluster
 
 
 def test_a_machine_too_busy_for_ray_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

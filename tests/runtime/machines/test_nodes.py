@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import machine, nodes
 from runtime.errors import InputError
-from runtime.nodes import Node, NodeReport
+from runtime.machines import machine, nodes
+from runtime.machines.nodes import Node, NodeReport
 
 A, B = Node("a", "10.0.0.2", {"CPU": 4.0}), Node("b", "10.0.0.3", {"CPU": 8.0, "GPU": 2.0, "accelerator_type:L4": 1.0})
 VERSIONS = {"python": "3.11.9", "ray": "2.60.0", "torch": "2.13.0+cpu", "project": "abc"}

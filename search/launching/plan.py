@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from runtime import machine, uris
+from runtime import uris
 from runtime.console import format_bytes
 from runtime.errors import InputError
-from search.budgets import budget_lines
+from runtime.machines import machine
 from search.experiment import Experiment
+from search.launching.budgets import budget_lines
 from search.reporting.progress import format_value
 from search.study.asha import expected_epochs, rung_epochs
 from search.study.confirmations import confirmation_seeds

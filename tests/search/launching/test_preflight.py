@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from runtime import machine
 from runtime.errors import InputError
-from runtime.machine import Gpu
-from search import preflight
+from runtime.machines import machine
+from runtime.machines.machine import Gpu
+from search.launching import preflight
 from spaces.load import load_space
 from spaces.schema import Space
 
-SPACES = Path(__file__).resolve().parent.parent.parent / "spaces"
+SPACES = Path(__file__).resolve().parent.parent.parent.parent / "spaces"
 
 
 def asking(space: str, *overrides: str) -> Space:

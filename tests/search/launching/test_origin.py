@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from search.launch import build_parser, main, prepare_experiment
-from search.origin import changed_keys
+from search.launching.origin import changed_keys
 from search.results import FINGERPRINT
 
 SPACE = """

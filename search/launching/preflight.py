@@ -14,17 +14,18 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ValidationError
 
 from datasets.building.provider import DatasetProvider
-from runtime import machine, nodes, uris
+from runtime import uris
 from runtime.console import format_bytes
 from runtime.errors import InputError
 from runtime.files import require_writable
+from runtime.machines import machine, nodes
 from runtime.storage import storage_at
-from search import existing, origin, plan
 from search.experiment import Experiment
-from search.lease import held_error, read_holder
+from search.launching import existing, origin, plan
+from search.launching.lease import held_error, read_holder
+from search.launching.storage_options import SERVER_SCHEMES
 from search.reporting.mlflow_files import check_database
 from search.results import SearchFolder
-from search.storage_options import SERVER_SCHEMES
 from search.study import storage as study_storage
 from spaces.configs import build_config
 from spaces.schema import Space

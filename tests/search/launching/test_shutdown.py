@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search import shutdown
+from search.launching import shutdown
 
 
 class Database:

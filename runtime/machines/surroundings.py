@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from runtime import machine
 from runtime.errors import InputError
 from runtime.files import write_obstacle
+from runtime.machines import machine
 
 _MAX_SOCKET_BYTES: Final = 103
 """Maximum length of the path of a Unix socket on all platforms; Linux accepts 107."""

@@ -11,17 +11,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from runtime import ray_cluster, uris
+from runtime import uris
 from runtime.console import Console
 from runtime.errors import InputError, StorageError
+from runtime.machines import ray_cluster
 from runtime.storage import FULL
-from search import confirm, plan, shutdown
 from search.execution import tune
 from search.execution.capacity import ConcurrencyLimit
 from search.execution.dataset_provider import DatasetSupplier
 from search.execution.trial_stopper import ConfirmationStopper, TimeBudget, TrialStopper
 from search.experiment import Experiment
-from search.lease import Lease, SearchLease, held_error, read_holder
+from search.launching import confirm, plan, shutdown
+from search.launching.lease import Lease, SearchLease, held_error, read_holder
 from search.reporting import next_steps, report
 from search.reporting.callback import SearchCallback
 from search.reporting.mlflow_files import relocate_artifacts

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from runtime import processes
-from runtime.processes import process_state, this_process
+from runtime.machines import processes
+from runtime.machines.processes import process_state, this_process
 
 HERE = replace(this_process(), machine="m", boot="b", namespace="pid:[4026531836]")
 
@@ -19,7 +19,9 @@ HERE = replace(this_process(), machine="m", boot="b", namespace="pid:[4026531836
 def test_a_process_runs_until_it_ends() -> None:
     here = this_process()
     assert process_state(here, here) == "running"
-    program = "from runtime.processes import this_process as t; from dataclasses import asdict; print(asdict(t()))"
+    program = (
+        "from runtime.machines.processes import this_process as t; from dataclasses import asdict; print(asdict(t()))"
+    )
     child = subprocess.Popen(
         [sys.executable, "-c", f"{program}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -11,7 +11,12 @@ import pytest
 
 from runtime.cli import run_command
 from runtime.errors import InputError
-from runtime.surroundings import choose_ray_folder, max_temporary_length, prepare_surroundings, provide_ray_token
+from runtime.machines.surroundings import (
+    choose_ray_folder,
+    max_temporary_length,
+    prepare_surroundings,
+    provide_ray_token,
+)
 
 UNWRITABLE = "/proc/none"
 
@@ -48,12 +53,14 @@ def test_a_short_temporary_folder_is_used(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_full_temporary_folder_is_replaced_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="r") as folder:
         monkeypatch.setenv("TMPDIR", folder)
-        monkeypatch.setattr("runtime.machine.free_bytes", lambda path: 0 if str(path).startswith(folder) else 10**9)
+        monkeypatch.setattr(
+            "runtime.machines.machine.free_bytes", lambda path: 0 if str(path).startswith(folder) else 10**9
+        )
         assert not choose_ray_folder().startswith(folder)
 
 
 def test_without_any_folder_for_sockets_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.surroundings.write_obstacle", lambda *_, **__: "Read-only file system")
+    monkeypatch.setattr("runtime.machines.surroundings.write_obstacle", lambda *_, **__: "Read-only file system")
     with pytest.raises(InputError, match="RAY_TMPDIR"):
         choose_ray_folder()
 

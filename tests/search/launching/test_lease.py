@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import InputError, StorageError
-from runtime.processes import ProcessIdentity, this_process
-from search import lease as leases
-from search import run, shutdown
+from runtime.machines.processes import ProcessIdentity, this_process
 from search.launch import main
-from search.lease import Holder, Lease, LeaseLostError, SearchLease, StoredRecord, read_holder
+from search.launching import lease as leases
+from search.launching import run, shutdown
+from search.launching.lease import Holder, Lease, LeaseLostError, SearchLease, StoredRecord, read_holder
 from search.results import SearchFolder
 from search.study.study import Study
 from spaces.load import load_space
@@ -28,7 +28,7 @@ from tests.datasets.bucket import Bucket
 from tests.search.support import epoch, space
 
 FAR = replace(this_process(), host="far", boot="another")
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 class Clock:
@@ -139,7 +139,7 @@ def test_a_damaged_record_holds_nothing(text: str, store: leases.LeaseStore) -> 
 
 PROGRAM = """
 import sys, time
-from search.lease import SearchLease, Lease, StoredRecord
+from search.launching.lease import SearchLease, Lease, StoredRecord
 from search.results import SearchFolder
 search = SearchLease()
 search.acquire(Lease(StoredRecord.of_search(SearchFolder.from_storage(sys.argv[1], "toy")), "toy"), print)

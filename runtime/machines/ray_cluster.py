@@ -26,11 +26,11 @@ from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from runtime import nodes, processes
 from runtime.errors import InputError
-from runtime.nodes import Node, NodeReport
-from runtime.surroundings import choose_ray_folder, provide_ray_token
-from runtime.working_folder import neutral_import_path
+from runtime.machines import nodes, processes
+from runtime.machines.nodes import Node, NodeReport
+from runtime.machines.surroundings import choose_ray_folder, provide_ray_token
+from runtime.machines.working_folder import neutral_import_path
 
 _CONNECT_TIMEOUT_S: Final = 5.0
 _REPORT_TIMEOUT_S: Final = 120.0

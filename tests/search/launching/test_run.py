@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runtime.errors import InputError, StorageError
-from search import run
+from search.launching import run
 from search.results import SearchFolder
 from search.study.study import Study
 from spaces.schema import Budget

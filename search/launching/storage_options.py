@@ -13,7 +13,7 @@ from runtime import uris
 from runtime.errors import InputError
 from runtime.files import require_writable
 from runtime.storage import storage_at
-from search.existing import describe_names
+from search.launching.existing import describe_names
 from search.results import DEFAULT_CACHE, SearchFolder
 
 SERVER_SCHEMES: Final = ("http://", "https://")

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from runtime.errors import InputError
-from runtime.working_folder import add_import_folder
+from runtime.machines.working_folder import add_import_folder
 
 
 def import_object(path: str, place: str, noun: str) -> Any:

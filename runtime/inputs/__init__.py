@@ -1,0 +1,1 @@
+"""Inputs: YAML text, values checked by pydantic models, and modules imported by name."""
