@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
-import math
 import os
-import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 os.environ.update(
@@ -37,27 +33,17 @@ from runtime.errors import StorageError
 from runtime.machines import machine
 from runtime.machines.ray_cluster import on_every_node
 from search.execution import capacity, gpu_memory
+from search.execution.devices import default_device, trial_devices
 from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
 from search.execution.scoring import TestScores, try_scoring
 from search.execution.trial import TrialFailedError, TrialRunner
-from search.execution.trial_log import ProcessEnd, TrialLog, prepare_process, read_process_end
+from search.execution.trial_log import TrialLog, prepare_process
+from search.execution.worker_failures import FAILURE_WEIGHT, MAX_CONSECUTIVE_FAILURES, WorkerFailures
 from search.experiment import Experiment
-from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.schema import Resources
 
-MAX_CONSECUTIVE_FAILURES: Final = 3
-"""Number of worker failures that a trial survives without completing an epoch in between."""
-FAILURE_WINDOW_S: Final = 60.0
-"""Failures within this time after the first one count as one: Tune keeps sending requests to a lost node until it notices the
-loss, and counts every request as a failure."""
-_FAILURE_WEIGHT: Final = 10_000
-"""Weight of a worker failure in Tune's count of failures; a repeated request weighs one."""
-MAX_EQUAL_ENDS: Final = 2
-"""Number of times that a trial's process may end itself for the same cause without completing an epoch in between."""
-_UNTRACED: Final = "it left no trace; a lack of memory, SIGKILL or native code may have ended it"
-_OUT_OF_MEMORY: Final = "Ray's memory monitor killed it, since the memory of its machine was nearly exhausted"
 _FAILURE_REASON: Final = "failure_reason"
 _SPOILS_PROCESS: Final = "spoils_process"
 _STORAGE_ERROR: Final = "storage_error"
@@ -122,7 +108,7 @@ def run_trials(
         StorageError: If a trial could not write its files; all trials are then stopped, and none has failed.
     """
     scheduler = _StudyScheduler(study, callback, policy)
-    failures = WorkerFailures(study, callback, experiment.results, scheduler.stop_trial)
+    failures = _FailureCallback(study, callback, experiment.results, scheduler.stop_trial)
     trainable = tune.with_resources(
         tune.with_parameters(_TuneTrial, experiment=experiment),
         {"cpu": experiment.space.resources.cpu, "gpu": experiment.space.resources.gpu_share},
@@ -143,7 +129,7 @@ def run_trials(
             verbose=0,
             stop=_StopOnStorageError(scheduler),
             callbacks=[failures, _PauseCheck(policy)],
-            failure_config=tune.FailureConfig(max_failures=(MAX_CONSECUTIVE_FAILURES + 1) * _FAILURE_WEIGHT - 1),
+            failure_config=tune.FailureConfig(max_failures=(MAX_CONSECUTIVE_FAILURES + 1) * FAILURE_WEIGHT - 1),
         ),
     )
     try:
@@ -325,80 +311,8 @@ class _ActorManager(RayActorManager):  # type: ignore[misc]
 tune_controller.RayActorManager = _ActorManager
 
 
-class WorkerFailures(tune.Callback):  # type: ignore[misc]
-    """Tune callback that counts the worker failures of a trial, where Tune counts the requests that failed.
-
-    A process that ends on a machine that is still there has begun an attempt in the log of its trial. It counts at once, and a
-    trial whose process ends itself twice for the same cause has failed. All other failures are lost machines: those within
-    `FAILURE_WINDOW_S` count as one.
-
-    Args:
-        study: Trials of the search.
-        callback: Receives the losses and the failures.
-        results: Files of the search, with the logs of the trials.
-        stop_trial: Makes Tune stop a trial whose failure the study has recorded.
-        now: Clock, in seconds.
-
-    Attributes:
-        reasons: Reason of the last loss of a machine, per number of the trial.
-    """
-
-    def __init__(
-        self,
-        study: Study,
-        callback: TrialCallback,
-        results: SearchFolder,
-        stop_trial: Callable[[Any], None],
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._study = study
-        self._callback = callback
-        self._results = results
-        self._stop_trial = stop_trial
-        self._now = now
-        self._last_failure: dict[str, float] = {}
-        self._attempts: dict[int, str] = {}
-        self._causes: dict[tuple[int, int], list[str]] = {}
-        self.reasons: dict[int, str] = {}
-
-    def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:  # noqa: ARG002
-        """Count a worker failure and report it, or end the trial."""
-        number = trial.config["number"]
-        error = _last_tune_error(trial.error_file)
-        end = self._new_process_end(number)
-        if end is not None and not _is_lost_machine(error):
-            self._count_process_end(trial, end.cause or _cause_from_ray(error))
-        elif self._now() - self._last_failure.get(trial.trial_id, -math.inf) >= FAILURE_WINDOW_S:
-            trial.run_metadata.num_failures += _FAILURE_WEIGHT - 1
-            self._last_failure[trial.trial_id] = self._now()
-            self.reasons[number] = _summarize_error(error)
-            self._callback.on_trial_lost(self._study.get_trial(number), self.reasons[number])
-
-    def _new_process_end(self, number: int) -> ProcessEnd | None:
-        """Return the end of the trial's process; None if the log has no attempt since the last failure."""
-        end = read_process_end(self._results.log_path(number))
-        if end is None or self._attempts.get(number) == end.attempt:
-            return None
-        self._attempts[number] = end.attempt
-        return end
-
-    def _count_process_end(self, trial: Any, cause: str) -> None:
-        state = self._study.get_trial(trial.config["number"])
-        causes = self._causes.setdefault((state.number, len(state.epochs)), [])
-        causes.append(cause)
-        equal = causes.count(cause)
-        if not (equal >= MAX_EQUAL_ENDS and cause != _UNTRACED) and len(causes) <= MAX_CONSECUTIVE_FAILURES:
-            self._callback.on_trial_lost(state, cause)
-            return
-        log = self._results.display_path(self._results.log_path(state.number))
-        times = "twice" if equal == MAX_EQUAL_ENDS == len(causes) else f"{len(causes)} times"
-        reason = f"its process ended {times} without completing an epoch: {cause} (see {log})"
-        self._study.end_trial(state.number, "failed", reason)
-        self._callback.on_trial_end(self._study.get_trial(state.number))
-        self._stop_trial(trial)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
+class _FailureCallback(WorkerFailures, tune.Callback):  # type: ignore[misc]
+    """Tune callback that passes on the worker failures of trials."""
 
 
 class _PausedError(BaseException):
@@ -418,36 +332,6 @@ class _PauseCheck(tune.Callback):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
-
-
-def _last_tune_error(path: str | None) -> str:
-    """Return the last error in Tune's error file of a trial; empty if there is none."""
-    try:
-        text = Path(path or "").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return re.split(r"^Failure #.*$", text, flags=re.MULTILINE)[-1].strip()
-
-
-def _is_lost_machine(error: str) -> bool:
-    """Return whether a worker failed with its machine or by Ray's memory monitor, and not by itself."""
-    return any(sign in error for sign in ("node has died", "NodeDied", "unavailable", "OutOfMemoryError"))
-
-
-def _summarize_error(error: str) -> str:
-    if "OutOfMemoryError" in error:
-        return _OUT_OF_MEMORY
-    return error.partition("\n")[0] or "for an unknown reason"
-
-
-def _cause_from_ray(error: str) -> str:
-    """Return why a process without a trace in the log ended, as far as Ray has noticed."""
-    exited = re.search(r"exits? with an exit code (-?\d+)", error)
-    if exited is not None:
-        return f"exit status {exited[1]}" + (", on SIGTERM" if "SIGTERM" in error else "")
-    if "Traceback" in error:  # an exception in the worker, outside of the trainable
-        return error.splitlines()[-1].strip()
-    return _UNTRACED
 
 
 class _StopOnStorageError(tune.Stopper):  # type: ignore[misc]
@@ -546,17 +430,6 @@ def score_in_process(
     """Score saved models on the test splits in this process: without trials to run, starting Ray is not worth its time."""
     device = default_device()
     return {number: try_scoring(experiment, number, device, keeps_scenes=keeps_scenes) for number in numbers}
-
-
-def default_device() -> str:
-    """Return the accelerator that is visible to this process, or the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def trial_devices(resources: Resources) -> list[str]:
-    """Return the devices of a trial, one per process."""
-    gpus = int(resources.gpu_share) if torch.cuda.is_available() else 0
-    return [f"cuda:{number}" for number in range(gpus)] if gpus > 1 else [default_device()]
 
 
 def ray_log_folder() -> str:

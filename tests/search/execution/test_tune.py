@@ -15,6 +15,7 @@ from ray.tune.execution import tune_controller
 
 from runtime.errors import StorageError
 from search.execution import tune as runner
+from search.execution import worker_failures
 from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
 from search.results import SearchFolder
 from search.study.study import Study
@@ -151,7 +152,7 @@ def test_a_node_that_is_gone_costs_a_trial_one_loss_however_often_it_is_asked(
 ) -> None:
     config = searcher(study, recorder, 1).suggest("a")
     clock = [0.0]
-    losses = runner.WorkerFailures(study, recorder, SearchFolder(tmp_path, "toy"), pytest.fail, lambda: clock[0])
+    losses = runner._FailureCallback(study, recorder, SearchFolder(tmp_path, "toy"), pytest.fail, lambda: clock[0])
     trial = tune_trial(config, 0)
     errors = tmp_path / "error.txt"
     errors.write_text("Failure # 1 (occurred at …)\nanother\nFailure # 2 (occurred at …)\n\nsocket closed\nat once\n")
@@ -161,9 +162,11 @@ def test_a_node_that_is_gone_costs_a_trial_one_loss_however_often_it_is_asked(
         trial.run_metadata.num_failures += 1  # as Tune does
         losses.on_trial_recover(1, [], trial)
         counted.append(trial.run_metadata.num_failures)
-    losses_of = [count // runner._FAILURE_WEIGHT for count in counted]
+    losses_of = [count // worker_failures.FAILURE_WEIGHT for count in counted]
     assert losses_of == [1, 1, 1, 2, 2, 3]
-    assert max(counted) < (runner.MAX_CONSECUTIVE_FAILURES + 1) * runner._FAILURE_WEIGHT  # the limit that Tune is given
+    assert (
+        max(counted) < (worker_failures.MAX_CONSECUTIVE_FAILURES + 1) * worker_failures.FAILURE_WEIGHT
+    )  # the limit that Tune is given
     assert recorder.events[1:] == [("socket closed", 0)] * 3
 
 
@@ -176,7 +179,7 @@ class Deaths:
         self.results = SearchFolder(folder, "toy")
         self.trial = tune_trial(searcher(study, recorder, 1).suggest("a"), 0)
         self.trial.trial_id, self.trial.error_file = "a", str(folder / "error.txt")
-        self.failures = runner.WorkerFailures(study, recorder, self.results, self.stopped.append, lambda: 100.0)
+        self.failures = runner._FailureCallback(study, recorder, self.results, self.stopped.append, lambda: 100.0)
 
     def die(self, log: str | None, error: str = "The actor is dead because its worker process has died.") -> None:
         Path(self.trial.error_file).write_text(f"Failure # 1 (occurred at …)\n{error}\n")
@@ -253,14 +256,16 @@ def test_a_process_that_is_lost_with_its_machine_is_no_fault_of_the_trial(
     ],
 )
 def test_what_ray_reports_names_the_cause_where_the_log_does_not(error: str, cause: str) -> None:
-    assert runner._cause_from_ray(error) == cause
+    assert worker_failures._cause_from_ray(error) == cause
 
 
 def test_a_trial_whose_machine_was_lost_too_often_names_the_last_reason(
     study: Study, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "ray_log_folder", lambda: "a folder")
-    searching = runner._StudySearcher(study, recorder, recorder, recorder, lambda: 1, {0: runner._OUT_OF_MEMORY})
+    searching = runner._StudySearcher(
+        study, recorder, recorder, recorder, lambda: 1, {0: worker_failures._OUT_OF_MEMORY}
+    )
     searching.suggest("a")
     searching.on_trial_complete("a", error=True)
     assert "memory monitor" in study.get_trial(0).reason
