@@ -1,16 +1,34 @@
-"""Values of parameters as Optuna stores them: numbers, text, booleans and None; other choices become JSON text."""
+"""Trials as Optuna stores them: parameters, and the attributes for all that Optuna has no place for.
+
+Stored parameters are numbers, text, booleans and None; other choices become JSON text.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
 
+from search.study.trials import Epoch, Outcome, Trial
 from spaces.schema import Dimension, Value
 
 Stored = None | bool | int | float | str
 """Value that Optuna keeps as it is."""
+
+OUTSIDE: Final = "outside"
+"""Attribute of a trial with the values that are outside of their dimensions, which Optuna does not take."""
+EPOCH: Final = "epoch:"
+"""Prefix of the attributes of a trial with the results of its epochs."""
+ROLE: Final = "role"
+BASELINE: Final = "baseline"
+RETRY_OF: Final = "retry_of"
+"""Attribute of a trial with the number of the failed one that it takes up."""
+CONFIRMS: Final = "confirms"
+"""Attribute of a confirmation with the number of the trial that it confirms."""
+SEED: Final = "seed"
 
 
 def is_encoded(dimension: Dimension) -> bool:
@@ -88,3 +106,64 @@ class PointEncoder:
         """Return the parameters of a point without those that are outside of their dimensions."""
         inside = [d for d in self._search if d.name in point and d.contains_value(point[d.name])]
         return {d.name: encode_value(d, point[d.name]) for d in inside}
+
+
+def select_search_trials(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the started trials of the search, without failed ones that were taken up by another trial."""
+    return [trial for trial in drop_retried(trials) if CONFIRMS not in trial.user_attrs]
+
+
+def select_confirmations(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the confirmations, without failed ones that were taken up by another one."""
+    return [trial for trial in drop_retried(trials) if CONFIRMS in trial.user_attrs]
+
+
+def drop_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that have started, without failed ones that were taken up by another trial."""
+    retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
+    return [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
+
+
+def decode_trial(
+    frozen: FrozenTrial,
+    study_attributes: Mapping[str, Any],
+    decode: Callable[[Mapping[str, Any]], Mapping[str, Value]],
+) -> Trial:
+    """Return a trial of Optuna as a value.
+
+    Args:
+        frozen: Trial of Optuna.
+        study_attributes: Attributes of its study, with the test scores and the MLflow runs of ended trials.
+        decode: Function that converts stored parameters to values.
+    """
+    outcomes: dict[TrialState, Outcome] = {
+        TrialState.COMPLETE: "finished",
+        TrialState.PRUNED: "stopped",
+        TrialState.FAIL: "failed",
+    }
+    attributes: dict[str, Any] = frozen.user_attrs
+    epochs = tuple(
+        Epoch(
+            int(name.removeprefix(EPOCH)),
+            content["metrics"],
+            content["setting"],
+            content["seconds"],
+            content.get("usage", {}),
+        )
+        for name, content in sorted(attributes.items())
+        if name.startswith(EPOCH)
+    )
+    return Trial(
+        number=frozen.number,
+        parameters={**decode(frozen.params), **attributes.get(OUTSIDE, {})},
+        outcome=outcomes.get(frozen.state, "running"),
+        reason=attributes.get("reason", ""),
+        epochs=epochs,
+        run_id=study_attributes.get(f"run:{frozen.number:05d}", attributes.get("run_id")),
+        is_baseline=attributes.get(ROLE) == BASELINE,
+        test_scores=study_attributes.get(f"tests:{frozen.number:05d}", {}),
+        retry_of=attributes.get(RETRY_OF),
+        role=attributes.get(ROLE, "trial"),
+        confirms=attributes.get(CONFIRMS),
+        seed=attributes.get(SEED),
+    )

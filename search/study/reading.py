@@ -12,7 +12,6 @@ import optuna
 from search.study import encoding
 from search.study import storage as database
 from search.study.journal_storage import open_journal_snapshot
-from search.study.study import _as_trial, _of_confirmations, _of_search
 from search.study.trials import Trial
 from spaces.schema import Dimension
 
@@ -70,11 +69,13 @@ def _read_from(storage: optuna.storages.BaseStorage, name: str | None, search: S
     ends = [trial.datetime_complete for trial in frozen if trial.datetime_complete is not None]
 
     def convert(chosen: Sequence[optuna.trial.FrozenTrial]) -> tuple[Trial, ...]:
-        return tuple(_as_trial(t, attributes, lambda p: encoding.decode_parameters(search, p)) for t in chosen)
+        return tuple(
+            encoding.decode_trial(t, attributes, lambda p: encoding.decode_parameters(search, p)) for t in chosen
+        )
 
     return StudyContent(
-        convert(_of_search(frozen)),
-        convert(_of_confirmations(frozen)),
+        convert(encoding.select_search_trials(frozen)),
+        convert(encoding.select_confirmations(frozen)),
         min(starts, default=None),
         max([*starts, *ends], default=None),
         attributes.get("run_id"),

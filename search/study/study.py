@@ -12,27 +12,31 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.study import confirmations, encoding, sampler
 from search.study import storage as database
+from search.study.encoding import (
+    BASELINE,
+    CONFIRMS,
+    EPOCH,
+    OUTSIDE,
+    RETRY_OF,
+    ROLE,
+    SEED,
+    decode_trial,
+    drop_retried,
+    select_confirmations,
+    select_search_trials,
+)
 from search.study.journal_storage import open_journal_snapshot
 from search.study.trials import Epoch, Outcome, Trial
 from spaces import feasibility
 from spaces.points import complete_point
 from spaces.schema import Space, Value
 
-_OUTSIDE: Final = "outside"
-"""Attribute of a trial with the values that are outside of their dimensions, which Optuna does not take."""
 _FIXED_PARAMS: Final = "fixed_params"
 """Optuna's system attribute of an enqueued trial, with its parameters."""
-_EPOCH: Final = "epoch:"
-_ROLE: Final = "role"
-_RETRY_OF: Final = "retry_of"
 _ENDED: Final = "ended"
-_OF_ONE_ATTEMPT: Final = (_ENDED, "reason", "run_id", _RETRY_OF)
+_OF_ONE_ATTEMPT: Final = (_ENDED, "reason", "run_id", RETRY_OF)
 """Attributes of a failed trial that its retry does not share."""
-BASELINE: Final = "baseline"
 _CONFIRMATION: Final = "confirm"
-_CONFIRMS: Final = "confirms"
-"""Attribute of a confirmation with the number of the trial that it confirms."""
-_SEED: Final = "seed"
 
 
 class Study:
@@ -69,20 +73,20 @@ class Study:
 
     def _enqueue_initial_points(self) -> None:
         """Enqueue the baseline and the initial points of the space, unless already in the study, and each only once."""
-        roles = {trial.user_attrs.get(_ROLE) for trial in self._study.get_trials(deepcopy=False)}
+        roles = {trial.user_attrs.get(ROLE) for trial in self._study.get_trials(deepcopy=False)}
         initial_points = ((f"start {n}", point) for n, point in enumerate(self._space.start))
         earlier: list[Mapping[str, Value]] = []
         for role, point in [(BASELINE, self._space.baseline), *initial_points]:
             completed = complete_point(self._space, point)
             if role not in roles and not any(self._is_same(completed, other) for other in earlier):
-                self._enqueue(completed, {_ROLE: role})
+                self._enqueue(completed, {ROLE: role})
             earlier.append(completed)
 
     def _enqueue(self, point: Mapping[str, Value], attributes: Mapping[str, Any]) -> None:
         """Enqueue a trial; values that are outside of their dimensions become an attribute."""
         inside = self._encoder.encode_inside(point)
         outside = {name: value for name, value in point.items() if name not in inside}
-        self._study.enqueue_trial(dict(inside), user_attrs=dict(attributes) | ({_OUTSIDE: outside} if outside else {}))
+        self._study.enqueue_trial(dict(inside), user_attrs=dict(attributes) | ({OUTSIDE: outside} if outside else {}))
 
     def _is_same(self, one: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
         return feasibility.is_same_point(self._space.search, one, other)
@@ -120,7 +124,7 @@ class Study:
         """
         self._reclaim_orphaned_trials()
         self._interrupted = [number for number in self._interrupted if number in self._live]
-        self._interrupted.sort(key=lambda number: self._live[number].user_attrs.get(_ROLE) != BASELINE)
+        self._interrupted.sort(key=lambda number: self._live[number].user_attrs.get(ROLE) != BASELINE)
         if self._interrupted:
             trial = self._live[self._interrupted.pop(0)]
             if self.get_trial(trial.number).test_scores:  # of its best epoch so far, when a budget was used up
@@ -136,8 +140,8 @@ class Study:
 
     def _record_seed(self, trial: optuna.trial.Trial) -> None:
         """Record the seed of a trial that starts, if the space varies it."""
-        if self._space.vary_seeds and _SEED not in trial.user_attrs:
-            trial.set_user_attr(_SEED, confirmations.trial_seed(self._space.seed, trial.number))
+        if self._space.vary_seeds and SEED not in trial.user_attrs:
+            trial.set_user_attr(SEED, confirmations.trial_seed(self._space.seed, trial.number))
 
     def next_confirmation(self, planned: Sequence[confirmations.Confirmation]) -> Trial | None:
         """Return the next confirmation to run, an interrupted one or a new one; None if all have ended or run already.
@@ -163,12 +167,12 @@ class Study:
     def _copy_as_confirmation(self, confirmation: confirmations.Confirmation) -> FrozenTrial:
         """Return a running trial without epochs that has the parameters of another one."""
         frozen = self._frozen_trial(confirmation.confirms)
-        outside = {name: value for name, value in frozen.user_attrs.items() if name == _OUTSIDE}
+        outside = {name: value for name, value in frozen.user_attrs.items() if name == OUTSIDE}
         return optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=frozen.params,
             distributions=frozen.distributions,
-            user_attrs=outside | {_ROLE: _CONFIRMATION, _CONFIRMS: confirmation.confirms, _SEED: confirmation.seed},
+            user_attrs=outside | {ROLE: _CONFIRMATION, CONFIRMS: confirmation.confirms, SEED: confirmation.seed},
         )
 
     def _take_up(self, frozen: FrozenTrial) -> None:
@@ -194,12 +198,12 @@ class Study:
         """
         frozen = self._frozen_trial(trial.number)
         enqueued = frozen.system_attrs.get(_FIXED_PARAMS, {})
-        given = self._decode(enqueued) | dict(frozen.user_attrs.get(_OUTSIDE, {})) | self._decode(frozen.params)
+        given = self._decode(enqueued) | dict(frozen.user_attrs.get(OUTSIDE, {})) | self._decode(frozen.params)
         point = complete_point(self._space, given)
         parameters = self._encoder.encode_inside(point)
         outside = {name: value for name, value in point.items() if name not in parameters}
-        if outside != frozen.user_attrs.get(_OUTSIDE, {}):
-            trial.set_user_attr(_OUTSIDE, outside)
+        if outside != frozen.user_attrs.get(OUTSIDE, {}):
+            trial.set_user_attr(OUTSIDE, outside)
         for name in [name for name in parameters if name not in frozen.params]:
             distribution = self._encoder.distributions[name]
             stored = distribution.to_internal_repr(parameters[name])
@@ -228,7 +232,7 @@ class Study:
         if self._joins:
             return
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if frozen.number not in self._live and _CONFIRMS not in frozen.user_attrs:
+            if frozen.number not in self._live and CONFIRMS not in frozen.user_attrs:
                 self._take_up(frozen)
                 self._interrupted.append(frozen.number)
 
@@ -244,8 +248,8 @@ class Study:
             The numbers of the new trials, by those of the failed ones.
         """
         retries: dict[int, int] = {}
-        for frozen in _without_retried(self._study.get_trials(deepcopy=False)):
-            is_wanted = not only_baseline or frozen.user_attrs.get(_ROLE) == BASELINE
+        for frozen in drop_retried(self._study.get_trials(deepcopy=False)):
+            is_wanted = not only_baseline or frozen.user_attrs.get(ROLE) == BASELINE
             if frozen.state == TrialState.FAIL and is_wanted:
                 self._study.add_trial(self._copy_as_running(frozen))
                 retries[frozen.number] = self._study.get_trials(deepcopy=False)[-1].number
@@ -254,23 +258,23 @@ class Study:
 
     def _copy_as_running(self, failed: FrozenTrial) -> FrozenTrial:
         """Return a running copy of a failed trial; without its epochs if there are all of them, since none was of use."""
-        is_complete = sum(name.startswith(_EPOCH) for name in failed.user_attrs) >= self._space.budget.epochs
+        is_complete = sum(name.startswith(EPOCH) for name in failed.user_attrs) >= self._space.budget.epochs
         kept = {
             name: value
             for name, value in failed.user_attrs.items()
-            if name not in _OF_ONE_ATTEMPT and not (is_complete and name.startswith(_EPOCH))
+            if name not in _OF_ONE_ATTEMPT and not (is_complete and name.startswith(EPOCH))
         }
         return optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=failed.params,
             distributions=failed.distributions,
-            user_attrs=kept | {_RETRY_OF: failed.number},
+            user_attrs=kept | {RETRY_OF: failed.number},
             intermediate_values={} if is_complete else failed.intermediate_values,
         )
 
     def count_started(self) -> int:
         """Return the number of trials, without enqueued ones that have not started and failed ones that were taken up."""
-        return len(_of_search(self._study.get_trials(deepcopy=False)))
+        return len(select_search_trials(self._study.get_trials(deepcopy=False)))
 
     def has_running(self) -> bool:
         """Return whether any trial of this process has not ended."""
@@ -282,7 +286,7 @@ class Study:
 
     def has_unfinished_trials(self) -> bool:
         """Return whether any trial remains to be run, not counting confirmations."""
-        return any(_CONFIRMS not in trial.user_attrs for trial in self._live.values()) or self._may_start()
+        return any(CONFIRMS not in trial.user_attrs for trial in self._live.values()) or self._may_start()
 
     def record_epoch(self, number: int, result: Epoch) -> bool:
         """Record the result of an epoch, unless it is already recorded.
@@ -290,7 +294,7 @@ class Study:
         Returns:
             Whether the epoch was new; a restarted process reports again the epochs since its checkpoint.
         """
-        attribute = f"{_EPOCH}{result.epoch:05d}"
+        attribute = f"{EPOCH}{result.epoch:05d}"
         if number not in self._live or attribute in self._live[number].user_attrs:
             return False
         defined = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
@@ -366,11 +370,11 @@ class Study:
 
     def get_trials(self) -> list[Trial]:
         """Return all started trials of the search by number, without failed ones that were taken up by another trial."""
-        return self._as_trials(_of_search(self._study.get_trials(deepcopy=False)))
+        return self._as_trials(select_search_trials(self._study.get_trials(deepcopy=False)))
 
     def get_confirmations(self) -> list[Trial]:
         """Return all confirmations by number, without failed ones that were taken up by another one."""
-        return self._as_trials(_of_confirmations(self._study.get_trials(deepcopy=False)))
+        return self._as_trials(select_confirmations(self._study.get_trials(deepcopy=False)))
 
     def _as_trials(self, frozen: Sequence[FrozenTrial]) -> list[Trial]:
         attributes = self._study.user_attrs  # read once: every access queries the database
@@ -380,7 +384,7 @@ class Study:
         return self._study.get_trials(deepcopy=False)[number]
 
     def _as_trial(self, frozen: FrozenTrial, study_attributes: Mapping[str, Any]) -> Trial:
-        return _as_trial(frozen, study_attributes, self._decode)
+        return decode_trial(frozen, study_attributes, self._decode)
 
 
 def read_trials(journal: Path, *, confirming: bool = False) -> list[Trial]:
@@ -400,22 +404,8 @@ def read_trials(journal: Path, *, confirming: bool = False) -> list[Trial]:
     if not names:
         raise KeyError(str(journal))
     study = optuna.load_study(study_name=names[0], storage=storage)
-    chosen = _of_confirmations if confirming else _of_search
-    return [_as_trial(t, study.user_attrs, dict) for t in chosen(study.get_trials(deepcopy=False))]
-
-
-def _of_search(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    return [trial for trial in _without_retried(trials) if _CONFIRMS not in trial.user_attrs]
-
-
-def _of_confirmations(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    return [trial for trial in _without_retried(trials) if _CONFIRMS in trial.user_attrs]
-
-
-def _without_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that have started, without failed ones that were taken up by another trial."""
-    retried = {trial.user_attrs.get(_RETRY_OF) for trial in trials}
-    return [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
+    chosen = select_confirmations if confirming else select_search_trials
+    return [decode_trial(t, study.user_attrs, dict) for t in chosen(study.get_trials(deepcopy=False))]
 
 
 def read_parent_run_id(location: Path | str, name: str | None = None) -> str | None:
@@ -436,41 +426,3 @@ def read_parent_run_id(location: Path | str, name: str | None = None) -> str | N
     attributes = studies.get(name, {}) if name is not None else next(iter(studies.values()), {})
     run_id = attributes.get("run_id")
     return None if run_id is None else str(run_id)
-
-
-def _as_trial(
-    frozen: FrozenTrial,
-    study_attributes: Mapping[str, Any],
-    decode: Callable[[Mapping[str, Any]], Mapping[str, Value]],
-) -> Trial:
-    outcomes: dict[TrialState, Outcome] = {
-        TrialState.COMPLETE: "finished",
-        TrialState.PRUNED: "stopped",
-        TrialState.FAIL: "failed",
-    }
-    attributes: dict[str, Any] = frozen.user_attrs
-    epochs = tuple(
-        Epoch(
-            int(name.removeprefix(_EPOCH)),
-            content["metrics"],
-            content["setting"],
-            content["seconds"],
-            content.get("usage", {}),
-        )
-        for name, content in sorted(attributes.items())
-        if name.startswith(_EPOCH)
-    )
-    return Trial(
-        number=frozen.number,
-        parameters={**decode(frozen.params), **attributes.get(_OUTSIDE, {})},
-        outcome=outcomes.get(frozen.state, "running"),
-        reason=attributes.get("reason", ""),
-        epochs=epochs,
-        run_id=study_attributes.get(f"run:{frozen.number:05d}", attributes.get("run_id")),
-        is_baseline=attributes.get(_ROLE) == BASELINE,
-        test_scores=study_attributes.get(f"tests:{frozen.number:05d}", {}),
-        retry_of=attributes.get(_RETRY_OF),
-        role=attributes.get(_ROLE, "trial"),
-        confirms=attributes.get(_CONFIRMS),
-        seed=attributes.get(_SEED),
-    )
