@@ -9,8 +9,10 @@ has one term for each:
 * scenes: the variance of the difference in a paired bootstrap over scenes, in which all models see the same resample (Efron and
   Tibshirani 1993, chapter 8), without the part that the first term includes.
 
-Intervals are those of Student's t with Satterthwaite's degrees of freedom, and Bonferroni's correction for the number of
-compared configurations, so that picking the best of several does not make chance look like an improvement.
+Intervals are those of Student's t with Satterthwaite's degrees of freedom. A trial counts as better only if it is distinguishable
+from every reference, so that no correction is needed for their number (an intersection-union test, Berger 1982); Bonferroni's
+correction for the number of confirmed trials keeps the choice of the best of several from making chance look like an improvement.
+Trials among each other, and references among each other, are corrected for the number of all other configurations.
 """
 
 from __future__ import annotations
@@ -144,9 +146,16 @@ def compare_candidates(
     seeds = variance * (1 / len(one.values) + 1 / len(other.values))
     total = seeds + _scene_variance(one, other)
     effective = freedom * (total / seeds) ** 2 if seeds > 0 else math.inf
-    level = 1 - (1 - confidence) / max(1, len(candidates) - 1)
+    level = 1 - (1 - confidence) / _count_comparisons(one, other, candidates)
     half = float(scipy.stats.t.ppf(level, min(effective, 1e6))) * math.sqrt(total)
     return Difference(estimate, estimate - half, estimate + half)
+
+
+def _count_comparisons(one: Candidate, other: Candidate, candidates: Sequence[Candidate]) -> int:
+    """Return the number of comparisons that share the risk of an error: of trials with a reference, or of one with all others."""
+    if (one.role == "trial") != (other.role == "trial"):
+        return sum(candidate.role == "trial" for candidate in candidates)
+    return max(1, len(candidates) - 1)
 
 
 def _pooled_seed_variance(candidates: Sequence[Candidate]) -> tuple[float, int]:
