@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from search.launching.earlier_versions import with_earlier_defaults
 from search.reporting.next_steps import without_option
 from spaces import feasibility
 from spaces.load import load_space
+from spaces.schema import Space
 
 _OPTIONS: Final = {
     "budget.trials": "--trials",
@@ -116,12 +117,27 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return run_command(lambda: _launch(arguments), stopped="Stopped; the search had not started.")
+    return run_command(lambda: launch(arguments, build_parser()), stopped="Stopped; the search had not started.")
 
 
-def _launch(arguments: Sequence[str] | None) -> int:
-    options = build_parser().parse_args(arguments)
+def launch(
+    arguments: Sequence[str] | None,
+    parser: argparse.ArgumentParser,
+    check: Callable[[Space, str], None] = lambda *_: None,
+) -> int:
+    """Run a search as a command line describes it.
+
+    Args:
+        arguments: Command line; None for that of the process.
+        parser: Parser with the options of `build_parser`.
+        check: Called with the space and the path of its file; an InputError that it raises refuses the space.
+
+    Returns:
+        The exit status.
+    """
+    options = parser.parse_args(arguments)
     experiment = prepare_experiment(options)
+    check(experiment.space, str(options.space))
     if options.dry_run:
         cores = machine.count_cores()
         print("\n".join(plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))), flush=True)

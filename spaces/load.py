@@ -42,6 +42,7 @@ from spaces.schema import (
 )
 from spaces.suggestions import check_forms, with_file_key_hint
 from spaces.sweeps import expand_sweep, require_few_combinations, require_few_datasets
+from spaces.tables import TableFile, expand_rows, locate_in_rows, require_different_rows
 from trainables import registry
 from trainables.contract import Metric
 from trainables.registry import TrainableDescription
@@ -111,7 +112,11 @@ def _check_variant(data: Mapping[str, Any], path: Path, name: str | None, chosen
 
 
 def _check_content(data: Mapping[str, Any], path: Path, profile: str | None, remarks: Sequence[str]) -> Space:
-    return _SpaceChecker(str(path), _parse_file(data, str(path))).check_space(profile, tuple(remarks))
+    expanded = expand_rows(data, str(path))
+    try:
+        return _SpaceChecker(str(path), _parse_file(expanded, str(path))).check_space(profile, tuple(remarks))
+    except InputError as error:
+        raise locate_in_rows(error, data, str(path)) from error
 
 
 def _config_defaults(space: Space) -> dict[str, Any]:
@@ -202,8 +207,14 @@ class _SpaceChecker:
             remarks=remarks + more_remarks,
             confirm=self.file.confirm if self.file.confirm and self.file.confirm.top else None,
             vary_seeds=self.file.vary_seeds,
+            table=self._read_table(),
         )
         return self._with_points(space)
+
+    def _read_table(self) -> TableFile | None:
+        if not self.file.rows:
+            return None
+        return TableFile(rows=self.file.rows, seeds=self.file.seeds, table=self.file.table)
 
     def _limit_budget(self) -> tuple[Budget, tuple[str, ...]]:
         """Return the budget, of one trial if nothing is searched, and a remark for the plan in that case."""
@@ -320,6 +331,9 @@ class _SpaceChecker:
         baseline, completed = points.read_baseline(space, self.file.baseline, self.path)
         start = tuple(points.read_start(space, point, n, self.path) for n, point in enumerate(self.file.start))
         space = dataclasses.replace(space, baseline=baseline, completed=completed, start=start)
+        if space.table is not None:  # no points but the rows are ever trained
+            require_different_rows([*space.table.rows], [baseline, *start], self.path)
+            return space
         feasibility.check_possible(space, f"{self.path}: search")
         return dataclasses.replace(space, distinct_points=feasibility.count_points(space))
 

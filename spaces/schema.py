@@ -18,6 +18,7 @@ from datasets.registry import AnySpec
 from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
 from runtime.inputs.validation import field_meanings
+from spaces.tables import Row, TableFile, TableText
 from spaces.values import is_equal_number, is_same_value
 
 Value = int | float | str | bool | None | list[Any]
@@ -220,6 +221,7 @@ class Space:
         distinct_points: Number of different trials that are possible; None if it is unlimited or unknown.
         confirm: Which trials are confirmed after the search; None for none.
         vary_seeds: Whether each trial has a seed of its own.
+        table: Rows that are compared, of which `baseline` is the first and `start` has the others; None for a search.
     """
 
     name: str
@@ -241,6 +243,7 @@ class Space:
     distinct_points: int | None = None
     confirm: Confirm | None = None
     vary_seeds: bool = False
+    table: TableFile | None = None
 
     @property
     def max_trials(self) -> int:
@@ -366,6 +369,12 @@ class SpaceFile(Frozen):
     vary_seeds: bool = Field(
         False, description="whether each trial has a seed of its own, so that no choice is tuned to one"
     )
+    rows: dict[str, Row] = Field(
+        default_factory=dict,
+        description="configurations of a table by name, in place of `search`: each one is trained in full on each seed",
+    )
+    seeds: int | tuple[int, ...] = Field(3, description="number of trainings of each of the `rows`, or their seeds")
+    table: TableText = Field(default_factory=TableText, description="texts, columns and differences of a table")
 
 
 def nest_names(flat: Mapping[str, Value]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ DATASET_LAYERS: dict[str, set[str]] = {
 """Modules of `datasets` that a module may import besides itself; modules not listed are commands, which may import all."""
 LIGHT = [
     "search.launch",
+    "search.table",
     "search.predict",
     "spaces.load",
     "datasets.building.parts",
@@ -130,7 +131,21 @@ SEARCH_LEVELS = [
     {"reporting"},
     {"launching", "saved_models"},
     {"catalog"},
-    {"api", "launch", "predict", "ui", "doctor", "list", "status", "show", "compare", "delete", "export", "rerun"},
+    {
+        "api",
+        "launch",
+        "table",
+        "predict",
+        "ui",
+        "doctor",
+        "list",
+        "status",
+        "show",
+        "compare",
+        "delete",
+        "export",
+        "rerun",
+    },
 ]
 """Modules and packages of `search`, from the bottom to the top; each one imports its own level and those below."""
 

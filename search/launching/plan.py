@@ -12,9 +12,10 @@ from runtime.errors import InputError
 from runtime.machines import machine
 from search.experiment import Experiment
 from search.launching.budgets import budget_lines
+from search.launching.table_plan import describe_trainings, row_lines
 from search.reporting.progress import format_value
 from search.study.asha import expected_epochs, rung_epochs
-from search.study.confirmations import confirmation_seeds
+from search.study.confirmations import seeds_of_space
 from spaces.feasibility import survey_points
 from spaces.points import describe_values
 from spaces.schema import TRAIN_SEED, Dimension, Resources, Space
@@ -37,9 +38,8 @@ def missing_bytes(experiment: Experiment) -> tuple[int, int]:
 def confirmation_bytes(experiment: Experiment) -> int:
     """Return the bytes to be built for the confirmations: training data of the space's own dataset on their seeds."""
     space, store = experiment.space, experiment.dataset_storage
-    seeds = () if space.confirm is None else confirmation_seeds(space.seed, space.confirm.seeds)
     parts: dict[str, int] = {}
-    for seed in seeds:
+    for seed in seeds_of_space(space):
         parts |= experiment.dataset_for({TRAIN_SEED: seed}).missing_bytes(store)
     return sum(size for part, size in parts.items() if part not in experiment.dataset.missing_bytes(store))
 
@@ -102,6 +102,8 @@ def _describe_dimension(dimension: Dimension) -> str:
 
 def _space_lines(space: Space) -> list[str]:
     """Describe the dimensions, a baseline outside of them, and the share of impossible points."""
+    if space.table is not None:
+        return row_lines(space)
     lines = [_describe_dimension(dimension) for dimension in space.search]
     outside = ", ".join(f"{name} {format_value(value)}" for name, value in space.outside.items())
     if outside:
@@ -121,6 +123,8 @@ def _describe_trials(space: Space) -> str:
     fraction = _FRACTIONS.get(stopping.reduction, f"the best 1/{stopping.reduction}")
     stops = f", {fraction} continues after epochs {', '.join(map(str, rungs))}" if rungs and budget.trials > 1 else ""
     hours = f"; this launch takes at most {budget.hours:g} h" if budget.hours is not None else ""
+    if space.table is not None:
+        return f"{describe_trainings(space)}{hours}"
     if not space.search:
         return f"1 training of {budget.epochs} epochs{hours}"
     few = ""
@@ -132,7 +136,7 @@ def _describe_trials(space: Space) -> str:
 def _confirmation_lines(experiment: Experiment) -> list[str]:
     """Describe which trials are confirmed, and the length of their trainings next to that of the trials."""
     space = experiment.space
-    if space.confirm is None:
+    if space.confirm is None or space.table is not None:
         return []
     top, seeds, starts = min(space.confirm.top, space.max_trials), space.confirm.seeds, len(space.start)
     count = (top + 1 + starts) * seeds

@@ -23,6 +23,7 @@ from search.execution.trial_stopper import ConfirmationStopper, TimeBudget, Tria
 from search.experiment import Experiment
 from search.launching import confirm, plan, shutdown
 from search.launching.lease import Lease, SearchLease, held_error, read_holder
+from search.launching.table_results import report_table
 from search.reporting import next_steps, report
 from search.reporting.callback import SearchCallback
 from search.reporting.mlflow_files import relocate_artifacts
@@ -268,6 +269,9 @@ def _report_results(
     experiment: Experiment, study: Study, logger: MlflowLogger, console: Console, *, has_ray: bool
 ) -> None:
     score = tune.score_models if has_ray else tune.score_in_process
+    if experiment.space.table is not None:
+        report_table(experiment, study, logger, console, functools.partial(score, keeps_scenes=True))
+        return
     confirm.score_confirmations(experiment, study, console, functools.partial(score, keeps_scenes=True))
     confirmed = confirm.log_verdict(experiment, study, logger)
     spending = _open_meter(experiment, study).total()

@@ -67,7 +67,7 @@ def write_final_report(
         console.print_line("\nNo trial has a result.")
         print_failures(experiment, study.get_trials(), console)
         return
-    _score_finalists(experiment, study, console, score, [trial.number for trial in finalists.list_trials()])
+    score_trials(experiment, study, console, score, [trial.number for trial in finalists.list_trials()])
     finalists = choose_finalists(study.get_trials(), experiment.space, preferred) or finalists  # with test scores
     for trial in finalists.list_trials():
         log_test_scores(trial, logger)
@@ -181,10 +181,18 @@ def exit_status(study: Study, objectives: pareto.Objectives) -> int:
     return int(has_ended and not rank_trials(trials, objectives))
 
 
-def _score_finalists(
+def score_trials(
     experiment: Experiment, study: Study, console: Console, score: Scorer, finalists: Sequence[int]
 ) -> None:
-    """Score the trials that have no test scores yet but a saved model; a function is not evaluated on test splits."""
+    """Score the trials that have no test scores yet but a saved model; a function is not evaluated on test splits.
+
+    Args:
+        experiment: Search that they belong to.
+        study: Its trials.
+        console: Output.
+        score: Scores models on the test splits.
+        finalists: Numbers of the trials.
+    """
     if issubclass(registry.load_trainable(experiment.space.trainable, "trainable"), FunctionTrainable):
         return
     results = experiment.results

@@ -31,6 +31,15 @@ def confirmation_seeds(seed: int, count: int) -> tuple[int, ...]:
     return tuple(((seed + 1) * _SEEDS_PER_SEARCH + number) % _SEED_LIMIT for number in range(1, count + 1))
 
 
+def seeds_of_space(space: Space) -> tuple[int, ...]:
+    """Return the seeds of the confirmations of a space: those that a table lists after the first one, or derived ones."""
+    if space.confirm is None:
+        return ()
+    if space.table is not None and not isinstance(space.table.seeds, int):
+        return space.table.seeds[1:]
+    return confirmation_seeds(space.seed, space.confirm.seeds)
+
+
 def trial_seed(seed: int, number: int) -> int:
     """Return the seed of a trial in a search that varies them."""
     return (seed + _TRIAL_STRIDE * (number + 1)) % _SEED_LIMIT
@@ -59,8 +68,9 @@ def plan_confirmations(trials: Sequence[Trial], space: Space) -> list[Confirmati
     """Return all confirmations of a search whose trials have ended, all trials on one seed before the next seed."""
     if space.confirm is None:
         return []
-    seeds = confirmation_seeds(space.seed, space.confirm.seeds)
-    return [Confirmation(trial.number, seed) for seed in seeds for trial in choose_confirmed(trials, space)]
+    return [
+        Confirmation(trial.number, seed) for seed in seeds_of_space(space) for trial in choose_confirmed(trials, space)
+    ]
 
 
 def pending_confirmations(planned: Sequence[Confirmation], confirmations: Sequence[Trial]) -> list[Confirmation]:
