@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from runtime.inputs.cli import run_command
+from runtime.cli import run_command
 
 from runtime.errors import InputError
 from search import launch
