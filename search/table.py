@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 
 from runtime.cli import run_command
-
 from runtime.errors import InputError
 from search import launch
 from spaces.schema import Space
