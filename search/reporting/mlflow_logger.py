@@ -30,8 +30,8 @@ from mlflow.exceptions import MlflowException, RestException
 
 from datasets.building.provider import DatasetProvider
 from runtime import uris
-from runtime.errors import InputError
 from runtime.storage import Storage as DataStore
+from search.reporting.mlflow_errors import BUSY, closed_store_error, describe_error
 from search.reporting.mlflow_experiments import ExperimentFinder
 from search.reporting.mlflow_files import ARTIFACTS, DATABASE, remove_stray_folders
 from search.reporting.mlflow_names import encode_name
@@ -57,20 +57,6 @@ _ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", _INVALID)
 """Error codes of a request for a run that does not exist."""
 _OUTAGE_PAUSE_S: Final = 30.0
 """Pause of all requests after a server did not answer; the study has the values that are dropped meanwhile."""
-
-_REMEDIES: Final = {
-    "out-of-date database schema": "make a copy of the database, then run  mlflow db upgrade {uri}  and continue with --resume",
-    "Can't locate revision": "the database was written by a newer MLflow: install that version, or name another --tracking-uri",
-    "database is locked": "end the program that holds the database; then continue with --resume",
-    "not a database": "move the file away; --resume then writes the finished trials to a new one",
-    "malformed": "move the file away; --resume then writes the finished trials to a new one",
-    "readonly database": "make the file and its folder writable, or name another --tracking-uri",
-    "unable to open database": "make the folder of the database writable, or name another --tracking-uri",
-}
-"""Remedies of stores that do not open, by a part of the error message."""
-
-_BUSY: Final = ("database is locked", "database or disk is full", "disk I/O error")
-"""Messages of SQLite that may disappear; a request waits 20 s for a lock."""
 
 _T = TypeVar("_T")
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -140,20 +126,10 @@ class MlflowLogger:
             self.experiment_id = finder.find_or_create(experiment, store.artifacts, parent, archives)
             remove_stray_folders(store.uri)
         except Exception as error:  # noqa: BLE001  # a database raises classes of its own, depending on what is wrong with it
-            raise self._closed_store_error(error) from None
+            raise closed_store_error(error, store.uri) from None
         self._queue: queue.Queue[Callable[[], object] | threading.Event | None] = queue.Queue()
         self._thread = threading.Thread(target=self._process_queue, name="mlflow", daemon=True)
         self._thread.start()
-
-    def _closed_store_error(self, error: Exception) -> InputError:
-        """Return the error of a store that does not open, with a remedy for the cause."""
-        place = uris.redact_uri(self._store.uri)
-        remedy = next(
-            (remedy.format(uri=place) for sign, remedy in _REMEDIES.items() if sign in str(error)),
-            "check the address, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; then continue with --resume",
-        )
-        rule = f"MLflow must answer at {place}"
-        return InputError("--tracking-uri", rule, value=self._describe_error(error), remedy=remedy)
 
     def open_run(
         self,
@@ -368,13 +344,8 @@ class MlflowLogger:
         except Exception as error:  # noqa: BLE001  # an unreachable store must not end the search
             if _is_unreachable(error):
                 self._paused_until = time.monotonic() + _OUTAGE_PAUSE_S
-            self.problems.append(f"{type(error).__name__}: {self._describe_error(error)}")
+            self.problems.append(f"{type(error).__name__}: {describe_error(error, self._store.uri)}")
             return None
-
-    def _describe_error(self, error: Exception) -> str:
-        text = str(error)
-        first = next((reason for reason in _BUSY if reason in text), next(iter(text.splitlines()), ""))
-        return uris.redact_text(first, self._store.uri)
 
 
 def _is_unreachable(error: Exception) -> bool:
@@ -382,7 +353,7 @@ def _is_unreachable(error: Exception) -> bool:
     if isinstance(error, RestException):
         return error.get_http_status_code() in (429, 502, 503, 504)
     text = str(error)
-    return any(reason in text for reason in _BUSY) or (isinstance(error, MlflowException) and "API request to" in text)
+    return any(reason in text for reason in BUSY) or (isinstance(error, MlflowException) and "API request to" in text)
 
 
 def _epoch_metrics(epoch: Epoch) -> list[Metric]:
