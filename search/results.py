@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from runtime import uris
+from runtime.bucket_storage import BucketStorage
 from runtime.errors import InputError
 from runtime.files import atomic_write
-from runtime.storage import BucketStorage
 
 DEFAULT_CACHE: Final = "~/.cache/soundsweep"
 
