@@ -290,11 +290,17 @@ class MlflowLogger:
         owned = set(run_ids.values())
         for run_id in self._unfinished_runs(parent):
             if run_id not in owned:
-                self._end_run(run_id, "KILLED", {"outcome": "lost in a crash"})
+                self._end_orphan(run_id)
         for trial in trials:
             if trial.outcome != "running":
                 above = None if trial.confirms is None else run_ids.get(trial.confirms)
                 self._reconcile_trial(study, above or parent, trial, reopen)
+
+    def _end_orphan(self, run_id: str) -> None:
+        """End a run whose id did not reach the study; delete it if it has no epochs, since its trial gets another one."""
+        self._end_run(run_id, "KILLED", {"outcome": "lost in a crash"})
+        if not self._client.get_run(run_id).data.metrics:
+            self._client.delete_run(run_id)
 
     def _reconcile_trial(self, study: Study, parent: str, trial: Trial, reopen: Callable[[Trial], str | None]) -> None:
         run = None if trial.run_id is None else self._find_run(trial.run_id)

@@ -62,7 +62,7 @@ def test_a_search_runs_in_awkward_places_and_continues_where_its_results_were_mo
     experiment = client.get_experiment_by_name("places")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
-    assert sorted(run.data.tags["role"] for run in runs) == ["baseline", "search", "trial", "trial"]
+    assert sorted(run.data.tags["role"] for run in runs) == ["baseline", "search", "trial", "winner"]
     assert {run.info.status for run in runs} == {"FINISHED"}
     parent = next(run.info.run_id for run in runs if run.data.tags["role"] == "search")
     assert Path(client.download_artifacts(parent, "space.json", str(tmp_path))).is_file()

@@ -101,6 +101,7 @@ def test_reconciling_logs_missing_epochs_and_ends_running_runs(store: MlflowStor
     assert [(m.step, m.value) for m in client.get_metric_history(run_id, "f1_0.3m")] == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert client.get_run(run_id).info.status == "FINISHED"
     assert client.get_run(orphan).info.status == "KILLED"
+    assert client.get_run(orphan).info.lifecycle_stage == "deleted"  # it has no epochs, and its trial gets another run
 
 
 def test_an_interrupted_run_continues_under_its_id(store: MlflowStore, tmp_path: Path) -> None:
