@@ -218,7 +218,7 @@ class _SpaceChecker:
 
     def _limit_budget(self) -> tuple[Budget, tuple[str, ...]]:
         """Return the budget, of one trial if nothing is searched, and a remark for the plan in that case."""
-        if self.file.search:
+        if self.file.search or self.file.rows:
             return self.file.budget, ()
         return self.file.budget.model_copy(update={"trials": 1}), (
             "nothing is searched: one training with fixed values",
@@ -333,7 +333,7 @@ class _SpaceChecker:
         space = dataclasses.replace(space, baseline=baseline, completed=completed, start=start)
         if space.table is not None:  # no points but the rows are ever trained
             require_different_rows([*space.table.rows], [baseline, *start], self.path)
-            return space
+            return dataclasses.replace(space, distinct_points=len(space.table.rows))
         feasibility.check_possible(space, f"{self.path}: search")
         return dataclasses.replace(space, distinct_points=feasibility.count_points(space))
 

@@ -103,6 +103,9 @@ def _read_table(data: Mapping[str, Any], path: str) -> TableFile:
                 f"a file with `rows` has no `{name}`: each row is trained in full, on each of the seeds",
                 remedy=f"remove {name}, or the rows",
             )
+    if isinstance(data.get("budget"), dict) and "trials" in data["budget"]:
+        rule = "a file with `rows` has no number of trials: it is that of the rows"
+        raise InputError(f"{path}: budget.trials", rule, value=data["budget"]["trials"], remedy="remove it")
     try:
         table = TableFile.model_validate({key: data[key] for key in _KEYS if key in data})
     except ValidationError as error:

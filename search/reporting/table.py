@@ -77,10 +77,12 @@ def table_metrics(table: ResultTable) -> dict[str, float]:
 
 def _list_rows(table: ResultTable) -> list[list[str]]:
     """Return head and rows: per column the mean ± deviation, and the published value where any row has one."""
+    if len(table.cells) == 1:
+        return _list_splits(table)
     published = [any(cells[column].paper is not None for cells in table.cells.values()) for column in table.columns]
     head = ["row", "n"]
     for column, has_paper in zip(table.columns, published, strict=True):
-        head += [column.replace(".", " "), "paper"] if has_paper else [column.replace(".", " ")]
+        head += [column.replace(".", " ", 1), "paper"] if has_paper else [column.replace(".", " ", 1)]
     rows = [head]
     for name, cells in table.cells.items():
         row = [name, str(len(table.seeds[name]))]
@@ -90,11 +92,28 @@ def _list_rows(table: ResultTable) -> list[list[str]]:
     return rows
 
 
+def _list_splits(table: ResultTable) -> list[list[str]]:
+    """Return the only row of a table as one line per split, with a column per metric."""
+    ((name, cells),) = table.cells.items()
+    named = [column.partition(".")[::2] for column in table.columns]
+    metrics = list(dict.fromkeys(metric for _, metric in named))
+    rows = [[name, "n", *(head for metric in metrics for head in (metric, "paper"))]]
+    for split in dict.fromkeys(split for split, _ in named):
+        row = [split, str(len(table.seeds[name]))]
+        for metric in metrics:
+            cell = cells.get(f"{split}.{metric}", Cell({}))
+            row += [_format_cell(cell), _format_number(cell.paper)]
+        rows.append(row)
+    return rows
+
+
 def _list_differences(table: ResultTable) -> list[list[str]]:
     rows = [["rows", "column", "difference", "n", "paper"]]
     for d in table.differences:
         paper = "" if d.paper is None else f"{d.paper:+.3g}"
-        rows.append([f"{d.one} − {d.other}", d.column.replace(".", " "), _describe_difference(d), str(d.seeds), paper])
+        rows.append(
+            [f"{d.one} − {d.other}", d.column.replace(".", " ", 1), _describe_difference(d), str(d.seeds), paper]
+        )
     return rows
 
 

@@ -68,6 +68,7 @@ def test_one_seed_needs_no_further_trainings(tmp_path: Path) -> None:
     ("changes", "place", "rule"),
     [
         ({"search": {}}, "search", "a file with `rows` has no `search`"),
+        ({"budget": {"epochs": 3, "trials": 4}}, "budget.trials", "no number of trials"),
         ({"rows": None}, "seeds", "`seeds` is a key of a table"),
         ({"seeds": 0}, "seeds", "a number from 1 to 100"),
         ({"seeds": [1, 1]}, "seeds", "different seeds"),

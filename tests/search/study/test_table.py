@@ -59,3 +59,19 @@ def test_the_table_has_mean_deviation_and_published_value_in_all_forms() -> None
     assert "TG &lt;b&gt;" in format_html(table)
     assert "TG <b>" not in format_html(table)
     assert format_csv(table).splitlines()[4] == "HM,S0,f1_1m,0,0.95,0.96"
+
+
+def test_a_table_of_one_row_has_a_line_per_split() -> None:
+    cells = {"HM": {"S0.f1_1m": HM, "S1.f1_1m": Cell({0: 0.5}), "S1.rmse_1m": Cell({0: 0.2}, 0.3)}}
+    table = ResultTable("t", "", (), ("S0.f1_1m", "S1.f1_1m", "S1.rmse_1m"), cells, {"HM": (0, 1, 2)}, 3, ())
+    lines = [line.split() for line in format_terminal(table) if line]
+    assert lines[0] == ["HM", "n", "f1_1m", "paper", "rmse_1m", "paper"]
+    assert lines[2] == ["S0", "3", "0.950", "±", "0.020", "0.96", "–", "–"]
+    assert lines[3] == ["S1", "3", "0.500", "–", "0.200", "0.3"]
+
+
+def test_only_the_first_dot_of_a_column_separates_split_and_metric() -> None:
+    cells = {"a": {"S0.f1_0.3m": HM}, "b": {"S0.f1_0.3m": TG}}
+    table = ResultTable("t", "", (), ("S0.f1_0.3m",), cells, {"a": (0, 1, 2), "b": (0, 1, 2)}, 3, ())
+    assert "S0 f1_0.3m" in format_markdown(table)
+    assert format_csv(table).splitlines()[1].startswith("a,S0,f1_0.3m,0,")
