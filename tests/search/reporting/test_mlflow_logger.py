@@ -31,7 +31,7 @@ def open_trials(logger: MlflowLogger, study: Study, count: int) -> None:
     for _ in range(count):
         trial = study.next_trial()
         assert trial is not None
-        tags = {"trial": str(trial.number)}
+        tags = {"trial": str(trial.number), "role": "trial"}
         run_id = logger.open_run(trial.run_id, f"trial {trial.number}", trial.parameters, tags, study.parent_run_id())
         assert run_id is not None
         study.set_run_id(trial.number, run_id)
