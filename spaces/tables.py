@@ -13,7 +13,6 @@ from typing import Any, Final
 from pydantic import Field, ValidationError
 
 from datasets.building.spec import Frozen
-from datasets.config_file import explain_validation
 from runtime.errors import InputError
 
 _KEYS: Final = ("rows", "seeds", "table")
@@ -109,6 +108,8 @@ def _read_table(data: Mapping[str, Any], path: str) -> TableFile:
     try:
         table = TableFile.model_validate({key: data[key] for key in _KEYS if key in data})
     except ValidationError as error:
+        from datasets.config_file import explain_validation  # needs PyYAML, which training alone does not
+
         raise explain_validation(error, TableFile, lambda key: f"{path}: {key}") from error
     _check_seeds(table.seeds, data, path)
     _check_names(table, path)
