@@ -11,7 +11,7 @@ from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError
 from spaces.load import load_space
 from spaces.schema import Space
-from tests.spaces.test_load import FILES, write
+from tests.spaces.test_load import SEARCHES, write
 
 SEARCH = {
     "optimizer.lr": {"log_uniform": [1e-4, 1e-2]},
@@ -31,7 +31,7 @@ def names(space: Space) -> set[str]:
     return {dimension.name for dimension in space.search}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SEARCHES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("profile", ["laptop", "full"])
 def test_every_searched_field_of_every_space_can_be_fixed(path: Path, profile: str) -> None:
     space = load_space(path, has_gpu=True, profile=profile)
