@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -16,6 +17,8 @@ _PLACE_ERRORS: Final = {
     *(errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ESTALE),
 }
 """Error numbers that concern a place and not the program."""
+_BROKEN_PIPE: Final = 141
+"""Exit status of a command whose output nobody reads any more: 128 plus the number of SIGPIPE."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,7 +44,7 @@ def run_command(command: Callable[[], int], *, stopped: str = "Stopped; the same
         stopped: Message after an interruption with Ctrl-C.
 
     Returns:
-        The command's own status, 2 for wrong input, or 130 after Ctrl-C.
+        The command's own status, 2 for wrong input, 130 after Ctrl-C, or 141 if the output is a pipe that was closed.
     """
     try:
         prepare_surroundings()
@@ -49,6 +52,9 @@ def run_command(command: Callable[[], int], *, stopped: str = "Stopped; the same
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of the output has ended, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it exits
+        return _BROKEN_PIPE
     except OSError as error:
         if error.errno not in _PLACE_ERRORS or error.filename is None:
             raise
