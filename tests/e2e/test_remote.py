@@ -175,7 +175,7 @@ def test_a_search_on_servers_alone_survives_them_and_itself(servers: Servers, tm
 
     kept = objects(servers)
     names = {name.removeprefix("searches/rg_rep/") for name in kept if name.startswith("searches/")}
-    assert {name.partition("/")[0] for name in names} == {"space.json", "trials"}
+    assert {name.partition("/")[0] for name in names} == {"space.json", "trials", "result.json", "result.md"}
     assert not [name for name in names if name.endswith("checkpoint.pt")]
     assert [name for name in names if name.endswith("model.pt")]
     assert not list(other.rglob("checkpoint.pt"))
