@@ -24,6 +24,7 @@ SPACE = ROOT / "spaces" / "rg_rep.yaml"
 TRIALS = 6
 DASHBOARD = "http://localhost:8265"
 SMALL = (
+    "confirm=null",
     "dataset.train=600",
     "dataset.validate=60",
     "dataset.tests={S0: 40, S1: 20, S2: 40}",
