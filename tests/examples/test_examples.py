@@ -70,7 +70,7 @@ def test_a_search_over_own_data_or_none(
     output, trials = run_search(space, tmp_path, "--trials", "2")
     sign = -1 if bound < 0 else 1
     assert max(sign * trial.epochs[-1].metrics[metric] for trial in trials) > bound
-    assert ("tests " in output) == bool(splits)
+    assert ("\ntests    " in output) == bool(splits)
     logged = logged_splits(tmp_path, space)
     assert {name: next(iter(json.loads(profile).values())) for name, (_, profile) in logged.items()} == splits
     assert len({digest for digest, _ in logged.values()}) == len(splits)
