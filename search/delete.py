@@ -10,8 +10,9 @@ from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.console import format_bytes
 from runtime.errors import InputError
-from search.catalog.deletion import delete_search, hold_lock
+from search.catalog.deletion import delete_search, require_idle
 from search.catalog.reading import SearchRecord, locate_search, read_record
+from search.launching.lock import hold_lock
 from search.launching.storage_options import add_storage_options
 from search.results import SearchFolder
 
@@ -40,6 +41,7 @@ def _delete(options: argparse.Namespace) -> int:
     folder = locate_search(options, options.search)
     if options.study is None and not folder.journal_path.exists() and any(folder.root_path.glob("trials/*")):
         print("study    not in the storage: with --study it is deleted from its database, too")
+    require_idle(folder)
     with hold_lock(folder):
         if not options.yes:
             _confirm_name(folder)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from search.catalog.reading import running_holder
-from search.launching.lease import held_error, read_holder
+from search.launching.lease import held_error
 from search.results import SearchFolder
 from search.study.reading import delete_study
 
@@ -29,25 +26,15 @@ class Deletion:
     has_study: bool
 
 
-@contextmanager
-def hold_lock(folder: SearchFolder) -> Iterator[None]:
-    """Hold the lock of a search that no process runs.
+def require_idle(folder: SearchFolder) -> None:
+    """Check that no process runs a search, here or on another machine, as far as its lease tells.
 
     Raises:
-        InputError: If a process runs it, here or on another machine.
+        InputError: If one does.
     """
-    place = folder.display_path(folder.root_path)
-    if running_holder(folder) is not None:
-        raise held_error(place, read_holder(folder))
-    folder.lock_path.parent.mkdir(parents=True, exist_ok=True)
-    with folder.lock_path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise held_error(place, read_holder(folder)) from None
-        except OSError:  # the file system has no locks; the lease remains
-            pass
-        yield
+    holder = running_holder(folder)
+    if holder is not None:
+        raise held_error(folder.display_path(folder.root_path), holder)
 
 
 def delete_search(folder: SearchFolder, study_uri: str | None) -> Deletion:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,8 @@ from search.execution.dataset_provider import DatasetSupplier
 from search.execution.trial_stopper import ConfirmationStopper, TimeBudget, TrialStopper
 from search.experiment import Experiment
 from search.launching import confirm, plan, shutdown
-from search.launching.lease import Lease, SearchLease, held_error, read_holder
+from search.launching.lease import Lease, SearchLease
+from search.launching.lock import hold_lock
 from search.launching.table_results import report_table
 from search.reporting import next_steps, report
 from search.reporting.callback import SearchCallback
@@ -84,7 +84,7 @@ def run_search(
     time_budget = TimeBudget(experiment.space.budget.hours)
     command = [uris.redact_argument(word) for word in command]  # only printed from here on
     lease = SearchLease()
-    with _search_lock(experiment.results):
+    with hold_lock(experiment.results):
         try:
             with (
                 shutdown.handle_signals(),
@@ -341,18 +341,3 @@ def _explain_full_disk(folder: SearchFolder) -> Iterator[None]:
             value=str(error),
             remedy="free some space, or restore the storage; nothing is lost: continue with --resume",
         ) from error
-
-
-@contextmanager
-def _search_lock(folder: SearchFolder) -> Iterator[None]:
-    """Hold the lock of a search; the kernel releases it even after a crash."""
-    path = folder.lock_path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise held_error(folder.display_path(folder.root_path), read_holder(folder)) from None
-        except OSError:  # the file system has no locks; the lease remains
-            pass
-        yield

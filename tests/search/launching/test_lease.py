@@ -18,8 +18,9 @@ from runtime.errors import InputError, StorageError
 from runtime.machines.processes import ProcessIdentity, this_process
 from search.launch import main
 from search.launching import lease as leases
-from search.launching import run, shutdown
+from search.launching import shutdown
 from search.launching.lease import Holder, Lease, LeaseLostError, SearchLease, StoredRecord, read_holder
+from search.launching.lock import hold_lock
 from search.results import SearchFolder
 from search.study.study import Study
 from spaces.load import load_space
@@ -255,7 +256,7 @@ def test_a_search_that_another_launch_runs_is_neither_resumed_nor_archived(
     with SearchLease().hold(folder, fail_report):
         assert main(command) == 2
     assert f"process {os.getpid()} on" in capsys.readouterr().err
-    with run._search_lock(folder):
+    with hold_lock(folder):
         assert main(command) == 2
     assert "one launch at a time" in capsys.readouterr().err
     assert folder.is_started()

@@ -12,6 +12,7 @@ import pytest
 
 from runtime.errors import InputError, StorageError
 from search.launching import run
+from search.launching.lock import hold_lock
 from search.results import SearchFolder
 from search.study.study import Study
 from spaces.schema import Budget
@@ -39,9 +40,9 @@ def test_nothing_runs_without_a_budget(epochs_total: int | None, expected: bool,
 
 def test_one_launch_at_a_time_holds_a_search(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path, "toy")
-    with run._search_lock(folder), pytest.raises(InputError, match="one launch at a time"), run._search_lock(folder):
+    with hold_lock(folder), pytest.raises(InputError, match="one launch at a time"), hold_lock(folder):
         pass
-    with run._search_lock(folder):
+    with hold_lock(folder):
         assert not folder.is_started()
 
 
