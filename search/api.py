@@ -19,11 +19,10 @@ from runtime import uris
 from runtime.console import Console
 from runtime.errors import InputError
 from runtime.files import write_text_atomic
-from runtime.machines import machine
 from runtime.machines.surroundings import prepare_surroundings
 from search import launch
 from search.experiment import Experiment
-from search.launching import plan, preflight
+from search.launching import preflight
 from search.launching.existing import describe_searches
 from search.results import SearchFolder
 from search.study.trials import Trial, rank_trials
@@ -90,10 +89,7 @@ class Search:
         """
         with self._space_file() as path:
             options, experiment = self._prepare([str(path), "--dry-run"])
-            cores = machine.count_cores()
-            lines = plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))
-            refusals = preflight.list_refusals(options, experiment.space, experiment.results)
-            return "\n".join([*lines, *plan.refusal_lines(refusals)])
+            return "\n".join(launch.dry_run_lines(options, experiment))
 
     def run(
         self,

@@ -6,14 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.console import format_bytes
 from runtime.errors import InputError
 from search.catalog.deletion import delete_search, require_idle
 from search.catalog.reading import SearchRecord, locate_search, read_record
 from search.launching.lock import hold_lock
-from search.launching.storage_options import add_storage_options
+from search.launching.storage_options import add_storage_options, add_tracking_option
 from search.results import SearchFolder
 
 
@@ -27,12 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("search", help="name of the search")
     parser.add_argument("--yes", action="store_true", help="delete without asking for the name of the search again")
     parser.add_argument("--mlflow", action="store_true", help="delete its runs in MLflow as well")
-    parser.add_argument(
-        "--tracking-uri",
-        type=uris.absolute_sqlite_uri,
-        metavar="URI",
-        help="MLflow store for --mlflow (default: SQLite in the storage folder)",
-    )
+    add_tracking_option(parser, "MLflow store for --mlflow")
     add_storage_options(parser)
     return run_command(lambda: _delete(parser.parse_args(arguments)), stopped="Stopped.")
 

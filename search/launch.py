@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,18 +69,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed", type=parse_seed, help="random seed for the sampler and for training (default: the seed in the file)"
     )
     storage_options.add_storage_options(result, "folder or s3://… for all results (default: ./runs)")
-    result.add_argument(
-        "--datasets",
-        type=uris.absolute_location,
-        metavar="URI",
-        help="storage of the datasets, e.g. s3://bucket/prefix (default: the storage folder)",
+    storage_options.add_datasets_option(
+        result, "storage of the datasets, e.g. s3://bucket/prefix (default: the storage folder)"
     )
-    result.add_argument(
-        "--tracking-uri",
-        type=uris.absolute_sqlite_uri,
-        metavar="URI",
-        help="MLflow store (default: SQLite in the storage folder)",
-    )
+    storage_options.add_tracking_option(result)
     result.add_argument(
         "--address",
         metavar="ADDRESS",
@@ -139,15 +131,20 @@ def launch(
     experiment = prepare_experiment(options)
     check(experiment.space, str(options.space))
     if options.dry_run:
-        cores = machine.count_cores()
-        print("\n".join(plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))), flush=True)
-        for line in plan.refusal_lines(preflight.list_refusals(options, experiment.space, experiment.results)):
-            print(line)
+        for line in dry_run_lines(options, experiment):
+            print(line, flush=True)
         return 0
     from search.launching.run import run_search  # loads torch, Ray and MLflow, after all checks have passed
 
     command = _command_without_mode(arguments)
     return run_search(experiment, fresh=options.fresh, retry=options.retry is not None, command=command)
+
+
+def dry_run_lines(options: argparse.Namespace, experiment: Experiment) -> Iterator[str]:
+    """Yield the lines of a dry run: the plan, and then, after checks that may take a while, why a launch would be refused."""
+    cores = machine.count_cores()
+    yield from plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))
+    yield from plan.refusal_lines(preflight.list_refusals(options, experiment.space, experiment.results))
 
 
 def prepare_experiment(options: argparse.Namespace) -> Experiment:

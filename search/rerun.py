@@ -7,18 +7,18 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from runtime import uris
 from runtime.cli import Parser, positive_number_type, run_command, whole_number_type
 from runtime.console import Console
 from runtime.errors import InputError
 from search.catalog.export import ExportChoice, build_space
 from search.catalog.reading import SearchRecord, read_record
-from search.launching.storage_options import add_storage_options
+from search.launching.storage_options import add_datasets_option, add_storage_options, add_tracking_option
 from search.study.trials import Trial
 from spaces.schema import Space
 
-DIFFERENT = 1
+DIFFERENT: Final = 1
 """Exit status if a figure differs."""
 
 
@@ -39,18 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--threads", type=positive_number_type(int), default=1, metavar="N", help="CPU threads of torch (default: 1)"
     )
-    parser.add_argument(
-        "--datasets",
-        type=uris.absolute_location,
-        metavar="URI",
-        help="storage of the datasets (default: the storage folder)",
-    )
-    parser.add_argument(
-        "--tracking-uri",
-        type=uris.absolute_sqlite_uri,
-        metavar="URI",
-        help="MLflow store with the environment of the trial (default: SQLite in the storage folder)",
-    )
+    add_datasets_option(parser)
+    add_tracking_option(parser, "MLflow store with the environment of the trial")
     add_storage_options(parser)
     return run_command(lambda: _rerun(parser.parse_args(arguments)), stopped="Stopped.")
 

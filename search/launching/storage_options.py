@@ -43,6 +43,23 @@ def add_storage_options(
     )
 
 
+def add_datasets_option(
+    parser: argparse.ArgumentParser, datasets_help: str = "storage of the datasets (default: the storage folder)"
+) -> None:
+    """Add the option that locates the datasets."""
+    parser.add_argument("--datasets", type=uris.absolute_location, metavar="URI", help=datasets_help)
+
+
+def add_tracking_option(parser: argparse.ArgumentParser, store: str = "MLflow store") -> None:
+    """Add the option that locates MLflow's data; its help begins with the purpose of the store."""
+    parser.add_argument(
+        "--tracking-uri",
+        type=uris.absolute_sqlite_uri,
+        metavar="URI",
+        help=f"{store} (default: SQLite in the storage folder)",
+    )
+
+
 def open_results(options: argparse.Namespace, name: str) -> SearchFolder:
     """Return the files of a search under `--storage`.
 
