@@ -65,9 +65,8 @@ def _confirm_name(folder: SearchFolder) -> None:
 
 
 def _list_runs(record: SearchRecord) -> list[str]:
-    trials = [*record.study.trials, *record.study.confirmations]
     parent = [record.study.run_id] if record.study.run_id else []
-    return [*(trial.run_id for trial in trials if trial.run_id), *parent]
+    return [*(trial.run_id for trial in record.study.trainings if trial.run_id), *parent]
 
 
 def _delete_runs(options: argparse.Namespace, folder: SearchFolder, runs: Sequence[str]) -> None:

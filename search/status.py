@@ -37,7 +37,7 @@ def _print_status(options: argparse.Namespace) -> int:
 
 def describe_status(record: SearchRecord) -> dict[str, Any]:
     """Return the state of a search; the estimate of what is left is for one trial at a time, with all epochs."""
-    trials = [*record.study.trials, *record.study.confirmations]
+    trials = record.study.trainings
     seconds = [epoch.seconds for trial in trials for epoch in trial.epochs]
     per_epoch = statistics.median(seconds) if seconds else None
     best = record.ranked[0] if record.ranked else None

@@ -43,7 +43,7 @@ class Entry:
         """Trials that the costs cover."""
         if self.is_single and self.trial is not None:
             return [self.trial]
-        return [*self.record.study.trials, *self.record.study.confirmations]
+        return self.record.study.trainings
 
 
 def describe_comparison(entries: Sequence[Entry]) -> dict[str, Any]:

@@ -83,8 +83,7 @@ class SearchRecord:
             return "running"
         if not self.study.trials:
             return "not started"
-        all_trials = [*self.study.trials, *self.study.confirmations]
-        is_open = any(trial.outcome == "running" for trial in all_trials)
+        is_open = any(trial.outcome == "running" for trial in self.study.trainings)
         is_short = self.max_trials is not None and self.ended_count < self.max_trials
         return "interrupted" if is_open or is_short else "finished"
 
@@ -116,7 +115,7 @@ class SearchRecord:
                     self.name, "the search must have a trial with a result", remedy="wait for the first one"
                 )
             return self.ranked[0]
-        trials = [*self.study.trials, *self.study.confirmations]
+        trials = self.study.trainings
         found = next((trial for trial in trials if trial.number == number), None)
         if found is None:
             known = f"0 … {max((t.number for t in trials), default=0)}" if trials else "none yet"

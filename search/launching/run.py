@@ -132,7 +132,7 @@ def _run_locked(
         study = study or _open_study(experiment, lease, console)
         ending = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray, on_trial=on_trial)
     status = report.exit_status(study, experiment.space.objectives)
-    has_failures = any(trial.outcome == "failed" for trial in _all_trials(study))
+    has_failures = any(trial.outcome == "failed" for trial in study.get_trainings())
     lease.release()
     study.close()
     _print_problems(experiment, ending.problems, console)
@@ -158,11 +158,7 @@ def _may_run(experiment: Experiment, study: Study) -> bool:
 
 
 def _open_meter(experiment: Experiment, study: Study) -> SpendingMeter:
-    return SpendingMeter(experiment.space, experiment.epoch_presentations, _all_trials(study))
-
-
-def _all_trials(study: Study) -> list[Trial]:
-    return [*study.get_trials(), *study.get_confirmations()]
+    return SpendingMeter(experiment.space, experiment.epoch_presentations, study.get_trainings())
 
 
 def _retry_failed(study: Study, console: Console, *, only_baseline: bool) -> None:
@@ -245,6 +241,7 @@ def _run_with_data(
                 is_paused = confirm.run_confirmations(experiment, study, callback, stopper, datasets, limit, console)
             if has_ray and logger.problems:  # record what MLflow has missed while it was unavailable
                 logger.reconcile(study, callback.open_run)
+            meter.refresh(study.get_trainings())  # their outcomes
             is_spent = bool(stopper.exhausted_budget) and stopper.common_failure is None
             if is_paused and not is_spent:
                 callback.on_interrupt()
@@ -254,9 +251,8 @@ def _run_with_data(
                 if is_spent:
                     reason = f"The budget is used up ({format_limits(meter.total(), stopper.exhausted_budget)})"
                     report.print_interruption(experiment, study, console, reason)
-                _report_results(experiment, study, logger, console, has_ray=has_ray)
+                _report_results(experiment, study, logger, console, meter, has_ray=has_ray)
                 callback.on_search_end()
-            meter.refresh(_all_trials(study))
             console.print_line()
             console.print_line("\n".join(format_spending(meter.total(), meter.limits, progress.elapsed_s())))
     finally:
@@ -266,7 +262,13 @@ def _run_with_data(
 
 
 def _report_results(
-    experiment: Experiment, study: Study, logger: MlflowLogger, console: Console, *, has_ray: bool
+    experiment: Experiment,
+    study: Study,
+    logger: MlflowLogger,
+    console: Console,
+    meter: SpendingMeter,
+    *,
+    has_ray: bool,
 ) -> None:
     score = tune.score_models if has_ray else tune.score_in_process
     if experiment.space.table is not None:
@@ -274,8 +276,7 @@ def _report_results(
         return
     confirm.score_confirmations(experiment, study, console, functools.partial(score, keeps_scenes=True))
     confirmed = confirm.log_verdict(experiment, study, logger)
-    spending = _open_meter(experiment, study).total()
-    report.write_final_report(experiment, study, logger, console, score, spending, confirmed)
+    report.write_final_report(experiment, study, logger, console, score, meter.total(), confirmed)
 
 
 def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:

@@ -58,7 +58,7 @@ def _write_files(experiment: Experiment, table: ResultTable) -> None:
 def _log_table(experiment: Experiment, study: Study, logger: MlflowLogger, table: ResultTable) -> None:
     results, parent = experiment.results, study.parent_run_id()
     rows = {trial.number: row_of(trial, experiment.space) for trial in study.get_trials()}
-    for trial in (*study.get_trials(), *study.get_confirmations()):
+    for trial in study.get_trainings():
         name = rows.get(trial.number if trial.confirms is None else trial.confirms)
         if trial.run_id is not None and name is not None:
             logger.set_tags(trial.run_id, {"row": name})

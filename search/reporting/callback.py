@@ -106,7 +106,7 @@ class SearchCallback(TrialCallback):
         self.on_search_end("KILLED")
 
     def _end_running_runs(self) -> None:
-        for trial in [*self._study.get_trials(), *self._study.get_confirmations()]:
+        for trial in self._study.get_trainings():
             if trial.outcome == "running" and trial.run_id is not None:
                 self._logger.end_run(trial.run_id, "KILLED", {"outcome": "interrupted"})
 
@@ -211,7 +211,7 @@ class SearchCallback(TrialCallback):
     def _remove_left_checkpoints(self) -> None:
         """Remove checkpoints of ended trials that a killed process or a rejected request left behind."""
         results = self._experiment.results
-        trials = [*self._study.get_trials(), *self._study.get_confirmations()]
+        trials = self._study.get_trainings()
         resumable = {trial.number for trial in trials if trial.outcome in ("running", "failed")}
         retried = {trial.retry_of for trial in trials if trial.outcome == "running"}  # the retry may not have begun
         ended = {trial.number for trial in trials} - resumable - retried

@@ -285,7 +285,7 @@ class MlflowLogger:
             self._attempt_request(lambda: self._reconcile(study, parent, reopen))
 
     def _reconcile(self, study: Study, parent: str, reopen: Callable[[Trial], str | None]) -> None:
-        trials = [*study.get_trials(), *study.get_confirmations()]
+        trials = study.get_trainings()
         run_ids = {trial.number: trial.run_id for trial in trials}
         owned = set(run_ids.values())
         for run_id in self._unfinished_runs(parent):

@@ -34,6 +34,11 @@ class StudyContent:
     last_activity: datetime | None = None
     run_id: str | None = None
 
+    @property
+    def trainings(self) -> tuple[Trial, ...]:
+        """All trials of the search, and then all confirmations."""
+        return self.trials + self.confirmations
+
 
 def read_study(location: Path | str, name: str, search: Sequence[Dimension]) -> StudyContent:
     """Return the content of a study; that of a study that does not exist yet is empty.

@@ -376,6 +376,10 @@ class Study:
         """Return all confirmations by number, without failed ones that were taken up by another one."""
         return self._as_trials(select_confirmations(self._study.get_trials(deepcopy=False)))
 
+    def get_trainings(self) -> list[Trial]:
+        """Return all trials of the search, and then all confirmations."""
+        return [*self.get_trials(), *self.get_confirmations()]
+
     def _as_trials(self, frozen: Sequence[FrozenTrial]) -> list[Trial]:
         attributes = self._study.user_attrs  # read once: every access queries the database
         return [self._as_trial(trial, attributes) for trial in frozen]
