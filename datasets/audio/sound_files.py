@@ -72,10 +72,12 @@ def decode_sound(path: Path, first: int, frames: int) -> NDArray[np.float32]:
     Raises:
         InputError: If the file cannot be decoded, ends early, or contains NaN or infinity.
     """
+    declared = 0
     try:
-        with open_sound(path) as file:
-            declared = file.frames
         sound = read_section(path, first, frames)
+        if len(sound) < frames:
+            with open_sound(path) as file:
+                declared = file.frames
     except (RuntimeError, OSError) as error:
         raise unreadable_error(path, error, "re-encode the file") from error
     if len(sound) < frames:
