@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +12,8 @@ from mlflow import MlflowClient
 from search.results import SearchFolder
 from search.study.study import read_trials
 from search.study.trials import Trial
+from tests.e2e.killed import kill_when, start_command
 
-ROOT = Path(__file__).resolve().parents[2]
 SPACE: dict[str, Any] = {
     "name": "planted",
     "trainable": "tests.search.planted_trainable:Planted",
@@ -34,42 +29,18 @@ SPACE: dict[str, Any] = {
 }
 
 
-def launch(folder: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "search.launch", str(folder / "planted.yaml"), "--storage", str(folder / "runs")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*command, *options],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def read_confirmations(folder: SearchFolder) -> list[Trial]:
     return read_trials(folder.journal_path, confirming=True) if folder.journal_path.is_file() else []
 
 
-def kill_while_confirming(process: subprocess.Popen[str], folder: SearchFolder) -> None:
-    """Kill a launch and all its processes once a confirmation has an epoch."""
-    for _ in range(600):
-        if any(trial.epochs for trial in read_confirmations(folder)):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.1)
-    pytest.fail("no confirmation has begun")
-
-
 @pytest.mark.slow
 def test_a_killed_confirmation_continues_and_the_planted_better_trial_wins(tmp_path: Path) -> None:
-    (tmp_path / "planted.yaml").write_text(yaml.safe_dump(SPACE))
+    space = tmp_path / "planted.yaml"
+    space.write_text(yaml.safe_dump(SPACE))
     folder = SearchFolder(tmp_path / "runs", "planted")
-    kill_while_confirming(launch(tmp_path), folder)
-    resumed = launch(tmp_path, "--resume")
+    launched = start_command("search.launch", space)
+    kill_when(lambda: any(t.epochs for t in read_confirmations(folder)), launched, "a confirmation has an epoch")
+    resumed = start_command("search.launch", space, "--resume")
     output = resumed.communicate()[0]
     assert resumed.returncode == 0, output
     confirmations = read_confirmations(folder)

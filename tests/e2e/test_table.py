@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +13,8 @@ from mlflow import MlflowClient
 from search.results import SearchFolder
 from search.study.study import read_trials
 from search.study.trials import Trial
+from tests.e2e.killed import kill_when, start_command
 
-ROOT = Path(__file__).resolve().parents[2]
 SPACE: dict[str, Any] = {
     "name": "rows",
     "trainable": "tests.search.planted_trainable:Planted",
@@ -33,44 +28,21 @@ SPACE: dict[str, Any] = {
 }
 
 
-def launch(folder: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "search.table", str(folder / "rows.yaml"), "--storage", str(folder / "runs")]
-    return subprocess.Popen(
-        [*command, *options],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def read_trainings(folder: SearchFolder) -> list[Trial]:
     if not folder.journal_path.is_file():
         return []
     return [t for confirming in (False, True) for t in read_trials(folder.journal_path, confirming=confirming)]
 
 
-def kill_during_second_seed(process: subprocess.Popen[str], folder: SearchFolder) -> None:
-    """Kill a launch and all its processes once a training on the second seed has an epoch."""
-    for _ in range(600):
-        if any(trial.epochs and trial.seed == 9 for trial in read_trainings(folder)):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.1)
-    pytest.fail("no training on the second seed has begun")
-
-
 @pytest.mark.slow
 def test_a_killed_table_continues_and_has_a_value_of_each_row_and_seed(tmp_path: Path) -> None:
-    (tmp_path / "rows.yaml").write_text(yaml.safe_dump(SPACE, sort_keys=False))
+    space = tmp_path / "rows.yaml"
+    space.write_text(yaml.safe_dump(SPACE, sort_keys=False))
     folder = SearchFolder(tmp_path / "runs", "rows")
-    kill_during_second_seed(launch(tmp_path), folder)
+    launched = start_command("search.table", space)
+    kill_when(lambda: any(t.epochs and t.seed == 9 for t in read_trainings(folder)), launched, "the second seed trains")
     assert not (folder.root_path / "table.csv").exists()
-    resumed = launch(tmp_path, "--resume")
+    resumed = start_command("search.table", space, "--resume")
     output = resumed.communicate()[0]
     assert resumed.returncode == 0, output
     trainings = read_trainings(folder)
