@@ -24,7 +24,8 @@ UNWRITABLE = "/proc/none"
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("RAY_TMPDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "RAY_AUTH_TOKEN"):
-        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setenv(variable, "")  # an absent variable that is only deleted is not restored: the commands set it
+        monkeypatch.delenv(variable)
 
 
 @pytest.mark.parametrize("name", ["l" * 90, "ü" * 30])
