@@ -25,7 +25,7 @@ from search.experiment import Experiment
 from search.launching import preflight
 from search.launching.existing import describe_searches
 from search.results import SearchFolder
-from search.study.trials import Trial, rank_trials
+from search.study.trials import Trial, choose_winner, rank_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,6 +229,20 @@ class SearchResults:
         Raises:
             InputError: If no trial has a result.
         """
+        return self._rank()[0]
+
+    @property
+    def winner(self) -> Trial:
+        """Winner of the verdict at the last end of the search, or else the best trial on validation.
+
+        Raises:
+            InputError: If no trial has a result.
+        """
+        winner = choose_winner(self._rank(), self.folder.read_winner())
+        assert winner is not None
+        return winner
+
+    def _rank(self) -> list[Trial]:
         ranked = rank_trials(self.list_trials(), self.folder.read_identity()["objectives"])
         if not ranked:
             raise InputError(
@@ -237,7 +251,7 @@ class SearchResults:
                 value="none",
                 remedy="wait for the first epoch, or see the reasons of failed trials in .trials()",
             )
-        return ranked[0]
+        return ranked
 
     def trials(self) -> pd.DataFrame:
         """Return one row per trial: outcome, metrics of its best epoch, parameters, inference parameters, and test scores."""
@@ -255,14 +269,14 @@ class SearchResults:
         """Load the model of a trial.
 
         Args:
-            number: Number of the trial; None for the best one.
+            number: Number of the trial; None for the winner.
 
         Raises:
             InputError: If the search has no such model, or it is corrupt.
         """
         from search import saved_models
 
-        number = self.best.number if number is None else number
+        number = self.winner.number if number is None else number
         path = self.folder.fetch_file(self.folder.model_path(number))
         return saved_models.read_model(saved_models.find_model(path.parent))
 

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = Parser(
         prog="python -m search.compare",
-        description="Compare searches by their best trials, or single trials; nothing is changed.",
+        description="Compare searches by their winners, or single trials; nothing is changed.",
         epilog="Example: python -m search.compare rg_rep hm_rep rg_rep#0",
         allow_abbrev=False,
     )
@@ -48,7 +48,7 @@ def _read_entry(options: argparse.Namespace, text: str) -> Entry:
     record = read_record(options, name)
     if mark:
         return Entry(text, record, record.require_trial(int(number)), is_single=True)
-    return Entry(text, record, record.ranked[0] if record.ranked else None, is_single=False)
+    return Entry(text, record, record.winner, is_single=False)
 
 
 if __name__ == "__main__":

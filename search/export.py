@@ -19,13 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = Parser(
         prog="python -m search.export",
-        description="Write a space file that trains the best trial of a search, or another one, again.",
+        description="Write a space file that trains the winner of a search, or another one, again.",
         epilog="Example: python -m search.export rg_rep --epochs 200 --seeds 0,1,2",
         allow_abbrev=False,
     )
     parser.add_argument("search", help="name of the search")
     parser.add_argument(
-        "--trial", type=whole_number_type(0), metavar="N", help="number of the trial (default: the best)"
+        "--trial", type=whole_number_type(0), metavar="N", help="number of the trial (default: the winner)"
     )
     parser.add_argument(
         "-o",

@@ -26,6 +26,8 @@ FINGERPRINT: Final = "data"
 """Key of the fingerprint of the dataset in the identity file; searches of earlier versions lack it."""
 MAX_TRIALS: Final = "max_trials"
 """Key of the number of trials of the last launch in the identity file; searches of earlier versions lack it."""
+RESULT_VERSION: Final = 1
+"""Version of the format of `result.json`; it changes if a key changes its meaning or disappears."""
 _LAUNCH_FOLDER: Final = "launch_folder"
 """Key of the folder of the first launch in the identity file."""
 
@@ -73,6 +75,11 @@ class SearchFolder:
     def identity_path(self) -> Path:
         """File with the values of the space that must not change between launches."""
         return self.root_path / "space.json"
+
+    @property
+    def result_path(self) -> Path:
+        """File with the result at the last end of the search, for programs."""
+        return self.root_path / "result.json"
 
     @property
     def lock_path(self) -> Path:
@@ -269,6 +276,19 @@ class SearchFolder:
                 remedy="restore the file from a backup, or archive the search with --fresh and start over",
             )
         return loaded
+
+    def read_result(self) -> dict[str, Any] | None:
+        """Return the content of `result.json`; None before the end of a search, and if another version wrote the file."""
+        try:
+            content = json.loads(self.fetch_file(self.result_path).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) and content.get("version") == RESULT_VERSION else None
+
+    def read_winner(self) -> int | None:
+        """Return the number of the winner as the last end of the search has recorded it; None before."""
+        content = self.read_result()
+        return None if content is None else int(content["winner"])
 
     def read_launch_folder(self) -> Path | None:
         """Return the folder of the first launch; None for searches of earlier versions."""

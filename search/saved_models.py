@@ -16,7 +16,7 @@ from runtime.errors import InputError
 from search.execution.checkpoint import load_checkpoint
 from search.results import SearchFolder
 from search.study.study import read_trials
-from search.study.trials import rank_trials
+from search.study.trials import choose_winner, rank_trials
 from trainables import registry
 from trainables.contract import Trainable
 from trainables.prediction import Predictor
@@ -122,13 +122,14 @@ def _find_winner(folder: SearchFolder) -> int:
             value=f"{type(error).__name__}: {error}",
             remedy="name the folder of a trial, or a model.pt in it",
         ) from error
-    if not ranked:
+    winner = choose_winner(ranked, folder.read_winner())
+    if winner is None:
         raise InputError(
             str(folder.root_path),
             "the search must have a trial with a result",
             remedy="wait for the first result, or name another search",
         )
-    return ranked[0].number
+    return winner.number
 
 
 def read_model(path: Path) -> SavedModel:

@@ -29,7 +29,7 @@ class Entry:
     Attributes:
         label: Name of the search, with the number of a trial after `#`.
         record: Search.
-        trial: Trial that is compared; the best one of a search, or None if it has no result.
+        trial: Trial that is compared; the winner of a search, or None if it has no result.
         is_single: Whether one trial is compared instead of the search.
     """
 

@@ -33,7 +33,7 @@ def describe_search(record: SearchRecord, count: int) -> dict[str, Any]:
         "confirmations": len(record.study.confirmations),
         "searched": list(record.identity["search"]),
         "best": [describe_summary(record, trial) for trial in record.ranked[:count]],
-        "winner": describe_trial(record, record.ranked[0]) if record.ranked else None,
+        "winner": describe_trial(record, record.winner) if record.winner is not None else None,
     }
 
 
@@ -109,7 +109,7 @@ def format_search(details: Mapping[str, Any]) -> list[str]:
         for row in details["best"]
     ]
     table = format_table(["trial", "role", "outcome", "epochs", *metrics, *searched], rows)
-    return [*lines, "Best trials", *table, "", "Best trial", *format_trial(details["winner"], epochs=False)]
+    return [*lines, "Best trials", *table, "", "Winner", *format_trial(details["winner"], epochs=False)]
 
 
 def format_trial(details: Mapping[str, Any], *, epochs: bool = True) -> list[str]:

@@ -18,7 +18,7 @@ from search.launching.lease import Holder, read_holder
 from search.results import MAX_TRIALS, SearchFolder
 from search.study.reading import StudyContent, read_study
 from search.study.storage import check_study_uri
-from search.study.trials import Epoch, Trial, rank_trials
+from search.study.trials import Epoch, Trial, choose_winner, rank_trials
 from spaces.schema import Dimension, Direction, Value
 
 State = Literal["running", "finished", "interrupted", "not started"]
@@ -71,6 +71,11 @@ class SearchRecord:
         """Trials that have a result and did not fail, best first."""
         return rank_trials(self.study.trials, self.objectives)
 
+    @cached_property
+    def winner(self) -> Trial | None:
+        """Winner of the verdict at the last end of the search, or else the best trial on validation; None without a result."""
+        return choose_winner(self.ranked, self.folder.read_winner())
+
     @property
     def ended_count(self) -> int:
         """Number of trials that have ended."""
@@ -104,17 +109,17 @@ class SearchRecord:
         return {**trial.parameters, **{n: v for n, v in self.identity["fixed"].items() if n not in trial.parameters}}
 
     def require_trial(self, number: int | None) -> Trial:
-        """Return a trial by its number, or the best one.
+        """Return a trial by its number, or the winner.
 
         Raises:
             InputError: If there is no such trial, or none has a result.
         """
         if number is None:
-            if not self.ranked:
+            if self.winner is None:
                 raise InputError(
                     self.name, "the search must have a trial with a result", remedy="wait for the first one"
                 )
-            return self.ranked[0]
+            return self.winner
         trials = self.study.trainings
         found = next((trial for trial in trials if trial.number == number), None)
         if found is None:

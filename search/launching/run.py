@@ -29,7 +29,6 @@ from search.reporting.callback import SearchCallback
 from search.reporting.mlflow_files import relocate_artifacts
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
 from search.reporting.progress import SearchProgress
-from search.reporting.result_files import read_winner
 from search.reporting.spending import format_limits, format_spending, larger_budget_options
 from search.results import FINGERPRINT, MAX_TRIALS, SearchFolder
 from search.study import storage as study_storage
@@ -146,7 +145,7 @@ def _run_locked(
         is_paused=ending.is_paused,
         has_failures=has_failures,
         larger_budget=ending.larger_budget,
-        winner=None if ending.is_paused else read_winner(experiment.results),
+        winner=None if ending.is_paused else experiment.results.read_winner(),
     )
     return status
 

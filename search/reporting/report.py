@@ -16,10 +16,8 @@ from search.reporting.callback import provenance_tags
 from search.reporting.finalists import choose_finalists
 from search.reporting.mlflow_logger import MlflowLogger
 from search.reporting.result_files import (
-    JSON_NAME,
     MARKDOWN_NAME,
     format_markdown,
-    read_result,
     summarise_result,
     write_result,
 )
@@ -272,7 +270,7 @@ def _format_screen(experiment: Experiment, study: Study, summary: Summary) -> li
     lines += ["", f"Model    {results.display_path(results.model_path(winner))}"]
     if results.has_file(results.figure_path(winner)):
         lines.append(f"Figure   {results.display_path(results.figure_path(winner))}")
-    return [*lines, f"Files    {results.display_path(results.root_path / MARKDOWN_NAME)}, {JSON_NAME}"]
+    return [*lines, f"Files    {results.display_path(results.root_path / MARKDOWN_NAME)}, {results.result_path.name}"]
 
 
 def _keep_result(
@@ -285,7 +283,7 @@ def _keep_result(
 ) -> None:
     """Write the result into the folder of the search, and log it in MLflow with a tag on the run of the winner."""
     results, winner = experiment.results, summary.finalists.winner
-    former = read_result(results)
+    former = results.read_result()
     content = summarise_result(summary, results, spending, provenance_tags(experiment))
     page = [*screen, "", *format_spending(spending, budget_limits(experiment.space.budget))]
     page += ["", "Next", *next_steps.list_result_commands(experiment, winner.number)]

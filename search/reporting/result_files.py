@@ -12,14 +12,11 @@ from typing import Any, Final
 from search.reporting.finalists import label_trial
 from search.reporting.summary import Summary, format_best, format_scores
 from search.reporting.verdict import format_confirmed, summarise_verdict
-from search.results import SearchFolder
+from search.results import RESULT_VERSION, SearchFolder
 from search.study.spending import Spending
 from search.study.trials import Trial
 from spaces.schema import Space
 
-VERSION: Final = 1
-"""Version of the format of `result.json`; it changes if a key changes its meaning or disappears."""
-JSON_NAME: Final = "result.json"
 MARKDOWN_NAME: Final = "result.md"
 _LISTED_TRIALS: Final = 20
 """Number of the best trials on the page for readers."""
@@ -39,7 +36,7 @@ def summarise_result(
     space, finalists = summary.space, summary.finalists
     reference = finalists.reference
     content = {
-        "version": VERSION,
+        "version": RESULT_VERSION,
         "search": results.name,
         "space": space.name,
         "trainable": space.trainable,
@@ -119,26 +116,11 @@ def write_result(results: SearchFolder, content: Mapping[str, Any], markdown: st
         StorageError: If the bucket rejects a request.
     """
     texts = {
-        JSON_NAME: json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n",
+        results.result_path.name: json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
+        + "\n",
         MARKDOWN_NAME: markdown,
     }
     for file_name, text in texts.items():
         with results.write_file(results.root_path / file_name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return [results.fetch_file(results.root_path / file_name) for file_name in texts]
-
-
-def read_result(results: SearchFolder) -> dict[str, Any] | None:
-    """Return the content of `result.json`; None before the end of a search, and if another version wrote the file."""
-    path = results.fetch_file(results.root_path / JSON_NAME)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and content.get("version") == VERSION else None
-
-
-def read_winner(results: SearchFolder) -> int | None:
-    """Return the number of the winner as the end of a search has recorded it; None before."""
-    content = read_result(results)
-    return None if content is None else int(content["winner"])

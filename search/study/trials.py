@@ -83,6 +83,16 @@ class Trial:
         return pareto.objective_values(metrics[pareto.best_index(metrics, objectives)], objectives)
 
 
+def choose_winner(ranked: Sequence[Trial], recorded: int | None) -> Trial | None:
+    """Return the winner of a search: that of its verdict, or else the best trial on validation.
+
+    Args:
+        ranked: Trials with a result, best on validation first.
+        recorded: Number of the winner at the last end of the search; None before.
+    """
+    return next((trial for trial in ranked if trial.number == recorded), ranked[0] if ranked else None)
+
+
 def rank_trials(trials: Sequence[Trial], objectives: pareto.Objectives) -> list[Trial]:
     """Return the trials that have a result and did not fail, best first."""
     usable = [trial for trial in trials if trial.epochs and trial.outcome != "failed"]

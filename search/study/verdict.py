@@ -4,15 +4,19 @@ Each configuration is trained on several seeds and scored on the same scenes. It
 (weights, order of samples, simulated training data) and with the sample of scenes. The variance of a difference of two means
 has one term for each:
 
-* seeds: the variance between the seeds of one configuration, pooled over all configurations, since two or three seeds of one
-  configuration say little about it. It includes that models of one configuration fail in different scenes;
+* seeds: the variance between the seeds of one configuration, pooled over configurations of similar value, since two or three
+  seeds of one configuration say little about it, and at least that of the two that are compared. Configurations that are far from
+  both do not enter: hardly trained ones vary much more. Which ones do depends on means only, of which the variance of normally
+  distributed values is independent. It includes that models of one configuration fail in different scenes;
 * scenes: the variance of the difference in a paired bootstrap over scenes, in which all models see the same resample (Efron and
   Tibshirani 1993, chapter 8), without the part that the first term includes.
 
-Intervals are those of Student's t with Satterthwaite's degrees of freedom. A trial counts as better only if it is distinguishable
-from every reference, so that no correction is needed for their number (an intersection-union test, Berger 1982); Bonferroni's
-correction for the number of confirmed trials keeps the choice of the best of several from making chance look like an improvement.
-Trials among each other, and references among each other, are corrected for the number of all other configurations.
+Intervals are those of Student's t with Satterthwaite's degrees of freedom. They are computed with 0.7 of the error rate that they
+promise: configurations of which one varies three times as much between seeds as the other need that (`benchmarks.verdicts`). A
+trial counts as better only if it is distinguishable from every reference, so that no correction is needed for their number (an
+intersection-union test, Berger 1982); Bonferroni's correction for the number of confirmed trials keeps the choice of the best of
+several from making chance look like an improvement. Trials among each other, and references among each other, are corrected for
+the number of all other configurations.
 """
 
 from __future__ import annotations
@@ -28,6 +32,12 @@ from numpy.typing import NDArray
 
 CONFIDENCE: Final = 0.95
 """Confidence that no configuration is called better that is not; both bounds of an interval together have one of 0.9."""
+
+_NOMINAL_SHARE: Final = 0.7
+"""Share of the promised error rate with which intervals are computed, for configurations whose seeds differ in variance."""
+
+_SIMILAR: Final = 10.0
+"""Distance of a configuration whose seeds are pooled from the nearer of two compared ones, in units of their difference."""
 
 _COST_NOISE: Final = 0.1
 """Relative difference of costs that a machine with other work to do may cause."""
@@ -140,13 +150,13 @@ def compare_candidates(
         confidence: Simultaneous confidence of the comparisons of one candidate with all others.
     """
     estimate = one.mean - other.mean
-    variance, freedom = _pooled_seed_variance(candidates)
+    variance, freedom = _seed_variance(one, other, candidates)
     if not freedom:
         return Difference(estimate, -math.inf, math.inf)
     seeds = variance * (1 / len(one.values) + 1 / len(other.values))
     total = seeds + _scene_variance(one, other)
     effective = freedom * (total / seeds) ** 2 if seeds > 0 else math.inf
-    level = 1 - (1 - confidence) / _count_comparisons(one, other, candidates)
+    level = 1 - _NOMINAL_SHARE * (1 - confidence) / _count_comparisons(one, other, candidates)
     half = float(scipy.stats.t.ppf(level, min(effective, 1e6))) * math.sqrt(total)
     return Difference(estimate, estimate - half, estimate + half)
 
@@ -158,8 +168,17 @@ def _count_comparisons(one: Candidate, other: Candidate, candidates: Sequence[Ca
     return max(1, len(candidates) - 1)
 
 
-def _pooled_seed_variance(candidates: Sequence[Candidate]) -> tuple[float, int]:
-    """Return the variance between seeds of one configuration, and its degrees of freedom."""
+def _seed_variance(one: Candidate, other: Candidate, candidates: Sequence[Candidate]) -> tuple[float, int]:
+    """Return the variance between seeds for the comparison of two candidates, and its degrees of freedom."""
+    pair = [one, other]
+    reach = _SIMILAR * abs(one.mean - other.mean)
+    similar = [c for c in candidates if c not in pair and min(abs(c.mean - p.mean) for p in pair) <= reach]
+    variance, freedom = _pool_variances([*pair, *similar])
+    return max(variance, _pool_variances(pair)[0]), freedom
+
+
+def _pool_variances(candidates: Sequence[Candidate]) -> tuple[float, int]:
+    """Return the pooled variance between seeds of one configuration, and its degrees of freedom."""
     squares = sum(float(np.sum((np.array(c.values) - c.mean) ** 2)) for c in candidates)
     freedom = sum(len(c.values) - 1 for c in candidates)
     return (squares / freedom if freedom else 0.0), freedom

@@ -9,6 +9,9 @@ import pytest
 
 import search.export
 import search.show
+from search import Search
+from search.results import RESULT_VERSION, SearchFolder
+from search.saved_models import find_model
 from spaces.load import load_space
 from tests.search.catalog.planted import plant_search
 from tests.search.support import SPACE
@@ -25,6 +28,28 @@ def test_a_search_is_shown_with_its_winner_in_full(tmp_path: Path, capsys: pytes
     names = list(winner["config"])
     assert names[: len(winner["parameters"])] == list(winner["parameters"])
     assert {"representation", "optimizer.beta1"} <= set(names)  # fixed by the space; default of the Config
+
+
+def test_the_winner_of_the_verdict_is_that_of_every_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plant_search(tmp_path)
+    folder = SearchFolder(tmp_path, "toy")
+    folder.result_path.write_text(json.dumps({"version": RESULT_VERSION, "winner": 3}))
+    folder.model_path(3).parent.mkdir(parents=True, exist_ok=True)
+    folder.model_path(3).write_bytes(b"")
+    assert search.show.main(["toy", "--storage", str(tmp_path), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert ([row["trial"] for row in content["best"]], content["winner"]["trial"]) == ([1, 3, 0], 3)
+    assert search.export.main(["toy", "--storage", str(tmp_path), "-o", str(tmp_path / "winner.yaml")]) == 0
+    assert (tmp_path / "winner.yaml").read_text().startswith("# Trial 3 of")
+    results = Search.open("toy", tmp_path)
+    assert (results.winner.number, results.best.number) == (3, 1)
+    assert find_model(folder.root_path) == folder.model_path(3)
+
+
+def test_a_winner_without_a_result_is_replaced_by_the_best_on_validation(tmp_path: Path) -> None:
+    plant_search(tmp_path)  # its trial 2 has failed
+    SearchFolder(tmp_path, "toy").result_path.write_text(json.dumps({"version": RESULT_VERSION, "winner": 2}))
+    assert Search.open("toy", tmp_path).winner.number == 1
 
 
 def test_a_failed_trial_is_shown_with_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,6 @@ from search.reporting import report
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
 from search.reporting.next_steps import list_result_commands
 from search.reporting.progress import format_best_trials
-from search.reporting.result_files import read_result
 from search.results import SearchFolder
 from search.study.study import Study
 from spaces.schema import Budget
@@ -102,7 +101,7 @@ def test_the_end_of_a_search_is_kept_in_its_folder(experiment: Experiment, tmp_p
     assert f"-m search.predict {experiment.results.root_path} recording.wav" in page
     assert not any("predict" in command for command in list_result_commands(without_predictor(experiment), 2))
     assert "-m search.export toy --trial 2" in page
-    content = read_result(experiment.results)
+    content = experiment.results.read_result()
     assert content is not None
     assert (content["winner"], content["runner_up"], content["reference"]) == (2, 1, 1)
     assert [trial["role"] for trial in content["trials"]] == ["trial", "start 0", "baseline"]
@@ -137,7 +136,7 @@ def test_a_result_of_another_version_is_not_read(experiment: Experiment) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     for text in ('{"version": 0}', "{", "[]"):
         path.write_text(text)
-        assert read_result(experiment.results) is None
+        assert experiment.results.read_result() is None
 
 
 def test_a_failed_baseline_is_in_the_table(tmp_path: Path) -> None:
