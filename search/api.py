@@ -229,20 +229,19 @@ class SearchResults:
         Raises:
             InputError: If no trial has a result.
         """
-        return self._rank()[0]
+        return self._rank_trials()[0]
 
     @property
     def winner(self) -> Trial:
-        """Winner of the verdict at the last end of the search, or else the best trial on validation.
+        """Trial that the last verdict of the search prefers, or else the best one on validation.
 
         Raises:
             InputError: If no trial has a result.
         """
-        winner = choose_winner(self._rank(), self.folder.read_winner())
-        assert winner is not None
-        return winner
+        return choose_winner(self._rank_trials(), self.folder.read_winner())
 
-    def _rank(self) -> list[Trial]:
+    def _rank_trials(self) -> list[Trial]:
+        """Return the trials that have a result and did not fail, best first; raise `InputError` if there are none."""
         ranked = rank_trials(self.list_trials(), self.folder.read_identity()["objectives"])
         if not ranked:
             raise InputError(

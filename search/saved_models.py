@@ -122,14 +122,13 @@ def _find_winner(folder: SearchFolder) -> int:
             value=f"{type(error).__name__}: {error}",
             remedy="name the folder of a trial, or a model.pt in it",
         ) from error
-    winner = choose_winner(ranked, folder.read_winner())
-    if winner is None:
+    if not ranked:
         raise InputError(
             str(folder.root_path),
             "the search must have a trial with a result",
             remedy="wait for the first result, or name another search",
         )
-    return winner.number
+    return choose_winner(ranked, folder.read_winner()).number
 
 
 def read_model(path: Path) -> SavedModel:

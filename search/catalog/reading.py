@@ -73,8 +73,8 @@ class SearchRecord:
 
     @cached_property
     def winner(self) -> Trial | None:
-        """Winner of the verdict at the last end of the search, or else the best trial on validation; None without a result."""
-        return choose_winner(self.ranked, self.folder.read_winner())
+        """Trial that the last verdict of the search prefers, or else the best one on validation; None without a result."""
+        return choose_winner(self.ranked, self.folder.read_winner()) if self.ranked else None
 
     @property
     def ended_count(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from search.study.confirmations import is_reference
-from search.study.trials import Trial, rank_trials
+from search.study.trials import Trial, choose_winner, rank_trials
 from spaces.schema import Direction, Space
 
 VALIDATION: Final = "validation"
@@ -60,7 +60,7 @@ def choose_finalists(trials: Sequence[Trial], space: Space, winner: int | None =
     ranked = rank_trials(trials, space.objectives)
     if not ranked:
         return None
-    best = next((trial for trial in ranked if trial.number == winner), ranked[0])
+    best = choose_winner(ranked, winner)
     others = [trial for trial in ranked if trial is not best]
     return Finalists(best, others[0] if others else None, tuple(filter(is_reference, ranked)))
 

@@ -83,14 +83,14 @@ class Trial:
         return pareto.objective_values(metrics[pareto.best_index(metrics, objectives)], objectives)
 
 
-def choose_winner(ranked: Sequence[Trial], recorded: int | None) -> Trial | None:
-    """Return the winner of a search: that of its verdict, or else the best trial on validation.
+def choose_winner(ranked: Sequence[Trial], preferred: int | None) -> Trial:
+    """Return the winner of a search: the trial that its verdict prefers, or else the best one on validation.
 
     Args:
-        ranked: Trials with a result, best on validation first.
-        recorded: Number of the winner at the last end of the search; None before.
+        ranked: Trials with a result, best on validation first; at least one.
+        preferred: Number of the trial that the verdict prefers; None without a verdict.
     """
-    return next((trial for trial in ranked if trial.number == recorded), ranked[0] if ranked else None)
+    return next((trial for trial in ranked if trial.number == preferred), ranked[0])
 
 
 def rank_trials(trials: Sequence[Trial], objectives: pareto.Objectives) -> list[Trial]:
