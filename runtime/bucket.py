@@ -11,8 +11,8 @@ from runtime.retry import retry_call
 ATTEMPTS: Final = 10
 """Number of attempts per request; with the growing pauses of the client library they take about a minute."""
 
-FEW_ATTEMPTS: Final = 2
-"""Number of attempts per request where only the existence of a bucket is checked."""
+FEW_ATTEMPTS: Final = 4
+"""Number of attempts per request where only the existence of a bucket is checked: three may be throttled in a row."""
 
 _MAX_DELAYED_BYTES: Final = 1 << 22
 _CHUNK: Final = 1 << 22

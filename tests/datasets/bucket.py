@@ -34,6 +34,7 @@ class Bucket:
         asked: Method and path of every request.
         refuses: Methods that are answered with 403.
         throttles: Every so many-th request is answered with 503, or with a broken connection in turns; 0 for none.
+        busy: Number of the next requests that are answered with 503.
         port: Of the server on 127.0.0.1.
     """
 
@@ -43,6 +44,7 @@ class Bucket:
     asked: list[tuple[str, str]] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
     throttles: int = 0
+    busy: int = 0
     port: int = 0
 
     def uri(self, path: str) -> str:
@@ -103,6 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._read()
         if self.command in self.bucket.refuses:
             self._error(403, "AccessDenied")
+            return
+        if self.bucket.busy:
+            self.bucket.busy -= 1
+            self._error(503, "SlowDown")
             return
         if self.bucket.throttles and len(self.bucket.asked) % self.bucket.throttles == 0:
             self._fail()

@@ -44,7 +44,7 @@ def remote(server: Bucket) -> Bucket:
     """An account with one empty bucket."""
     server.objects.clear()
     server.refuses.clear()
-    server.throttles = 0
+    server.throttles = server.busy = 0
     server.asked.clear()
     server.buckets.add("sounds")
     return server
@@ -102,6 +102,13 @@ def test_a_bucket_is_tried_before_anything_begins(remote: Bucket) -> None:
     with pytest.raises(InputError, match="open to these credentials") as caught:
         storage_at(remote.uri("sounds/deep").replace("SECRET", SECRET)).require_open()
     assert SECRET not in str(caught.value)
+
+
+def test_a_bucket_that_throttles_a_few_requests_in_a_row_is_open(remote: Bucket) -> None:
+    for busy in (1, 2, 3):
+        remote.busy = busy
+        storage_at(remote.uri("sounds/deep")).require_open()
+        assert remote.busy == 0
 
 
 def test_more_than_an_upload_s_part_arrives_whole(remote: Bucket) -> None:
