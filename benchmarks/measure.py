@@ -56,15 +56,20 @@ def measure_paired(ours: Callable[[], float], theirs: Callable[[], float], round
 def write_results(name: str, result: dict[str, Any]) -> Path:
     """Write results to a file, with the machine and the package versions that they were measured on."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    environment = {
+    path = RESULTS / f"{name}.json"
+    content = {"result": result, "measured_on": describe_machine()}
+    write_text_atomic(path, json.dumps(content, indent=1, default=vars) + "\n")
+    return path
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return the machine and the package versions."""
+    return {
         "cpu": _cpu_name(),
         "cores": machine.count_cores(),
         "system": platform.system(),
         "versions": machine.package_versions(),
     }
-    path = RESULTS / f"{name}.json"
-    write_text_atomic(path, json.dumps({"result": result, "measured_on": environment}, indent=1, default=vars) + "\n")
-    return path
 
 
 def _cpu_name() -> str:
