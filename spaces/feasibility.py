@@ -6,7 +6,7 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -212,21 +212,34 @@ def is_same_point(search: Sequence[Dimension], one: Point, other: Point) -> bool
     )
 
 
+def point_key(search: Sequence[Dimension], point: Point) -> Hashable:
+    """Return a key that two points share if and only if they are the same (`is_same_point`)."""
+    choices = {dimension.name for dimension in search if dimension.kind == "choice"}
+    return frozenset((name, _value_key(value, is_choice=name in choices)) for name, value in point.items())
+
+
+def _value_key(value: object, *, is_choice: bool) -> Hashable:
+    """Return a key in which 1 and 1.0 are equal in a range and differ in a choice; true is no number."""
+    if isinstance(value, list | tuple):
+        return tuple(_value_key(inside, is_choice=is_choice) for inside in value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return ("number" if is_number and not is_choice else type(value).__name__, value)
+
+
 def distinct_points(search: Sequence[Dimension], points: Sequence[Point]) -> list[Point]:
     """Return points without repetitions, in their order."""
-    result: list[Point] = []
+    result: dict[Hashable, Point] = {}
     for point in points:
-        if not any(is_same_point(search, point, other) for other in result):
-            result.append(point)
-    return result
+        result.setdefault(point_key(search, point), point)
+    return list(result.values())
 
 
 def remaining_points(space: Space, points: Sequence[Point]) -> Iterator[dict[str, Value]]:
     """Yield the possible points of a small space that are not among `points`; nothing for a large space."""
     checker = PointChecker(space)
+    known = {point_key(space.search, point) for point in points}
     for point in list_points(space.search) or []:
-        is_new = not any(is_same_point(space.search, point, other) for other in points)
-        if is_new and checker.explain_impossible(point) is None:
+        if point_key(space.search, point) not in known and checker.explain_impossible(point) is None:
             yield point
 
 

@@ -30,6 +30,7 @@ from spaces import feasibility, field_types, points, value_checks
 from spaces.configs import build_config
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides, list_origins, resolve_conditions, resolve_synonyms
+from spaces.samplers import check_sampler
 from spaces.schema import (
     DATASET,
     Budget,
@@ -208,7 +209,9 @@ class _SpaceChecker:
             confirm=self.file.confirm if self.file.confirm and self.file.confirm.top else None,
             vary_seeds=self.file.vary_seeds,
             table=self._read_table(),
+            sampler=self.file.sampler,
         )
+        check_sampler(space, self.path)
         return self._with_points(space)
 
     def _read_table(self) -> TableFile | None:

@@ -118,6 +118,9 @@ class Dimension:
         )
 
 
+SamplerName = Literal["auto", "tpe", "gp", "cma", "qmc", "random", "grid"]
+
+
 class Objective(Frozen):
     """Metric that is optimised."""
 
@@ -221,6 +224,7 @@ class Space:
         distinct_points: Number of different trials that are possible; None if it is unlimited or unknown.
         confirm: Which trials are confirmed after the search; None for none.
         vary_seeds: Whether each trial has a seed of its own.
+        sampler: Name of the method that proposes points.
         table: Rows that are compared, of which `baseline` is the first and `start` has the others; None for a search.
     """
 
@@ -244,6 +248,7 @@ class Space:
     confirm: Confirm | None = None
     vary_seeds: bool = False
     table: TableFile | None = None
+    sampler: SamplerName = "auto"
 
     @property
     def max_trials(self) -> int:
@@ -305,7 +310,7 @@ class Space:
     def identity(self) -> dict[str, Any]:
         """Return the values that must not change when a search is resumed.
 
-        The budget without `epochs`, the resources and `confirm` may change.
+        The budget without `epochs`, the resources, the sampler and `confirm` may change.
         """
         varied = {"vary_seeds": True} if self.vary_seeds else {}  # absent from searches of earlier versions
         return {
@@ -359,6 +364,9 @@ class SpaceFile(Frozen):
         "paper", description="values of trial 0: those of the paper, or values by name"
     )
     start: tuple[dict[str, Value], ...] = Field((), description="values of the trials after the baseline")
+    sampler: SamplerName = Field(
+        "auto", description="method that proposes points: `auto` (TPE), `tpe`, `gp`, `cma`, `qmc`, `random` or `grid`"
+    )
     stopping: Stopping = Field(default_factory=Stopping)
     budget: Budget
     resources: Resources = Field(default_factory=Resources)

@@ -52,7 +52,9 @@ _FILE_KEYS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("constants", "defaults", "const"), "write the values under fixed:"),
     **dict.fromkeys(("gpu", "gpus", "cpu", "cpus", "resourcespertrial"), "write  resources: {cpu: …, gpu: …}"),
     **dict.fromkeys(("pointstoevaluate", "enqueue", "initialpoints"), "write the points under start:"),
-    **dict.fromkeys(("sampler", "searchalg", "optimizer"), "remove it: the sampler has no options but seed:"),
+    **dict.fromkeys(
+        ("searchalg", "searchalgorithm", "optimizer", "tuner", "samplers"), "write  sampler: tpe,  or leave it out"
+    ),
 }
 """Remedies for keys of a space file, in the same form."""
 _INSIDE: Final[Mapping[str, Mapping[str, str]]] = {
@@ -114,6 +116,9 @@ def check_forms(data: Mapping[str, Any], path: str) -> None:
     if isinstance(objectives, str | dict) or any(isinstance(item, str) for item in written):
         items = [_in_flow(item) if isinstance(item, dict) else f"{{metric: {item}}}" for item in written]
         raise _form_error(f"{path}: objectives", "a list of mappings", objectives, f"objectives: [{', '.join(items)}]")
+    if isinstance(sampler := data.get("sampler"), dict):
+        name = next((sampler[key] for key in ("name", "type", "kind", "method") if key in sampler), "tpe")
+        raise _form_error(f"{path}: sampler", "a name; a sampler has no options", sampler, f"sampler: {name}")
     if isinstance(stopping, str):
         raise _form_error(f"{path}: stopping", "a mapping", stopping, f"stopping: {{rule: {stopping}}}")
     if isinstance(start, dict) and start:

@@ -18,6 +18,7 @@ from search.study.asha import expected_epochs, rung_epochs
 from search.study.confirmations import seeds_of_space
 from spaces.feasibility import survey_points
 from spaces.points import describe_values
+from spaces.samplers import DESCRIPTIONS
 from spaces.schema import TRAIN_SEED, Dimension, Resources, Space
 from spaces.values import to_text
 
@@ -59,6 +60,7 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
         *[f"         {remark}" for remark in space.remarks],
         *[f"{'data' * (index == 0):<9}{text}" for index, text in enumerate(_data_lines(experiment, estimate_seconds))],
         f"trials   {_describe_trials(space)}",
+        *_sampler_lines(space),
         *_inference_lines(space),
         *_confirmation_lines(experiment),
         *budget_lines(experiment),
@@ -160,6 +162,13 @@ def _describe_hardware(experiment: Experiment) -> str:
     if experiment.ray_address is not None:
         return f"of the cluster at {experiment.ray_address}"
     return f"this machine has {machine.count_cores()} cores" + (" and a GPU" if machine.has_gpu() else ", no GPU")
+
+
+def _sampler_lines(space: Space) -> list[str]:
+    """Describe the sampler, unless no point is proposed."""
+    if space.table is not None or not space.search or space.max_trials == 1:
+        return []
+    return [f"sampler  {space.sampler}: {DESCRIPTIONS[space.sampler]}"]
 
 
 def _inference_lines(space: Space) -> list[str]:

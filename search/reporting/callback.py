@@ -241,6 +241,7 @@ def provenance_tags(experiment: Experiment) -> dict[str, str]:
         "dataset": experiment.dataset.fingerprint,
         "seed": str(experiment.space.seed),
         "profile": experiment.space.profile or "full",
+        "sampler": experiment.space.sampler,
         **versions,
     }
 

@@ -26,6 +26,7 @@ from search.study.encoding import (
     select_search_trials,
 )
 from search.study.journal_storage import open_journal_snapshot
+from search.study.samplers.results import TrialHistory
 from search.study.trials import Epoch, Outcome, Trial
 from spaces import feasibility
 from spaces.points import complete_point
@@ -57,6 +58,7 @@ class Study:
         self._live: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[int] = []
         self._encoder = encoding.PointEncoder(space.search)
+        self._history = TrialHistory(space)
         self.exhausted: str | None = None
         self._guard: Callable[[], None] = lambda: None
         self.failure_count = 0
@@ -185,7 +187,7 @@ class Study:
             return True
         trials = self.get_trials()
         try:
-            self._enqueue(sampler.suggest_parameters(self._space, trials, len(trials)), {})
+            self._enqueue(sampler.suggest_parameters(self._space, trials, len(trials), self._history), {})
         except sampler.ExhaustedError as error:
             self.exhausted = str(error)
             return False

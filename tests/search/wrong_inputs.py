@@ -260,6 +260,22 @@ CASES = [
         search("network.decoder_width: {int: [17, 23]}"),
         ("--profile", "full"),
     ),
+    Case("an unknown sampler", ("sampler", "'random'"), None, ("--set", "sampler=bayes")),
+    Case(
+        "a sampler with options",
+        ("sampler", "write  sampler: gp"),
+        sub("stopping:", "sampler: {type: gp, seed: 1}\nstopping:"),
+    ),
+    Case(
+        "a grid of a range without a step",
+        ("sampler", "loss.inactive_weight has neither", "{choice: [0.02, 0.07368, 0.2714, 1]}", "sampler: qmc"),
+        sub("stopping:", "sampler: grid\nstopping:"),
+    ),
+    Case(
+        "CMA-ES with choices",
+        ("sampler", "cma requires ranges only", "grid.cells", "sampler: gp"),
+        sub("stopping:", "sampler: cma\nstopping:"),
+    ),
     Case("text in a sweep", ("inner.threshold.range.0", "a number"), sub(r"range: \[0.1", "range: [low")),
     Case("a number for a mapping", ("stopping", "a mapping of keys"), None, ("--set", "stopping=3")),
     Case("a list with one number", ("dataset.size_m", "a list of 2 values"), None, ("--set", "dataset.size_m=[6]")),

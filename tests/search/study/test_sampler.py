@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from search.study.sampler import comparable_epoch, suggest_parameters
+from search.study.sampler import suggest_parameters
+from search.study.samplers.results import comparable_epoch
 from search.study.trials import Trial
 from spaces.schema import Budget, Space, Stopping
 from tests.search.support import epoch, space

@@ -1,0 +1,164 @@
+"""Results that samplers learn from: trials with their best objective values up to the same epoch.
+
+A history encodes each trial once, so that the cost of a suggestion does not grow with the number of trials.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from search.study.asha import rung_epochs
+from search.study.encoding import PointEncoder, Stored
+from search.study.trials import Trial
+from spaces import feasibility
+from spaces.schema import Space, Value
+
+_BEST_SHARE: Final = 8
+"""One in this many of the selected results is one of the best; the others are drawn from all the rest."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Comparable result of a trial.
+
+    Attributes:
+        number: Number of the trial.
+        point: Values of its active dimensions.
+        stored: The same as Optuna stores them.
+        values: Objective values, larger is better; None for a running trial without any.
+    """
+
+    number: int
+    point: Mapping[str, Value]
+    stored: dict[str, Stored]
+    values: tuple[float, ...] | None
+
+
+class TrialHistory:
+    """Trials of a search in the form in which samplers need them; each one is encoded once.
+
+    Args:
+        space: Space of the search.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self.encoder = PointEncoder(space.search)
+        self._entries: list[_Entry] = []
+        self._trials: Sequence[Trial] = ()
+        self._points: set[Hashable] = set()
+
+    def update(self, trials: Sequence[Trial]) -> None:
+        """Take over all trials that have started so far."""
+        entries = self._entries
+        for index, trial in enumerate(trials):
+            if index == len(entries):
+                entries.append(_Entry(trial, self._space, self.encoder))
+            elif entries[index].parameters != trial.parameters:
+                entries[index] = _Entry(trial, self._space, self.encoder)
+        del entries[len(trials) :]
+        self._trials = trials
+        self._points = {entry.key for entry in entries}
+
+    def has_point(self, point: Mapping[str, Value]) -> bool:
+        """Return whether a trial has had a point."""
+        return feasibility.point_key(self._space.search, point) in self._points
+
+    def list_comparable(self) -> list[Result]:
+        """Return the results of all trials at the same epoch, and the running trials without one.
+
+        Trials that have ended before that epoch, or have values outside of the search, are left out.
+        """
+        epoch = comparable_epoch(self._space, self._trials)
+        results = (self._compare(entry, trial, epoch) for entry, trial in zip(self._entries, self._trials, strict=True))
+        return [result for result in results if result is not None]
+
+    def _compare(self, entry: _Entry, trial: Trial, epoch: int) -> Result | None:
+        if entry.stored is None:
+            return None
+        values = entry.best_until(epoch, trial, self._space)
+        if values is None and trial.outcome != "running":
+            return None
+        return Result(trial.number, entry.parameters, entry.stored, values)
+
+
+class _Entry:
+    """Trial with its encoded point, and its best values up to the epochs that were asked for."""
+
+    def __init__(self, trial: Trial, space: Space, encoder: PointEncoder) -> None:
+        self.parameters = trial.parameters
+        self.key = feasibility.point_key(space.search, trial.parameters)
+        self.stored = encoder.encode(trial.parameters)
+        self._values: dict[int, tuple[float, ...] | None] = {}
+
+    def best_until(self, epoch: int, trial: Trial, space: Space) -> tuple[float, ...] | None:
+        """Return the best objective values up to an epoch; None if they are undefined, or the trial has not reached it."""
+        if len(trial.epochs) < epoch:
+            return None
+        if epoch not in self._values:
+            values = trial.best_objectives_until(epoch, space.objectives)
+            is_defined = values is not None and all(map(math.isfinite, values))
+            self._values[epoch] = values if is_defined else None
+        return self._values[epoch]
+
+
+def comparable_epoch(space: Space, trials: Sequence[Trial]) -> int:
+    """Return the latest rung that enough trials have reached to fit a model (Falkner et al. 2018), or else the first rung."""
+    required = max(8, len(space.search) + 2)
+    rungs = [*rung_epochs(space.stopping, space.budget.epochs), space.budget.epochs]
+    lengths = sorted((len(trial.epochs) for trial in trials), reverse=True)
+    longest = lengths[required - 1] if len(lengths) >= required else 0
+    return max((rung for rung in rungs if rung <= longest), default=rungs[0])
+
+
+def select_results(results: Sequence[Result], most: int, generator: random.Random) -> list[Result]:
+    """Return at most `most` results in their order: the best, and a random sample of all others; running trials all remain.
+
+    Args:
+        results: Results of all trials.
+        most: Number of results up to which the model is fitted fast enough.
+        generator: Source of the random sample.
+    """
+    finished = [index for index, result in enumerate(results) if result.values is not None]
+    if len(finished) <= most:
+        return list(results)
+    values = np.array([results[index].values for index in finished])
+    best = {finished[index] for index in _best_indices(values, most // _BEST_SHARE)}
+    others = [index for index in finished if index not in best]
+    kept = best.union(generator.sample(others, most - len(best)))
+    return [result for index, result in enumerate(results) if result.values is None or index in kept]
+
+
+def _best_indices(values: np.ndarray, count: int) -> list[int]:
+    """Return the indices of the best points: front by front, and within a front by the first objective.
+
+    Args:
+        values: Objective values [points, objectives]; larger is better.
+        count: Number of points, at most all of them.
+    """
+    order = np.lexsort(tuple(-values[:, index] for index in reversed(range(values.shape[1]))))
+    if values.shape[1] == 1:
+        return [int(index) for index in order[:count]]
+    best: list[int] = []
+    while len(best) < count:
+        front = _first_front(values, order)
+        best += front
+        order = order[~np.isin(order, front)]
+    return best[:count]
+
+
+def _first_front(values: np.ndarray, order: np.ndarray) -> list[int]:
+    """Return the points that no other one dominates, in the given order, which is descending in the first objective."""
+    front: list[int] = []
+    while len(order):
+        first = order[0]
+        front.append(int(first))
+        order = order[1:]
+        order = order[(values[order] > values[first]).any(axis=1) | (values[order] == values[first]).all(axis=1)]
+    return front
