@@ -14,7 +14,7 @@ from runtime.cli import Parser, parse_seed, positive_number_type, run_command
 from runtime.machines import machine
 from runtime.storage import storage_at
 from search.experiment import Experiment
-from search.launching import budgets, origin, plan, preflight, storage_options
+from search.launching import budgets, edits, origin, plan, preflight, storage_options
 from search.launching.earlier_versions import with_earlier_defaults
 from search.reporting.next_steps import without_option
 from spaces import feasibility
@@ -144,6 +144,8 @@ def dry_run_lines(options: argparse.Namespace, experiment: Experiment) -> Iterat
     """Yield the lines of a dry run: the plan, and then, after checks that may take a while, why a launch would be refused."""
     cores = machine.count_cores()
     yield from plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))
+    if not options.fresh:
+        yield from edits.edit_lines(experiment, edits.plan_edit(experiment.results, experiment.space))
     yield from plan.refusal_lines(preflight.list_refusals(options, experiment.space, experiment.results))
 
 
@@ -171,7 +173,12 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
     if resume and results.is_started():
         space = with_earlier_defaults(space, results.read_identity())
     preflight.check_existing_search(
-        results, space, resume=resume, fresh=options.fresh, in_database=options.study is not None
+        results,
+        space,
+        resume=resume,
+        fresh=options.fresh,
+        in_database=options.study is not None,
+        path=str(options.space),
     )
     if not options.dry_run and options.address is None:  # a dry run may precede a search on another machine
         preflight.check_resources(space)

@@ -16,7 +16,7 @@ from runtime.errors import InputError
 from spaces.configs import build_config
 from spaces.feasibility import find_config
 from spaces.schema import DATASET, Dimension, Space, Value, flatten_names
-from spaces.values import is_plain, to_plain, to_text
+from spaces.values import is_equal_number, is_plain, is_same_value, to_plain, to_text
 
 Point = Mapping[str, Value]
 
@@ -64,6 +64,25 @@ def _default_values(space: Space, given: Point) -> dict[str, Value]:
             if value is not None:
                 defaults[dimension.name] = value
     return defaults
+
+
+def is_settled(space: Space, point: Point, values: Point) -> bool:
+    """Return whether a trial of a space at a point has these values of fields that it does not search.
+
+    Args:
+        space: The space.
+        point: Values of its active dimensions.
+        values: Values of other fields, such as those of a dimension that was removed.
+    """
+    defaults = _default_values(space, point)
+    for name, value in values.items():
+        if name.startswith(DATASET):
+            settled = dataset_value(space, Dimension(name, "choice", choices=(value,)))
+        else:
+            settled = space.fixed.get(name, defaults.get(name))
+        if not (is_same_value(settled, value) or is_equal_number(settled, value)):
+            return False
+    return True
 
 
 def dataset_value(space: Space, dimension: Dimension) -> Value:

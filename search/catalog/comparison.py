@@ -15,10 +15,14 @@ from search.catalog.details import config_values
 from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_duration, format_table, format_value
 from search.results import FINGERPRINT, MAX_TRIALS
+from search.study.edits import EDITS, START
 from search.study.trials import Trial
 from spaces.schema import flatten_names
 
-_NOT_COMPARED: Final = ("study", "launch_folder", FINGERPRINT, MAX_TRIALS, "search", "dataset", "fixed", "inner")
+_NOT_COMPARED: Final = (
+    *("study", "launch_folder", FINGERPRINT, MAX_TRIALS, START, EDITS),
+    *("search", "dataset", "fixed", "inner"),
+)
 """Keys of an identity that are no part of the space, or are compared key by key."""
 
 

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from runtime.errors import InputError
 from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_duration, format_table, format_value
+from search.reporting.edits import list_edits
+from search.study.edits import EDITS
 from search.study.trials import Trial
 from spaces.configs import build_config
 from spaces.schema import flatten_names
@@ -32,6 +34,7 @@ def describe_search(record: SearchRecord, count: int) -> dict[str, Any]:
         "trials": len(record.study.trials),
         "confirmations": len(record.study.confirmations),
         "searched": list(record.identity["search"]),
+        "edits": list(record.identity.get(EDITS, [])),
         "best": [describe_summary(record, trial) for trial in record.ranked[:count]],
         "winner": describe_trial(record, record.winner) if record.winner is not None else None,
     }
@@ -45,6 +48,7 @@ def describe_summary(record: SearchRecord, trial: Trial) -> dict[str, Any]:
         "trial": trial.number,
         "role": trial.role,
         "outcome": trial.outcome,
+        "outside": trial.is_outside,
         "epochs": len(trial.epochs),
         "values": {name: metrics[name] for name, _ in record.objectives if name in metrics},
         "parameters": dict(trial.parameters),
@@ -92,6 +96,7 @@ def format_search(details: Mapping[str, Any]) -> list[str]:
         f"trainable  {details['trainable']}",
         f"objectives {objectives}",
         f"trials     {details['trials']}, and {details['confirmations']} confirmations",
+        *(f"edit       {line}" for line in list_edits(details["edits"])),
         "",
     ]
     if details["winner"] is None:
@@ -100,7 +105,7 @@ def format_search(details: Mapping[str, Any]) -> list[str]:
     rows = [
         [
             str(row["trial"]),
-            row["role"],
+            _describe_role(row),
             row["outcome"],
             str(row["epochs"]),
             *(format_value(row["values"].get(name)) for name in metrics),
@@ -119,7 +124,8 @@ def format_trial(details: Mapping[str, Any], *, epochs: bool = True) -> list[str
         details: Content from `describe_trial`.
         epochs: Whether to add the table of epochs.
     """
-    role = "" if details["role"] == "trial" else f" ({details['role']})"
+    described = _describe_role(details)
+    role = "" if described == "trial" else f" ({described.removeprefix('trial, ')})"
     outcome = f"{details['outcome']}{': ' + details['reason'] if details['reason'] else ''}"
     lines = [
         f"trial      {details['search']}#{details['trial']}{role}: {outcome}",
@@ -137,6 +143,10 @@ def format_trial(details: Mapping[str, Any], *, epochs: bool = True) -> list[str
     ]
     lines += ["", *format_table(["field", "value", ""], rows)]
     return [*lines, *(["", *_format_epochs(details["epoch_results"])] if epochs and details["epochs"] else [])]
+
+
+def _describe_role(details: Mapping[str, Any]) -> str:
+    return f"{details['role']}, outside" if details["outside"] else str(details["role"])
 
 
 def _format_epochs(results: list[dict[str, Any]]) -> list[str]:

@@ -19,7 +19,8 @@ from search.results import MAX_TRIALS, SearchFolder
 from search.study.reading import StudyContent, read_study
 from search.study.storage import check_study_uri
 from search.study.trials import Epoch, Trial, choose_winner, rank_trials
-from spaces.schema import Dimension, Direction, Value
+from spaces.recorded import read_dimensions
+from spaces.schema import Direction, Value
 
 State = Literal["running", "finished", "interrupted", "not started"]
 
@@ -137,7 +138,7 @@ def read_record(options: argparse.Namespace, name: str) -> SearchRecord:
     folder = locate_search(options, name)
     identity = folder.read_identity()
     try:
-        dimensions = _read_dimensions(identity)
+        dimensions = read_dimensions(identity)
         record = SearchRecord(folder, identity, StudyContent(), None)
         _ = record.trainable, record.objectives, record.epochs, identity["fixed"], identity["inner"]
     except (KeyError, TypeError, ValueError) as error:
@@ -191,10 +192,3 @@ def running_holder(folder: SearchFolder) -> Holder | None:
     if holder is None or process_state(holder.process, this_process()) == "ended":
         return None
     return holder
-
-
-def _read_dimensions(identity: Mapping[str, Any]) -> tuple[Dimension, ...]:
-    return tuple(
-        Dimension(name, kind, low, high, tuple(choices), tuple((n, tuple(v)) for n, v in when), *step)
-        for name, (kind, low, high, choices, when, *step) in identity["search"].items()
-    )

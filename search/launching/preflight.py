@@ -21,7 +21,7 @@ from runtime.files import require_writable
 from runtime.machines import machine, nodes
 from runtime.storage import storage_at
 from search.experiment import Experiment
-from search.launching import existing, origin, plan
+from search.launching import edits, existing, plan
 from search.launching.lease import held_error, read_holder
 from search.launching.storage_options import SERVER_SCHEMES
 from search.reporting.mlflow_files import check_database
@@ -160,9 +160,15 @@ def _no_server_error(uri: str, reason: str) -> InputError:
 
 
 def check_existing_search(
-    folder: SearchFolder, space: Space, *, resume: bool, fresh: bool, in_database: bool = False
+    folder: SearchFolder,
+    space: Space,
+    *,
+    resume: bool,
+    fresh: bool,
+    in_database: bool = False,
+    path: str | None = None,
 ) -> None:
-    """Check that an existing search of this name is resumed unchanged, or archived.
+    """Check that an existing search of this name is resumed with a space that continues it, or archived.
 
     Args:
         folder: Files of the search.
@@ -170,10 +176,11 @@ def check_existing_search(
         resume: Whether to continue an existing search.
         fresh: Whether to archive an existing search.
         in_database: Whether the study is in a database instead of a journal.
+        path: Space file, for errors about its changes.
 
     Raises:
         InputError: If neither `--resume` nor `--fresh` is given, there is no search to resume, its files are damaged, or
-            the resumed space differs.
+            the space has been edited in a way that is not sound.
     """
     if fresh:
         return
@@ -189,15 +196,7 @@ def check_existing_search(
             remedy="add --resume to continue it, --fresh to archive it and start over, or --name for another name",
         )
     existing.check_study(folder, in_database=in_database)
-    before, now = folder.read_identity(), space.identity()
-    changed = origin.changed_keys(before, now)
-    if changed:
-        raise InputError(
-            folder.display_path(folder.identity_path),
-            "a resumed search keeps its space; only the resources and the budget, except its epochs, may change",
-            value="changed: " + ", ".join(changed),
-            remedy="undo the change, or start over with --fresh or --name",
-        )
+    edits.plan_edit(folder, space, path)
 
 
 def check_resources(space: Space) -> None:

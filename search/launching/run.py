@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from runtime import uris
 from runtime.console import Console
@@ -20,7 +20,7 @@ from search.execution.capacity import ConcurrencyLimit
 from search.execution.dataset_provider import DatasetSupplier
 from search.execution.trial_stopper import ConfirmationStopper, TimeBudget, TrialStopper
 from search.experiment import Experiment
-from search.launching import confirm, plan, shutdown
+from search.launching import confirm, edits, plan, shutdown
 from search.launching.lease import Lease, SearchLease
 from search.launching.lock import hold_lock
 from search.launching.table_results import report_table
@@ -32,6 +32,7 @@ from search.reporting.progress import SearchProgress
 from search.reporting.spending import format_limits, format_spending, larger_budget_options
 from search.results import FINGERPRINT, MAX_TRIALS, SearchFolder
 from search.study import storage as study_storage
+from search.study.edits import EDITS, START
 from search.study.spending import SpendingMeter
 from search.study.study import Study, read_parent_run_id
 from search.study.trials import Trial
@@ -108,6 +109,8 @@ def _prepare_folder(experiment: Experiment, console: Console, *, fresh: bool) ->
         console.print_line(f"existing search archived at {results.archive_search()}")
     for text in plan.summary_lines(experiment):
         console.print_line(text)
+    for text in edits.edit_lines(experiment, edits.plan_edit(results, experiment.space)):
+        console.print_line(text)
 
 
 def _run_locked(
@@ -123,12 +126,12 @@ def _run_locked(
     results = experiment.results
     study = _open_study(experiment, lease, console) if results.is_started() else None
     if study is not None:
+        _write_identity(experiment, study)
         _retry_failed(study, console, only_baseline=not retry)
     with _ray_if_needed(experiment, console, needed=study is None or _may_run(experiment, study)) as has_ray:
-        record = {FINGERPRINT: experiment.dataset.fingerprint, MAX_TRIALS: experiment.space.max_trials}
-        identity = experiment.space.identity() | record
-        results.write_identity(identity, experiment.launch_folder)
-        study = study or _open_study(experiment, lease, console)
+        if study is None:
+            _write_identity(experiment)
+            study = _open_study(experiment, lease, console)
         ending = _run_with_data(experiment, study, console, time_budget, has_ray=has_ray, on_trial=on_trial)
     status = report.exit_status(study, experiment.space.objectives)
     has_failures = any(trial.outcome == "failed" for trial in study.get_trainings())
@@ -148,6 +151,15 @@ def _run_locked(
         winner=None if ending.is_paused else experiment.results.read_winner(),
     )
     return status
+
+
+def _write_identity(experiment: Experiment, study: Study | None = None) -> None:
+    """Record the space, and the edits of a resumed one directly after its study has them."""
+    space = experiment.space
+    record: dict[str, Any] = {FINGERPRINT: experiment.dataset.fingerprint, MAX_TRIALS: space.max_trials}
+    record[START] = [dict(point) for point in space.start]
+    record |= {EDITS: study.edits} if study is not None and study.edits else {}
+    experiment.results.write_identity(space.identity() | record, experiment.launch_folder)
 
 
 def _may_run(experiment: Experiment, study: Study) -> bool:
@@ -179,7 +191,7 @@ def _print_problems(experiment: Experiment, problems: Sequence[str], console: Co
 
 def _open_study(experiment: Experiment, lease: SearchLease, console: Console) -> Study:
     name = None if experiment.study_uri is None else experiment.results.study_name()
-    study = Study(experiment.study_location, experiment.space, name)
+    study = Study(experiment.study_location, experiment.space, name, editing=edits.begin_editing(experiment))
     if experiment.study_uri is not None:  # copies of a results folder share the study, but not its lease
         lease.acquire(Lease(study.attribute("lease"), uris.redact_uri(experiment.study_uri)), console.print_line)
     study.guard_writes(lease.require_held)

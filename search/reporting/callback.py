@@ -12,6 +12,7 @@ from runtime.machines import machine
 from search.execution.dataset_provider import DatasetSupplier
 from search.execution.hooks import TrialCallback
 from search.experiment import Experiment
+from search.reporting.edits import list_edits
 from search.reporting.mlflow_logger import MlflowLogger, Status
 from search.reporting.progress import SearchProgress
 from search.study.confirmations import is_reference
@@ -85,6 +86,8 @@ class SearchCallback(TrialCallback):
         if parent is None:
             self._logger.log_dataset(run_id, self._experiment.dataset_storage, dataset)
         self._study.set_parent_run_id(run_id)
+        if self._study.edits:
+            self._logger.set_tags(run_id, {"edits": "\n".join(list_edits(self._study.edits))})
         self._logger.log_artifact(run_id, results.fetch_file(results.identity_path))
         self._log_build_time(run_id, dataset)
         self._progress.trials |= {trial.number: trial for trial in self._study.get_trials()}

@@ -66,8 +66,10 @@ def choose_finalists(trials: Sequence[Trial], space: Space, winner: int | None =
 
 
 def label_trial(trial: Trial) -> str:
-    """Return the name of a trial in text: "baseline", "start 0", "trial 7"."""
-    return trial.role if is_reference(trial) else f"trial {trial.number}"
+    """Return the name of a trial in text: "baseline", "start 0", "trial 7", "trial 3 (outside)" of an edited space."""
+    if is_reference(trial):
+        return trial.role
+    return f"trial {trial.number} (outside)" if trial.is_outside else f"trial {trial.number}"
 
 
 def split_values(trial: Trial, space: Space) -> dict[str, Mapping[str, float]]:

@@ -284,7 +284,7 @@ def _keep_result(
     """Write the result into the folder of the search, and log it in MLflow with a tag on the run of the winner."""
     results, winner = experiment.results, summary.finalists.winner
     former = results.read_result()
-    content = summarise_result(summary, results, spending, provenance_tags(experiment))
+    content = summarise_result(summary, results, spending, provenance_tags(experiment), study.edits)
     page = [*screen, "", *format_spending(spending, budget_limits(experiment.space.budget))]
     page += ["", "Next", *next_steps.list_result_commands(experiment, winner.number)]
     paths = write_result(results, content, format_markdown(results.name, page, summary))

@@ -23,7 +23,11 @@ _LISTED_TRIALS: Final = 20
 
 
 def summarise_result(
-    summary: Summary, results: SearchFolder, spending: Spending, provenance: Mapping[str, str]
+    summary: Summary,
+    results: SearchFolder,
+    spending: Spending,
+    provenance: Mapping[str, str],
+    edits: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the result of a search as plain values, without NaN and infinity.
 
@@ -32,6 +36,7 @@ def summarise_result(
         results: Its files.
         spending: What its trials and confirmations have spent.
         provenance: Versions, commit, seed and digest of the data.
+        edits: Edits of the space as plain values.
     """
     space, finalists = summary.space, summary.finalists
     reference = finalists.reference
@@ -51,6 +56,7 @@ def summarise_result(
         "edges": [asdict(edge) | {"text": edge.describe()} for edge in summary.edges],
         "spent": asdict(spending),
         "provenance": dict(provenance),
+        "edits": [dict(edit) for edit in edits],
     }
     plain: dict[str, Any] = _without_undefined(content)
     return plain
@@ -64,6 +70,7 @@ def _describe_trial(trial: Trial, space: Space, results: SearchFolder) -> dict[s
         "role": trial.role,
         "label": label_trial(trial),
         "outcome": trial.outcome,
+        "outside": trial.is_outside,
         "parameters": dict(trial.parameters),
         "config": space.config_values(trial.parameters),
         "setting": {} if best is None else dict(best.setting),

@@ -5,8 +5,10 @@ Stored parameters are numbers, text, booleans and None; other choices become JSO
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -29,6 +31,8 @@ RETRY_OF: Final = "retry_of"
 CONFIRMS: Final = "confirms"
 """Attribute of a confirmation with the number of the trial that it confirms."""
 SEED: Final = "seed"
+DROPPED: Final = "dropped"
+"""Attribute of an enqueued trial that never starts, since the space was edited."""
 
 
 def is_encoded(dimension: Dimension) -> bool:
@@ -36,8 +40,21 @@ def is_encoded(dimension: Dimension) -> bool:
 
     Optuna takes no lists, and does not distinguish 1, 1.0 and true.
     """
-    choices = dimension.choices
+    return _needs_encoding(dimension.choices)
+
+
+def _needs_encoding(choices: Sequence[Any]) -> bool:
     return any(isinstance(choice, list) for choice in choices) or len(set(choices)) < len(choices)
+
+
+@functools.lru_cache(maxsize=1024)
+def has_encoded_form(stored: tuple[Stored, ...]) -> bool:
+    """Return whether stored choices are JSON text of the choices of a dimension that may have been edited since."""
+    texts = [text for text in stored if isinstance(text, str)]
+    try:
+        return len(texts) == len(stored) and _needs_encoding([json.loads(text) for text in texts])
+    except (ValueError, TypeError):  # text of another kind
+        return False
 
 
 def to_distribution(dimension: Dimension) -> BaseDistribution:
@@ -61,15 +78,39 @@ def encode_value(dimension: Dimension, value: Value) -> Stored:
 
 def decode_value(dimension: Dimension, stored: Stored) -> Value:
     """Convert a stored value back."""
+    value: Value = stored
     if isinstance(stored, str) and dimension.kind == "choice" and is_encoded(dimension):
-        value: Value = json.loads(stored)
-        return dimension.normalize(value)
-    return dimension.normalize(stored)
+        with suppress(ValueError):  # enqueued before the choices were edited
+            value = json.loads(stored)
+    return dimension.normalize(value)
 
 
-def decode_parameters(search: Sequence[Dimension], stored: Mapping[str, Stored]) -> dict[str, Value]:
-    """Return stored parameters as values, in the order of the dimensions."""
-    return {d.name: decode_value(d, stored[d.name]) for d in search if d.name in stored}
+def decode_parameters(
+    search: Sequence[Dimension],
+    stored: Mapping[str, Stored],
+    distributions: Mapping[str, BaseDistribution] | None = None,
+) -> dict[str, Value]:
+    """Return stored parameters as values: those of the dimensions in their order, then those of former dimensions.
+
+    Args:
+        search: Dimensions of the space.
+        stored: Parameters of a trial of this space, or of an earlier version of it.
+        distributions: Distributions with which they were stored; None for those of the dimensions.
+    """
+    recorded = distributions or {}
+    values = {d.name: _decode_recorded(d, stored[d.name], recorded.get(d.name)) for d in search if d.name in stored}
+    former = {name: value for name, value in stored.items() if name not in values}
+    return values | {name: _decode_recorded(None, value, recorded.get(name)) for name, value in former.items()}
+
+
+def _decode_recorded(dimension: Dimension | None, stored: Stored, recorded: BaseDistribution | None) -> Value:
+    """Convert a stored value back, whose dimension may have other choices now, or none."""
+    if not isinstance(recorded, CategoricalDistribution):
+        return stored if dimension is None else decode_value(dimension, stored)
+    if dimension is not None and recorded.choices == dimension.choices:
+        return dimension.normalize(stored)
+    value: Value = json.loads(str(stored)) if has_encoded_form(recorded.choices) else stored
+    return value if dimension is None else dimension.normalize(value)
 
 
 class PointEncoder:
@@ -87,8 +128,11 @@ class PointEncoder:
     def encode(self, point: Mapping[str, Value]) -> dict[str, Stored] | None:
         """Return the parameters of a point; None if it lacks an active dimension, or has a value outside of one.
 
-        Such a point, the baseline of a paper for example, says nothing about the space.
+        Such a point, the baseline of a paper for example, says nothing about the space. Neither does a point with a name
+        that is no dimension: an earlier trial of an edited space, in which other trials have another value.
         """
+        if any(name not in self.distributions for name in point):
+            return None
         parameters: dict[str, Stored] = {}
         for dimension in self._search:
             name = dimension.name
@@ -121,20 +165,21 @@ def select_confirmations(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 def drop_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials that have started, without failed ones that were taken up by another trial."""
     retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
-    return [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
+    started = [t for t in trials if t.state != TrialState.WAITING and DROPPED not in t.user_attrs]
+    return [trial for trial in started if trial.number not in retried]
 
 
 def decode_trial(
     frozen: FrozenTrial,
     study_attributes: Mapping[str, Any],
-    decode: Callable[[Mapping[str, Any]], Mapping[str, Value]],
+    decode: Callable[[FrozenTrial], Mapping[str, Value]],
 ) -> Trial:
     """Return a trial of Optuna as a value.
 
     Args:
         frozen: Trial of Optuna.
         study_attributes: Attributes of its study, with the test scores and the MLflow runs of ended trials.
-        decode: Function that converts stored parameters to values.
+        decode: Function that returns its stored parameters as values.
     """
     outcomes: dict[TrialState, Outcome] = {
         TrialState.COMPLETE: "finished",
@@ -155,7 +200,7 @@ def decode_trial(
     )
     return Trial(
         number=frozen.number,
-        parameters={**decode(frozen.params), **attributes.get(OUTSIDE, {})},
+        parameters={**decode(frozen), **attributes.get(OUTSIDE, {})},
         outcome=outcomes.get(frozen.state, "running"),
         reason=attributes.get("reason", ""),
         epochs=epochs,

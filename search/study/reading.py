@@ -11,9 +11,10 @@ import optuna
 
 from search.study import encoding
 from search.study import storage as database
+from search.study.edits import EDITS, EditedTrials
 from search.study.journal_storage import open_journal_snapshot
 from search.study.trials import Trial
-from spaces.schema import Dimension
+from spaces.schema import Dimension, Value
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,13 @@ def _read_from(storage: optuna.storages.BaseStorage, name: str | None, search: S
     starts = [trial.datetime_start for trial in frozen if trial.datetime_start is not None]
     ends = [trial.datetime_complete for trial in frozen if trial.datetime_complete is not None]
 
+    edited = EditedTrials(attributes.get(EDITS, []))
+
+    def decode(trial: optuna.trial.FrozenTrial) -> dict[str, Value]:
+        return encoding.decode_parameters(search, trial.params, trial.distributions)
+
     def convert(chosen: Sequence[optuna.trial.FrozenTrial]) -> tuple[Trial, ...]:
-        return tuple(
-            encoding.decode_trial(t, attributes, lambda p: encoding.decode_parameters(search, p)) for t in chosen
-        )
+        return tuple(edited.view(encoding.decode_trial(t, attributes, decode)) for t in chosen)
 
     return StudyContent(
         convert(encoding.select_search_trials(frozen)),

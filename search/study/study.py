@@ -12,6 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.study import confirmations, encoding, sampler
 from search.study import storage as database
+from search.study.editing import FIXED_PARAMS, apply_edits, list_named_points
+from search.study.edits import EDITS, EditedTrials, Editing
 from search.study.encoding import (
     BASELINE,
     CONFIRMS,
@@ -27,13 +29,12 @@ from search.study.encoding import (
 )
 from search.study.journal_storage import open_journal_snapshot
 from search.study.samplers.results import TrialHistory
+from search.study.stored_forms import StoredForms
 from search.study.trials import Epoch, Outcome, Trial
 from spaces import feasibility
 from spaces.points import complete_point
 from spaces.schema import Space, Value
 
-_FIXED_PARAMS: Final = "fixed_params"
-"""Optuna's system attribute of an enqueued trial, with its parameters."""
 _ENDED: Final = "ended"
 _OF_ONE_ATTEMPT: Final = (_ENDED, "reason", "run_id", RETRY_OF)
 """Attributes of a failed trial that its retry does not share."""
@@ -49,9 +50,18 @@ class Study:
         name: Name of the study; defaults to the name of the space.
         joins: Whether another process created the study and may be running its trials. If so, no running trial is
             reclaimed and nothing is enqueued.
+        editing: Edits of the space with which the study is resumed; None leaves those that it has.
     """
 
-    def __init__(self, location: Path | str, space: Space, name: str | None = None, *, joins: bool = False) -> None:
+    def __init__(
+        self,
+        location: Path | str,
+        space: Space,
+        name: str | None = None,
+        *,
+        joins: bool = False,
+        editing: Editing | None = None,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         self._joins = joins
@@ -69,20 +79,17 @@ class Study:
             directions=[direction for _, direction in space.objectives],
             load_if_exists=True,
         )
+        if editing is not None:
+            apply_edits(self._study, space, editing)
+        self._forms = StoredForms(space.search, self._study.get_trials(deepcopy=False))
         if not joins:
             self._reclaim_orphaned_trials()
             self._enqueue_initial_points()
 
     def _enqueue_initial_points(self) -> None:
         """Enqueue the baseline and the initial points of the space, unless already in the study, and each only once."""
-        roles = {trial.user_attrs.get(ROLE) for trial in self._study.get_trials(deepcopy=False)}
-        initial_points = ((f"start {n}", point) for n, point in enumerate(self._space.start))
-        earlier: list[Mapping[str, Value]] = []
-        for role, point in [(BASELINE, self._space.baseline), *initial_points]:
-            completed = complete_point(self._space, point)
-            if role not in roles and not any(self._is_same(completed, other) for other in earlier):
-                self._enqueue(completed, {ROLE: role})
-            earlier.append(completed)
+        for role, point in list_named_points(self._study, self._space, self.edits):
+            self._enqueue(point, {ROLE: role})
 
     def _enqueue(self, point: Mapping[str, Value], attributes: Mapping[str, Any]) -> None:
         """Enqueue a trial; values that are outside of their dimensions become an attribute."""
@@ -90,8 +97,10 @@ class Study:
         outside = {name: value for name, value in point.items() if name not in inside}
         self._study.enqueue_trial(dict(inside), user_attrs=dict(attributes) | ({OUTSIDE: outside} if outside else {}))
 
-    def _is_same(self, one: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
-        return feasibility.is_same_point(self._space.search, one, other)
+    @property
+    def edits(self) -> list[dict[str, Any]]:
+        """Edits of the space so far as plain values, the oldest first."""
+        return list(self._study.user_attrs.get(EDITS, []))
 
     def stop_retrying(self) -> None:
         """Let pending and further requests fail instead of waiting for an unreachable database."""
@@ -169,13 +178,20 @@ class Study:
     def _copy_as_confirmation(self, confirmation: confirmations.Confirmation) -> FrozenTrial:
         """Return a running trial without epochs that has the parameters of another one."""
         frozen = self._frozen_trial(confirmation.confirms)
-        outside = {name: value for name, value in frozen.user_attrs.items() if name == OUTSIDE}
         return optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params=frozen.params,
             distributions=frozen.distributions,
-            user_attrs=outside | {ROLE: _CONFIRMATION, CONFIRMS: confirmation.confirms, SEED: confirmation.seed},
+            user_attrs=self._attribute_values(frozen)
+            | {ROLE: _CONFIRMATION, CONFIRMS: confirmation.confirms, SEED: confirmation.seed},
         )
+
+    def _attribute_values(self, frozen: FrozenTrial) -> dict[str, Any]:
+        """Return the attribute of a copy of a trial with the values that are not among its parameters; empty without any."""
+        earlier = EditedTrials(self.edits).earlier_values(frozen.number)
+        values = {name: value for name, value in earlier.items() if name not in frozen.params}
+        values |= frozen.user_attrs.get(OUTSIDE, {})
+        return {OUTSIDE: values} if values else {}
 
     def _take_up(self, frozen: FrozenTrial) -> None:
         """Make this process the one that records the results of a running trial."""
@@ -199,20 +215,25 @@ class Study:
         Earlier versions enqueued points of which only some parameters were given.
         """
         frozen = self._frozen_trial(trial.number)
-        enqueued = frozen.system_attrs.get(_FIXED_PARAMS, {})
-        given = self._decode(enqueued) | dict(frozen.user_attrs.get(OUTSIDE, {})) | self._decode(frozen.params)
+        enqueued = frozen.system_attrs.get(FIXED_PARAMS, {})
+        attributes = dict(frozen.user_attrs.get(OUTSIDE, {}))
+        set_before = encoding.decode_parameters(self._space.search, frozen.params, frozen.distributions)
+        has_started = bool(set_before) or any(name.startswith(EPOCH) for name in frozen.user_attrs)
+        earlier = EditedTrials(self.edits).earlier_values(trial.number) if has_started else {}
+        given = {**encoding.decode_parameters(self._space.search, enqueued), **earlier, **attributes, **set_before}
         point = complete_point(self._space, given)
-        parameters = self._encoder.encode_inside(point)
-        outside = {name: value for name, value in point.items() if name not in parameters}
-        if outside != frozen.user_attrs.get(OUTSIDE, {}):
+        forms, outside = self._forms.split({name: v for name, v in point.items() if name not in set_before})
+        if has_started:  # it keeps the values of dimensions that were removed since
+            outside = {**outside, **attributes}
+        if outside != attributes:
             trial.set_user_attr(OUTSIDE, outside)
-        for name in [name for name in parameters if name not in frozen.params]:
-            distribution = self._encoder.distributions[name]
-            stored = distribution.to_internal_repr(parameters[name])
-            trial.storage.set_trial_param(trial._trial_id, name, stored, distribution)
+        for name, (stored, distribution) in forms.items():
+            if name not in outside:
+                internal = distribution.to_internal_repr(stored)
+                trial.storage.set_trial_param(trial._trial_id, name, internal, distribution)
 
-    def _decode(self, stored: Mapping[str, Any]) -> dict[str, Value]:
-        return encoding.decode_parameters(self._space.search, stored)
+    def _decode(self, frozen: FrozenTrial) -> dict[str, Value]:
+        return encoding.decode_parameters(self._space.search, frozen.params, frozen.distributions)
 
     def _may_start(self) -> bool:
         """Return whether budget is left, and a point of a small space."""
@@ -220,7 +241,7 @@ class Study:
             return False
         if self._space.distinct_points is None:
             return True
-        started = [trial.parameters for trial in self.get_trials()]
+        started = [trial.parameters for trial in self.get_trials() if not trial.is_outside]
         return len(feasibility.distinct_points(self._space.search, started)) < self._space.distinct_points
 
     def explain_early_end(self) -> str | None:
@@ -270,7 +291,7 @@ class Study:
             state=TrialState.RUNNING,
             params=failed.params,
             distributions=failed.distributions,
-            user_attrs=kept | {RETRY_OF: failed.number},
+            user_attrs=kept | self._attribute_values(failed) | {RETRY_OF: failed.number},
             intermediate_values={} if is_complete else failed.intermediate_values,
         )
 
@@ -368,7 +389,7 @@ class Study:
 
     def get_trial(self, number: int) -> Trial:
         """Return a trial by its number."""
-        return self._as_trial(self._frozen_trial(number), self._study.user_attrs)
+        return self._as_trials([self._frozen_trial(number)])[0]
 
     def get_trials(self) -> list[Trial]:
         """Return all started trials of the search by number, without failed ones that were taken up by another trial."""
@@ -384,13 +405,11 @@ class Study:
 
     def _as_trials(self, frozen: Sequence[FrozenTrial]) -> list[Trial]:
         attributes = self._study.user_attrs  # read once: every access queries the database
-        return [self._as_trial(trial, attributes) for trial in frozen]
+        edited = EditedTrials(attributes.get(EDITS, []), self._space.search)
+        return [edited.view(decode_trial(trial, attributes, self._decode)) for trial in frozen]
 
     def _frozen_trial(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
-
-    def _as_trial(self, frozen: FrozenTrial, study_attributes: Mapping[str, Any]) -> Trial:
-        return decode_trial(frozen, study_attributes, self._decode)
 
 
 def read_trials(journal: Path, *, confirming: bool = False) -> list[Trial]:
@@ -411,7 +430,12 @@ def read_trials(journal: Path, *, confirming: bool = False) -> list[Trial]:
         raise KeyError(str(journal))
     study = optuna.load_study(study_name=names[0], storage=storage)
     chosen = select_confirmations if confirming else select_search_trials
-    return [decode_trial(t, study.user_attrs, dict) for t in chosen(study.get_trials(deepcopy=False))]
+    attributes = study.user_attrs
+    edited = EditedTrials(attributes.get(EDITS, []))
+    return [
+        edited.view(decode_trial(t, attributes, lambda trial: trial.params))
+        for t in chosen(study.get_trials(deepcopy=False))
+    ]
 
 
 def read_parent_run_id(location: Path | str, name: str | None = None) -> str | None:

@@ -48,6 +48,7 @@ class Trial:
         role: "baseline", "start 0", … for the initial points, "confirm" for confirmations, "trial" for all others.
         confirms: Number of the trial that this one confirms; None for the trials of the search.
         seed: Seed of the training; None for that of the space.
+        is_outside: Whether the trial is outside of a space that was edited after it.
     """
 
     number: int
@@ -62,6 +63,7 @@ class Trial:
     role: str = "trial"
     confirms: int | None = None
     seed: int | None = None
+    is_outside: bool = False
 
     @property
     def training_parameters(self) -> dict[str, Value]:

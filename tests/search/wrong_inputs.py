@@ -462,7 +462,7 @@ CASES = [
     Case("a search started before", ("started before", "--resume"), None, (), started_before()),
     Case(
         "a resumed search that changed",
-        ("changed: epochs", "--fresh"),
+        ("space.yaml: budget.epochs", "3 → 12", "learning-rate schedules", "--fresh"),
         None,
         ("--resume",),
         started_before(lambda i: i.update(epochs=3)),

@@ -65,6 +65,6 @@ def test_a_search_of_this_version_keeps_its_own(music: Path) -> None:
 
 def test_another_division_is_another_search(music: Path) -> None:
     start(prepare(music), earlier=True)
-    with pytest.raises(InputError, match="changed: dataset"):
+    with pytest.raises(InputError, match=r"dataset\.split_by"):
         prepare(music, "--resume", "--set", "dataset.split_by=time")
     assert division(prepare(music, "--fresh")) == "auto"
