@@ -32,7 +32,7 @@ _REASONS: Final = {
 """Reasons for which keys of an identity may not be edited."""
 _NAMES: Final = {"epochs": "budget.epochs"}
 """Keys of a space file by those of an identity, where they differ."""
-_SOUND: Final = ("search", "fixed", "baseline", "stopping", "sampler")
+_SOUND: Final = ("search", "fixed", "baseline", "stopping")
 """Keys of an identity that may be edited, as far as the checks of this module permit."""
 
 
@@ -59,7 +59,7 @@ def plan_edit(folder: SearchFolder, space: Space, path: str | None = None) -> Sp
     changes: dict[str, tuple[Any, Any]] = {}
     if "search" in changed or "fixed" in changed:
         changes |= _compare_dimensions(before, now) | _compare_fixed(before, now, place)
-    changes |= _compare_settings(before, now)
+    changes |= _compare_stopping(before, now)
     starts = _list_new_starts(before, space)
     changes |= {START: (None, [dict(start) for start in starts])} if starts else {}
     earlier = _earlier_values(space, before, changes, place)
@@ -115,18 +115,12 @@ def _compare_fixed(before: Mapping[str, Any], now: Mapping[str, Any], place: str
     return changes
 
 
-def _compare_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the changes of rule of stopping and sampler; a key that an earlier version lacks has its default."""
-    former, new = before["stopping"], now["stopping"]
+def _compare_stopping(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the changes of the stopping rule; a key that an earlier version lacks has its default."""
     defaults = Stopping().model_dump()
-    changes = {
-        f"stopping.{key}": (former.get(key, defaults.get(key)), new.get(key))
-        for key in new
-        if former.get(key, defaults.get(key)) != new.get(key)
-    }
-    if "sampler" in before and before["sampler"] != now.get("sampler"):
-        changes["sampler"] = (before["sampler"], now.get("sampler"))
-    return changes
+    former = defaults | before["stopping"]
+    new: dict[str, Any] = now["stopping"]
+    return {f"stopping.{key}": (former.get(key), value) for key, value in new.items() if former.get(key) != value}
 
 
 def _list_new_starts(before: Mapping[str, Any], space: Space) -> tuple[Mapping[str, Value], ...]:

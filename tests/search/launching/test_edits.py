@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from search import show
 from search.launch import build_parser, main, prepare_experiment
@@ -21,11 +21,9 @@ from tests.search import path_model
 from tests.search.support import epoch
 
 
-class Config(BaseModel):
+class Config(path_model.Config):
     """Config with a default that depends on another value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    x: float = Field(0.5, ge=0, le=1, description="abscissa")
     y: float = Field(0.25, ge=0, le=1, description="ordinate")
     kind: str = Field("a", description="kind")
     width: int = Field(8, ge=1, description="width")

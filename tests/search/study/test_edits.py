@@ -10,11 +10,10 @@ import pytest
 
 from search.launching.edits import plan_edit
 from search.results import SearchFolder
-from search.study import sampler
 from search.study import storage as database
 from search.study.edits import EDITS, Editing
-from search.study.encoding import PointEncoder
 from search.study.reading import read_study
+from search.study.samplers.results import TrialHistory
 from search.study.study import Study
 from search.study.trials import Trial
 from spaces.schema import Budget, Dimension, Space, Value
@@ -103,8 +102,7 @@ def test_trials_outside_of_a_narrowed_space_are_kept_marked_and_not_used(history
     assert [trial.is_outside for trial in trials] == [False, False, True, *[False] * 9]
     assert values(trials, "optimizer.lr")[1:3] == [5e-4, 5e-3]
     assert all(rate <= 1e-3 for rate in values(trials[3:], "optimizer.lr"))
-    encoder = PointEncoder(narrow.search)
-    assert [encoder.encode(trial.parameters) is None for trial in trials[:3]] == [False, False, True]
+    assert sampler_view(narrow, trials) == [0, 1, *range(3, 12)]
     assert [trial.is_outside for trial in history.read(narrow)] == [trial.is_outside for trial in trials]
 
 
@@ -158,15 +156,15 @@ def test_a_removed_dimension_leaves_the_trials_with_its_fixed_value_inside(histo
     assert [trial.is_outside for trial in trials] == [True, False, True, *[False] * 3]  # the baseline has 128
     assert trials[1].parameters == {"optimizer.lr": 1e-3}
     assert [fixed.config_values(trial.parameters)["optimizer.batch_size"] for trial in trials[:3]] == [128, 64, 32]
-    assert len(sampler_view(fixed, trials)) == 4
+    assert sampler_view(fixed, trials) == [1, 3, 4, 5]
     assert values(history.read(fixed), "optimizer.batch_size")[:3] == [128, 64, 32]
 
 
-def sampler_view(searched: Space, trials: list[Trial]) -> list[Trial]:
-    """Return the trials that inform the proposals."""
-    encoder = PointEncoder(searched.search)
-    converted = [sampler._to_scratch_trial(searched, trial, 1, encoder) for trial in trials]
-    return [trial for trial, scratch in zip(trials, converted, strict=True) if scratch is not None]
+def sampler_view(searched: Space, trials: list[Trial]) -> list[int]:
+    """Return the numbers of the trials that inform the proposals."""
+    history = TrialHistory(searched)
+    history.update(trials)
+    return [result.number for result in history.list_comparable()]
 
 
 def test_an_interrupted_trial_outside_continues_with_its_values(history: History) -> None:
