@@ -219,7 +219,7 @@ def _describe_each(space: Space, edit: SpaceEdit, trials: Sequence[Trial] | None
 
 def _count_outside(space: Space, name: str, trials: Sequence[Trial]) -> str:
     outside = sum(_is_value_outside(space, name, trial.parameters) for trial in trials)
-    return f"; {outside or 'none'} of {len(trials)} trials {'is' if outside == 1 else 'are'} outside"
+    return f"; {outside or 'none'} of {len(trials)} trials {'is' if outside < 2 else 'are'} outside"
 
 
 def _is_value_outside(space: Space, name: str, point: Mapping[str, Value]) -> bool:

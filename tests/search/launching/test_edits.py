@@ -101,7 +101,7 @@ def resume(folder: Path, capsys: pytest.CaptureFixture[str], **changes: Any) -> 
 
 SEARCH: dict[str, Any] = SPACE["search"]
 SOUND = [
-    ({"search": SEARCH | {"x": {"uniform": [0, 1]}}}, "x: 0 … 0.5 → 0 … 1; none of 4 trials are outside"),
+    ({"search": SEARCH | {"x": {"uniform": [0, 1]}}}, "x: 0 … 0.5 → 0 … 1; none of 4 trials is outside"),
     ({"search": SEARCH | {"x": {"uniform": [0.2, 0.3]}}}, "x: 0 … 0.5 → 0.2 … 0.3; 2 of 4 trials are outside"),
     (
         {"search": SEARCH | {"x": {"uniform": [0.1, 0.3]}, "width": {"choice": [8, 16]}}},
@@ -115,7 +115,7 @@ SOUND = [
     ),
     (
         {"search": SEARCH | {"y": {"uniform": [0, 1]}}, "fixed": {}},
-        "y: 0.5 in all trials → 0 … 1; none of 4 trials are outside",
+        "y: 0.5 in all trials → 0 … 1; none of 4 trials is outside",
     ),
     (
         {"search": SEARCH | {"y": {"uniform": [0, 0.4]}}, "fixed": {}},
