@@ -51,7 +51,7 @@ class Search:
         overrides: Values by dotted name, as for `--set`: keys of the file, or fields of the Config to be fixed.
         storage: Folder or bucket of all results.
         options: Other options of `python -m search.launch` by name, such as `trials=24`, `hours=2.0`, `name="second"`,
-            `audio="music"`, `study="postgresql://…"` or `address="auto"`.
+            `audio="music"`, `study="postgresql://…"`, `address="auto"` or `warm_start=["first"]`.
     """
 
     def __init__(
@@ -306,8 +306,10 @@ class SearchResults:
 
 
 def _option_words(name: str, value: Any) -> list[str]:
-    """Return the words of an option of the command line; None and False leave it out."""
+    """Return the words of an option of the command line; None and False leave it out, and a list repeats it."""
     option = f"--{name.replace('_', '-')}"
+    if isinstance(value, list | tuple):
+        return [word for each in value for word in (option, str(each))]
     if value is None or value is False:
         return []
     return [option] if value is True else [option, str(value)]

@@ -16,6 +16,7 @@ from runtime.storage import storage_at
 from search.experiment import Experiment
 from search.launching import budgets, edits, origin, plan, preflight, storage_options
 from search.launching.earlier_versions import with_earlier_defaults
+from search.launching.warm_start import WarmStarter
 from search.reporting.next_steps import without_option
 from spaces import feasibility
 from spaces.load import load_space
@@ -28,6 +29,7 @@ _OPTIONS: Final = {
     "seed": "--seed",
     "dataset.music": "--audio",
     "dataset.skip_broken": "--skip-broken",
+    "warm_start": "--warm-start",
 }
 """Options that stand for keys of a space file, by dotted name."""
 
@@ -67,6 +69,12 @@ def build_parser() -> argparse.ArgumentParser:
     result.add_argument("--name", help="name of the search (default: the name in the file)")
     result.add_argument(
         "--seed", type=parse_seed, help="random seed for the sampler and for training (default: the seed in the file)"
+    )
+    result.add_argument(
+        "--warm-start",
+        action="append",
+        metavar="SEARCH",
+        help="name or folder of an earlier search whose best trials are evaluated first; may be repeated",
     )
     storage_options.add_storage_options(result, "folder or s3://… for all results (default: ./runs)")
     storage_options.add_datasets_option(
@@ -180,6 +188,10 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
         in_database=options.study is not None,
         path=str(options.space),
     )
+    if space.warm_start or resume:
+        place = f"{options.space}: warm_start" if options.warm_start is None else "--warm-start"
+        starter = WarmStarter(results, place, options.study, connects=not options.dry_run)
+        space = starter.read_searches(space, resume=resume and results.is_started())
     if not options.dry_run and options.address is None:  # a dry run may precede a search on another machine
         preflight.check_resources(space)
     sound_key = f"{options.space}: dataset.{registry.sound_key(space.dataset)}"

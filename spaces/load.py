@@ -36,6 +36,7 @@ from spaces.schema import (
     Budget,
     Dimension,
     Direction,
+    EarlierSearch,
     Space,
     SpaceFile,
     Value,
@@ -208,6 +209,7 @@ class _SpaceChecker:
             remarks=remarks + more_remarks,
             confirm=self.file.confirm if self.file.confirm and self.file.confirm.top else None,
             vary_seeds=self.file.vary_seeds,
+            warm_start=tuple(map(EarlierSearch, dict.fromkeys(self.file.warm_start))),
             table=self._read_table(),
             sampler=self.file.sampler,
         )

@@ -20,7 +20,13 @@ def resolve_synonyms(data: Mapping[str, Any], path: str) -> dict[str, Any]:
         InputError: If a key and its synonym are both given, or a field is fixed twice.
     """
     renamed = _rename_keys(data, f"{path}: ")
-    empty: dict[str, Any] = {"fixed": {}, "search": {}, "inner": {}, "start": []}  # keys with comments only
+    empty: dict[str, Any] = {
+        "fixed": {},
+        "search": {},
+        "inner": {},
+        "start": [],
+        "warm_start": [],
+    }  # keys with comments only
     renamed |= {key: value for key, value in empty.items() if key in renamed and renamed[key] is None}
     profiles = renamed.get("profiles")
     if isinstance(profiles, dict):

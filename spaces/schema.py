@@ -201,6 +201,27 @@ class Resources(Frozen):
 
 
 @dataclass(frozen=True)
+class EarlierSearch:
+    """Search whose best trials are starting points of another one.
+
+    Attributes:
+        search: Its name, or the path of its folder, as the space gives it.
+        location: Its folder; empty until it has been read.
+        trials: Number of its trials when it was read.
+        numbers: Numbers of the trials that became starting points, the best first.
+        points: Their values, completed for the new space.
+        replaced: Names of values that the new space does not contain, and were replaced, per trial.
+    """
+
+    search: str
+    location: str = ""
+    trials: int = 0
+    numbers: tuple[int, ...] = ()
+    points: tuple[Mapping[str, Value], ...] = ()
+    replaced: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
 class Space:
     """Complete description of a search.
 
@@ -225,6 +246,7 @@ class Space:
         confirm: Which trials are confirmed after the search; None for none.
         vary_seeds: Whether each trial has a seed of its own.
         sampler: Name of the method that proposes points.
+        warm_start: Earlier searches whose best trials run after the points of `start`; a launch reads them.
         table: Rows that are compared, of which `baseline` is the first and `start` has the others; None for a search.
     """
 
@@ -247,6 +269,7 @@ class Space:
     distinct_points: int | None = None
     confirm: Confirm | None = None
     vary_seeds: bool = False
+    warm_start: tuple[EarlierSearch, ...] = ()
     table: TableFile | None = None
     sampler: SamplerName = "auto"
 
@@ -364,6 +387,9 @@ class SpaceFile(Frozen):
         "paper", description="values of trial 0: those of the paper, or values by name"
     )
     start: tuple[dict[str, Value], ...] = Field((), description="values of the trials after the baseline")
+    warm_start: tuple[str, ...] = Field(
+        (), description="earlier searches, by name or folder, whose best trials are evaluated after the starting points"
+    )
     sampler: SamplerName = Field(
         "auto", description="method that proposes points: `auto` (TPE), `tpe`, `gp`, `cma`, `qmc`, `random` or `grid`"
     )

@@ -123,6 +123,8 @@ def check_forms(data: Mapping[str, Any], path: str) -> None:
         raise _form_error(f"{path}: stopping", "a mapping", stopping, f"stopping: {{rule: {stopping}}}")
     if isinstance(start, dict) and start:
         raise _form_error(f"{path}: start", "a list of points", start, f"start: [{_in_flow(start)}]")
+    if isinstance(warm := data.get("warm_start"), str):
+        raise _form_error(f"{path}: warm_start", "a list of searches", warm, f"warm_start: [{warm}]")
     inner = data.get("inner")
     for name, values in inner.items() if isinstance(inner, dict) else ():
         if not isinstance(values, dict) and values is not None:

@@ -16,7 +16,7 @@ from datasets.building.spec import Frozen
 from runtime.errors import InputError
 
 _KEYS: Final = ("rows", "seeds", "table")
-_REPLACED: Final = ("search", "baseline", "start", "sampler", "stopping", "confirm", "vary_seeds")
+_REPLACED: Final = ("search", "baseline", "start", "warm_start", "sampler", "stopping", "confirm", "vary_seeds")
 """Keys of a search that follow from the rows."""
 
 

@@ -17,10 +17,11 @@ from search.catalog.tables import format_duration, format_table, format_value
 from search.results import FINGERPRINT, MAX_TRIALS
 from search.study.edits import EDITS, START
 from search.study.trials import Trial
+from search.study.warm_start import WARM_START
 from spaces.schema import flatten_names
 
 _NOT_COMPARED: Final = (
-    *("study", "launch_folder", FINGERPRINT, MAX_TRIALS, START, EDITS),
+    *("study", "launch_folder", FINGERPRINT, MAX_TRIALS, START, EDITS, WARM_START),
     *("search", "dataset", "fixed", "inner"),
 )
 """Keys of an identity that are no part of the space, or are compared key by key."""

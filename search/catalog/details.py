@@ -14,6 +14,7 @@ from search.catalog.tables import format_duration, format_table, format_value
 from search.reporting.edits import list_edits
 from search.study.edits import EDITS
 from search.study.trials import Trial
+from search.study.warm_start import WARM_START, describe_earlier, from_plain
 from spaces.configs import build_config
 from spaces.schema import flatten_names
 from trainables import registry
@@ -35,6 +36,7 @@ def describe_search(record: SearchRecord, count: int) -> dict[str, Any]:
         "confirmations": len(record.study.confirmations),
         "searched": list(record.identity["search"]),
         "edits": list(record.identity.get(EDITS, [])),
+        "warm_start": list(record.identity.get(WARM_START, [])),
         "best": [describe_summary(record, trial) for trial in record.ranked[:count]],
         "winner": describe_trial(record, record.winner) if record.winner is not None else None,
     }
@@ -96,6 +98,7 @@ def format_search(details: Mapping[str, Any]) -> list[str]:
         f"trainable  {details['trainable']}",
         f"objectives {objectives}",
         f"trials     {details['trials']}, and {details['confirmations']} confirmations",
+        *(f"warm start {describe_earlier(from_plain(search))}" for search in details["warm_start"]),
         *(f"edit       {line}" for line in list_edits(details["edits"])),
         "",
     ]

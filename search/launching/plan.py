@@ -13,6 +13,7 @@ from runtime.machines import machine
 from search.experiment import Experiment
 from search.launching.budgets import budget_lines
 from search.launching.table_plan import describe_trainings, row_lines
+from search.launching.warm_start import warm_start_lines
 from search.reporting.progress import format_value
 from search.study.asha import expected_epochs, rung_epochs
 from search.study.confirmations import seeds_of_space
@@ -60,6 +61,7 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
         *[f"         {remark}" for remark in space.remarks],
         *[f"{'data' * (index == 0):<9}{text}" for index, text in enumerate(_data_lines(experiment, estimate_seconds))],
         f"trials   {_describe_trials(space)}",
+        *warm_start_lines(space),
         *_sampler_lines(space),
         *_inference_lines(space),
         *_confirmation_lines(experiment),

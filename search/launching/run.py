@@ -36,6 +36,7 @@ from search.study.edits import EDITS, START
 from search.study.spending import SpendingMeter
 from search.study.study import Study, read_parent_run_id
 from search.study.trials import Trial
+from search.study.warm_start import WARM_START, to_plain
 
 FAILED: Final = 1
 """Exit status of a search in which no trial has a result."""
@@ -158,6 +159,7 @@ def _write_identity(experiment: Experiment, study: Study | None = None) -> None:
     space = experiment.space
     record: dict[str, Any] = {FINGERPRINT: experiment.dataset.fingerprint, MAX_TRIALS: space.max_trials}
     record[START] = [dict(point) for point in space.start]
+    record |= {WARM_START: list(map(to_plain, space.warm_start))} if space.warm_start else {}
     record |= {EDITS: study.edits} if study is not None and study.edits else {}
     experiment.results.write_identity(space.identity() | record, experiment.launch_folder)
 

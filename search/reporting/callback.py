@@ -18,6 +18,7 @@ from search.reporting.progress import SearchProgress
 from search.study.confirmations import is_reference
 from search.study.study import Study
 from search.study.trials import Epoch, Trial, rank_trials
+from search.study.warm_start import describe_origin
 from spaces.schema import Space
 
 KEPT_MODELS: Final = 5
@@ -86,8 +87,9 @@ class SearchCallback(TrialCallback):
         if parent is None:
             self._logger.log_dataset(run_id, self._experiment.dataset_storage, dataset)
         self._study.set_parent_run_id(run_id)
-        if self._study.edits:
-            self._logger.set_tags(run_id, {"edits": "\n".join(list_edits(self._study.edits))})
+        tags = {"edits": "\n".join(list_edits(self._study.edits)), "warm_start": describe_origin(space)}
+        if any(tags.values()):
+            self._logger.set_tags(run_id, {name: text for name, text in tags.items() if text})
         self._logger.log_artifact(run_id, results.fetch_file(results.identity_path))
         self._log_build_time(run_id, dataset)
         self._progress.trials |= {trial.number: trial for trial in self._study.get_trials()}

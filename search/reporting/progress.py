@@ -203,7 +203,7 @@ def format_best_trials(
     for trial in shown:
         best = None if trial.outcome == "failed" else trial.best_epoch(space.objectives)
         values = ["–" if best is None else f"{best.metrics.get(name, float('nan')):.3f}" for name in metrics]
-        notes = [trial.role] * is_reference(trial) + ["outside"] * trial.is_outside
+        notes = [trial.role] * (trial.role != "trial") + ["outside"] * trial.is_outside
         label = f"{trial.number} ({', '.join(notes)})" if notes else str(trial.number)
         parameters = [format_value(trial.parameters.get(name, "–")) for name in shown_names]
         rows.append([label, *values, str(len(trial.epochs)), trial.outcome, *parameters])

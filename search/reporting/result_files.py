@@ -15,6 +15,7 @@ from search.reporting.verdict import format_confirmed, summarise_verdict
 from search.results import RESULT_VERSION, SearchFolder
 from search.study.spending import Spending
 from search.study.trials import Trial
+from search.study.warm_start import to_plain
 from spaces.schema import Space
 
 MARKDOWN_NAME: Final = "result.md"
@@ -57,6 +58,7 @@ def summarise_result(
         "spent": asdict(spending),
         "provenance": dict(provenance),
         "edits": [dict(edit) for edit in edits],
+        "warm_start": [to_plain(search) for search in space.warm_start],
     }
     plain: dict[str, Any] = _without_undefined(content)
     return plain

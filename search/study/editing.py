@@ -22,6 +22,7 @@ from search.study.encoding import (
     select_search_trials,
 )
 from search.study.trials import Trial
+from search.study.warm_start import list_warm_points
 from spaces import feasibility
 from spaces.points import complete_point
 from spaces.schema import Space, Value
@@ -93,7 +94,9 @@ def _with_defaults(space: Space, point: Mapping[str, Value]) -> dict[str, Value]
 def list_named_points(
     study: optuna.Study, space: Space, edits: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, dict[str, Value]]]:
-    """Yield the role and the values of the baseline and the starting points that are not in the study, each only once.
+    """Yield the role and the values of the baseline and all starting points that are not in the study, each only once.
+
+    Points of earlier searches follow those of the space, unless they are outside of a space that was edited since.
 
     Args:
         study: Study of the search.
@@ -104,7 +107,9 @@ def list_named_points(
     roles = {trial.user_attrs.get(ROLE) for trial in trials}
     known = _reference_points(study, space, edits, trials) if edits else []
     added = [complete_point(space, start) for edit in edits for start in edit["starts"]]
-    named = [(BASELINE, space.baseline), *((f"start {n}", point) for n, point in enumerate(space.start))]
+    starts = ((f"start {n}", point) for n, point in enumerate(space.start))
+    warm = ((role, point) for role, point in list_warm_points(space) if is_inside(space, complete_point(space, point)))
+    named: list[tuple[str, Mapping[str, Value]]] = [(BASELINE, space.baseline), *starts, *warm]
     for role, point in named:
         completed = complete_point(space, point)
         is_added = role != BASELINE and _contains(space, added, completed)

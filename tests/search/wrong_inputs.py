@@ -459,6 +459,12 @@ CASES = [
         AUDIO,
         music(lambda a: soundfile.write(a / "funk" / "piece.flac", np.ones(16000), 16000)),
     ),
+    Case(
+        "a warm start as text", ("warm_start", "warm_start: [other]"), sub(r"\nbudget:", "\nwarm_start: other\nbudget:")
+    ),
+    Case(
+        "a warm start from no search", ("--warm-start", "the storage holds no search"), None, ("--warm-start", "other")
+    ),
     Case("a search started before", ("started before", "--resume"), None, (), started_before()),
     Case(
         "a resumed search that changed",

@@ -7,85 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from pydantic import Field, model_validator
 
 from search import show
-from search.launch import build_parser, main, prepare_experiment
-from search.launching import edits
+from search.launch import main
 from search.results import SearchFolder
 from search.study.edits import EDITS
-from search.study.study import Study
-from spaces.schema import Space
-from tests.search import path_model
-from tests.search.support import epoch
-
-
-class Config(path_model.Config):
-    """Config with a default that depends on another value."""
-
-    y: float = Field(0.25, ge=0, le=1, description="ordinate")
-    kind: str = Field("a", description="kind")
-    width: int = Field(8, ge=1, description="width")
-    hidden: int = Field(0, ge=0, description="four times the width by default")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {"hidden": 4 * values.get("width", 8), **values}
-
-
-class Model(path_model.Model):
-    """Trainable without data."""
-
-    Config = Config
-    needs_data = False
-
-
-SPACE: dict[str, Any] = {
-    "name": "edited",
-    "trainable": f"{__name__}:Model",
-    "fixed": {"y": 0.5},
-    "search": {"x": {"uniform": [0, 0.5]}, "kind": {"choice": ["a", "b"]}, "width": {"int": [4, 8]}},
-    "baseline": {"x": 0.25},
-    "objectives": [{"metric": "score"}],
-    "stopping": {"rule": "asha", "reduction": 3},
-    "budget": {"trials": 4, "epochs": 9},
-}
-
-
-def write(folder: Path, **changes: Any) -> Path:
-    path = folder / "space.yaml"
-    path.write_text(yaml.safe_dump(SPACE | changes, sort_keys=False))
-    return path
-
-
-def prepare(folder: Path, *options: str, **changes: Any) -> Any:
-    words = [str(write(folder, **changes)), "--storage", str(folder / "runs"), *options]
-    return prepare_experiment(build_parser().parse_args(words))
+from tests.search.plain_search import SPACE, prepare, record, write
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Folder with a search of four trials: x is 0.25, 0.1, 0.2 and 0.4."""
-    experiment = prepare(tmp_path)
-    record(experiment, experiment.space, [0.1, 0.2, 0.4])
+    record(prepare(tmp_path), [{"x": x, "kind": "b", "width": 4} for x in (0.1, 0.2, 0.4)])
     return tmp_path
-
-
-def record(experiment: Any, space: Space, values: list[float]) -> None:
-    """Record an edit of the space, and further trials."""
-    experiment.results.root_path.mkdir(parents=True, exist_ok=True)
-    study = Study(experiment.study_location, space, editing=edits.begin_editing(experiment))
-    experiment.results.write_identity(space.identity() | {"start": [], EDITS: study.edits})
-    for value in values:
-        study._enqueue({"x": value, "kind": "b", "width": 4}, {})
-    for _ in range(len(values) + 1):
-        trial = study.next_trial()
-        if trial is not None:
-            study.record_epoch(trial.number, epoch(1, 0.5, score=0.1 * trial.number))
-            study.end_trial(trial.number, "stopped", "")
-    study.close()
 
 
 def resume(folder: Path, capsys: pytest.CaptureFixture[str], **changes: Any) -> tuple[int, str]:
@@ -168,17 +102,16 @@ def test_an_unsound_edit_is_refused_with_key_values_reason_and_remedy(
 
 
 def test_seeds_that_are_not_varied_any_more_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    experiment = prepare(tmp_path, vary_seeds=True)
-    record(experiment, experiment.space, [])
+    record(prepare(tmp_path, vary_seeds=True), [])
     status, printed = resume(tmp_path, capsys)
     assert (status, "vary_seeds" in printed) == (2, True)
 
 
 def test_edits_are_recorded_and_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     narrow = prepare(folder, "--resume", search=SEARCH | {"x": {"uniform": [0.2, 0.5]}})
-    record(narrow, narrow.space, [])
+    record(narrow, [])
     again = prepare(folder, "--resume", search={"x": {"uniform": [0.2, 0.5]}, "kind": SEARCH["kind"]})
-    record(again, again.space, [])
+    record(again, [])
     content = SearchFolder(folder / "runs", "edited").read_identity()
     assert [(edit["trial"], edit["outside"]) for edit in content[EDITS]] == [(4, [1]), (4, [1, 2, 3])]
     assert content[EDITS][0]["changes"]["search.x"] == [
