@@ -9,6 +9,7 @@ import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -212,3 +213,29 @@ def decode_trial(
         confirms=attributes.get(CONFIRMS),
         seed=attributes.get(SEED),
     )
+
+
+class TrialDecoder:
+    """Conversion of the trials of a study, each one once: Optuna's storages replace a trial that changes by another object.
+
+    Args:
+        decode: Function that returns the stored parameters of a trial as values.
+    """
+
+    def __init__(self, decode: Callable[[FrozenTrial], Mapping[str, Value]]) -> None:
+        self._decode = decode
+        self._decoded: dict[int, tuple[FrozenTrial, Trial, str, str]] = {}
+
+    def decode(self, frozen: FrozenTrial, study_attributes: Mapping[str, Any]) -> Trial:
+        """Return a trial of Optuna as a value (see `decode_trial`)."""
+        number = frozen.number
+        known = self._decoded.get(number)
+        if known is None or known[0] is not frozen:
+            known = frozen, decode_trial(frozen, {}, self._decode), f"run:{number:05d}", f"tests:{number:05d}"
+            self._decoded[number] = known
+        _, trial, run, tests = known
+        if run not in study_attributes and tests not in study_attributes:
+            return trial
+        return replace(
+            trial, run_id=study_attributes.get(run, trial.run_id), test_scores=study_attributes.get(tests, {})
+        )

@@ -69,6 +69,7 @@ class Study:
         self._interrupted: list[int] = []
         self._encoder = encoding.PointEncoder(space.search)
         self._history = TrialHistory(space)
+        self._decoder = encoding.TrialDecoder(self._decode)
         self.exhausted: str | None = None
         self._guard: Callable[[], None] = lambda: None
         self.failure_count = 0
@@ -237,7 +238,7 @@ class Study:
 
     def _may_start(self) -> bool:
         """Return whether budget is left, and a point of a small space."""
-        if self.exhausted is not None or self.count_started() >= self._space.budget.trials:
+        if self.exhausted is not None or self._has_all_trials():
             return False
         if self._space.distinct_points is None:
             return True
@@ -298,6 +299,11 @@ class Study:
     def count_started(self) -> int:
         """Return the number of trials, without enqueued ones that have not started and failed ones that were taken up."""
         return len(select_search_trials(self._study.get_trials(deepcopy=False)))
+
+    def _has_all_trials(self) -> bool:
+        """Return whether the budget of trials is used up; they are counted only once there may be enough of them."""
+        most = self._space.budget.trials
+        return len(self._study.get_trials(deepcopy=False)) >= most and self.count_started() >= most
 
     def has_running(self) -> bool:
         """Return whether any trial of this process has not ended."""
@@ -406,7 +412,7 @@ class Study:
     def _as_trials(self, frozen: Sequence[FrozenTrial]) -> list[Trial]:
         attributes = self._study.user_attrs  # read once: every access queries the database
         edited = EditedTrials(attributes.get(EDITS, []), self._space.search)
-        return [edited.view(decode_trial(trial, attributes, self._decode)) for trial in frozen]
+        return [edited.view(self._decoder.decode(trial, attributes)) for trial in frozen]
 
     def _frozen_trial(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]

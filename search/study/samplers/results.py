@@ -60,7 +60,7 @@ class TrialHistory:
         for index, trial in enumerate(trials):
             if index == len(entries):
                 entries.append(_Entry(trial, self._space, self.encoder))
-            elif entries[index].parameters != trial.parameters:
+            elif entries[index].parameters is not trial.parameters and entries[index].parameters != trial.parameters:
                 entries[index] = _Entry(trial, self._space, self.encoder)
         del entries[len(trials) :]
         self._trials = trials

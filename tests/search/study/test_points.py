@@ -185,3 +185,22 @@ def test_conditions_on_null_and_lists_hold_for_these_values_only() -> None:
     assert not NESTED.is_active({})
     one = Dimension("x", "uniform", 0, 1, when=(("mixed", (1,)),))
     assert [one.is_active({"mixed": value}) for value in MIXED.choices] == [True, False, False, False, False]
+
+
+def test_a_trial_that_has_not_changed_is_decoded_once(tmp_path: Path) -> None:
+    study = Study(tmp_path / "journal", searching(MERGE, BATCH))
+    first, second = study.next_trial(), study.next_trial()
+    assert first is not None
+    assert second is not None
+    study.record_epoch(first.number, epoch(1, 0.5))
+    before = study.get_trials()
+    study.end_trial(first.number, "stopped", "worse")
+    study.set_run_id(first.number, "run")
+    study.set_test_scores(first.number, {"S0": {"f1_0.3m": 0.4}})
+    after = study.get_trials()
+    assert (after[0].outcome, after[0].reason, after[0].run_id) == ("stopped", "worse", "run")
+    assert after[0].test_scores == {"S0": {"f1_0.3m": 0.4}}
+    assert after[0].parameters == before[0].parameters
+    assert after[1] is before[1]
+    study.set_run_id(second.number, "other")
+    assert study.get_trials()[1].run_id == "other"
