@@ -9,6 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from runtime.errors import InputError, unknown_name_error
+from spaces.priors import read_prior
 from spaces.schema import DATASET, Dimension, Value
 from spaces.suggestions import suggest_dimension_key
 from spaces.values import is_same_value, quote_value
@@ -16,7 +17,7 @@ from spaces.values import is_same_value, quote_value
 _RANGES: Final = ("uniform", "log_uniform", "int", "log_int")
 _KINDS: Final = (*_RANGES, "choice")
 _MOST_CHOICES: Final = 1000
-_KEYS: Final = (*_KINDS, "when", "step")
+_KEYS: Final = (*_KINDS, "when", "step", "prior", "width")
 
 
 def read_dimensions(
@@ -70,10 +71,12 @@ def _read_dimension(name: str, written: Mapping[str, Any], meanings: Mapping[str
     when = _read_conditions(written.get("when"), place)
     if kinds[0] == "choice":
         _refuse_step(written, "a choice", place)
-        return Dimension(name, "choice", choices=_read_choices(written["choice"], place), when=when)
+        dimension = Dimension(name, "choice", choices=_read_choices(written["choice"], place), when=when)
+        return replace(dimension, prior=read_prior(dimension, written, place))
     low, high = _read_bounds(kinds[0], written[kinds[0]], place)
     step = _read_step(kinds[0], low, high, written, place)
-    return Dimension(name, kinds[0], low, high, when=when, step=step)  # type: ignore[arg-type]  # one of _KINDS
+    dimension = Dimension(name, kinds[0], low, high, when=when, step=step)  # type: ignore[arg-type]  # one of _KINDS
+    return replace(dimension, prior=read_prior(dimension, written, place))
 
 
 def _training_dimension(name: str, meanings: Mapping[str, str]) -> str:

@@ -105,11 +105,12 @@ def draw_point(search: Sequence[Dimension], generator: random.Random) -> dict[st
     point: dict[str, Value] = {}
     for dimension in search:
         if dimension.is_active(point):
-            point[dimension.name] = _draw_value(dimension, generator)
+            point[dimension.name] = draw_value(dimension, generator)
     return point
 
 
-def _draw_value(dimension: Dimension, generator: random.Random) -> Value:
+def draw_value(dimension: Dimension, generator: random.Random) -> Value:
+    """Draw a value of a dimension uniformly, in the logarithm for logarithmic ranges."""
     if dimension.kind == "choice":
         return generator.choice(dimension.choices)
     low, high = dimension.low, dimension.high

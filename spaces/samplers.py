@@ -40,6 +40,11 @@ def check_sampler(space: Space, path: str) -> None:
 
 
 def _check_grid(space: Space, place: str) -> None:
+    preferred = [dimension.name for dimension in space.search if dimension.prior is not None]
+    if preferred:
+        rule = "a grid runs every point, so that priors have no effect on it"
+        raise InputError(place, rule, value=f"grid, with a prior of {', '.join(preferred)}",
+                         remedy="remove the priors, or write another sampler")  # fmt: skip
     if list_points(space.search) is not None:
         return
     continuous = [dimension for dimension in space.search if dimension.grid_values(MOST_LISTED) is None]

@@ -34,6 +34,17 @@ _MOST_GPUS: Final = 16
 """Maximum number of GPUs of a trial, all on one machine."""
 
 
+PriorWidth = Literal["narrow", "medium", "wide"]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Value of a dimension at which good points are expected, and how close to it."""
+
+    value: Value
+    width: PriorWidth = "medium"
+
+
 @dataclass(frozen=True)
 class Dimension:
     """Searched hyperparameter.
@@ -46,6 +57,7 @@ class Dimension:
         choices: Values of the kind `choice`.
         when: Names of other dimensions and their values for which this one is active.
         step: Distance of neighbouring values of a range, counted from the lower bound; None for all values.
+        prior: Value at which good points are expected; None for none. It changes proposals only.
     """
 
     name: str
@@ -55,6 +67,7 @@ class Dimension:
     choices: tuple[Value, ...] = ()
     when: tuple[tuple[str, tuple[Value, ...]], ...] = ()
     step: float | None = None
+    prior: Prior | None = None
 
     @property
     def is_integer(self) -> bool:

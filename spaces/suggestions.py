@@ -31,6 +31,14 @@ _DIMENSION_KEYS: Final[Mapping[str, str]] = {
         ("if", "condition", "conditions", "depends", "parent", "active"), "write  when: {other.name: value}"
     ),
     **dict.fromkeys(("default", "initial", "init"), "write the value under baseline:"),
+    **dict.fromkeys(
+        ("mean", "mu", "center", "centre", "mode", "guess", "preferred", "expected", "likely", "best"),
+        "write  prior: …,  with  width: narrow, medium or wide",
+    ),
+    **dict.fromkeys(
+        ("sigma", "std", "stddev", "spread", "confidence", "priorwidth", "priorstd"),
+        "write  width: narrow, medium or wide  beside  prior: …",
+    ),
 }
 """Remedies for keys of a dimension, in lower case and without underscores and hyphens."""
 _FILE_KEYS: Final[Mapping[str, str]] = {

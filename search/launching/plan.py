@@ -101,7 +101,8 @@ def _data_lines(experiment: Experiment, estimate_seconds: Callable[[], float] | 
 
 def _describe_dimension(dimension: Dimension) -> str:
     when = "".join(f", if {name} is {' or '.join(map(to_text, allowed))}" for name, allowed in dimension.when)
-    return f"{dimension.name}: {describe_values(dimension)}{when}"
+    prior = "" if dimension.prior is None else f", prior {to_text(dimension.prior.value)} ({dimension.prior.width})"
+    return f"{dimension.name}: {describe_values(dimension)}{prior}{when}"
 
 
 def _space_lines(space: Space) -> list[str]:

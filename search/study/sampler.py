@@ -15,6 +15,7 @@ from search.study.samplers.candidates import (
     trial_seed,
 )
 from search.study.samplers.model import GaussianProcessCandidates, ModelCandidates
+from search.study.samplers.priors import PriorCandidates
 from search.study.samplers.results import TrialHistory
 from search.study.trials import Trial
 from spaces import feasibility
@@ -54,6 +55,8 @@ def suggest_parameters(
         return not history.has_point(point) and checker.explain_impossible(point) is None
 
     candidates = create_candidates(space, history, number)
+    if any(dimension.prior is not None for dimension in space.search):
+        candidates = PriorCandidates(space, history.list_comparable(), number, candidates)
     for _ in range(candidates.most_draws):
         point = candidates.draw()
         if point is None:

@@ -276,6 +276,43 @@ CASES = [
         ("sampler", "cma requires ranges only", "grid.cells", "sampler: gp"),
         sub("stopping:", "sampler: cma\nstopping:"),
     ),
+    Case(
+        "a prior outside of its range",
+        ("search.network.leak.prior", "0.1 to 0.3", "write  prior: 0.3"),
+        search("network.leak: {uniform: [0.1, 0.3], prior: 0.4}"),
+    ),
+    Case(
+        "a prior between two steps",
+        ("search.optimizer.batch_size.prior", "in steps of 16", "write  prior: 48"),
+        batch_size("{int: [16, 64], step: 16, prior: 50}"),
+    ),
+    Case(
+        "a prior that is no choice",
+        ("search.network.merge.prior", "'concat', 'sum'"),
+        search("network.merge: {choice: [concat, sum], prior: product}"),
+    ),
+    Case(
+        "a prior of an unknown width",
+        ("search.network.leak.width", "narrow, medium or wide"),
+        search("network.leak: {uniform: [0.1, 0.3], prior: 0.2, width: 0.05}"),
+    ),
+    Case(
+        "a width without a prior",
+        ("search.network.leak.width", "belongs to a prior"),
+        search("network.leak: {uniform: [0.1, 0.3], width: narrow}"),
+    ),
+    Case(
+        "the standard deviation of a prior",
+        ("search.network.leak", "width: narrow, medium or wide"),
+        search("network.leak: {uniform: [0.1, 0.3], prior: 0.2, sigma: 0.1}"),
+    ),
+    Case(
+        "a grid with a prior",
+        ("sampler", "priors have no effect", "network.leak"),
+        lambda text: search("network.leak: {uniform: [0.1, 0.3], step: 0.1, prior: 0.2}")(
+            sub("stopping:", "sampler: grid\nstopping:")(text)
+        ),
+    ),
     Case("text in a sweep", ("inner.threshold.range.0", "a number"), sub(r"range: \[0.1", "range: [low")),
     Case("a number for a mapping", ("stopping", "a mapping of keys"), None, ("--set", "stopping=3")),
     Case("a list with one number", ("dataset.size_m", "a list of 2 values"), None, ("--set", "dataset.size_m=[6]")),

@@ -11,7 +11,7 @@ import yaml
 from datasets.rooms.spec import RoomSpec
 from runtime.errors import InputError
 from spaces.load import load_space
-from spaces.schema import Dimension, field_names, flatten_names, nest_names
+from spaces.schema import Dimension, Prior, field_names, flatten_names, nest_names
 from trainables import registry
 from trainables.localizer.config import LocalizerConfig
 
@@ -229,3 +229,53 @@ def test_corners_are_the_named_points_and_every_end_beside_the_baseline(tmp_path
         *[fixed | {"optimizer.lr": 1e-3}] * 2,
     ]
     assert sorted(map(repr, space.boundary_points())) == sorted(map(repr, expected))
+
+
+def test_a_prior_is_a_value_of_its_dimension_in_the_form_of_the_dimension(tmp_path: Path) -> None:
+    search = {
+        "optimizer.lr": {"log_uniform": [1e-4, 1], "prior": 1, "width": "narrow"},
+        "optimizer.batch_size": {"int": [16, 64], "step": 16, "prior": 32.0},
+        "network.merge": {"choice": ["concat", "sum"], "prior": "sum", "width": "wide"},
+        "network.leak": {"uniform": [0, 0.5]},
+    }
+    space = load_space(write(tmp_path, search=search), has_gpu=True)
+    priors = {dimension.name: dimension.prior for dimension in space.search}
+    assert priors == {
+        "optimizer.lr": Prior(1, "narrow"),
+        "optimizer.batch_size": Prior(32, "medium"),
+        "network.merge": Prior("sum", "wide"),
+        "network.leak": None,
+    }
+    assert isinstance(priors["optimizer.batch_size"], Prior)
+    assert isinstance(priors["optimizer.batch_size"].value, int)
+
+
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "gp", "cma", "qmc", "random", "grid"])
+def test_a_sampler_by_name_is_accepted_where_it_is_sound(sampler: str, tmp_path: Path) -> None:
+    ranges = {"optimizer.lr": {"log_uniform": [1e-4, 1e-2]}, "network.leak": {"uniform": [0, 0.5]}}
+    grid = {"network.leak": {"uniform": [0, 0.5], "step": 0.1}, "network.merge": {"choice": ["concat", "sum"]}}
+    path = write(tmp_path, search=grid if sampler == "grid" else ranges, sampler=sampler)
+    assert load_space(path, has_gpu=True).sampler == sampler
+    assert load_space(path, has_gpu=True, overrides=["sampler=random"]).sampler == "random"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"objectives": [{"metric": "f1_1m"}, {"metric": "rmse_1m"}]}, "one objective"),
+        ({"search": {"optimizer.lr": {"log_uniform": [1e-4, 1e-2]}}}, "at least two ranges"),
+    ],
+)
+def test_cma_es_is_refused_for_spaces_that_it_cannot_adapt_to(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    ranges = {"optimizer.lr": {"log_uniform": [1e-4, 1e-2]}, "network.leak": {"uniform": [0, 0.5]}}
+    with pytest.raises(InputError, match=words):
+        load_space(write(tmp_path, **{"search": ranges, "sampler": "cma", **changes}), has_gpu=True)
+
+
+def test_a_sampler_has_no_effect_where_nothing_is_searched(tmp_path: Path) -> None:
+    path = write(tmp_path, sampler="cma")
+    with pytest.raises(InputError, match="two ranges"):
+        load_space(path, has_gpu=True)
+    assert load_space(write(tmp_path, sampler="cma", search={}), has_gpu=True).sampler == "cma"

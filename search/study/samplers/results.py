@@ -129,13 +129,13 @@ def select_results(results: Sequence[Result], most: int, generator: random.Rando
     if len(finished) <= most:
         return list(results)
     values = np.array([results[index].values for index in finished])
-    best = {finished[index] for index in _best_indices(values, most // _BEST_SHARE)}
+    best = {finished[index] for index in best_indices(values, most // _BEST_SHARE)}
     others = [index for index in finished if index not in best]
     kept = best.union(generator.sample(others, most - len(best)))
     return [result for index, result in enumerate(results) if result.values is None or index in kept]
 
 
-def _best_indices(values: np.ndarray, count: int) -> list[int]:
+def best_indices(values: np.ndarray, count: int) -> list[int]:
     """Return the indices of the best points: front by front, and within a front by the first objective.
 
     Args:
