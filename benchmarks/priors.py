@@ -109,7 +109,7 @@ def measure_priors(seeds: int) -> dict[str, Any]:
     for name in _FUNCTIONS:
         for kind, width in cases:
             best = _FUNCTIONS[name][1]
-            runs = [run_search(name, place_prior(best, kind, seed), width, seed) for seed in range(seeds)]  # type: ignore[arg-type]
+            runs = [run_search(name, place_prior(best, kind, seed), width, seed) for seed in range(seeds)]
             columns = list(zip(*runs, strict=True))
             key = f"{name} {kind}" + ("" if kind == "none" else f" {width}")
             rows[key] = {

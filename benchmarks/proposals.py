@@ -37,8 +37,9 @@ _REPETITIONS: Final = 7
 def search_space(sampler: SamplerName) -> Space:
     """Return the space `rg_rep`; for CMA-ES its ranges only, and for a grid its choices only."""
     space = load_space(Path("spaces/rg_rep.yaml"), has_gpu=True, profile="full")
-    kept = {"cma": lambda d: d.kind != "choice" and not d.when, "grid": lambda d: d.kind == "choice"}
-    search = tuple(d for d in space.search if kept.get(sampler, lambda _: True)(d))
+    ranges = tuple(d for d in space.search if d.kind != "choice" and not d.when)
+    choices = tuple(d for d in space.search if d.kind == "choice")
+    search = {"cma": ranges, "grid": choices}.get(sampler, space.search)
     budget, stopping = Budget(trials=20_000, epochs=9), Stopping(first_rung=1, reduction=3)
     return replace(space, search=search, budget=budget, stopping=stopping, sampler=sampler)
 
