@@ -220,11 +220,13 @@ class SearchResults:
                 value="the study is in a database, or the search has no trial yet",
                 remedy="read it with optuna.load_study, or wait for the first trial",
             )
-        return read_trials(self.folder.journal_path)
+        return read_trials(self.folder.journal_path, constraints=self.folder.read_constraints())
 
     @property
     def best(self) -> Trial:
         """Trial with the best result on validation; the first by Pareto rank if there are several objectives.
+
+        A trial that violates constraints is the best only if all do; its `violated` lists them.
 
         Raises:
             InputError: If no trial has a result.

@@ -15,6 +15,8 @@ from runtime.machines import machine
 from runtime.storage import storage_at
 from search.experiment import Experiment
 from search.launching import budgets, edits, origin, plan, preflight, storage_options
+from search.launching.constraint_changes import check_changed_constraints
+from search.launching.constraint_plan import check_sizes
 from search.launching.earlier_versions import with_earlier_defaults
 from search.launching.warm_start import WarmStarter
 from search.reporting.next_steps import without_option
@@ -192,6 +194,9 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
         place = f"{options.space}: warm_start" if options.warm_start is None else "--warm-start"
         starter = WarmStarter(results, place, options.study, connects=not options.dry_run)
         space = starter.read_searches(space, resume=resume and results.is_started())
+    constraints_place = f"{options.space}: constraints"
+    if resume and results.is_started():
+        check_changed_constraints(results, space, options.study or results.journal_path, constraints_place)
     if not options.dry_run and options.address is None:  # a dry run may precede a search on another machine
         preflight.check_resources(space)
     sound_key = f"{options.space}: dataset.{registry.sound_key(space.dataset)}"
@@ -203,6 +208,7 @@ def prepare_experiment(options: argparse.Namespace) -> Experiment:
     feasibility.require_feasible_datasets(space)
     preflight.check_data(space, dataset)
     preflight.check_several_gpus(space)
+    check_sizes(space, constraints_place)
     experiment = Experiment(
         space,
         dataset,

@@ -17,6 +17,7 @@ from runtime import uris
 from runtime.bucket_storage import BucketStorage
 from runtime.errors import InputError
 from runtime.files import atomic_write
+from spaces.constraints import Constraint, read_recorded
 
 DEFAULT_CACHE: Final = "~/.cache/soundsweep"
 
@@ -26,6 +27,8 @@ FINGERPRINT: Final = "data"
 """Key of the fingerprint of the dataset in the identity file; searches of earlier versions lack it."""
 MAX_TRIALS: Final = "max_trials"
 """Key of the number of trials of the last launch in the identity file; searches of earlier versions lack it."""
+CONSTRAINTS: Final = "constraints"
+"""Key of the constraints of the last launch in the identity file; searches without constraints lack it."""
 RESULT_VERSION: Final = 1
 """Version of the format of `result.json`; it changes if a key changes its meaning or disappears."""
 _LAUNCH_FOLDER: Final = "launch_folder"
@@ -276,6 +279,14 @@ class SearchFolder:
                 remedy="restore the file from a backup, or archive the search with --fresh and start over",
             )
         return loaded
+
+    def read_constraints(self) -> tuple[Constraint, ...]:
+        """Return the constraints of the last launch.
+
+        Raises:
+            InputError: If the file of the identity is corrupt.
+        """
+        return read_recorded(self.read_identity().get(CONSTRAINTS))
 
     def read_result(self) -> dict[str, Any] | None:
         """Return the content of `result.json`; None before the end of a search, and if another version wrote the file."""

@@ -114,7 +114,7 @@ def _find_winner(folder: SearchFolder) -> int:
                 value="the study is in a database",
                 remedy="name the folder of a trial; the last lines of the search name that of the winner",
             )
-        ranked = rank_trials(read_trials(folder.journal_path), objectives)
+        ranked = rank_trials(read_trials(folder.journal_path, constraints=folder.read_constraints()), objectives)
     except (OSError, KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
         raise InputError(
             str(folder.root_path),

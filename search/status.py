@@ -65,7 +65,14 @@ def _describe_trial(record: SearchRecord, trial: Trial) -> dict[str, Any]:
     metrics = {} if best is None else best.metrics
     values = {name: metrics[name] for name, _ in record.objectives if name in metrics}
     last = trial.epochs[-1].epoch if trial.epochs else 0
-    return {"trial": trial.number, "role": trial.role, "epoch": last, "best_epoch": best and best.epoch, "best": values}
+    return {
+        "trial": trial.number,
+        "role": trial.role,
+        "epoch": last,
+        "best_epoch": best and best.epoch,
+        "best": values,
+        "violated": list(map(str, trial.violated)),
+    }
 
 
 def _estimate_left(record: SearchRecord, per_epoch: float | None) -> float | None:
@@ -111,7 +118,8 @@ def _trial_line(trial: dict[str, Any]) -> str:
     values = ", ".join(f"{name} {format_value(value)}" for name, value in trial["best"].items())
     role = "" if trial["role"] == "trial" else f" ({trial['role']})"
     best = f": {values} in epoch {trial['best_epoch']}" if values else ""
-    return f"trial {trial['trial']}{role}, epoch {trial['epoch']}{best}"
+    violated = f", violates {', '.join(trial['violated'])}" if trial["violated"] else ""
+    return f"trial {trial['trial']}{role}, epoch {trial['epoch']}{best}{violated}"
 
 
 def _join(counts: dict[str, int]) -> str:

@@ -17,6 +17,7 @@ from datasets.rooms.spec import LocalizerSpec
 from runtime.errors import InputError
 from spaces.configs import build_config
 from spaces.schema import DATASET, Dimension, Space, Value
+from spaces.sizes import SizeChecker
 from spaces.values import is_equal_number, is_same_value
 from trainables import registry
 
@@ -54,10 +55,12 @@ class PointChecker:
     Args:
         space: Space that the points belong to.
         draws_rooms: Whether the rooms of a variant of the dataset are drawn too, which takes tens of milliseconds.
+        builds_models: Whether a constraint on the number of parameters is checked too, which loads the trainable.
     """
 
-    def __init__(self, space: Space, *, draws_rooms: bool = False) -> None:
+    def __init__(self, space: Space, *, draws_rooms: bool = False, builds_models: bool = False) -> None:
         self._space = space
+        self._sizes = SizeChecker(space) if builds_models else None
         self._draws_rooms = draws_rooms
         self._config = find_config(space)
         self._variants: dict[str, str | None] = {}
@@ -65,12 +68,17 @@ class PointChecker:
     def explain_impossible(self, point: Point) -> str | None:
         """Return the reason for which no trial can have these parameters; None if one can."""
         try:
-            build_config(self._config, self._space.config_values(point))
+            config = build_config(self._config, self._space.config_values(point))
         except ValidationError as error:
             return _describe_error(explain_validation(error, self._config, lambda key: key))
         except InputError as error:
             return f"{error.value}, raised by a validator"
-        asked = {name: value for name, value in point.items() if name.startswith(DATASET)}
+        reason = self._explain_dataset({name: value for name, value in point.items() if name.startswith(DATASET)})
+        if reason is not None or self._sizes is None:
+            return reason
+        return self._sizes.explain_violation(config, point)
+
+    def _explain_dataset(self, asked: Point) -> str | None:
         if not asked:
             return None
         key = repr(sorted(asked.items()))

@@ -28,6 +28,7 @@ from runtime.errors import InputError, unknown_name_error
 from runtime.inputs.validation import field_meanings
 from spaces import feasibility, field_types, points, value_checks
 from spaces.configs import build_config
+from spaces.constraints import Constraint, ConstraintReader
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides, list_origins, resolve_conditions, resolve_synonyms
 from spaces.samplers import check_sampler
@@ -212,6 +213,7 @@ class _SpaceChecker:
             warm_start=tuple(map(EarlierSearch, dict.fromkeys(self.file.warm_start))),
             table=self._read_table(),
             sampler=self.file.sampler,
+            constraints=self._read_constraints(described),
         )
         check_sampler(space, self.path)
         return self._with_points(space)
@@ -220,6 +222,13 @@ class _SpaceChecker:
         if not self.file.rows:
             return None
         return TableFile(rows=self.file.rows, seeds=self.file.seeds, table=self.file.table)
+
+    def _read_constraints(self, described: TrainableDescription) -> tuple[Constraint, ...]:
+        if self.file.rows and self.file.constraints:
+            rule = "a table has no constraints: all its rows are trained in full"
+            raise InputError(f"{self.path}: constraints", rule, remedy="remove the key")
+        meanings = {metric.name: metric.meaning for metric in described.metrics}
+        return ConstraintReader(self.path, meanings, described.measurable).read(self.file.constraints)
 
     def _limit_budget(self) -> tuple[Budget, tuple[str, ...]]:
         """Return the budget, of one trial if nothing is searched, and a remark for the plan in that case."""

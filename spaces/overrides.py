@@ -26,6 +26,7 @@ def resolve_synonyms(data: Mapping[str, Any], path: str) -> dict[str, Any]:
         "inner": {},
         "start": [],
         "warm_start": [],
+        "constraints": [],
     }  # keys with comments only
     renamed |= {key: value for key, value in empty.items() if key in renamed and renamed[key] is None}
     profiles = renamed.get("profiles")

@@ -18,6 +18,7 @@ from datasets.registry import AnySpec
 from datasets.rooms.spec import LocalizerSpec
 from datasets.rooms.variants import with_changes
 from runtime.inputs.validation import field_meanings
+from spaces.constraints import Constraint
 from spaces.tables import Row, TableFile, TableText
 from spaces.values import is_equal_number, is_same_value
 
@@ -261,6 +262,7 @@ class Space:
         sampler: Name of the method that proposes points.
         warm_start: Earlier searches whose best trials run after the points of `start`; a launch reads them.
         table: Rows that are compared, of which `baseline` is the first and `start` has the others; None for a search.
+        constraints: Bounds that the winner has to satisfy.
     """
 
     name: str
@@ -285,6 +287,7 @@ class Space:
     warm_start: tuple[EarlierSearch, ...] = ()
     table: TableFile | None = None
     sampler: SamplerName = "auto"
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def max_trials(self) -> int:
@@ -346,7 +349,7 @@ class Space:
     def identity(self) -> dict[str, Any]:
         """Return the values that must not change when a search is resumed.
 
-        The budget without `epochs`, the resources, the sampler and `confirm` may change.
+        The budget without `epochs`, the resources, the sampler, `confirm` and `constraints` may change.
         """
         varied = {"vary_seeds": True} if self.vary_seeds else {}  # absent from searches of earlier versions
         return {
@@ -395,6 +398,9 @@ class SpaceFile(Frozen):
     )
     objectives: tuple[Objective, ...] = Field(
         min_length=1, description="metrics to optimise; several form a Pareto front"
+    )
+    constraints: tuple[str, ...] = Field(
+        (), description="bounds on metrics, on `parameters` and on `latency_ms`, such as `parameters <= 2e6`"
     )
     baseline: Literal["paper"] | dict[str, Value] = Field(
         "paper", description="values of trial 0: those of the paper, or values by name"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from runtime.errors import InputError, suggest_name
+from spaces.constraints import form_error
 
 _RANGE: Final = "write the bounds as a list:  {uniform: [low, high]},  or log_uniform, int or log_int"
 _NORMAL: Final = "write  {uniform: [low, high]}  over the range of interest"
@@ -54,6 +55,10 @@ _FILE_KEYS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("params", "parameters", "hyperparameters", "paramspace", "config", "space", "searchspace", "dimensions"),
         "write the ranges under search: and single values under fixed:",
+    ),
+    **dict.fromkeys(
+        ("constraintsfunc", "constraint", "outcomeconstraints", "bounds", "limits"),
+        "write  constraints: [parameters <= 2e6]",
     ),
     **dict.fromkeys(("model", "algorithm", "estimator"), "write  trainable: …"),
     **dict.fromkeys(("data", "datasets"), "write  dataset: {kind: …}"),
@@ -120,6 +125,7 @@ def check_forms(data: Mapping[str, Any], path: str) -> None:
     """
     _check_search(data.get("search"), path)
     objectives, stopping, start = (data.get(key) for key in ("objectives", "stopping", "start"))
+    _check_constraints(data.get("constraints"), path)
     written = objectives if isinstance(objectives, list) else [objectives]
     if isinstance(objectives, str | dict) or any(isinstance(item, str) for item in written):
         items = [_in_flow(item) if isinstance(item, dict) else f"{{metric: {item}}}" for item in written]
@@ -138,6 +144,23 @@ def check_forms(data: Mapping[str, Any], path: str) -> None:
         if not isinstance(values, dict) and values is not None:
             choice = _in_flow(values if isinstance(values, list) else [values])
             raise _form_error(f"{path}: inner.{name}", "a mapping", values, f"{name}: {{choice: {choice}}}")
+
+
+def _check_constraints(constraints: Any, path: str) -> None:
+    """Check that constraints are a list of text.
+
+    Raises:
+        InputError: If they are not.
+    """
+    for number, entry in enumerate(constraints) if isinstance(constraints, list) else ():
+        if not isinstance(entry, str):
+            raise form_error(entry, f"{path}: constraints.{number}")
+    if isinstance(constraints, str):
+        raise _form_error(f"{path}: constraints", "a list of text", constraints, f"constraints: [{constraints}]")
+    if isinstance(constraints, dict):
+        items = [f"{name} <= {_in_flow(bound)}" for name, bound in constraints.items()]
+        remedy = f"constraints: [{', '.join(items)}]  or, for lower bounds, >="
+        raise _form_error(f"{path}: constraints", "a list of text", constraints, remedy)
 
 
 def _form_error(place: str, form: str, value: Any, remedy: str) -> InputError:

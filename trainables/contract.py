@@ -7,7 +7,7 @@ pydantic model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,6 +19,7 @@ from trainables.prediction import Predictor
 
 if TYPE_CHECKING:
     from datasets.building.provider import DatasetProvider
+    from datasets.building.spec import DatasetSpec
 
 __all__ = [
     "ConfigSection",
@@ -246,6 +247,40 @@ class Trainable(ABC):
             KeyError, RuntimeError: If the weights do not belong to this Config.
         """
         del config, weights, device
+        return None
+
+    def count_parameters(self) -> int | None:
+        """Return the number of parameters that training changes, for constraints on `parameters`.
+
+        Returns:
+            The number; None, the default, if the trainable does not state it.
+        """
+        return None
+
+    @classmethod
+    def expected_parameters(cls, config: Any, dataset: DatasetSpec) -> int | None:
+        """Return what `count_parameters` will return, before the model is built.
+
+        A search calls it for every proposal, and draws a proposal again whose model is too large.
+
+        Args:
+            config: Instance of `Config`.
+            dataset: Description of the dataset, which need not be built yet.
+
+        Returns:
+            The number; None, the default, if it is unknown until the model is built.
+        """
+        del config, dataset
+        return None
+
+    def prepare_prediction(self) -> Callable[[], object] | None:
+        """Return a function that predicts one sample of the validation split, for constraints on `latency_ms`.
+
+        Everything that a prediction does not need, such as reading the sample, is done before the function is returned.
+
+        Returns:
+            The function; None, the default, if the trainable does not predict single samples.
+        """
         return None
 
     def plot_predictions(self, splits: Sequence[str], inference_params: InferenceParams) -> Any:

@@ -30,6 +30,9 @@ _CALLS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "load_weights": (("weights",), ()),
     "plot_predictions": (("splits", "inference_params"), ()),
     "predictor": (("config", "weights"), ("device",)),
+    "count_parameters": ((), ()),
+    "expected_parameters": (("config", "dataset"), ()),
+    "prepare_prediction": ((), ()),
 }
 """Positional and keyword arguments of each method."""
 _METRIC_EXAMPLE: Final = (

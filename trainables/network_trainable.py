@@ -98,6 +98,10 @@ class NetworkTrainable(Trainable):
             raise DivergedError(f"the training loss of epoch {self.epoch} is {loss}")
         return {"train_loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"]}
 
+    def count_parameters(self) -> int:
+        """Return the number of parameters of the network that have gradients."""
+        return count_trainable(self.network)
+
     def state(self) -> dict[str, Any]:
         """Return weights, optimizer state and epoch."""
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch}
@@ -115,6 +119,17 @@ class NetworkTrainable(Trainable):
     def load_weights(self, weights: Mapping[str, Any]) -> None:
         """Replace the weights of the network."""
         self.network.load_state_dict(weights)
+
+
+def count_trainable(network: nn.Module) -> int:
+    """Return the number of parameters of a network that have gradients."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def count_unbuilt(build: Callable[[], nn.Module]) -> int:
+    """Return the number of parameters with gradients of a network that is built without memory for them."""
+    with torch.device("meta"):
+        return count_trainable(build())
 
 
 def epoch_indices(epoch: int, length: int, items: int, order: Callable[[int], NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from runtime.errors import InputError, suggest_name
 from runtime.inputs.importing import import_object
-from trainables import function, inspection
+from trainables import function, inspection, measurement
 from trainables.contract import InnerParameter, Metric, Trainable
 
 
@@ -47,6 +47,7 @@ class TrainableDescription:
         metrics: Metrics that it reports; empty for a function that declares none: the objectives then name them.
         inner: Its parameters of inference.
         needs_data: Whether it learns from a dataset.
+        measurable: Quantities that a search can measure on it, for constraints: `parameters` and `latency_ms`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class TrainableDescription:
     metrics: tuple[Metric, ...]
     inner: tuple[InnerParameter, ...]
     needs_data: bool = True
+    measurable: frozenset[str] = measurement.QUANTITIES
 
 
 def describe_trainable(name: str, place: str) -> TrainableDescription:
@@ -71,7 +73,14 @@ def describe_trainable(name: str, place: str) -> TrainableDescription:
         module = importlib.import_module(module_name)
         return TrainableDescription(name, getattr(module, attribute), module.METRICS, module.INNER)
     trainable = load_trainable(name, place)
-    return TrainableDescription(name, trainable.Config, trainable.metrics, trainable.inner, trainable.needs_data)
+    return TrainableDescription(
+        name,
+        trainable.Config,
+        trainable.metrics,
+        trainable.inner,
+        trainable.needs_data,
+        measurement.list_measurable(trainable),
+    )
 
 
 def load_trainable(name: str, place: str) -> type[Trainable]:

@@ -75,13 +75,16 @@ def merge_metrics(validation: Metrics, training: Metrics) -> Metrics:
     return renamed | training | validation
 
 
-def require_objectives(evaluated: Iterable[Metrics], training: Metrics, objectives: Iterable[str]) -> None:
+def require_objectives(
+    evaluated: Iterable[Metrics], training: Metrics, objectives: Iterable[str], kind: str = "objective"
+) -> None:
     """Check that the metrics of an epoch include all objectives; an undefined one is NaN, not absent.
 
     Args:
         evaluated: Metrics of `evaluate`, per choice of inference parameters.
         training: Metrics of `train_epoch`.
         objectives: Names of the objectives of the search.
+        kind: Kind of these names in the message.
 
     Raises:
         ContractError: If one is absent.
@@ -93,7 +96,7 @@ def require_objectives(evaluated: Iterable[Metrics], training: Metrics, objectiv
             continue
         similar = [f"rename {n!r} to {name!r}" for name in absent for n in metrics if n.lower() == name.lower()]
         raise ContractError(
-            f"the objective {_join_names(absent)} is missing; objectives: {_join_names(required)}; metrics of validation: "
+            f"the {kind} {_join_names(absent)} is missing; {kind}s: {_join_names(required)}; metrics of validation: "
             f"{_join_names(metrics)}; of training: {_join_names(training)}" + "".join(f"; {text}" for text in similar)
         )
 

@@ -32,6 +32,7 @@ def describe_search(record: SearchRecord, count: int) -> dict[str, Any]:
         "state": record.state,
         "trainable": record.trainable,
         "objectives": [list(objective) for objective in record.objectives],
+        "constraints": list(map(str, record.constraints)),
         "trials": len(record.study.trials),
         "confirmations": len(record.study.confirmations),
         "searched": list(record.identity["search"]),
@@ -51,6 +52,7 @@ def describe_summary(record: SearchRecord, trial: Trial) -> dict[str, Any]:
         "role": trial.role,
         "outcome": trial.outcome,
         "outside": trial.is_outside,
+        "violated": list(map(str, trial.violated)),
         "epochs": len(trial.epochs),
         "values": {name: metrics[name] for name, _ in record.objectives if name in metrics},
         "parameters": dict(trial.parameters),
@@ -97,6 +99,7 @@ def format_search(details: Mapping[str, Any]) -> list[str]:
         f"search     {details['name']}: {details['state']}",
         f"trainable  {details['trainable']}",
         f"objectives {objectives}",
+        *([f"bounds     {', '.join(details['constraints'])}"] if details["constraints"] else []),
         f"trials     {details['trials']}, and {details['confirmations']} confirmations",
         *(f"warm start {describe_earlier(from_plain(search))}" for search in details["warm_start"]),
         *(f"edit       {line}" for line in list_edits(details["edits"])),
@@ -109,7 +112,7 @@ def format_search(details: Mapping[str, Any]) -> list[str]:
         [
             str(row["trial"]),
             _describe_role(row),
-            row["outcome"],
+            row["outcome"] + (", infeasible" if row["violated"] else ""),
             str(row["epochs"]),
             *(format_value(row["values"].get(name)) for name in metrics),
             *(format_value(row["parameters"][name]) if name in row["parameters"] else "-" for name in searched),
@@ -137,6 +140,7 @@ def format_trial(details: Mapping[str, Any], *, epochs: bool = True) -> list[str
         f"setting    {_join(details['setting'])}",
         f"seed       {details['seed']}",
     ]
+    lines += [f"infeasible {', '.join(details['violated'])}: violated"] if details["violated"] else []
     lines += [f"test {split:<6}{_join(scores)}" for split, scores in details["test_scores"].items()]
     lines += [f"{name:<11}{path}" for name, path in details["files"].items()]
     lines += [f"MLflow     run {details['mlflow_run']}"] if details["mlflow_run"] else []

@@ -15,10 +15,11 @@ from runtime.errors import InputError
 from runtime.machines.processes import process_state, this_process
 from search.launching.existing import describe_searches
 from search.launching.lease import Holder, read_holder
-from search.results import MAX_TRIALS, SearchFolder
+from search.results import CONSTRAINTS, MAX_TRIALS, SearchFolder
 from search.study.reading import StudyContent, read_study
 from search.study.storage import check_study_uri
 from search.study.trials import Epoch, Trial, choose_winner, rank_trials
+from spaces.constraints import Constraint, read_recorded
 from spaces.recorded import read_dimensions
 from spaces.schema import Direction, Value
 
@@ -55,6 +56,11 @@ class SearchRecord:
     def objectives(self) -> tuple[tuple[str, Direction], ...]:
         """Metrics that are optimised, and their directions."""
         return tuple((name, direction) for name, direction in self.identity["objectives"])
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """Constraints of the last launch."""
+        return read_recorded(self.identity.get(CONSTRAINTS))
 
     @property
     def epochs(self) -> int:
@@ -148,7 +154,8 @@ def read_record(options: argparse.Namespace, name: str) -> SearchRecord:
             value=f"{type(error).__name__}: {error}",
             remedy="restore the file from a backup",
         ) from error
-    study = read_study(options.study or folder.journal_path, folder.study_name(), dimensions)
+    constraints = read_recorded(identity.get(CONSTRAINTS))
+    study = read_study(options.study or folder.journal_path, folder.study_name(), dimensions, constraints)
     return SearchRecord(folder, identity, study, running_holder(folder))
 
 

@@ -11,7 +11,7 @@ import itertools
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -24,9 +24,10 @@ from runtime.storage import FULL
 from search.execution.checkpoint import load_or_put_aside, retry_storage, save_checkpoint, unwritable_error
 from search.execution.ddp import DdpWorkers
 from search.execution.error_text import describe_error
+from search.execution.measurements import UnfitModelError, measure_model, measure_prediction
 from search.execution.trial_log import append_to_log
 from search.experiment import Experiment
-from search.study import pareto
+from search.study import constraints
 from search.study.spending import epoch_usage
 from search.study.trials import Epoch
 from spaces.schema import Space, Value, nest_names
@@ -130,6 +131,7 @@ class TrialRunner:
         parameters: Searched parameters, as suggested by the study.
         recorded_epochs: Number of epochs that the study has already recorded.
         devices: Torch devices; each one but the first gets a further process that trains the same model.
+        stops_unfit: Whether the trial ends before its first epoch if its model violates constraints.
 
     Attributes:
         notices: Messages for users since the last epoch, e.g. about a corrupt file.
@@ -142,7 +144,10 @@ class TrialRunner:
         parameters: Mapping[str, Value],
         recorded_epochs: int,
         *devices: str,
+        stops_unfit: bool = False,
     ) -> None:
+        self._stops_unfit = stops_unfit
+        self._measured: dict[str, float] = {}
         self._experiment = experiment
         self._number = number
         self._parameters = parameters
@@ -160,11 +165,12 @@ class TrialRunner:
 
         Raises:
             TrialFailedError: If the training diverges, or the trainable departs from its contract or raises an exception.
+            UnfitModelError: If the model violates constraints before its first epoch, and the trial is to end then.
             StorageError: If the trial's files cannot be read or written.
         """
         try:
             return self._next_epoch()
-        except StorageError:
+        except (StorageError, UnfitModelError):
             self.close()
             raise
         except (DivergedError, ContractError) as error:
@@ -196,20 +202,28 @@ class TrialRunner:
             self.notices.append("the weights of its best epoch are lost, and the trial starts again")
             self._experiment.results.remove_file(self._experiment.results.checkpoint_path(self._number))
             trainable, self._epochs = restore_trainable(*trial, self._devices[0], self.notices.append)
+        self._measure_model(trainable)
         if len(self._devices) > 1:
             build = functools.partial(build_ddp_replica, *trial, torch.get_num_threads())
             self._workers = DdpWorkers(self._devices, build)
         return trainable
 
+    def _measure_model(self, trainable: Trainable) -> None:
+        bounds = self._experiment.space.constraints
+        self._measured = measure_model(trainable, bounds)
+        reason = constraints.explain_hopeless(self._measured, bounds)
+        if reason is not None and self._stops_unfit:
+            raise UnfitModelError(reason, self._measured)
+
     def _has_model(self, trainable: Trainable) -> bool:
         """Return whether the model of the best epoch can be read; if that is the last one, its state replaces the model."""
-        results, objectives = self._experiment.results, self._experiment.space.objectives
+        results = self._experiment.results
         if not self._epochs:
             return True
         path = results.model_path(self._number)
         if load_or_put_aside(results, path, ("weights", "config", "setting"), self.notices.append) is not None:
             return True
-        if pareto.best_index([epoch.metrics for epoch in self._epochs], objectives) < len(self._epochs) - 1:
+        if self._find_best([epoch.metrics for epoch in self._epochs]) < len(self._epochs) - 1:
             return False
         self._save(trainable)
         return True
@@ -228,22 +242,30 @@ class TrialRunner:
         train = trainable.train_epoch
         returned = train() if self._workers is None else self._workers.run_on_all(train)
         training_metrics = returned_values.read_training_metrics(returned)
+        space = self._experiment.space
+        measured = self._measured | measure_prediction(trainable, space.constraints, self._epochs)
         candidates = returned_values.evaluate_split(trainable, "validate", self._settings)
-        objectives = self._experiment.space.objectives
-        returned_values.require_objectives(candidates, training_metrics, [name for name, _ in objectives])
-        chosen = pareto.best_index(candidates, objectives)
+        returned_values.require_objectives(candidates, training_metrics, [name for name, _ in space.objectives])
+        bounded = [constraint.metric for constraint in space.constraints]
+        returned_values.require_objectives(candidates, training_metrics | measured, bounded, kind="constrained metric")
+        candidates = [candidate | measured for candidate in candidates]
+        chosen = self._find_best(candidates)
         metrics = returned_values.merge_metrics(candidates[chosen], training_metrics)
         number = len(self._epochs) + 1
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise DivergedError(f"the validation loss of epoch {number} is {metrics['loss']}")
-        seconds, usage = time.monotonic() - started, epoch_usage(self._experiment.space.resources)
+        seconds, usage = time.monotonic() - started, epoch_usage(space.resources)
         self._epochs.append(Epoch(number, metrics, self._settings[chosen], seconds, usage))
         self._save(trainable)
+
+    def _find_best(self, candidates: Sequence[Mapping[str, float]]) -> int:
+        space = self._experiment.space
+        return constraints.best_index(candidates, space.objectives, space.constraints)
 
     def _save(self, trainable: Trainable) -> None:
         space, results = self._experiment.space, self._experiment.results
         config_values = nest_names(space.config_values(self._parameters))
-        best = pareto.best_index([epoch.metrics for epoch in self._epochs], space.objectives)
+        best = self._find_best([epoch.metrics for epoch in self._epochs])
         state = self._read_back.require_readable("state", trainable.state())
         if best == len(self._epochs) - 1:
             model = {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from search.execution.hooks import StoppingPolicy
 from search.study import asha, failures
+from search.study.constraints import explain_hopeless
 from search.study.spending import SpendingMeter
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
@@ -79,6 +80,9 @@ class TrialStopper(StoppingPolicy):
         self._meter.update(trial)
         if epoch.epoch >= self._space.budget.epochs:
             return "finished", ""
+        hopeless = None if trial.is_baseline else explain_hopeless(epoch.metrics, self._space.constraints)
+        if hopeless is not None:
+            return "stopped", hopeless
         own = trial.best_objectives_until(epoch.epoch, self._space.objectives)
         if epoch.epoch not in self._rungs or trial.is_baseline or own is None:
             return None

@@ -35,6 +35,7 @@ from runtime.machines.ray_cluster import on_every_node
 from search.execution import capacity, gpu_memory
 from search.execution.devices import default_device, trial_devices
 from search.execution.hooks import DatasetReadiness, StoppingPolicy, TrialCallback
+from search.execution.measurements import UnfitModelError
 from search.execution.scoring import TestScores, try_scoring
 from search.execution.trial import TrialFailedError, TrialRunner
 from search.execution.trial_log import TrialLog, prepare_process
@@ -48,6 +49,7 @@ _FAILURE_REASON: Final = "failure_reason"
 _SPOILS_PROCESS: Final = "spoils_process"
 _STORAGE_ERROR: Final = "storage_error"
 _NOTICES: Final = "notices"
+_UNFIT: Final = "unfit"
 
 
 def resolve_resources(experiment: Experiment, *, alone: bool) -> Resources:
@@ -208,6 +210,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
             "parameters": trial.training_parameters,
             "recorded": len(trial.epochs),
             "seed": trial.seed,
+            "stops_unfit": not trial.is_baseline and trial.confirms is None,
         }
 
     def on_trial_complete(self, trial_id: str, result: object = None, error: bool = False) -> None:  # noqa: ARG002
@@ -268,6 +271,9 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
             return str(TrialScheduler.STOP)  # stops Tune's trial; the study's continues when the search is resumed
         if _FAILURE_REASON in result:
             return self._end_trial(number, ("failed", result[_FAILURE_REASON]))
+        if _UNFIT in result:
+            self._study.record_measured(number, result[_UNFIT].measured)
+            return self._end_trial(number, ("stopped", str(result[_UNFIT])))
         for notice in result.get(_NOTICES, ()):
             self._callback.on_trial_notice(self._study.get_trial(number), notice)
         epoch: Epoch = result["result"]
@@ -371,7 +377,12 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
         self._log = TrialLog(self._experiment.results, config["number"])
         experiment = self._experiment.with_seed(config.get("seed"))
         self._runner = TrialRunner(
-            experiment, config["number"], config["parameters"], config["recorded"], *self._devices
+            experiment,
+            config["number"],
+            config["parameters"],
+            config["recorded"],
+            *self._devices,
+            stops_unfit=config.get("stops_unfit", False),
         )
 
     def cleanup(self) -> None:
@@ -385,6 +396,8 @@ class _TuneTrial(tune.Trainable):  # type: ignore[misc]
             epoch = self._runner.next_epoch()
         except StorageError as error:
             return {"epoch": 0, _STORAGE_ERROR: error}
+        except UnfitModelError as error:
+            return {"epoch": 0, _UNFIT: error}
         except TrialFailedError as error:
             return {"epoch": 0, _FAILURE_REASON: str(error), _SPOILS_PROCESS: error.spoils_process}
         finally:

@@ -12,6 +12,7 @@ from runtime.errors import InputError
 from runtime.machines import machine
 from search.experiment import Experiment
 from search.launching.budgets import budget_lines
+from search.launching.constraint_plan import constraint_lines
 from search.launching.table_plan import describe_trainings, row_lines
 from search.launching.warm_start import warm_start_lines
 from search.reporting.progress import format_value
@@ -64,6 +65,7 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
         *warm_start_lines(space),
         *_sampler_lines(space),
         *_inference_lines(space),
+        *constraint_lines(space),
         *_confirmation_lines(experiment),
         *budget_lines(experiment),
         f"each     {space.resources.cpu:g} CPU, {_describe_gpu(space.resources)}; {_describe_hardware(experiment)}",

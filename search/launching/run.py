@@ -21,6 +21,7 @@ from search.execution.dataset_provider import DatasetSupplier
 from search.execution.trial_stopper import ConfirmationStopper, TimeBudget, TrialStopper
 from search.experiment import Experiment
 from search.launching import confirm, edits, plan, shutdown
+from search.launching.constraint_changes import record_constraints
 from search.launching.lease import Lease, SearchLease
 from search.launching.lock import hold_lock
 from search.launching.table_results import report_table
@@ -160,6 +161,7 @@ def _write_identity(experiment: Experiment, study: Study | None = None) -> None:
     record: dict[str, Any] = {FINGERPRINT: experiment.dataset.fingerprint, MAX_TRIALS: space.max_trials}
     record[START] = [dict(point) for point in space.start]
     record |= {WARM_START: list(map(to_plain, space.warm_start))} if space.warm_start else {}
+    record |= record_constraints(space)
     record |= {EDITS: study.edits} if study is not None and study.edits else {}
     experiment.results.write_identity(space.identity() | record, experiment.launch_folder)
 

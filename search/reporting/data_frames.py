@@ -14,8 +14,9 @@ from search.study.trials import Trial
 def tabulate_trials(trials: Sequence[Trial], objectives: Objectives) -> pd.DataFrame:
     """Return one row per trial, indexed by its number.
 
-    Columns are `outcome`, `reason`, `is_baseline`, `epochs`, `seconds`, then the metrics of the best epoch by their names,
-    the parameters as `param.NAME`, the inference parameters as `setting.NAME`, and test scores as `SPLIT.METRIC`.
+    Columns are `outcome`, `reason`, `is_baseline`, `epochs`, `seconds`, `violated` if there are constraints, then the metrics of
+    the best epoch by their names, the parameters as `param.NAME`, the inference parameters as `setting.NAME`, and test scores as
+    `SPLIT.METRIC`.
 
     Args:
         trials: Trials of a search.
@@ -33,6 +34,7 @@ def _describe_trial(trial: Trial, objectives: Objectives) -> dict[str, Any]:
         "is_baseline": trial.is_baseline,
         "epochs": len(trial.epochs),
         "seconds": sum(epoch.seconds for epoch in trial.epochs),
+        **({"violated": ", ".join(map(str, trial.violated))} if trial.constraints else {}),
         **({} if best is None else best.metrics),
         **{f"param.{name}": value for name, value in trial.parameters.items()},
         **({} if best is None else {f"setting.{name}": value for name, value in best.setting.items()}),

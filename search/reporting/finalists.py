@@ -46,7 +46,8 @@ class Finalists:
         if self.runner_up is not None:
             places[self.runner_up.number] = "runner-up"
         place = places.get(trial.number)
-        return label_trial(trial) if place is None else f"{label_trial(trial)} ({place})"
+        marks = [mark for mark in (place, "infeasible" if trial.violated else None) if mark is not None]
+        return f"{label_trial(trial)} ({', '.join(marks)})" if marks else label_trial(trial)
 
 
 def choose_finalists(trials: Sequence[Trial], space: Space, winner: int | None = None) -> Finalists | None:

@@ -319,6 +319,7 @@ class MlflowLogger:
         for epoch in trial.epochs:
             if epoch.epoch not in logged:
                 self._log_metrics(run_id, _epoch_metrics(epoch))
+        self._log_metrics(run_id, _to_mlflow_metrics(_end_metrics(trial), 0))
         self._end_run(run_id, STATUS_OF[trial.outcome], end_tags(trial))
 
     def _unfinished_runs(self, parent: str) -> list[str]:
@@ -378,7 +379,18 @@ def _to_mlflow_metrics(values: Mapping[str, float], step: int) -> list[Metric]:
 
 def end_tags(trial: Trial) -> dict[str, str]:
     """Return the MLflow tags of an ended trial."""
-    return {"outcome": trial.outcome, "reason": trial.reason, "epochs": str(len(trial.epochs))}
+    tags = {"outcome": trial.outcome, "reason": trial.reason, "epochs": str(len(trial.epochs))}
+    if trial.constraints and (trial.epochs or trial.measured):
+        tags |= {"feasible": "no" if trial.violated else "yes", "violated": ", ".join(map(str, trial.violated))}
+    return tags
+
+
+def _end_metrics(trial: Trial) -> dict[str, float]:
+    """Return the violation of constraints, and what was measured on the model of a trial without an epoch."""
+    if not trial.constraints or not (trial.epochs or trial.measured):
+        return {}
+    violation = trial.total_violation
+    return dict(trial.measured) | ({"constraint_violation": violation} if math.isfinite(violation) else {})
 
 
 def comparison_links(store: MlflowStore, search: str | None) -> list[tuple[str, str]]:

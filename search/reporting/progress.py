@@ -8,6 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from runtime.console import Console, format_duration
+from search.reporting.constraints import (
+    INFEASIBLE,
+    constrained_metrics,
+    describe_end,
+    format_metric,
+    mark_outcome,
+)
 from search.reporting.spending import format_limits
 from search.study.asha import expected_epochs, rung_epochs
 from search.study.confirmations import is_reference
@@ -106,7 +113,7 @@ class SearchProgress:
         self.trials[trial.number] = trial
         best = trial.best_epoch(self._space.objectives)
         values = "no result" if best is None else self._format_objectives(best)
-        reason = f" ({trial.reason})" if trial.reason else ""
+        reason = describe_end(trial)
         self._console.print_line(
             f"{self._elapsed()}  {self._label(trial)} {trial.outcome:<9} {values}{reason}  {self._describe_best()}"
         )
@@ -159,7 +166,8 @@ class SearchProgress:
         top = ranked[0].best_epoch(self._space.objectives)
         baseline = next((t.best_epoch(self._space.objectives) for t in ranked if t.is_baseline), None)
         name = self._space.objectives[0][0]
-        versus = "" if baseline is None else f", baseline {baseline.metrics.get(name, float('nan')):.3f}"
+        mark = f", {INFEASIBLE}" if ranked[0].violated else ""
+        versus = mark if baseline is None else f"{mark}, baseline {baseline.metrics.get(name, float('nan')):.3f}"
         return (
             ""
             if top is None
@@ -194,19 +202,19 @@ def format_best_trials(
     shown = ranked[:max_trials] + [trial for trial in ranked[max_trials:] if is_reference(trial)][:_LISTED_REFERENCES]
     shown += [trial for trial in trials if trial.is_baseline and trial.outcome == "failed"]
     names = [name for name, _ in space.objectives]
-    metrics = names + [
-        name for name in headlines if name not in names and any(_has_value(t, name, space) for t in shown)
-    ]
+    beside = dict.fromkeys([*constrained_metrics(space), *headlines])
+    metrics = names + [name for name in beside if name not in names and any(_has_value(t, name, space) for t in shown)]
     searched = [dimension.name for dimension in space.search]
     shown_names = [name for name in searched if dimensions is None or name in dimensions]
     rows = [["trial", *metrics, "epochs", "outcome", *[name.split(".", 1)[-1] for name in shown_names]]]
     for trial in shown:
         best = None if trial.outcome == "failed" else trial.best_epoch(space.objectives)
-        values = ["–" if best is None else f"{best.metrics.get(name, float('nan')):.3f}" for name in metrics]
+        known = {} if best is None else best.metrics
+        values = ["–" if best is None else format_metric(space, name, known.get(name, math.nan)) for name in metrics]
         notes = [trial.role] * (trial.role != "trial") + ["outside"] * trial.is_outside
         label = f"{trial.number} ({', '.join(notes)})" if notes else str(trial.number)
         parameters = [format_value(trial.parameters.get(name, "–")) for name in shown_names]
-        rows.append([label, *values, str(len(trial.epochs)), trial.outcome, *parameters])
+        rows.append([label, *values, str(len(trial.epochs)), mark_outcome(trial), *parameters])
     return format_table(rows)
 
 

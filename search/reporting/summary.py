@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from search.reporting.constraints import feasibility_lines
 from search.reporting.edges import Edge, find_edges
 from search.reporting.finalists import Finalists, compare_with_reference, label_trial
 from search.reporting.progress import format_best_trials, format_test_scores, format_value
@@ -96,6 +97,7 @@ def format_summary(summary: Summary) -> list[str]:
         "",
         *_format_verdict(summary),
         *_format_winner(summary),
+        *_wrap_each("Bounds", feasibility_lines(summary.trials, summary.finalists.winner, summary.space)),
         *format_scores(summary),
         *([] if summary.confirmed is not None else format_best(summary)),
         "",

@@ -16,7 +16,7 @@ _LISTED_FAILURES = 3
 
 def format_verdict(result: ConfirmationResult) -> list[str]:
     """Return the verdict in words, one sentence per line, and what it rests on."""
-    return [*_conclusion(result), *_equals(result), _basis(result), *_failures(result)]
+    return [*_conclusion(result), *_infeasible(result), *_equals(result), _basis(result), *_failures(result)]
 
 
 def format_confirmed(result: ConfirmationResult, splits: Sequence[str] | None = None) -> str:
@@ -53,6 +53,7 @@ def summarise_verdict(result: ConfirmationResult) -> dict[str, Any]:
             {
                 "trial": c.trial.number,
                 "role": c.trial.role,
+                "violated": list(map(str, c.trial.violated)),
                 "confirmations": [confirmation.number for confirmation in c.confirmations],
                 "seeds": [confirmation.seed for confirmation in c.confirmations],
                 "seconds": c.seconds,
@@ -93,6 +94,14 @@ def _conclusion(result: ConfirmationResult) -> list[str]:
         f"{_capitalise(winner)} is {relation} than {reference}, with a confidence of {verdict.confidence:.0%}: "
         f"{gain} in {where}."
     ]
+
+
+def _infeasible(result: ConfirmationResult) -> list[str]:
+    """Return which configurations violate constraints, and could not win for that reason."""
+    violating = [confirmed for confirmed in result.confirmed if confirmed.trial.violated]
+    if violating and len(violating) == len(result.confirmed):
+        return ["No confirmed configuration satisfies the constraints."]
+    return [f"{_capitalise(c.label)} cannot win: {c.trial.describe_violations()}." for c in violating]
 
 
 def _equals(result: ConfirmationResult) -> list[str]:

@@ -53,6 +53,8 @@ def is_reference(trial: Trial) -> bool:
 def choose_confirmed(trials: Sequence[Trial], space: Space) -> list[Trial]:
     """Return the trials to confirm: the baseline and the starting points, then the best others on validation.
 
+    Of the others, those that violate constraints are left out.
+
     Args:
         trials: Trials of the search.
         space: Its objectives, and the number of trials to confirm.
@@ -61,7 +63,8 @@ def choose_confirmed(trials: Sequence[Trial], space: Space) -> list[Trial]:
         return []
     ranked = rank_trials(trials, space.objectives)
     references = sorted((trial for trial in ranked if is_reference(trial)), key=lambda trial: trial.number)
-    return references + [trial for trial in ranked if not is_reference(trial)][: space.confirm.top]
+    others = [trial for trial in ranked if not is_reference(trial) and not trial.violated]
+    return references + others[: space.confirm.top]
 
 
 def plan_confirmations(trials: Sequence[Trial], space: Space) -> list[Confirmation]:

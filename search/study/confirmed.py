@@ -182,6 +182,7 @@ def _make_candidates(
             tuple(sign * _value_of(confirmation, objective, split) for confirmation in c.confirmations),
             np.stack([by_number[confirmation.number] for confirmation in c.confirmations]) if by_number else None,
             c.seconds,
+            not c.trial.violated,
         )
         for c in confirmed
     ]

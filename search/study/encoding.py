@@ -16,6 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from search.study.trials import Epoch, Outcome, Trial
+from spaces.constraints import Constraint
 from spaces.schema import Dimension, Value
 
 Stored = None | bool | int | float | str
@@ -34,6 +35,8 @@ CONFIRMS: Final = "confirms"
 SEED: Final = "seed"
 DROPPED: Final = "dropped"
 """Attribute of an enqueued trial that never starts, since the space was edited."""
+MEASURED: Final = "measured"
+"""Attribute of a trial with the quantities of its model that ended it before its first epoch."""
 
 
 def is_encoded(dimension: Dimension) -> bool:
@@ -174,6 +177,7 @@ def decode_trial(
     frozen: FrozenTrial,
     study_attributes: Mapping[str, Any],
     decode: Callable[[FrozenTrial], Mapping[str, Value]],
+    constraints: tuple[Constraint, ...] = (),
 ) -> Trial:
     """Return a trial of Optuna as a value.
 
@@ -181,6 +185,7 @@ def decode_trial(
         frozen: Trial of Optuna.
         study_attributes: Attributes of its study, with the test scores and the MLflow runs of ended trials.
         decode: Function that returns its stored parameters as values.
+        constraints: Constraints of the space.
     """
     outcomes: dict[TrialState, Outcome] = {
         TrialState.COMPLETE: "finished",
@@ -212,6 +217,8 @@ def decode_trial(
         role=attributes.get(ROLE, "trial"),
         confirms=attributes.get(CONFIRMS),
         seed=attributes.get(SEED),
+        constraints=constraints,
+        measured=attributes.get(MEASURED, {}),
     )
 
 
@@ -220,10 +227,14 @@ class TrialDecoder:
 
     Args:
         decode: Function that returns the stored parameters of a trial as values.
+        constraints: Constraints of the space.
     """
 
-    def __init__(self, decode: Callable[[FrozenTrial], Mapping[str, Value]]) -> None:
+    def __init__(
+        self, decode: Callable[[FrozenTrial], Mapping[str, Value]], constraints: tuple[Constraint, ...] = ()
+    ) -> None:
         self._decode = decode
+        self._constraints = constraints
         self._decoded: dict[int, tuple[FrozenTrial, Trial, str, str]] = {}
 
     def decode(self, frozen: FrozenTrial, study_attributes: Mapping[str, Any]) -> Trial:
@@ -231,7 +242,8 @@ class TrialDecoder:
         number = frozen.number
         known = self._decoded.get(number)
         if known is None or known[0] is not frozen:
-            known = frozen, decode_trial(frozen, {}, self._decode), f"run:{number:05d}", f"tests:{number:05d}"
+            trial = decode_trial(frozen, {}, self._decode, self._constraints)
+            known = frozen, trial, f"run:{number:05d}", f"tests:{number:05d}"
             self._decoded[number] = known
         _, trial, run, tests = known
         if run not in study_attributes and tests not in study_attributes:

@@ -14,6 +14,7 @@ from search.study import storage as database
 from search.study.edits import EDITS, EditedTrials
 from search.study.journal_storage import open_journal_snapshot
 from search.study.trials import Trial
+from spaces.constraints import Constraint
 from spaces.schema import Dimension, Value
 
 
@@ -41,30 +42,40 @@ class StudyContent:
         return self.trials + self.confirmations
 
 
-def read_study(location: Path | str, name: str, search: Sequence[Dimension]) -> StudyContent:
+def read_study(
+    location: Path | str, name: str, search: Sequence[Dimension], constraints: tuple[Constraint, ...] = ()
+) -> StudyContent:
     """Return the content of a study; that of a study that does not exist yet is empty.
 
     Args:
         location: Path of the journal, or checked URI of a database.
         name: Name of the study in a database.
         search: Dimensions of the space.
+        constraints: Constraints of the space.
 
     Raises:
         InputError: If the journal is corrupt, or the database does not answer.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if isinstance(location, Path):
-        return _read_from(open_journal_snapshot(location), None, search) if location.is_file() else StudyContent()
+        if not location.is_file():
+            return StudyContent()
+        return _read_from(open_journal_snapshot(location), None, search, constraints)
     with database.readable_errors(location):
         storage = database.open_storage(location)
         database.stop_retrying(storage)
         try:
-            return _read_from(storage, name, search)
+            return _read_from(storage, name, search, constraints)
         finally:
             database.close_storage(storage)
 
 
-def _read_from(storage: optuna.storages.BaseStorage, name: str | None, search: Sequence[Dimension]) -> StudyContent:
+def _read_from(
+    storage: optuna.storages.BaseStorage,
+    name: str | None,
+    search: Sequence[Dimension],
+    constraints: tuple[Constraint, ...],
+) -> StudyContent:
     names = [study.study_name for study in storage.get_all_studies()]
     chosen = name if name is not None else next(iter(names), None)
     if chosen not in names:
@@ -80,7 +91,7 @@ def _read_from(storage: optuna.storages.BaseStorage, name: str | None, search: S
         return encoding.decode_parameters(search, trial.params, trial.distributions)
 
     def convert(chosen: Sequence[optuna.trial.FrozenTrial]) -> tuple[Trial, ...]:
-        return tuple(edited.view(encoding.decode_trial(t, attributes, decode)) for t in chosen)
+        return tuple(edited.view(encoding.decode_trial(t, attributes, decode, constraints)) for t in chosen)
 
     return StudyContent(
         convert(encoding.select_search_trials(frozen)),

@@ -49,7 +49,7 @@ def suggest_parameters(
     """
     history = TrialHistory(space) if history is None else history
     history.update(trials)
-    checker = feasibility.PointChecker(space, draws_rooms=True)
+    checker = feasibility.PointChecker(space, draws_rooms=True, builds_models=True)
 
     def is_usable(point: Mapping[str, Value]) -> bool:
         return not history.has_point(point) and checker.explain_impossible(point) is None

@@ -32,6 +32,7 @@ from search.study.samplers.results import TrialHistory
 from search.study.stored_forms import StoredForms
 from search.study.trials import Epoch, Outcome, Trial
 from spaces import feasibility
+from spaces.constraints import Constraint
 from spaces.points import complete_point
 from spaces.schema import Space, Value
 
@@ -69,7 +70,7 @@ class Study:
         self._interrupted: list[int] = []
         self._encoder = encoding.PointEncoder(space.search)
         self._history = TrialHistory(space)
-        self._decoder = encoding.TrialDecoder(self._decode)
+        self._decoder = encoding.TrialDecoder(self._decode, space.constraints)
         self.exhausted: str | None = None
         self._guard: Callable[[], None] = lambda: None
         self.failure_count = 0
@@ -358,6 +359,11 @@ class Study:
             self.failure_count += outcome == "failed"
             self._study.tell(live, state=TrialState.PRUNED if outcome == "stopped" else TrialState.FAIL)
 
+    def record_measured(self, number: int, measured: Mapping[str, float]) -> None:
+        """Record what was measured on the model of a trial that ends before its first epoch."""
+        if number in self._live:
+            self._live[number].set_user_attr(encoding.MEASURED, dict(measured))
+
     def finalize_ended_trials(self) -> None:
         """End the trials whose end an earlier process has not recorded completely, or that had their last epoch."""
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -418,12 +424,13 @@ class Study:
         return self._study.get_trials(deepcopy=False)[number]
 
 
-def read_trials(journal: Path, *, confirming: bool = False) -> list[Trial]:
+def read_trials(journal: Path, *, confirming: bool = False, constraints: tuple[Constraint, ...] = ()) -> list[Trial]:
     """Return all started trials by number, without joining the study or changing its journal.
 
     Args:
         journal: Journal of the study.
         confirming: Whether to return the confirmations instead of the trials of the search.
+        constraints: Constraints of the space.
 
     Raises:
         InputError: If the journal is corrupt.
@@ -439,7 +446,7 @@ def read_trials(journal: Path, *, confirming: bool = False) -> list[Trial]:
     attributes = study.user_attrs
     edited = EditedTrials(attributes.get(EDITS, []))
     return [
-        edited.view(decode_trial(t, attributes, lambda trial: trial.params))
+        edited.view(decode_trial(t, attributes, lambda trial: trial.params, constraints))
         for t in chosen(study.get_trials(deepcopy=False))
     ]
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from search.study import pareto
+from search.study import constraints, pareto
+from spaces.constraints import Constraint
 from spaces.schema import TRAIN_SEED, Value
 
 Outcome = Literal["running", "finished", "stopped", "failed"]
@@ -49,6 +50,8 @@ class Trial:
         confirms: Number of the trial that this one confirms; None for the trials of the search.
         seed: Seed of the training; None for that of the space.
         is_outside: Whether the trial is outside of a space that was edited after it.
+        constraints: Constraints of the space.
+        measured: Quantities of the model that were measured before its first epoch, if they end the trial.
     """
 
     number: int
@@ -64,6 +67,8 @@ class Trial:
     confirms: int | None = None
     seed: int | None = None
     is_outside: bool = False
+    constraints: tuple[Constraint, ...] = ()
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def training_parameters(self) -> dict[str, Value]:
@@ -73,33 +78,63 @@ class Trial:
 
     def best_epoch(self, objectives: pareto.Objectives) -> Epoch | None:
         """Return the best epoch so far, whose weights are saved; None before the first epoch."""
-        if not self.epochs:
+        return self.best_epoch_until(len(self.epochs), objectives) if self.epochs else None
+
+    def best_epoch_until(self, epoch: int, objectives: pareto.Objectives) -> Epoch | None:
+        """Return the best epoch up to an epoch; None if the trial has not reached it."""
+        epochs = [e for e in self.epochs if e.epoch <= epoch]
+        if len(epochs) < epoch:
             return None
-        return self.epochs[pareto.best_index([epoch.metrics for epoch in self.epochs], objectives)]
+        return epochs[constraints.best_index([e.metrics for e in epochs], objectives, self.constraints)]
 
     def best_objectives_until(self, epoch: int, objectives: pareto.Objectives) -> tuple[float, ...] | None:
-        """Return the best objective values up to an epoch; None if the trial has not reached it."""
-        metrics = [e.metrics for e in self.epochs if e.epoch <= epoch]
-        if len(metrics) < epoch:
-            return None
-        return pareto.objective_values(metrics[pareto.best_index(metrics, objectives)], objectives)
+        """Return the best objective values up to an epoch; None if the trial has not reached it.
+
+        They are for comparisons: those of a trial that violates constraints are below all others (see `constraints`).
+        """
+        best = self.best_epoch_until(epoch, objectives)
+        return None if best is None else constraints.comparable_values(best.metrics, objectives, self.constraints)
+
+    @property
+    def fittest_metrics(self) -> Mapping[str, float]:
+        """Metrics of the epoch that violates the constraints least, as the best epoch does, or what was measured before."""
+        metrics = [epoch.metrics for epoch in self.epochs] or [self.measured]
+        return min(metrics, key=lambda each: constraints.total_violation(each, self.constraints))
+
+    @property
+    def violated(self) -> tuple[Constraint, ...]:
+        """Constraints that the trial violates at its best epoch; before the first one, those on what is known of its model."""
+        known = [c for c in self.constraints if self.epochs or c.metric in self.measured]
+        return tuple(constraints.list_violated(self.fittest_metrics, known))
+
+    @property
+    def total_violation(self) -> float:
+        """Sum of the violations of these constraints."""
+        return constraints.total_violation(self.fittest_metrics, self.violated)
+
+    def describe_violations(self) -> str:
+        """Return each violated constraint with the value of its metric, in words; empty if none is violated."""
+        return "; ".join(constraint.describe_violation(self.fittest_metrics) for constraint in self.violated)
 
 
 def choose_winner(ranked: Sequence[Trial], preferred: int | None) -> Trial:
     """Return the winner of a search: the trial that its verdict prefers, or else the best one on validation.
 
+    A recorded winner that violates constraints, which have changed since, is none if another trial satisfies them.
+
     Args:
         ranked: Trials with a result, best on validation first; at least one.
         preferred: Number of the trial that the verdict prefers; None without a verdict.
     """
-    return next((trial for trial in ranked if trial.number == preferred), ranked[0])
+    preferred_trial = next((trial for trial in ranked if trial.number == preferred), ranked[0])
+    return ranked[0] if preferred_trial.violated and not ranked[0].violated else preferred_trial
 
 
 def rank_trials(trials: Sequence[Trial], objectives: pareto.Objectives) -> list[Trial]:
-    """Return the trials that have a result and did not fail, best first."""
+    """Return the trials that have a result and did not fail, best first; those that violate constraints are the last."""
     usable = [trial for trial in trials if trial.epochs and trial.outcome != "failed"]
     points = [
-        pareto.objective_values(best.metrics, objectives)
+        constraints.comparable_values(best.metrics, objectives, t.constraints)
         for t in usable
         if (best := t.best_epoch(objectives)) is not None
     ]

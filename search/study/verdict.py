@@ -56,6 +56,7 @@ class Candidate:
         replicates: The values in each resample of the scenes, shape (seeds, resamples); all candidates share the resamples.
             None if the trainable has no results per scene.
         cost: Cost of its training, in seconds.
+        is_feasible: Whether its trial satisfies the constraints of the search.
     """
 
     number: int
@@ -63,6 +64,7 @@ class Candidate:
     values: tuple[float, ...]
     replicates: NDArray[np.float64] | None
     cost: float
+    is_feasible: bool = True
 
     @property
     def mean(self) -> float:
@@ -96,10 +98,11 @@ class Verdict:
 
     Attributes:
         winner: Number of the chosen configuration: the cheapest of those that are not distinguishable from the best. Of costs
-            that differ by less than a tenth, the better mean decides.
+            that differ by less than a tenth, the better mean decides. One that violates constraints wins only if all do.
         reference: Number of the best of baseline and starting points; None if none was confirmed.
         gain: Difference of the winner and that reference; None without a reference, or if they are the same.
-        equals: Numbers of the configurations that are not distinguishable from the best one, which is the first.
+        equals: Numbers of the configurations that are not distinguishable from the best one, which is the first; without
+            those that violate constraints, unless all do.
         confidence: Simultaneous confidence of the intervals.
     """
 
@@ -117,11 +120,10 @@ def judge_candidates(candidates: Sequence[Candidate], confidence: float = CONFID
         candidates: At least one configuration.
         confidence: Simultaneous confidence of all intervals.
     """
-    ranked = sorted(candidates, key=lambda candidate: candidate.mean, reverse=True)
+    ranked = sorted(candidates, key=lambda candidate: (candidate.is_feasible, candidate.mean), reverse=True)
     best = ranked[0]
-    equals = [best] + [
-        c for c in ranked[1:] if not compare_candidates(best, c, candidates, confidence).is_distinguishable
-    ]
+    rivals = [candidate for candidate in ranked[1:] if candidate.is_feasible == best.is_feasible]
+    equals = [best] + [c for c in rivals if not compare_candidates(best, c, candidates, confidence).is_distinguishable]
     most = (1 + _COST_NOISE) * min(candidate.cost for candidate in equals)
     winner = next(candidate for candidate in equals if candidate.cost <= most)  # the best one first
     references = [candidate for candidate in ranked if candidate.role != "trial"]

@@ -19,7 +19,7 @@ from datasets.building.provider import DatasetProvider, SplitEntry
 from datasets.rooms.dataset import Dataset
 from spaces.schema import Value, field_names, nest_names
 from tests.contracts.cases import CASES, Values
-from trainables import contract_checks, hooks, registry
+from trainables import contract_checks, hooks, measurement, registry
 from trainables.contract import DivergedError, Metrics, Trainable
 from trainables.prediction import Predictor, Recording
 
@@ -62,6 +62,26 @@ def test_every_built_in_trainable_is_tested() -> None:
 def test_the_light_description_says_what_the_class_says(name: str) -> None:
     described, kind = registry.describe_trainable(name, "tests"), registry.load_trainable(name, "tests")
     assert (described.config, described.metrics, described.inner) == (kind.Config, kind.metrics, kind.inner)
+    assert described.measurable == measurement.list_measurable(kind)
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_the_number_of_parameters_is_known_before_the_model_is_built(name: str, variant: str, tiny: Dataset) -> None:
+    trainable: Any = make(name, tiny, CASES[name].variants[variant])
+    expected = measurement.expected_parameters(type(trainable), trainable.config, tiny.spec)
+    steps = sum(group.numel() for groups in trainable.optimizer.param_groups for group in groups["params"])
+    assert measurement.measure_parameters(trainable) == expected == steps > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_measuring_the_latency_changes_nothing_in_the_training(name: str, tiny: Dataset) -> None:
+    plain, measured = make(name, tiny, {}), make(name, tiny, {})
+    for trainable in (plain, measured):
+        train(trainable, 1)
+    threads = torch.get_num_threads()
+    assert 0 < measurement.measure_latency(measured) < 2000
+    assert torch.get_num_threads() == threads
+    assert evidence(measured) == evidence(plain)
 
 
 @pytest.mark.parametrize(

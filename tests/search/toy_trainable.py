@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import decimal
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -121,3 +122,74 @@ def continued(config: ToyConfig, *, epochs: int, state: Any = None) -> Iterator[
     for epoch in range(first, epochs):
         error = config.x * generator.random()
         yield {"error": error}, {"epoch": epoch + 1, "generator": generator.bit_generator.state}
+
+
+class SizedConfig(BaseModel):
+    """Hyperparameters of `Sized`."""
+
+    x: float = 0.5
+    width: int = 2
+    delay_ms: float = 0.0
+    states_size: bool = True
+
+
+class Sized(Trainable):
+    """Trainable with a known number of parameters, whose recall rises and whose precision falls with every epoch."""
+
+    Config = SizedConfig
+    metrics = (
+        Metric("score", "maximize", "made up"),
+        Metric("precision", "maximize", "made up"),
+    )
+    inner = (InnerParameter("threshold", 0, 1, "made up"),)
+    needs_data = False
+
+    def __init__(self, config: SizedConfig, data: Any, *, device: str, seed: int, epochs: int) -> None:
+        del data, device, seed, epochs
+        self._config = config
+        self._epoch = 0
+
+    def train_epoch(self) -> dict[str, float]:
+        """Count the epoch."""
+        self._epoch += 1
+        return {}
+
+    def evaluate(self, split: str, params_grid: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+        """Return a score that rises with x, width and epoch, and falls with the threshold; the precision does the reverse."""
+        del split
+        results = []
+        for params in params_grid:
+            threshold = params.get("threshold", 0.0)
+            score = self._config.x * self._config.width * self._epoch * (1 - threshold / 2)
+            results.append({"score": score, "precision": 1 - 0.1 * self._epoch + 0.2 * threshold})
+        return results
+
+    def count_parameters(self) -> int:
+        """Return a thousand for each unit of width."""
+        return 1000 * self._config.width
+
+    @classmethod
+    def expected_parameters(cls, config: SizedConfig, dataset: Any) -> int | None:
+        """Return the same in advance, unless the Config says not to."""
+        del dataset
+        return 1000 * config.width if config.states_size else None
+
+    def prepare_prediction(self) -> Callable[[], object]:
+        """Return a function that takes as long as the Config says."""
+        return lambda: time.sleep(self._config.delay_ms / 1000)
+
+    def state(self) -> dict[str, Any]:
+        """Return the epoch."""
+        return {"epoch": self._epoch}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from an epoch."""
+        self._epoch = state["epoch"]
+
+    def weights(self) -> dict[str, Any]:
+        """Return the epoch."""
+        return {"epoch": self._epoch}
+
+    def load_weights(self, weights: Mapping[str, Any]) -> None:
+        """Take the epoch."""
+        self._epoch = weights["epoch"]

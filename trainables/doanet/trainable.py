@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datasets.building.spec import DatasetSpec
 from datasets.tau2020.labels import FRAMES
 from datasets.tau2020.provider import RecordingSet
 from runtime.errors import InputError
@@ -28,7 +29,7 @@ from trainables.doanet.sequences import LabelledSequences, cut_sequences, fit_sp
 from trainables.doanet.targets import ReferenceTracks
 from trainables.doanet.tracks import OutputChoice, TrackingOutputs, concatenate_outputs
 from trainables.hnet import pretrained
-from trainables.network_trainable import NetworkTrainable, epoch_indices
+from trainables.network_trainable import NetworkTrainable, count_unbuilt, epoch_indices
 
 _EVALUATION_BATCH: Final = 4
 """Number of recordings that are evaluated at once."""
@@ -153,6 +154,26 @@ class Doanet(NetworkTrainable):
         """Predict the trajectories in recordings at 24 kHz of at most 60 s."""
         predictor = DoanetPredictor(self.config, self.network, self._scaler, self.device)
         return predictor.predict_trajectories(audio, inference_params)
+
+    @classmethod
+    def expected_parameters(cls, config: DoanetConfig, dataset: DatasetSpec) -> int:
+        """Return the number of parameters of the network; the frozen Hungarian network is not trained."""
+        del dataset
+        return count_unbuilt(lambda: DoaNetwork(config))
+
+    def prepare_prediction(self) -> Callable[[], object]:
+        """Return the prediction of directions from the features of the first sequence of the validation split."""
+        frames = self.config.sequence_frames
+        first = cut_sequences(range(1), frames)[:1]
+        features, _ = self._load_split("validate").read_batch(first, frames, self._scaler)
+        self.network.eval()
+
+        def predict() -> DoaOutput:
+            with torch.inference_mode():
+                output: DoaOutput = self.network(features.to(self.device))
+            return output
+
+        return predict
 
     @classmethod
     def predictor(cls, config: DoanetConfig, weights: Mapping[str, Any], *, device: str) -> DoanetPredictor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from datasets.building.spec import DatasetSpec
 from datasets.matrices import MatricesSpec
 from trainables.contract import InferenceParams, Metrics
 from trainables.hnet import matrices, metrics
 from trainables.hnet.config import INNER, METRICS, HnetConfig
 from trainables.hnet.losses import association_loss
 from trainables.hnet.network import HungarianNetwork
-from trainables.network_trainable import NetworkTrainable
+from trainables.network_trainable import NetworkTrainable, count_unbuilt
 from trainables.precision import use_bf16
 
 _TEST_FRACTION: Final = 0.1
@@ -95,6 +96,17 @@ class Hnet(NetworkTrainable):
             logits.append(output.entries.cpu())
         summary = metrics.summarise_counts(torch.cat(logits), torch.from_numpy(data.associations), self._prevalence)
         return [summary | {"loss": loss / len(data.distances)} for _ in params_grid]
+
+    @classmethod
+    def expected_parameters(cls, config: HnetConfig, dataset: DatasetSpec) -> int:
+        """Return the number of parameters of the network."""
+        del dataset
+        return count_unbuilt(lambda: HungarianNetwork(config))
+
+    def prepare_prediction(self) -> Callable[[], object]:
+        """Return the association of the first distance matrix of the validation split."""
+        distances = torch.from_numpy(self._splits["validate"].distances[:1])
+        return lambda: self.associate(distances)
 
     @torch.inference_mode()
     def associate(self, distances: Float[Tensor, "batch n n"]) -> Float[Tensor, "batch n n"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +11,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datasets.building.spec import DatasetSpec
 from datasets.rooms.dataset import Batch, Dataset
+from datasets.rooms.spec import LocalizerSpec, MeasuredSpec
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
 from trainables.localizer import features, grid, losses, retrieval
@@ -21,7 +23,7 @@ from trainables.localizer.metrics import MatchCounts, count_matches, match_sampl
 from trainables.localizer.network import LocalizerNetwork, run_network
 from trainables.localizer.predictor import LocalizerPredictor
 from trainables.localizer.retrieval import Keypoints
-from trainables.network_trainable import NetworkTrainable, epoch_indices
+from trainables.network_trainable import NetworkTrainable, count_unbuilt, epoch_indices
 from trainables.precision import use_bf16
 
 _EVALUATION_BATCH: Final = 250
@@ -161,6 +163,20 @@ class Localizer(NetworkTrainable):
         """Return the predicted sources of each sample."""
         predictor = LocalizerPredictor(self.config, self._layout, self.network, self.device)
         return predictor.find_keypoints(waves, inference_params)
+
+    @classmethod
+    def expected_parameters(cls, config: LocalizerConfig, dataset: DatasetSpec) -> int | None:
+        """Return the number of parameters for the arrays of a dataset; None if a file of the dataset has the arrays."""
+        if isinstance(dataset, MeasuredSpec) or not isinstance(dataset, LocalizerSpec):
+            return None
+        arrays, mics, _ = dataset.microphones_m().shape
+        return count_unbuilt(lambda: LocalizerNetwork(config, arrays, mics))
+
+    def prepare_prediction(self) -> Callable[[], object]:
+        """Return the prediction of sources from the signals of the first validation sample: features, network, keypoints."""
+        waves = self.data.open_split("validate").read_batch(np.arange(1)).waves
+        predictor = LocalizerPredictor(self.config, self._layout, self.network, self.device)
+        return lambda: predictor.find_keypoints(waves, {})
 
     @classmethod
     def predictor(cls, config: LocalizerConfig, weights: Mapping[str, Any], *, device: str) -> LocalizerPredictor:

@@ -25,6 +25,8 @@ from spaces.schema import Space, Value
 
 _FIXED_TIME: Final = datetime.datetime(2000, 1, 1)
 """Time stamp of all trials in a scratch study: the sampler does not read it, and suggestions depend on no clock."""
+_MOST_VIOLATION: Final = 1e9
+"""Violation in place of an infinite one."""
 _MOST_TPE: Final = 400
 """Number of results that TPE is fitted to; it takes the best 25 of them for good."""
 _MOST_GP: Final = 150
@@ -72,7 +74,11 @@ class ModelCandidates:
 
     def _to_scratch_trial(self, result: Result) -> optuna.trial.FrozenTrial:
         distributions = {name: self._encoder.distributions[name] for name in result.stored}
-        return _ScratchTrial.create(result.stored, distributions, result.values)
+        return _ScratchTrial.create(result.stored, distributions, result.measured, self._violation(result))
+
+    def _violation(self, result: Result) -> float | None:
+        """Return the violation of a result; None if the space has no constraints."""
+        return min(result.violation, _MOST_VIOLATION) if self._space.constraints else None
 
     def draw(self) -> dict[str, Value]:
         """Return the next suggestion: values of all dimensions that are active in it."""
@@ -118,7 +124,7 @@ class GaussianProcessCandidates(ModelCandidates):
         for dimension in self._space.search:
             value = to_value(dimension, generator.random())
             filled[dimension.name] = result.stored.get(dimension.name, encode_value(dimension, value))
-        return _ScratchTrial.create(filled, self._encoder.distributions, result.values)
+        return _ScratchTrial.create(filled, self._encoder.distributions, result.measured, self._violation(result))
 
     def draw(self) -> dict[str, Value]:
         """Return the next suggestion, without dimensions that are inactive in it."""
@@ -148,9 +154,17 @@ class _ScratchTrial(optuna.trial.FrozenTrial):
         parameters: dict[str, Stored],
         distributions: Mapping[str, BaseDistribution],
         values: Sequence[float] | None,
+        violation: float | None = None,
     ) -> _ScratchTrial:
-        """Create a completed trial with these values, or a running one if `values` is None."""
-        return cls(
+        """Create a completed trial with these values, or a running one if `values` is None.
+
+        Args:
+            parameters: Stored parameters.
+            distributions: Distributions of these parameters.
+            values: Objective values, larger is better.
+            violation: Total violation of the constraints; None without constraints.
+        """
+        created = cls(
             number=0,
             trial_id=0,
             state=TrialState.RUNNING if values is None else TrialState.COMPLETE,
@@ -164,6 +178,9 @@ class _ScratchTrial(optuna.trial.FrozenTrial):
             system_attrs={},
             intermediate_values={},
         )
+        if values is not None and violation is not None:
+            created.set_constraint("total", violation)
+        return created
 
     def __deepcopy__(self, _: object) -> _ScratchTrial:
         return self

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from search.study import pareto
 from search.study.asha import rung_epochs
+from search.study.constraints import below_all, total_violation
 from search.study.encoding import PointEncoder, Stored
 from search.study.trials import Trial
 from spaces import feasibility
@@ -31,13 +33,18 @@ class Result:
         number: Number of the trial.
         point: Values of its active dimensions.
         stored: The same as Optuna stores them.
-        values: Objective values, larger is better; None for a running trial without any.
+        values: Objective values for comparisons, larger is better: those of a trial that violates constraints are below all
+            others (see `constraints.comparable_values`). None for a running trial without any.
+        measured: Objective values for models, larger is better: those of the trial, whether it violates constraints or not.
+        violation: Total violation of the constraints.
     """
 
     number: int
     point: Mapping[str, Value]
     stored: dict[str, Stored]
     values: tuple[float, ...] | None
+    measured: tuple[float, ...] | None
+    violation: float = 0.0
 
 
 class TrialHistory:
@@ -77,35 +84,65 @@ class TrialHistory:
         """
         epoch = comparable_epoch(self._space, self._trials)
         results = (self._compare(entry, trial, epoch) for entry, trial in zip(self._entries, self._trials, strict=True))
-        return [result for result in results if result is not None]
+        return _give_unmeasured_the_worst([result for result in results if result is not None])
 
     def _compare(self, entry: _Entry, trial: Trial, epoch: int) -> Result | None:
         if entry.stored is None:
             return None
-        values = entry.best_until(epoch, trial, self._space)
-        if values is None and trial.outcome != "running":
-            return None
-        return Result(trial.number, entry.parameters, entry.stored, values)
+        scored = entry.score(epoch, trial, self._space)
+        if scored is None and trial.outcome == "stopped" and trial.violated:
+            scored = _Scored(None, trial.total_violation)
+        if scored is None:
+            is_running = trial.outcome == "running"
+            return Result(trial.number, entry.parameters, entry.stored, None, None) if is_running else None
+        values = scored.measured
+        if scored.violation or values is None:
+            values = below_all(scored.violation, len(self._space.objectives))
+        return Result(trial.number, entry.parameters, entry.stored, values, scored.measured, scored.violation)
+
+
+def _give_unmeasured_the_worst(results: list[Result]) -> list[Result]:
+    """Give trials that their constraints ended without a result the worst objective values of all others, for models."""
+    measured = [result.measured for result in results if result.measured is not None]
+    if len(measured) == sum(result.values is not None for result in results):
+        return results
+    worst = tuple(min(column) for column in zip(*measured, strict=True)) if measured else None
+    return [
+        replace(result, measured=worst or (0.0,) * len(result.values))
+        if result.values is not None and result.measured is None
+        else result
+        for result in results
+    ]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Best result of a trial up to an epoch: its objective values, None if they are unknown, and its total violation."""
+
+    measured: tuple[float, ...] | None
+    violation: float
 
 
 class _Entry:
-    """Trial with its encoded point, and its best values up to the epochs that were asked for."""
+    """Trial with its encoded point, and its best results up to the epochs that were asked for."""
 
     def __init__(self, trial: Trial, space: Space, encoder: PointEncoder) -> None:
         self.parameters = trial.parameters
         self.key = feasibility.point_key(space.search, trial.parameters)
         self.stored = encoder.encode(trial.parameters)
-        self._values: dict[int, tuple[float, ...] | None] = {}
+        self._scored: dict[int, _Scored | None] = {}
 
-    def best_until(self, epoch: int, trial: Trial, space: Space) -> tuple[float, ...] | None:
-        """Return the best objective values up to an epoch; None if they are undefined, or the trial has not reached it."""
+    def score(self, epoch: int, trial: Trial, space: Space) -> _Scored | None:
+        """Return the best result up to an epoch; None if it is undefined, or the trial has not reached it."""
         if len(trial.epochs) < epoch:
             return None
-        if epoch not in self._values:
-            values = trial.best_objectives_until(epoch, space.objectives)
-            is_defined = values is not None and all(map(math.isfinite, values))
-            self._values[epoch] = values if is_defined else None
-        return self._values[epoch]
+        if epoch not in self._scored:
+            best = trial.best_epoch_until(epoch, space.objectives)
+            metrics = {} if best is None else best.metrics
+            values = pareto.objective_values(metrics, space.objectives)
+            violation = total_violation(metrics, space.constraints)
+            self._scored[epoch] = _Scored(values, violation) if all(map(math.isfinite, values)) else None
+        return self._scored[epoch]
 
 
 def comparable_epoch(space: Space, trials: Sequence[Trial]) -> int:
