@@ -79,13 +79,16 @@ def test_an_override_replaces_the_constraints(tmp_path: Path) -> None:
 
 
 def test_a_trainable_that_cannot_be_measured_is_told_which_method_it_needs(tmp_path: Path) -> None:
-    toy = {"trainable": "tests.search.toy_trainable:Toy", "dataset": {"kind": "matrices"}}
+    toy: dict[str, Any] = {"trainable": "tests.search.toy_trainable:Toy", "dataset": {"kind": "matrices"}}
     with pytest.raises(InputError, match="define count_parameters of"):
         load(tmp_path, ["parameters <= 5"], search={"x": {"uniform": [0, 1]}}, **toy)
 
 
 def test_a_function_without_declared_metrics_may_yield_any(tmp_path: Path) -> None:
-    function = {"trainable": "tests.search.toy_trainable:repeated", "search": {"x": {"uniform": [0, 1]}}}
+    function: dict[str, Any] = {
+        "trainable": "tests.search.toy_trainable:repeated",
+        "search": {"x": {"uniform": [0, 1]}},
+    }
     objectives = [{"metric": "error", "direction": "minimize"}]
     space = load(tmp_path, ["parameters <= 5", "bias <= 1"], objectives=objectives, **function)
     assert [constraint.is_measured for constraint in space.constraints] == [False, False]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.search.toy_trainable import Sized, SizedConfig, Toy
+from tests.search.toy_trainable import Sized, SizedConfig, Toy, repeated
 from trainables import function, measurement
 from trainables.contract import ContractError
-from trainables.network_trainable import NetworkTrainable
+from trainables.hnet.trainable import Hnet
 
 
 class Clock:
@@ -69,5 +69,6 @@ def test_a_method_that_returns_no_number_or_no_function_is_named(
 
 def test_what_can_be_measured_follows_from_the_methods_of_a_class() -> None:
     assert measurement.list_measurable(Sized) == {"parameters", "latency_ms"}
-    assert measurement.list_measurable(NetworkTrainable) == {"parameters"}
-    assert measurement.list_measurable(Toy) == measurement.list_measurable(function.FunctionTrainable) == frozenset()
+    assert measurement.list_measurable(Hnet) == {"parameters", "latency_ms"}
+    assert measurement.list_measurable(Toy) == frozenset()
+    assert measurement.list_measurable(function.as_trainable(repeated, "repeated", "tests")) == frozenset()
