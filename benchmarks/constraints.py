@@ -35,8 +35,7 @@ from search.study.trials import Epoch, Trial
 from spaces.constraints import Constraint
 from spaces.feasibility import draw_point
 from spaces.schema import Budget, Dimension, Resources, Space, Stopping
-from tests.search.toy_trainable import Sized
-from trainables.contract import Metric
+from trainables.contract import Metric, Trainable
 
 _EPOCHS: Final = 9
 _MOST_EPOCHS: Final = 400
@@ -63,7 +62,7 @@ class ModelConfig(BaseModel):
     depth: int = 6
 
 
-class Model(Sized):
+class Model(Trainable):
     """Model whose value is known, and whose size is known in advance; it is never built."""
 
     Config = ModelConfig
@@ -98,7 +97,7 @@ def compute_score(values: Mapping[str, Any], epoch: int) -> float:
     final = (
         0.55 + 0.07 * size - 0.08 * rate**2 - 0.4 * (values["dropout"] - 0.15) ** 2 - 0.002 * (values["depth"] - 3) ** 2
     )
-    return final * (1 - math.exp(-(epoch + 0.5) / (1.5 + 0.2 * size)))
+    return float(final) * (1 - math.exp(-(epoch + 0.5) / (1.5 + 0.2 * size)))
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,8 @@ def make_space(case: Case, seed: int) -> Space:
 
 def find_target() -> float:
     """Return the score that the best hundredth of the points exceeds that satisfy the constraint, trained in full."""
-    generator, scores = random.Random(0), []
+    generator = random.Random(0)
+    scores: list[float] = []
     while len(scores) < 5000:
         point = draw_point(_SEARCH, generator)
         if count_parameters(point) <= _BOUND:

@@ -74,7 +74,7 @@ class ModelCandidates:
 
     def _to_scratch_trial(self, result: Result) -> optuna.trial.FrozenTrial:
         distributions = {name: self._encoder.distributions[name] for name in result.stored}
-        return _ScratchTrial.create(result.stored, distributions, result.measured, self._violation(result))
+        return _ScratchTrial.create(result.stored, distributions, result.modelled, self._violation(result))
 
     def _violation(self, result: Result) -> float | None:
         """Return the violation of a result; None if the space has no constraints."""
@@ -124,7 +124,7 @@ class GaussianProcessCandidates(ModelCandidates):
         for dimension in self._space.search:
             value = to_value(dimension, generator.random())
             filled[dimension.name] = result.stored.get(dimension.name, encode_value(dimension, value))
-        return _ScratchTrial.create(filled, self._encoder.distributions, result.measured, self._violation(result))
+        return _ScratchTrial.create(filled, self._encoder.distributions, result.modelled, self._violation(result))
 
     def draw(self) -> dict[str, Value]:
         """Return the next suggestion, without dimensions that are inactive in it."""

@@ -35,7 +35,7 @@ class Result:
         stored: The same as Optuna stores them.
         values: Objective values for comparisons, larger is better: those of a trial that violates constraints are below all
             others (see `constraints.comparable_values`). None for a running trial without any.
-        measured: Objective values for models, larger is better: those of the trial, whether it violates constraints or not.
+        measured: Objective values that a model of the objectives is fitted to, of a trial that violates constraints.
         violation: Total violation of the constraints.
     """
 
@@ -43,8 +43,13 @@ class Result:
     point: Mapping[str, Value]
     stored: dict[str, Stored]
     values: tuple[float, ...] | None
-    measured: tuple[float, ...] | None
+    measured: tuple[float, ...] | None = None
     violation: float = 0.0
+
+    @property
+    def modelled(self) -> tuple[float, ...] | None:
+        """Objective values that a model of the objectives is fitted to; None for a running trial without any."""
+        return self.values if self.measured is None else self.measured
 
 
 class TrialHistory:
@@ -94,7 +99,7 @@ class TrialHistory:
             scored = _Scored(None, trial.total_violation)
         if scored is None:
             is_running = trial.outcome == "running"
-            return Result(trial.number, entry.parameters, entry.stored, None, None) if is_running else None
+            return Result(trial.number, entry.parameters, entry.stored, None) if is_running else None
         values = scored.measured
         if scored.violation or values is None:
             values = below_all(scored.violation, len(self._space.objectives))

@@ -104,9 +104,9 @@ def test_infeasible_trials_rank_after_all_feasible_ones_by_their_violation() -> 
 
 def test_a_recorded_winner_that_violates_changed_constraints_does_not_win() -> None:
     ranked = rank_trials([trial(1, result(0.1)), trial(2, result(0.9, 2000.0))], F1)
-    assert choose_winner(ranked, 2).number == 1  # type: ignore[union-attr]
-    assert choose_winner(ranked, 1).number == 1  # type: ignore[union-attr]
-    assert choose_winner(ranked[1:], 2).number == 2  # type: ignore[union-attr]
+    assert choose_winner(ranked, 2).number == 1
+    assert choose_winner(ranked, 1).number == 1
+    assert choose_winner(ranked[1:], 2).number == 2
 
 
 def test_a_rung_promotes_no_infeasible_trial_before_a_feasible_one() -> None:
