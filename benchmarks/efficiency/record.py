@@ -184,7 +184,7 @@ def _open_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
             worker.terminate()
 
 
-class Recorder:
+class RecordingPool:
     """Recording of trainings in several processes.
 
     Args:
@@ -290,9 +290,9 @@ def record_space(experiment: Experiment, options: argparse.Namespace, command: S
     supplier = DatasetSupplier.in_process(experiment, Console(sys.stdout))
     for training in trainings:
         supplier.ensure_dataset(experiment.dataset_for(training.parameters))
-    recorder = Recorder(experiment, folder, options.processes, lambda line: print(line, flush=True))
-    curves = recorder.record(trainings, options.seeds_of * (options.seeds - 1))
-    curves += recorder.record(list_repetitions(space, curves, options.seeds_of, options.seeds))
+    pool = RecordingPool(experiment, folder, options.processes, lambda line: print(line, flush=True))
+    curves = pool.record(trainings, options.seeds_of * (options.seeds - 1))
+    curves += pool.record(list_repetitions(space, curves, options.seeds_of, options.seeds))
     write_curves(options.output, curves, describe_recording(experiment, command))
     seconds = statistics.median(sum(epoch.cpu_seconds for epoch in curve.epochs) for curve in curves)
     print(f"{options.output}: {len(curves)} trainings of {seconds:.0f} s of CPU each (median)")

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from benchmarks.efficiency import record
 from benchmarks.efficiency.curves import Curve, CurveEpoch, from_json, read_curves, write_curves
-from benchmarks.efficiency.record import Recorder, Training, list_repetitions, list_trainings
+from benchmarks.efficiency.record import RecordingPool, Training, list_repetitions, list_trainings
 from datasets.none import NoneProvider, NoneSpec
 from runtime.errors import InputError
 from runtime.storage import storage_at
@@ -128,11 +128,11 @@ def test_finished_trainings_are_not_recorded_again(tmp_path: Path, monkeypatch: 
             pass
 
     monkeypatch.setattr(record, "_open_pool", lambda _: Opened())
-    monkeypatch.setattr(Recorder, "_wait", lambda *_: None)
-    recorder = Recorder(make_experiment(tmp_path), tmp_path, 2, print)
-    assert [curve.configuration for curve in recorder.record(trainings)] == [0, 1, 2, 3]
+    monkeypatch.setattr(RecordingPool, "_wait", lambda *_: None)
+    pool = RecordingPool(make_experiment(tmp_path), tmp_path, 2, print)
+    assert [curve.configuration for curve in pool.record(trainings)] == [0, 1, 2, 3]
     assert submitted == trainings[-1:]
-    recorder.record(trainings)
+    pool.record(trainings)
     assert submitted == trainings[-1:]
 
 

@@ -1,0 +1,1 @@
+"""Tasks whose learning curves are known or cheap."""
