@@ -52,6 +52,8 @@ class OursB016912(Method):
 
     def __init__(self, problem: Problem, seed: int) -> None:
         super().__init__(problem, seed)
+        optuna = importlib.import_module("optuna")
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # as `Study` does
         self._sampler = importlib.import_module("search.study.sampler")
         self._values = importlib.import_module("search.study.trials")
         stopper = importlib.import_module("search.execution.trial_stopper")
