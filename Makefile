@@ -36,7 +36,7 @@ bench: $(VENV)/ready
 	$(RUN) -m benchmarks.training
 	$(RUN) -m benchmarks.doanet
 	$(RUN) -m benchmarks.cluster
-	$(RUN) -m benchmarks.proposals
+	$(RUN) -m benchmarks.sampler_cost
 
 # Everything that depends on the GPU, in at most 9 minutes; ARGS=--miniature runs it in miniature on the CPU.
 bench-gpu: $(VENV)/ready

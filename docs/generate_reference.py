@@ -95,6 +95,20 @@ DIMENSION_KEYS: Final = (
         "the other dimension is a `choice`",
         "Condition under which the dimension is active",
     ),
+    (
+        "prior",
+        "value",
+        "none",
+        "in the range or among the choices",
+        "Value near which good points are expected",
+    ),
+    (
+        "width",
+        "`narrow`, `medium` or `wide`",
+        "`medium`",
+        "with `prior` only",
+        "How close to it they are expected",
+    ),
 )
 """Rows of the keys of a dimension, of which exactly one kind is required."""
 SWEEP_KEYS: Final = (

@@ -141,11 +141,13 @@ def choose_points(
         winner: Number of the winner of its verdict; None without one.
     """
     ranked = rank_trials(trials, space.objectives)
+    if not ranked:
+        return []
     best = choose_winner(ranked, winner)
     checker = feasibility.PointChecker(space)
     named = [complete_point(space, point) for point in (space.baseline, *space.start)]
     chosen: list[tuple[int, dict[str, Value], tuple[str, ...]]] = []
-    for trial in ranked if best is None else [best, *(trial for trial in ranked if trial is not best)]:
+    for trial in [best, *(trial for trial in ranked if trial is not best)]:
         point, replaced = convert_point(space, {**identity["fixed"], **trial.parameters})
         known = [*named, *(other for _, other, _ in chosen)]
         is_new = not any(feasibility.is_same_point(space.search, point, other) for other in known)

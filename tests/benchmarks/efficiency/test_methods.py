@@ -183,15 +183,17 @@ def test_syne_tune_pauses_and_resumes_trials_with_assigned_parameters() -> None:
     if not (environments.SYNE_TUNE / "requirements.sha256").is_file():
         pytest.skip("the benchmark has not installed Syne Tune")
     process = MethodProcess(environments.open_syne_tune())
-    method = RemoteMethod(PROBLEM, 0, process, "benchmarks.efficiency.methods.syne_tune_methods:SyneTuneAsha")
-    for trial in range(3):
-        start(method, trial, {"kind": "b", "x": trial / 10, "n": 7, "y": 0.25})
-        assert method.tell(trial, 1, float(trial), 1.0) == "pause"
-    assert method.ask(may_start=True) == Resume(2)
-    assert method.tell(2, 2, 5.0, 1.0) == "continue"
-    assert method.tell(2, 3, 5.0, 1.0) == "pause"
-    assert is_inside(start(method, 3))
-    process.close()
+    try:
+        method = RemoteMethod(PROBLEM, 0, process, "benchmarks.efficiency.methods.syne_tune_methods:SyneTuneAsha")
+        for trial in range(3):
+            start(method, trial, {"kind": "b", "x": trial / 10, "n": 7, "y": 0.25})
+        assert [method.tell(trial, 1, float(trial), 1.0) for trial in range(3)] == ["pause"] * 3
+        assert method.ask(may_start=True) == Resume(2)
+        assert method.tell(2, 2, 5.0, 1.0) == "continue"
+        assert method.tell(2, 3, 5.0, 1.0) == "pause"
+        assert is_inside(start(method, 3))
+    finally:
+        process.close()
 
 
 def test_an_environment_that_cannot_be_made_gives_the_reason(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.proposals`: CPU time of a proposal after 100, 1,000 and 10,000 trials, by sampler.
+"""`python -m benchmarks.sampler_cost`: CPU time of a proposal after 100, 1,000 and 10,000 trials, by sampler.
 
 Up to 400 of the trials are running, of which half have a result. The last row is measured with a study of as many ended trials
 in a journal; its time includes what a search does besides: reading the trials and recording the new one.
@@ -113,7 +113,7 @@ def _measure(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Run the benchmark, print its result and store it."""
-    argparse.ArgumentParser(prog="python -m benchmarks.proposals", description=__doc__).parse_args()
+    argparse.ArgumentParser(prog="python -m benchmarks.sampler_cost", description=__doc__).parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers: tuple[SamplerName, ...] = ("tpe", "gp", "cma", "qmc", "random", "grid")
     result: dict[str, Any] = {}
@@ -123,7 +123,7 @@ def main() -> None:
         print(name, result[name], flush=True)
     result["next_trial"] = {count: measure_study(count) for count in _COUNTS}
     print("next_trial", result["next_trial"])
-    print(write_results("proposals", result))
+    print(write_results("sampler_cost", result))
 
 
 if __name__ == "__main__":
