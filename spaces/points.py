@@ -159,6 +159,13 @@ def describe_values(dimension: Dimension) -> str:
     return f"{dimension.low:g} to {dimension.high:g} ({dimension.kind}{step})"
 
 
+def describe_dimension(dimension: Dimension) -> str:
+    """Return the values of a dimension, its prior and its condition in words."""
+    when = "".join(f", if {name} is {' or '.join(map(to_text, allowed))}" for name, allowed in dimension.when)
+    prior = "" if dimension.prior is None else f", prior {to_text(dimension.prior.value)} ({dimension.prior.width})"
+    return f"{describe_values(dimension)}{prior}{when}"
+
+
 def _complete(space: Space, given: Point, place: str) -> dict[str, Value]:
     """Complete a point, and check that a trial can have it."""
     config = find_config(space)

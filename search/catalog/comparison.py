@@ -18,6 +18,8 @@ from search.results import FINGERPRINT, MAX_TRIALS
 from search.study.edits import EDITS, START
 from search.study.trials import Trial
 from search.study.warm_start import WARM_START
+from spaces.points import describe_dimension
+from spaces.recorded import read_dimension
 from spaces.schema import flatten_names
 
 _NOT_COMPARED: Final = (
@@ -133,7 +135,13 @@ def _describe_split(written: Mapping[str, Any], split: str) -> Mapping[str, Any]
 
 def _costs(entry: Entry) -> dict[str, float]:
     epochs = [epoch for trial in entry.trials for epoch in trial.epochs]
-    return {"trials": len(entry.trials), "epochs": len(epochs), "seconds": sum(epoch.seconds for epoch in epochs)}
+    confirmations = sum(trial.confirms is not None for trial in entry.trials)
+    return {
+        "trials": len(entry.trials) - confirmations,
+        "confirmations": confirmations,
+        "epochs": len(epochs),
+        "seconds": sum(epoch.seconds for epoch in epochs),
+    }
 
 
 def format_comparison(comparison: Mapping[str, Any], *, markdown: bool = False) -> list[str]:
@@ -147,7 +155,7 @@ def format_comparison(comparison: Mapping[str, Any], *, markdown: bool = False) 
         heading = [f"## {title}", ""] if markdown else [title]
         return [*heading, *format_table(["", *labels], cells, markdown=markdown), ""] if rows else []
 
-    lines = section("Differences of the spaces", comparison["differences"])
+    lines = section("Differences of the spaces", _describe_dimensions(comparison["differences"]))
     lines += section("Differences of the trials", {"trial": comparison["trials"], **comparison["winners"]})
     note = "" if comparison["is_validation_shared"] else " (different data, not comparable)"
     lines += section(f"Validation{note}", comparison["validation"])
@@ -155,8 +163,19 @@ def format_comparison(comparison: Mapping[str, Any], *, markdown: bool = False) 
         note = "" if test["is_shared"] else " (different data, not comparable)"
         lines += section(f"Test split {split}{note}", test["scores"])
     costs = comparison["costs"]
-    rows = {name: [cost[name] for cost in costs] for name in ("trials", "epochs")}
+    rows = {name: [cost[name] for cost in costs] for name in ("trials", "confirmations", "epochs")}
     return [*lines, *section("Costs", {**rows, "time": [format_duration(cost["seconds"]) for cost in costs]})]
+
+
+def _describe_dimensions(differences: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Return the differences of spaces with recorded dimensions in words."""
+    return {
+        key: [
+            describe_dimension(read_dimension(key, value)) if key.startswith("search.") and value is not None else value
+            for value in values
+        ]
+        for key, values in differences.items()
+    }
 
 
 def _short(value: Any) -> str:

@@ -19,10 +19,9 @@ from search.reporting.progress import format_value
 from search.study.asha import expected_epochs, rung_epochs
 from search.study.confirmations import seeds_of_space
 from spaces.feasibility import survey_points
-from spaces.points import describe_values
+from spaces.points import describe_dimension
 from spaces.samplers import DESCRIPTIONS
-from spaces.schema import TRAIN_SEED, Dimension, Resources, Space
-from spaces.values import to_text
+from spaces.schema import TRAIN_SEED, Resources, Space
 
 _FRACTIONS: Final = {2: "the better half", 3: "the best third", 4: "the best quarter"}
 _MOST_REASONS: Final = 3
@@ -101,17 +100,11 @@ def _data_lines(experiment: Experiment, estimate_seconds: Callable[[], float] | 
     return lines
 
 
-def _describe_dimension(dimension: Dimension) -> str:
-    when = "".join(f", if {name} is {' or '.join(map(to_text, allowed))}" for name, allowed in dimension.when)
-    prior = "" if dimension.prior is None else f", prior {to_text(dimension.prior.value)} ({dimension.prior.width})"
-    return f"{dimension.name}: {describe_values(dimension)}{prior}{when}"
-
-
 def _space_lines(space: Space) -> list[str]:
     """Describe the dimensions, a baseline outside of them, and the share of impossible points."""
     if space.table is not None:
         return row_lines(space)
-    lines = [_describe_dimension(dimension) for dimension in space.search]
+    lines = [f"{dimension.name}: {describe_dimension(dimension)}" for dimension in space.search]
     outside = ", ".join(f"{name} {format_value(value)}" for name, value in space.outside.items())
     if outside:
         lines.append(f"baseline outside of the searched range: {outside}")

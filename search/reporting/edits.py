@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from spaces.points import describe_values
+from spaces.points import describe_dimension, describe_values
 from spaces.recorded import read_dimension
 from spaces.schema import Dimension
 from spaces.values import to_text
@@ -48,7 +48,7 @@ def _describe_dimension_change(name: str, edit: Mapping[str, Any]) -> str:
     one, other = read_dimension(name, before), read_dimension(name, now)
     texts = [_describe_range(one), _describe_range(other)]
     if texts[0] == texts[1] or (one.kind, one.step) != (other.kind, other.step):
-        texts = [_describe_in_full(one), _describe_in_full(other)]
+        texts = [describe_dimension(one), describe_dimension(other)]
     return " → ".join(texts)
 
 
@@ -57,11 +57,6 @@ def _describe_range(dimension: Dimension) -> str:
     if dimension.kind == "choice":
         return describe_values(dimension)
     return f"{dimension.low:g} … {dimension.high:g}"
-
-
-def _describe_in_full(dimension: Dimension) -> str:
-    when = "".join(f", if {name} is {' or '.join(map(to_text, allowed))}" for name, allowed in dimension.when)
-    return describe_values(dimension) + when
 
 
 def list_edits(edits: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,16 @@ def test_differences_values_and_costs_stand_side_by_side(tmp_path: Path, capsys:
         (4, 7, 7.0),
         (1, 2, 2.0),
     ]
+
+
+def test_ranges_that_differ_are_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plant_search(tmp_path)
+    others = tuple(d for d in SPACE.search if d.name != "optimizer.lr")
+    plant_search(tmp_path, "wide", search=(dataclasses.replace(SPACE.search[0], high=0.5), *others))
+    assert SPACE.search[0].name == "optimizer.lr"
+    assert search.compare.main(["toy", "wide", "--storage", str(tmp_path)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("search.optimizer.lr ")]
+    assert re.split("  +", line.strip())[1:] == ["0.0001 to 0.01 (log_uniform)", "0.0001 to 0.5 (log_uniform)"]
 
 
 def test_test_splits_of_different_data_are_not_comparable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
