@@ -35,7 +35,8 @@ from search.study.trials import Epoch, Trial
 from spaces.constraints import Constraint
 from spaces.feasibility import draw_point
 from spaces.schema import Budget, Dimension, Resources, Space, Stopping
-from trainables.contract import Metric, Trainable
+from tests.search.toy_trainable import Sized
+from trainables.contract import Metric
 
 _EPOCHS: Final = 9
 _MOST_EPOCHS: Final = 400
@@ -62,14 +63,14 @@ class ModelConfig(BaseModel):
     depth: int = 6
 
 
-class Model(Trainable):
+class Model(Sized):
     """Model whose value is known, and whose size is known in advance; it is never built."""
 
-    Config = ModelConfig
+    Config = ModelConfig  # type: ignore[assignment]
     metrics = (Metric("score", "maximize", "made up"), Metric("size", "minimize", "number of parameters"))
 
     @classmethod
-    def expected_parameters(cls, config: ModelConfig, dataset: Any) -> int | None:
+    def expected_parameters(cls, config: Any, dataset: Any) -> int | None:
         """Return depth times the square of the width."""
         del dataset
         return count_parameters(config.model_dump())
@@ -79,7 +80,7 @@ class BuiltModel(Model):
     """The same, with a size that is known only when it is built."""
 
     @classmethod
-    def expected_parameters(cls, config: ModelConfig, dataset: Any) -> int | None:
+    def expected_parameters(cls, config: Any, dataset: Any) -> int | None:
         """Return None."""
         del config, dataset
         return None
