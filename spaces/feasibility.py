@@ -6,7 +6,7 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,6 @@ from runtime.errors import InputError
 from spaces.configs import build_config
 from spaces.schema import DATASET, Dimension, Space, Value
 from spaces.sizes import SizeChecker
-from spaces.values import is_equal_number, is_same_value
 from trainables import registry
 
 SURVEYED: Final = 100
@@ -214,11 +213,12 @@ def is_same_point(search: Sequence[Dimension], one: Point, other: Point) -> bool
     """Return whether two points are the same; 1, 1.0 and true are different choices, and equal bounds of ranges."""
     if one != other:  # decides nearly always, at little cost
         return False
-    kinds = {dimension.name: dimension.kind for dimension in search}
-    return all(
-        is_same_value(value, other[name]) or (kinds.get(name) != "choice" and is_equal_number(value, other[name]))
-        for name, value in one.items()
-    )
+    return point_key(search, one) == point_key(search, other)
+
+
+def contains_point(search: Sequence[Dimension], points: Iterable[Point], point: Point) -> bool:
+    """Return whether a point is the same as one of several."""
+    return any(is_same_point(search, point, other) for other in points)
 
 
 def point_key(search: Sequence[Dimension], point: Point) -> Hashable:

@@ -100,8 +100,8 @@ def _draw_new_point(
 ) -> dict[str, Value]:
     for _ in range(_DRAWS_PER_POINT):
         point = feasibility.draw_point(space.search, generator)
-        is_known = any(feasibility.is_same_point(space.search, point, other) for other in earlier)
-        if not is_known and checker.explain_impossible(point) is None:
+        is_new = not feasibility.contains_point(space.search, earlier, point)
+        if is_new and checker.explain_impossible(point) is None:
             return point
     raise InputError(
         "--configurations",

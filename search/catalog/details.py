@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from runtime.errors import InputError
 from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_duration, format_table, format_value
+from search.reporting.constraints import INFEASIBLE
 from search.reporting.edits import list_edits
 from search.study.edits import EDITS
 from search.study.trials import Trial
@@ -112,7 +113,7 @@ def format_search(details: Mapping[str, Any]) -> list[str]:
         [
             str(row["trial"]),
             _describe_role(row),
-            row["outcome"] + (", infeasible" if row["violated"] else ""),
+            row["outcome"] + (f", {INFEASIBLE}" if row["violated"] else ""),
             str(row["epochs"]),
             *(format_value(row["values"].get(name)) for name in metrics),
             *(format_value(row["parameters"][name]) if name in row["parameters"] else "-" for name in searched),
@@ -140,7 +141,7 @@ def format_trial(details: Mapping[str, Any], *, epochs: bool = True) -> list[str
         f"setting    {_join(details['setting'])}",
         f"seed       {details['seed']}",
     ]
-    lines += [f"infeasible {', '.join(details['violated'])}: violated"] if details["violated"] else []
+    lines += [f"{INFEASIBLE} {', '.join(details['violated'])}: violated"] if details["violated"] else []
     lines += [f"test {split:<6}{_join(scores)}" for split, scores in details["test_scores"].items()]
     lines += [f"{name:<11}{path}" for name, path in details["files"].items()]
     lines += [f"MLflow     run {details['mlflow_run']}"] if details["mlflow_run"] else []

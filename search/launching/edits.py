@@ -131,7 +131,7 @@ def _list_new_starts(before: Mapping[str, Any], space: Space) -> tuple[Mapping[s
     return tuple(
         start
         for start in space.start
-        if not any(feasibility.is_same_point(space.search, complete_point(space, start), other) for other in known)
+        if not feasibility.contains_point(space.search, known, complete_point(space, start))
     )
 
 
@@ -241,4 +241,4 @@ def _read_trials(experiment: Experiment, edit: SpaceEdit) -> list[Trial] | None:
     except InputError:
         return None
     edits = [*identity.get(EDITS, []), dataclasses.replace(edit, trial=10**9).to_plain()]
-    return [EditedTrials(edits).view(trial) for trial in content.trials]
+    return [EditedTrials(edits).view_trial(trial) for trial in content.trials]

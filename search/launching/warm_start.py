@@ -59,7 +59,7 @@ class WarmStarter:
         return {search.search: search for search in searches}
 
     def _read_search(self, space: Space, name: str) -> EarlierSearch:
-        folder = self._locate(name)
+        folder = self._locate_folder(name)
         identity = folder.read_identity()
         self._check_compatible(space, identity, name)
         location = folder.display_path(folder.root_path)
@@ -76,7 +76,7 @@ class WarmStarter:
         points, replaced = (tuple(each[index] for each in chosen) for index in (1, 2))
         return EarlierSearch(name, location, len(trials), numbers, points, replaced)  # type: ignore[arg-type]
 
-    def _locate(self, name: str) -> SearchFolder:
+    def _locate_folder(self, name: str) -> SearchFolder:
         path = expand_home(name)
         folder = dataclasses.replace(self.results, name=name)
         is_named = len(path.parts) == 1 and not name.startswith(".")
@@ -148,10 +148,12 @@ def choose_points(
     named = [complete_point(space, point) for point in (space.baseline, *space.start)]
     chosen: list[tuple[int, dict[str, Value], tuple[str, ...]]] = []
     for trial in [best, *(trial for trial in ranked if trial is not best)]:
+        if len(chosen) == TRIALS_EACH:
+            break
         point, replaced = convert_point(space, {**identity["fixed"], **trial.parameters})
         known = [*named, *(other for _, other, _ in chosen)]
-        is_new = not any(feasibility.is_same_point(space.search, point, other) for other in known)
-        if len(chosen) < TRIALS_EACH and is_new and checker.explain_impossible(point) is None:
+        is_new = not feasibility.contains_point(space.search, known, point)
+        if is_new and checker.explain_impossible(point) is None:
             chosen.append((trial.number, point, replaced))
     return chosen
 

@@ -49,7 +49,7 @@ def feasibility_lines(trials: Sequence[Trial], winner: Trial, space: Space) -> l
     if not space.constraints:
         return []
     listed = ", ".join(map(str, space.constraints))
-    judged = [trial for trial in trials if trial.epochs or trial.measured]
+    judged = [trial for trial in trials if trial.is_judged]
     violating = [trial for trial in judged if trial.violated]
     unbuilt = sum(not trial.epochs for trial in violating)
     early = f", {unbuilt} of them before their first epoch" if unbuilt else ""

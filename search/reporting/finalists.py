@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from search.reporting.constraints import INFEASIBLE
 from search.study.confirmations import is_reference
 from search.study.trials import Trial, choose_winner, rank_trials
 from spaces.schema import Direction, Space
@@ -46,7 +47,7 @@ class Finalists:
         if self.runner_up is not None:
             places[self.runner_up.number] = "runner-up"
         place = places.get(trial.number)
-        marks = [mark for mark in (place, "infeasible" if trial.violated else None) if mark is not None]
+        marks = [mark for mark in (place, INFEASIBLE if trial.violated else None) if mark is not None]
         return f"{label_trial(trial)} ({', '.join(marks)})" if marks else label_trial(trial)
 
 

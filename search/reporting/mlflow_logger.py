@@ -380,14 +380,14 @@ def _to_mlflow_metrics(values: Mapping[str, float], step: int) -> list[Metric]:
 def end_tags(trial: Trial) -> dict[str, str]:
     """Return the MLflow tags of an ended trial."""
     tags = {"outcome": trial.outcome, "reason": trial.reason, "epochs": str(len(trial.epochs))}
-    if trial.constraints and (trial.epochs or trial.measured):
+    if trial.is_judged:
         tags |= {"feasible": "no" if trial.violated else "yes", "violated": ", ".join(map(str, trial.violated))}
     return tags
 
 
 def _end_metrics(trial: Trial) -> dict[str, float]:
     """Return the violation of constraints, and what was measured on the model of a trial without an epoch."""
-    if not trial.constraints or not (trial.epochs or trial.measured):
+    if not trial.is_judged:
         return {}
     violation = trial.total_violation
     return dict(trial.measured) | ({"constraint_violation": violation} if math.isfinite(violation) else {})

@@ -16,7 +16,7 @@ _LISTED_FAILURES = 3
 
 def format_verdict(result: ConfirmationResult) -> list[str]:
     """Return the verdict in words, one sentence per line, and what it rests on."""
-    return [*_conclusion(result), *_infeasible(result), *_equals(result), _basis(result), *_failures(result)]
+    return [*_conclusion(result), *_list_infeasible(result), *_equals(result), _basis(result), *_failures(result)]
 
 
 def format_confirmed(result: ConfirmationResult, splits: Sequence[str] | None = None) -> str:
@@ -96,7 +96,7 @@ def _conclusion(result: ConfirmationResult) -> list[str]:
     ]
 
 
-def _infeasible(result: ConfirmationResult) -> list[str]:
+def _list_infeasible(result: ConfirmationResult) -> list[str]:
     """Return which configurations violate constraints, and could not win for that reason."""
     violating = [confirmed for confirmed in result.confirmed if confirmed.trial.violated]
     if violating and len(violating) == len(result.confirmed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -18,6 +19,7 @@ from search.study.encoding import (
     ROLE,
     PointEncoder,
     decode_parameters,
+    decode_stored,
     decode_trial,
     select_search_trials,
 )
@@ -61,11 +63,8 @@ def _decode_trials(
 ) -> list[Trial]:
     """Return trials with all their parameters, also those that the space does not search any more."""
     edited, attributes = EditedTrials(edits), study.user_attrs
-    return [edited.view(decode_trial(trial, attributes, lambda t: _parameters(space, t))) for trial in trials]
-
-
-def _parameters(space: Space, trial: FrozenTrial) -> dict[str, Value]:
-    return decode_parameters(space.search, trial.params, trial.distributions)
+    decode = functools.partial(decode_stored, space.search)
+    return [edited.view_trial(decode_trial(trial, attributes, decode)) for trial in trials]
 
 
 def _enqueued_point(space: Space, trial: FrozenTrial) -> dict[str, Value]:
@@ -78,8 +77,8 @@ def _update_enqueued(study: optuna.Study, space: Space, trial: FrozenTrial) -> N
     storage, trial_id = study._storage, trial._trial_id
     if trial.user_attrs.get(ROLE) == BASELINE:
         point = complete_point(space, space.baseline)
-        inside = PointEncoder(space.search).encode_inside(point)
-        storage.set_trial_user_attr(trial_id, OUTSIDE, {n: value for n, value in point.items() if n not in inside})
+        inside, outside = PointEncoder(space.search).split_point(point)
+        storage.set_trial_user_attr(trial_id, OUTSIDE, outside)
         storage.set_trial_system_attr(trial_id, FIXED_PARAMS, inside)
     elif DROPPED in trial.user_attrs or not is_inside(space, _with_defaults(space, _enqueued_point(space, trial))):
         storage.set_trial_user_attr(trial_id, DROPPED, True)
@@ -112,9 +111,9 @@ def list_named_points(
     named: list[tuple[str, Mapping[str, Value]]] = [(BASELINE, space.baseline), *starts, *warm]
     for role, point in named:
         completed = complete_point(space, point)
-        is_added = role != BASELINE and _contains(space, added, completed)
+        is_added = role != BASELINE and feasibility.contains_point(space.search, added, completed)
         chosen = _free_role(roles) if role in roles and is_added else role
-        if chosen not in roles and not _contains(space, known, completed):
+        if chosen not in roles and not feasibility.contains_point(space.search, known, completed):
             roles.add(chosen)
             yield chosen, completed
         known.append(completed)
@@ -132,9 +131,5 @@ def _reference_points(
     waiting = [trial for trial in references if trial.state == TrialState.WAITING]
     edited = EditedTrials(edits, space.search)
     started = _decode_trials(study, space, [], [trial for trial in references if trial.state != TrialState.WAITING])
-    points = [edited.view(trial).parameters for trial in started]
+    points = [edited.view_trial(trial).parameters for trial in started]
     return [*points, *(complete_point(space, _enqueued_point(space, trial)) for trial in waiting)]
-
-
-def _contains(space: Space, points: Sequence[Mapping[str, Value]], point: Mapping[str, Value]) -> bool:
-    return any(feasibility.is_same_point(space.search, point, other) for other in points)

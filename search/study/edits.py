@@ -79,7 +79,7 @@ class EditedTrials:
                 values |= edit["earlier"]
         return values
 
-    def view(self, trial: Trial) -> Trial:
+    def view_trial(self, trial: Trial) -> Trial:
         """Return a trial as the edited space has it; the trial itself if the space was never edited."""
         if not self._edits:
             return trial

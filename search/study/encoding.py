@@ -107,6 +107,11 @@ def decode_parameters(
     return values | {name: _decode_recorded(None, value, recorded.get(name)) for name, value in former.items()}
 
 
+def decode_stored(search: Sequence[Dimension], frozen: FrozenTrial) -> dict[str, Value]:
+    """Return the parameters of a trial as values (see `decode_parameters`)."""
+    return decode_parameters(search, frozen.params, frozen.distributions)
+
+
 def _decode_recorded(dimension: Dimension | None, stored: Stored, recorded: BaseDistribution | None) -> Value:
     """Convert a stored value back, whose dimension may have other choices now, or none."""
     if not isinstance(recorded, CategoricalDistribution):
@@ -150,10 +155,11 @@ class PointEncoder:
             parameters[name] = encode_value(dimension, value) if name in self._encoded else value  # type: ignore[assignment]
         return parameters
 
-    def encode_inside(self, point: Mapping[str, Value]) -> dict[str, Stored]:
-        """Return the parameters of a point without those that are outside of their dimensions."""
+    def split_point(self, point: Mapping[str, Value]) -> tuple[dict[str, Stored], dict[str, Value]]:
+        """Return the parameters of a point, and the values that are outside of their dimensions."""
         inside = [d for d in self._search if d.name in point and d.contains_value(point[d.name])]
-        return {d.name: encode_value(d, point[d.name]) for d in inside}
+        stored = {d.name: encode_value(d, point[d.name]) for d in inside}
+        return stored, {name: value for name, value in point.items() if name not in stored}
 
 
 def select_search_trials(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -237,8 +243,8 @@ class TrialDecoder:
         self._constraints = constraints
         self._decoded: dict[int, tuple[FrozenTrial, Trial, str, str]] = {}
 
-    def decode(self, frozen: FrozenTrial, study_attributes: Mapping[str, Any]) -> Trial:
-        """Return a trial of Optuna as a value (see `decode_trial`)."""
+    def decode_trial(self, frozen: FrozenTrial, study_attributes: Mapping[str, Any]) -> Trial:
+        """Return a trial of Optuna as a value (see the function of this name)."""
         number = frozen.number
         known = self._decoded.get(number)
         if known is None or known[0] is not frozen:

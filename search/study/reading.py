@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from search.study.edits import EDITS, EditedTrials
 from search.study.journal_storage import open_journal_snapshot
 from search.study.trials import Trial
 from spaces.constraints import Constraint
-from spaces.schema import Dimension, Value
+from spaces.schema import Dimension
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,10 @@ def _read_from(
     ends = [trial.datetime_complete for trial in frozen if trial.datetime_complete is not None]
 
     edited = EditedTrials(attributes.get(EDITS, []))
-
-    def decode(trial: optuna.trial.FrozenTrial) -> dict[str, Value]:
-        return encoding.decode_parameters(search, trial.params, trial.distributions)
+    decode = functools.partial(encoding.decode_stored, search)
 
     def convert(chosen: Sequence[optuna.trial.FrozenTrial]) -> tuple[Trial, ...]:
-        return tuple(edited.view(encoding.decode_trial(t, attributes, decode, constraints)) for t in chosen)
+        return tuple(edited.view_trial(encoding.decode_trial(t, attributes, decode, constraints)) for t in chosen)
 
     return StudyContent(
         convert(encoding.select_search_trials(frozen)),

@@ -35,7 +35,7 @@ class StoredForms:
             for name, distribution in trial.distributions.items():
                 self._first.setdefault(name, distribution)
 
-    def store(self, name: str, value: Value) -> StoredForm | None:
+    def store_value(self, name: str, value: Value) -> StoredForm | None:
         """Return the form of a value, with the distribution that Optuna takes; None if the value has to be an attribute."""
         dimension = self._dimensions.get(name)
         if dimension is None or not dimension.contains_value(value):
@@ -50,9 +50,9 @@ class StoredForms:
         found = next((choice for choice in first.choices if is_same_value(form, choice)), None)
         return None if found is None else (found, first)
 
-    def split(self, point: Mapping[str, Value]) -> tuple[dict[str, StoredForm], dict[str, Value]]:
+    def split_point(self, point: Mapping[str, Value]) -> tuple[dict[str, StoredForm], dict[str, Value]]:
         """Return the values of a point that become parameters, in their forms, and those that become an attribute."""
-        forms = {name: form for name, value in point.items() if (form := self.store(name, value)) is not None}
+        forms = {name: form for name, value in point.items() if (form := self.store_value(name, value)) is not None}
         return forms, {name: value for name, value in point.items() if name not in forms}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -70,7 +71,9 @@ class Study:
         self._interrupted: list[int] = []
         self._encoder = encoding.PointEncoder(space.search)
         self._history = TrialHistory(space)
-        self._decoder = encoding.TrialDecoder(self._decode, space.constraints)
+        self._decoder = encoding.TrialDecoder(
+            functools.partial(encoding.decode_stored, space.search), space.constraints
+        )
         self.exhausted: str | None = None
         self._guard: Callable[[], None] = lambda: None
         self.failure_count = 0
@@ -95,8 +98,7 @@ class Study:
 
     def _enqueue(self, point: Mapping[str, Value], attributes: Mapping[str, Any]) -> None:
         """Enqueue a trial; values that are outside of their dimensions become an attribute."""
-        inside = self._encoder.encode_inside(point)
-        outside = {name: value for name, value in point.items() if name not in inside}
+        inside, outside = self._encoder.split_point(point)
         self._study.enqueue_trial(dict(inside), user_attrs=dict(attributes) | ({OUTSIDE: outside} if outside else {}))
 
     @property
@@ -219,12 +221,12 @@ class Study:
         frozen = self._frozen_trial(trial.number)
         enqueued = frozen.system_attrs.get(FIXED_PARAMS, {})
         attributes = dict(frozen.user_attrs.get(OUTSIDE, {}))
-        set_before = encoding.decode_parameters(self._space.search, frozen.params, frozen.distributions)
+        set_before = encoding.decode_stored(self._space.search, frozen)
         has_started = bool(set_before) or any(name.startswith(EPOCH) for name in frozen.user_attrs)
         earlier = EditedTrials(self.edits).earlier_values(trial.number) if has_started else {}
         given = {**encoding.decode_parameters(self._space.search, enqueued), **earlier, **attributes, **set_before}
         point = complete_point(self._space, given)
-        forms, outside = self._forms.split({name: v for name, v in point.items() if name not in set_before})
+        forms, outside = self._forms.split_point({name: v for name, v in point.items() if name not in set_before})
         if has_started:  # it keeps the values of dimensions that were removed since
             outside = {**outside, **attributes}
         if outside != attributes:
@@ -233,9 +235,6 @@ class Study:
             if name not in outside:
                 internal = distribution.to_internal_repr(stored)
                 trial.storage.set_trial_param(trial._trial_id, name, internal, distribution)
-
-    def _decode(self, frozen: FrozenTrial) -> dict[str, Value]:
-        return encoding.decode_parameters(self._space.search, frozen.params, frozen.distributions)
 
     def _may_start(self) -> bool:
         """Return whether budget is left, and a point of a small space."""
@@ -303,8 +302,8 @@ class Study:
 
     def _has_all_trials(self) -> bool:
         """Return whether the budget of trials is used up; they are counted only once there may be enough of them."""
-        most = self._space.budget.trials
-        return len(self._study.get_trials(deepcopy=False)) >= most and self.count_started() >= most
+        most, trials = self._space.budget.trials, self._study.get_trials(deepcopy=False)
+        return len(trials) >= most and len(select_search_trials(trials)) >= most
 
     def has_running(self) -> bool:
         """Return whether any trial of this process has not ended."""
@@ -418,7 +417,7 @@ class Study:
     def _as_trials(self, frozen: Sequence[FrozenTrial]) -> list[Trial]:
         attributes = self._study.user_attrs  # read once: every access queries the database
         edited = EditedTrials(attributes.get(EDITS, []), self._space.search)
-        return [edited.view(self._decoder.decode(trial, attributes)) for trial in frozen]
+        return [edited.view_trial(self._decoder.decode_trial(trial, attributes)) for trial in frozen]
 
     def _frozen_trial(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
@@ -446,7 +445,7 @@ def read_trials(journal: Path, *, confirming: bool = False, constraints: tuple[C
     attributes = study.user_attrs
     edited = EditedTrials(attributes.get(EDITS, []))
     return [
-        edited.view(decode_trial(t, attributes, lambda trial: trial.params, constraints))
+        edited.view_trial(decode_trial(t, attributes, lambda trial: trial.params, constraints))
         for t in chosen(study.get_trials(deepcopy=False))
     ]
 

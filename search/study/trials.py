@@ -104,8 +104,15 @@ class Trial:
     @property
     def violated(self) -> tuple[Constraint, ...]:
         """Constraints that the trial violates at its best epoch; before the first one, those on what is known of its model."""
+        if not self.constraints:
+            return ()
         known = [c for c in self.constraints if self.epochs or c.metric in self.measured]
         return tuple(constraints.list_violated(self.fittest_metrics, known))
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether constraints apply to the trial, and it has an epoch or measured quantities to be judged by."""
+        return bool(self.constraints) and bool(self.epochs or self.measured)
 
     @property
     def total_violation(self) -> float:

@@ -65,6 +65,7 @@ class TrialHistory:
         self._entries: list[_Entry] = []
         self._trials: Sequence[Trial] = ()
         self._points: set[Hashable] = set()
+        self._comparable: list[Result] | None = None
 
     def update(self, trials: Sequence[Trial]) -> None:
         """Take over all trials that have started so far."""
@@ -77,6 +78,7 @@ class TrialHistory:
         del entries[len(trials) :]
         self._trials = trials
         self._points = {entry.key for entry in entries}
+        self._comparable = None
 
     def has_point(self, point: Mapping[str, Value]) -> bool:
         """Return whether a trial has had a point."""
@@ -87,9 +89,11 @@ class TrialHistory:
 
         Trials that have ended before that epoch, or have values outside of the search, are left out.
         """
-        epoch = comparable_epoch(self._space, self._trials)
-        results = (self._compare(entry, trial, epoch) for entry, trial in zip(self._entries, self._trials, strict=True))
-        return _give_unmeasured_the_worst([result for result in results if result is not None])
+        if self._comparable is None:
+            epoch, pairs = comparable_epoch(self._space, self._trials), zip(self._entries, self._trials, strict=True)
+            results = (self._compare(entry, trial, epoch) for entry, trial in pairs)
+            self._comparable = _give_unmeasured_the_worst([result for result in results if result is not None])
+        return self._comparable
 
     def _compare(self, entry: _Entry, trial: Trial, epoch: int) -> Result | None:
         if entry.stored is None:
