@@ -337,7 +337,7 @@ class Chaos:
         copy.write_bytes(content[: content.rfind(b"\n") + 1])
         with suppress(KeyError):
             for trial in read_trials(copy):
-                if trial.outcome != "running":
+                if trial.outcome not in ("running", "paused"):
                     self._ended.setdefault(trial.number, trial)
 
     def _find_repeated(self) -> None:

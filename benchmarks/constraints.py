@@ -15,6 +15,7 @@ time. What differs is when a violation is known:
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import random
 import statistics
@@ -166,21 +167,27 @@ def run_trial(study: Study, stopper: TrialStopper, trial: Trial, space: Space, t
     size = float(count_parameters(trial.parameters))
     measured = dict.fromkeys(("parameters", "latency_ms", "size"), size)
     built = {"parameters": size} if space.constraints else {}
-    reason = None if trial.is_baseline else explain_hopeless(built, space.constraints)
+    begun = len(trial.epochs)
+    reason = None if begun or trial.is_baseline else explain_hopeless(built, space.constraints)
     if reason is not None:
         study.record_measured(trial.number, built)
         study.end_trial(trial.number, "stopped", reason)
         return 0, False
-    for number in range(1, _EPOCHS + 1):
+    for number in range(begun + 1, _EPOCHS + 1):
         score = compute_score(trial.parameters, number)
         result = Epoch(number, {"score": score, **measured}, {}, 1.0)
         study.record_epoch(trial.number, result)
         if score >= target and size <= _BOUND:
-            return number, True
+            return number - begun, True
         decision = stopper(trial.number, result)
         if decision is not None:
-            study.end_trial(trial.number, *decision)
-            return number, False
+            end = (
+                study.pause_trial
+                if decision[0] == "paused"
+                else functools.partial(study.end_trial, outcome=decision[0])
+            )
+            end(trial.number, reason=decision[1])
+            return number - begun, False
     raise AssertionError("the last epoch ends a trial")
 
 

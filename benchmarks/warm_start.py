@@ -30,9 +30,9 @@ from pydantic import BaseModel, Field
 
 from benchmarks.measure import write_results
 from datasets.none import NoneSpec
-from search.study.asha import is_promoted, rung_epochs
 from search.study.sampler import suggest_parameters
 from search.study.samplers.results import Result, TrialHistory
+from search.study.stopping import rung_epochs
 from search.study.trials import Epoch, Trial
 from spaces.points import complete_point
 from spaces.schema import Budget, Dimension, Resources, Space, Stopping, Value
@@ -195,7 +195,8 @@ def _stop(curve: Sequence[float], trials: Sequence[Trial], space: Space, *, is_b
         return _EPOCHS
     for rung in rung_epochs(space.stopping, _EPOCHS):
         others = [b for trial in trials if (b := trial.best_objectives_until(rung, space.objectives)) is not None]
-        if not is_promoted((max(curve[:rung]),), others, space.stopping.reduction):
+        better = sum(other[0] > max(curve[:rung]) for other in others)
+        if better >= math.ceil((len(others) + 1) / space.stopping.reduction):
             return rung
     return _EPOCHS
 

@@ -139,6 +139,12 @@ class SearchFolder:
         """Return whether a file exists."""
         return path.is_file() if self.bucket is None else self.bucket.file_size(self._relative_key(path)) is not None
 
+    def file_size(self, path: Path) -> int:
+        """Return the size of a file in bytes; 0 if it does not exist."""
+        if self.bucket is None:
+            return path.stat().st_size if path.is_file() else 0
+        return self.bucket.file_size(self._relative_key(path)) or 0
+
     @contextmanager
     def write_file(self, path: Path) -> Iterator[Path]:
         """Yield a temporary path; its content then replaces the file atomically.

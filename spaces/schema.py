@@ -142,16 +142,33 @@ class Objective(Frozen):
     direction: Direction | None = Field(None, description="the metric's own, if absent")
 
 
-class Stopping(Frozen):
-    """Early stopping of trials, by asynchronous successive halving (Li et al. 2020)."""
+StoppingName = Literal["auto", "asha", "hyperband", "pasha", "median", "none"]
 
-    rule: Literal["asha", "none"] = Field(
-        "asha", description="asynchronous successive halving, or `none`: every trial runs all epochs"
+
+class Stopping(Frozen):
+    """Rule that lets the worse trials wait, or stops none. A trial that waits continues once it is among the better ones."""
+
+    rule: StoppingName = Field(
+        "auto",
+        description="`auto` (successive halving), `asha`, `hyperband`, `pasha`, `median`, or `none`: every trial runs all epochs",
     )
     reduction: int = Field(3, ge=2, le=10, description="the best 1/`reduction` of the trials at a rung is promoted")
     first_rung: PositiveInt = Field(
         1, description="epochs of the first rung; each next rung is `reduction` times later"
     )
+    disk_gb: PositiveFloat = Field(
+        10.0,
+        description="disk space for the files of waiting trials, in GB; the least promising ones are stopped beyond it",
+    )
+
+    @property
+    def chosen_rule(self) -> StoppingName:
+        """Rule with `auto` replaced."""
+        return "asha" if self.rule == "auto" else self.rule
+
+    def identity(self) -> dict[str, Any]:
+        """Return the values that determine which trials continue."""
+        return {"rule": self.chosen_rule, "reduction": self.reduction, "first_rung": self.first_rung}
 
 
 class Budget(Frozen):
@@ -360,7 +377,7 @@ class Space:
             "inner": {name: list(values) for name, values in self.inner.items()},
             "objectives": [list(objective) for objective in self.objectives],
             "baseline": {name: value for name, value in self.baseline.items() if name not in self.completed},
-            "stopping": self.stopping.model_dump(),
+            "stopping": self.stopping.identity(),
             "epochs": self.budget.epochs,
             "seed": self.seed,
             **varied,

@@ -51,7 +51,7 @@ _FILE_KEYS: Final[Mapping[str, str]] = {
         ("epochs", "maxepochs", "numepochs", "iterations", "maxt"), "write  budget: {trials: …, epochs: …}"
     ),
     **dict.fromkeys(("hours", "timeout", "timebudgets", "timelimit"), "write  budget: {hours: …}"),
-    **dict.fromkeys(("scheduler", "pruner", "earlystopping", "asha"), "write  stopping: {rule: asha, reduction: 3}"),
+    **dict.fromkeys(("scheduler", "pruner", "earlystopping", "asha"), "write  stopping: {rule: auto, reduction: 3}"),
     **dict.fromkeys(
         ("params", "parameters", "hyperparameters", "paramspace", "config", "space", "searchspace", "dimensions"),
         "write the ranges under search: and single values under fixed:",
@@ -77,7 +77,7 @@ _INSIDE: Final[Mapping[str, Mapping[str, str]]] = {
         "reductionfactor": "write  reduction: …",
         "eta": "write  reduction: …",
         "maxt": "write  budget: {epochs: …}",
-        "type": "write  rule: asha  or  none",
+        "type": "write  rule: auto, asha, hyperband, pasha, median  or  none",
     },
     "budget": {
         **dict.fromkeys(("ntrials", "numsamples", "samples"), "write  trials: …"),

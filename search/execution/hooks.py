@@ -35,13 +35,13 @@ class StoppingPolicy(ABC):
     def may_start(self) -> bool:
         """Return whether another trial may start."""
 
-    def must_pause(self) -> bool:
+    def must_interrupt(self) -> bool:
         """Return whether the running trials have to be interrupted now; they continue at the next launch."""
         return False
 
     @abstractmethod
     def __call__(self, number: int, epoch: Epoch) -> tuple[Outcome, str] | None:
-        """Return the outcome and the reason if a trial ends after its newest epoch, None if it continues."""
+        """Return the outcome and the reason if a trial ends or is paused after its newest epoch, None if it continues."""
 
 
 class DatasetReadiness(ABC):

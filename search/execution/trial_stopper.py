@@ -1,4 +1,4 @@
-"""End of trials at their full length or at a rung of successive halving, and their interruption by time and budgets."""
+"""End of trials at their full length, their pause by the stopping rule, and their interruption by time and budgets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from search.execution.hooks import StoppingPolicy
-from search.study import asha, failures
+from search.study import failures
 from search.study.constraints import explain_hopeless
 from search.study.spending import SpendingMeter
 from search.study.study import Study
@@ -30,7 +30,7 @@ class TimeBudget:
 
 
 class TrialStopper(StoppingPolicy):
-    """Stopping policy of a search. The baseline is never stopped at a rung.
+    """Stopping policy of a search. The baseline is never paused by the rule.
 
     Args:
         study: Trials of the search.
@@ -49,13 +49,12 @@ class TrialStopper(StoppingPolicy):
         self._time_budget = time_budget
         self._checked_failures = 0
         self.common_failure: tuple[str, list[Trial]] | None = None
-        self._rungs = asha.rung_epochs(space.stopping, space.budget.epochs)
 
     def may_start(self) -> bool:
         """Return whether time and budget are left for another trial."""
         return not (self._time_budget.is_exhausted() or self._meter.exhausted_limits())
 
-    def must_pause(self) -> bool:
+    def must_interrupt(self) -> bool:
         """Return whether the running trials have to wait for the next launch, as after Ctrl-C.
 
         They have to when the time is up, a budget is used up while trials are left, or all trials fail alike.
@@ -83,19 +82,7 @@ class TrialStopper(StoppingPolicy):
         hopeless = None if trial.is_baseline else explain_hopeless(epoch.metrics, self._space.constraints)
         if hopeless is not None:
             return "stopped", hopeless
-        own = trial.best_objectives_until(epoch.epoch, self._space.objectives)
-        if epoch.epoch not in self._rungs or trial.is_baseline or own is None:
-            return None
-        reduction = self._space.stopping.reduction
-        if asha.is_promoted(own, self._others_at_rung(number, epoch.epoch), reduction):
-            return None
-        return "stopped", f"not in the best 1/{reduction} after epoch {epoch.epoch}"
-
-    def _others_at_rung(self, number: int, epoch: int) -> list[tuple[float, ...]]:
-        """Return the objective values of the other trials that have reached a rung."""
-        others = (trial for trial in self._study.get_trials() if trial.number != number)
-        values = (trial.best_objectives_until(epoch, self._space.objectives) for trial in others)
-        return [value for value in values if value is not None]
+        return None if self._study.may_continue(number) else ("paused", self._study.rule.explain_pause(trial))
 
 
 class ConfirmationStopper(TrialStopper):

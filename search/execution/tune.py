@@ -197,7 +197,7 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
             return None
         trial = (self._waiting or self._next_trial()) if self._policy.may_start() else None
         if trial is None:
-            return Searcher.FINISHED
+            return None if self._may_follow() else Searcher.FINISHED
         if not self._datasets.is_ready(trial.training_parameters):
             self._waiting = trial
             return None  # the other trials continue in the meantime
@@ -212,6 +212,10 @@ class _StudySearcher(Searcher):  # type: ignore[misc]
             "seed": trial.seed,
             "stops_unfit": not trial.is_baseline and trial.confirms is None,
         }
+
+    def _may_follow(self) -> bool:
+        """Return whether another trial may have to run once one of the running ones has a result."""
+        return bool(self._running) and self._policy.may_start()
 
     def on_trial_complete(self, trial_id: str, result: object = None, error: bool = False) -> None:  # noqa: ARG002
         """Record the failure of a trial that has lost too many workers; the scheduler has recorded all other ends."""
@@ -287,7 +291,11 @@ class _StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         return self._end_trial(number, decision)
 
     def _end_trial(self, number: int, decision: tuple[Outcome, str]) -> str:
-        self._study.end_trial(number, *decision)
+        outcome, reason = decision
+        if outcome == "paused":
+            self._study.pause_trial(number, reason)
+        else:
+            self._study.end_trial(number, outcome, reason)
         self._callback.on_trial_end(self._study.get_trial(number))
         return str(TrialScheduler.STOP)
 
@@ -333,7 +341,7 @@ class _PauseCheck(tune.Callback):  # type: ignore[misc]
 
     def on_step_begin(self, iteration: int, trials: Any, **_: Any) -> None:  # noqa: ARG002
         """Raise `_PausedError` when the trials have to be interrupted; Tune calls this several times a second."""
-        if self._policy.must_pause():
+        if self._policy.must_interrupt():
             raise _PausedError
 
     def __getstate__(self) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from search.launching.constraint_plan import constraint_lines
 from search.launching.table_plan import describe_trainings, row_lines
 from search.launching.warm_start import warm_start_lines
 from search.reporting.progress import format_value
-from search.study.asha import expected_epochs, rung_epochs
 from search.study.confirmations import seeds_of_space
+from search.study.stopping import expected_epochs, rung_epochs
 from spaces.feasibility import survey_points
 from spaces.points import describe_dimension
 from spaces.samplers import DESCRIPTIONS
@@ -118,10 +118,8 @@ def _space_lines(space: Space) -> list[str]:
 
 
 def _describe_trials(space: Space) -> str:
-    budget, stopping = space.budget, space.stopping
-    rungs = rung_epochs(stopping, budget.epochs)
-    fraction = _FRACTIONS.get(stopping.reduction, f"the best 1/{stopping.reduction}")
-    stops = f", {fraction} continues after epochs {', '.join(map(str, rungs))}" if rungs and budget.trials > 1 else ""
+    budget = space.budget
+    stops = _describe_stopping(space) if budget.trials > 1 else ""
     hours = f"; this launch takes at most {budget.hours:g} h" if budget.hours is not None else ""
     if space.table is not None:
         return f"{describe_trainings(space)}{hours}"
@@ -131,6 +129,21 @@ def _describe_trials(space: Space) -> str:
     if space.max_trials < budget.trials:
         few = f"; the space has {space.max_trials} distinct points, fewer than the budget of {budget.trials} trials"
     return f"{space.max_trials} × up to {budget.epochs} epochs{stops}; trial 0 is the baseline{few}{hours}"
+
+
+def _describe_stopping(space: Space) -> str:
+    stopping, rungs = space.stopping, rung_epochs(space.stopping, space.budget.epochs)
+    if not rungs:
+        return ""
+    if stopping.chosen_rule == "median":
+        return f", the better half continues after each epoch from {rungs[0]}, the others wait"
+    fraction = _FRACTIONS.get(stopping.reduction, f"the best 1/{stopping.reduction}")
+    where = {
+        "hyperband": f"in {len(rungs) + 1} brackets",
+        "pasha": "the later ones only if the order of the trials changes",
+    }.get(stopping.chosen_rule)
+    remark = "" if where is None else f" ({where})"
+    return f", {fraction} continues after epochs {', '.join(map(str, rungs))}{remark}, the others wait"
 
 
 def _confirmation_lines(experiment: Experiment) -> list[str]:

@@ -48,13 +48,13 @@ class _Ending:
     """End of a launch.
 
     Attributes:
-        is_paused: Whether trials were interrupted that the next launch continues.
+        is_interrupted: Whether trials were interrupted that the next launch continues.
         common_failure: Cause and trials, if all trials failed alike.
         problems: What MLflow could not record.
         larger_budget: Options that raise the budgets that are used up.
     """
 
-    is_paused: bool
+    is_interrupted: bool
     common_failure: tuple[str, list[Trial]] | None
     problems: list[str]
     larger_budget: tuple[str, ...] = ()
@@ -147,10 +147,10 @@ def _run_locked(
         console,
         experiment,
         command,
-        is_paused=ending.is_paused,
+        is_interrupted=ending.is_interrupted,
         has_failures=has_failures,
         larger_budget=ending.larger_budget,
-        winner=None if ending.is_paused else experiment.results.read_winner(),
+        winner=None if ending.is_interrupted else experiment.results.read_winner(),
     )
     return status
 
@@ -245,20 +245,22 @@ def _run_with_data(
             logger.reconcile(study, callback.open_run)
             _print_notices(logger, console)
             stopper = TrialStopper(study, experiment.space, time_budget, meter)
-            is_paused = bool(stopper.exhausted_budget)
+            is_interrupted = bool(stopper.exhausted_budget)
             if has_ray:
                 limit.require_capacity()
-                is_paused = tune.run_trials(experiment, study, callback, stopper, datasets, limit)
-            if not is_paused:
+                is_interrupted = tune.run_trials(experiment, study, callback, stopper, datasets, limit)
+            if not is_interrupted:
                 stopper = ConfirmationStopper(
                     study, experiment.space, time_budget, meter, lambda: confirm.has_pending(experiment, study)
                 )
-                is_paused = confirm.run_confirmations(experiment, study, callback, stopper, datasets, limit, console)
+                is_interrupted = confirm.run_confirmations(
+                    experiment, study, callback, stopper, datasets, limit, console
+                )
             if has_ray and logger.problems:  # record what MLflow has missed while it was unavailable
                 logger.reconcile(study, callback.open_run)
             meter.refresh(study.get_trainings())  # their outcomes
             is_spent = bool(stopper.exhausted_budget) and stopper.common_failure is None
-            if is_paused and not is_spent:
+            if is_interrupted and not is_spent:
                 callback.on_interrupt()
                 if stopper.common_failure is None:
                     report.write_interim_report(experiment, study, console, made_progress=progress.made_progress)
@@ -273,7 +275,7 @@ def _run_with_data(
     finally:
         logger.close()
     larger = larger_budget_options(stopper.exhausted_budget)
-    return _Ending(is_paused, stopper.common_failure, logger.problems, larger)
+    return _Ending(is_interrupted, stopper.common_failure, logger.problems, larger)
 
 
 def _report_results(

@@ -57,6 +57,7 @@ class SearchCallback(TrialCallback):
         self._on_trial = on_trial or (lambda _: None)
         self._tags = provenance_tags(experiment)
         self._removed: set[int] = set()
+        self._paused_bytes: dict[int, int] = {}
 
     def with_progress(self, progress: SearchProgress) -> SearchCallback:
         """Return the callback with another printed progress."""
@@ -187,19 +188,37 @@ class SearchCallback(TrialCallback):
     def on_trial_end(self, trial: Trial) -> None:
         """End the MLflow run; remove the models that are no longer among the best, and the trial's checkpoint.
 
-        The files of a failed trial are kept, for `--retry failed`.
+        The files of a failed trial are kept, for `--retry failed`, and those of paused trials while there is space for them.
         """
         self._logger.finish_trial(trial)
         self._progress.on_trial_end(trial)
         self._log_output(trial)
         results = self._experiment.results
         with suppress(StorageError):  # a file that stays behind does no harm
-            if trial.outcome != "failed":
+            if trial.outcome == "paused":
+                self._limit_paused(trial.number)
+            elif trial.outcome != "failed":
                 results.remove_file(results.checkpoint_path(trial.number))
+                self._paused_bytes.pop(trial.number, None)
             for number in prunable_models(self._study.get_trials(), self._experiment.space) - self._removed:
                 results.remove_file(results.model_path(number))
                 self._removed.add(number)
         self._on_trial(trial)
+
+    def _limit_paused(self, number: int) -> None:
+        """Stop the least promising paused trials if the files of all of them exceed the space for them."""
+        self._paused_bytes[number] = self._count_bytes(number)
+        limit = self._experiment.space.stopping.disk_gb * 1e9
+        paused = self._study.list_paused()
+        self._paused_bytes = {n: self._paused_bytes.get(n) or self._count_bytes(n) for n in paused}
+        while sum(self._paused_bytes.values()) > limit and paused:
+            least = paused.pop(0)
+            self._study.stop_paused(least, f"waited, and its files exceed the {limit / 1e9:g} GB for waiting trials")
+            self.on_trial_end(self._study.get_trial(least))
+
+    def _count_bytes(self, number: int) -> int:
+        results = self._experiment.results
+        return sum(results.file_size(path_of(number)) for path_of in (results.checkpoint_path, results.model_path))
 
     def _log_output(self, trial: Trial) -> None:
         """Log what a trial has printed, unless a trial without a failure has printed very much."""
@@ -217,7 +236,7 @@ class SearchCallback(TrialCallback):
         """Remove checkpoints of ended trials that a killed process or a rejected request left behind."""
         results = self._experiment.results
         trials = self._study.get_trainings()
-        resumable = {trial.number for trial in trials if trial.outcome in ("running", "failed")}
+        resumable = {trial.number for trial in trials if trial.outcome in ("running", "paused", "failed")}
         retried = {trial.retry_of for trial in trials if trial.outcome == "running"}  # the retry may not have begun
         ended = {trial.number for trial in trials} - resumable - retried
         with suppress(StorageError):  # a file that stays behind does no harm

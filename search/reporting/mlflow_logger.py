@@ -64,6 +64,7 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 STATUS_OF: Final[dict[Outcome, Status]] = {
     "running": "KILLED",  # written only when the trial is interrupted
     "finished": "FINISHED",
+    "paused": "FINISHED",  # reopened if the trial continues
     "stopped": "FINISHED",
     "failed": "FAILED",
 }

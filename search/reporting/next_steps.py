@@ -30,7 +30,7 @@ def print_next_steps(
     experiment: Experiment,
     command: Sequence[str],
     *,
-    is_paused: bool = False,
+    is_interrupted: bool = False,
     has_failures: bool = False,
     larger_budget: Sequence[str] = (),
     winner: int | None = None,
@@ -41,7 +41,7 @@ def print_next_steps(
         console: Output.
         experiment: Search that has ended.
         command: Arguments of its command line.
-        is_paused: Whether a limit has interrupted it.
+        is_interrupted: Whether a limit has interrupted it.
         has_failures: Whether trials have failed, which `--retry failed` takes up.
         larger_budget: Options that raise the budgets that are used up.
         winner: Number of the winner; None before the end of the search.
@@ -60,7 +60,7 @@ def print_next_steps(
         console.print_line(f"  {export_command(experiment, winner, _find_option(command, '--storage'))}")
     if has_failures:
         console.print_line(f"  {resume_command(command, '--retry', 'failed')}    # take up the failed trials")
-    if is_paused:
+    if is_interrupted:
         longer = resume_command(command, *larger_budget)
         with_budget = ", with a larger budget" if larger_budget else ""
         console.print_line(f"  {longer}    # continue all trials where they are{with_budget}")

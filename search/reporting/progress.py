@@ -16,9 +16,9 @@ from search.reporting.constraints import (
     mark_outcome,
 )
 from search.reporting.spending import format_limits
-from search.study.asha import expected_epochs, rung_epochs
 from search.study.confirmations import is_reference
 from search.study.spending import SpendingMeter
+from search.study.stopping import expected_epochs, rung_epochs
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
 from spaces.values import to_text
@@ -28,9 +28,6 @@ def format_value(value: object) -> str:
     """Format the value of a parameter, with three significant digits."""
     return f"{value:.3g}" if isinstance(value, float) else to_text(value)
 
-
-_PRIOR_TRIALS: Final = 3
-"""Weight of the expected epochs per trial in the estimate of the remaining time, in trials."""
 
 _LISTED_REFERENCES: Final = 3
 """Number of references in the table of the best trials in addition to the best trials."""
@@ -74,8 +71,14 @@ class SearchProgress:
         return self._epoch_count > 0
 
     def on_trial_start(self, trial: Trial) -> None:
-        """Print that a trial starts or is resumed."""
+        """Print that a trial starts, is resumed, or continues after a pause."""
+        was_paused = trial.number in self.trials and self.trials[trial.number].outcome == "paused"
         self.trials[trial.number] = trial
+        if was_paused:
+            self._console.print_line(
+                f"{self._elapsed()}  {self._label(trial)} continues after epoch {len(trial.epochs)}"
+            )
+            return
         description = (
             "baseline"
             if trial.is_baseline
@@ -119,22 +122,21 @@ class SearchProgress:
         )
 
     def remaining_s(self) -> float:
-        """Estimate the remaining time from the mean time per epoch and the mean number of epochs per trial."""
+        """Estimate the remaining time from the mean time per epoch and the expected number of epochs per trial."""
         if not self._epoch_count:
             return 0.0
         full = self._space.budget.epochs
-        ended = [len(t.epochs) for t in self.trials.values() if t.outcome != "running" and not t.is_baseline]
-        expected = expected_epochs(self._space.stopping, full)
-        typical = (sum(ended) + _PRIOR_TRIALS * expected) / (len(ended) + _PRIOR_TRIALS)
+        expected = full + (self._space.max_trials - 1) * expected_epochs(self._space.stopping, full)
         running = [t for t in self.trials.values() if t.outcome == "running"]
         waiting = max(0, self._space.max_trials - len(self.trials))
-        epochs = waiting * typical + sum(self._to_next_decision(trial) for trial in running)
+        least = waiting + sum(self._to_next_decision(trial) for trial in running)
+        epochs = max(expected - sum(len(trial.epochs) for trial in self.trials.values()), least)
         permitted = self._meter.remaining_epochs()
         epochs = epochs if permitted is None else min(epochs, permitted)
         return epochs * self._epoch_seconds / self._epoch_count / self._concurrency
 
     def _to_next_decision(self, trial: Trial) -> int:
-        """Return the number of epochs until a trial may end: at its next rung, or for the baseline at full length."""
+        """Return the number of epochs until a trial may end or wait: at its next rung, or for the baseline at full length."""
         full = self._space.budget.epochs
         steps = [full] if trial.is_baseline else [*rung_epochs(self._space.stopping, full), full]
         return min((step for step in steps if step > len(trial.epochs)), default=full) - len(trial.epochs)

@@ -89,9 +89,11 @@ def print_interruption(experiment: Experiment, study: Study, console: Console, r
         reason: Limit that is reached, as the beginning of a sentence.
     """
     trials = study.get_trials()
-    paused = [trial for trial in trials if trial.outcome == "running"]
-    ended = f"{len(trials) - len(paused)} of {experiment.space.max_trials} trials have ended"
-    console.print_line(f"\n{reason}: {ended}, {_count_paused(paused)}.")
+    interrupted = [trial for trial in trials if trial.outcome == "running"]
+    paused = sum(trial.outcome == "paused" for trial in trials)
+    ended = f"{len(trials) - len(interrupted) - paused} of {experiment.space.max_trials} trials have ended"
+    waiting = f", {paused} {'waits' if paused == 1 else 'wait'}" if paused else ""
+    console.print_line(f"\n{reason}: {ended}{waiting}, {_count_interrupted(interrupted)}.")
 
 
 def write_interim_report(experiment: Experiment, study: Study, console: Console, *, made_progress: bool) -> None:
@@ -161,10 +163,10 @@ def _list_numbers(trials: Sequence[Trial]) -> str:
     return f"trial{'s' * (len(trials) > 1)} {', '.join(numbers)}{more}"
 
 
-def _count_paused(paused: Sequence[Trial]) -> str:
-    listed = ", ".join(f"{trial.number} after epoch {len(trial.epochs)}" for trial in paused[:_LISTED_TRIALS])
-    more = ", …" if len(paused) > _LISTED_TRIALS else ""
-    return f"{len(paused)} paused and will continue ({listed}{more})" if paused else "none is running"
+def _count_interrupted(trials: Sequence[Trial]) -> str:
+    listed = ", ".join(f"{trial.number} after epoch {len(trial.epochs)}" for trial in trials[:_LISTED_TRIALS])
+    more = ", …" if len(trials) > _LISTED_TRIALS else ""
+    return f"{len(trials)} interrupted and will continue ({listed}{more})" if trials else "none is running"
 
 
 def _headlines(experiment: Experiment) -> list[str]:

@@ -19,10 +19,11 @@ _UNITS: Final[Mapping[str, str]] = {
 _OUTCOMES: Final[Mapping[Outcome, str]] = {
     "finished": "finished",
     "stopped": "stopped",
-    "running": "paused",
+    "paused": "paused",
+    "running": "interrupted",
     "failed": "failed",
 }
-"""Outcomes in the order of the report; once a search has ended, running trials are paused."""
+"""Outcomes in the order of the report; once a search has ended, running trials are interrupted."""
 
 
 def format_amount(value: float) -> str:

@@ -37,6 +37,8 @@ DROPPED: Final = "dropped"
 """Attribute of an enqueued trial that never starts, since the space was edited."""
 MEASURED: Final = "measured"
 """Attribute of a trial with the quantities of its model that ended it before its first epoch."""
+PAUSED: Final = "paused"
+"""Attribute of a trial that waits, with the number of its epochs and the reason; None once it continues."""
 
 
 def is_encoded(dimension: Dimension) -> bool:
@@ -179,6 +181,12 @@ def drop_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in started if trial.number not in retried]
 
 
+def is_paused(frozen: FrozenTrial) -> bool:
+    """Return whether a trial that has not ended waits."""
+    paused = frozen.user_attrs.get(PAUSED)
+    return paused is not None and paused["epoch"] == sum(name.startswith(EPOCH) for name in frozen.user_attrs)
+
+
 def decode_trial(
     frozen: FrozenTrial,
     study_attributes: Mapping[str, Any],
@@ -210,11 +218,15 @@ def decode_trial(
         for name, content in sorted(attributes.items())
         if name.startswith(EPOCH)
     )
+    outcome = outcomes.get(frozen.state, "running")
+    reason = attributes.get("reason", "")
+    if outcome == "running" and is_paused(frozen):
+        outcome, reason = "paused", attributes[PAUSED]["reason"]
     return Trial(
         number=frozen.number,
         parameters={**decode(frozen), **attributes.get(OUTSIDE, {})},
-        outcome=outcomes.get(frozen.state, "running"),
-        reason=attributes.get("reason", ""),
+        outcome=outcome,
+        reason=reason,
         epochs=epochs,
         run_id=study_attributes.get(f"run:{frozen.number:05d}", attributes.get("run_id")),
         is_baseline=attributes.get(ROLE) == BASELINE,

@@ -75,13 +75,15 @@ def create_candidates(space: Space, history: TrialHistory, number: int) -> Candi
         return ListedCandidates(list_grid(space), feasibility.MOST_LISTED)
     if space.sampler == "qmc":
         return ListedCandidates(draw_sobol(space, number), _SOBOL_DRAWS)
-    results = history.list_comparable()
     if space.sampler == "cma":
         from search.study.samplers.cma import CmaCandidates  # loaded only where it is used
 
-        return CmaCandidates(space, results, number)
-    model = GaussianProcessCandidates if space.sampler == "gp" else ModelCandidates
-    return model(space, results, number, history.encoder)
+        return CmaCandidates(space, history.list_comparable(), number)
+    if space.sampler == "gp":
+        return GaussianProcessCandidates(space, history.list_comparable(), number, history.encoder)
+    uses_ranks = random.Random(f"ranks {space.seed} {number}").random() < history.measure_agreement()
+    results = history.list_ranked() if uses_ranks else history.list_comparable()
+    return ModelCandidates(space, results, number, history.encoder)
 
 
 def _draw_remaining(space: Space, number: int, is_usable: Callable[[Mapping[str, Value]], bool]) -> dict[str, Value]:

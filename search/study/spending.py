@@ -31,7 +31,7 @@ class Spending:
     Epochs that were interrupted are not part of it, and those that were repeated after a crash count once.
 
     Attributes:
-        outcomes: Number of trials by outcome, without confirmations; those that run or are paused are "running".
+        outcomes: Number of trials by outcome, without confirmations; those that run or are interrupted are "running".
         epochs: Number of epochs.
         seconds: Duration of the epochs, validation included, in seconds.
         gpu_seconds: The same times the GPUs of each trial.

@@ -20,16 +20,19 @@ from search.study.encoding import (
     CONFIRMS,
     EPOCH,
     OUTSIDE,
+    PAUSED,
     RETRY_OF,
     ROLE,
     SEED,
     decode_trial,
     drop_retried,
+    is_paused,
     select_confirmations,
     select_search_trials,
 )
 from search.study.journal_storage import open_journal_snapshot
 from search.study.samplers.results import TrialHistory
+from search.study.stopping import StoppingRule
 from search.study.stored_forms import StoredForms
 from search.study.trials import Epoch, Outcome, Trial
 from spaces import feasibility
@@ -90,6 +93,8 @@ class Study:
         if not joins:
             self._reclaim_orphaned_trials()
             self._enqueue_initial_points()
+        self._paused = {trial.number for trial in self.get_trials() if trial.outcome == "paused"}
+        self.rule = StoppingRule(space, self.get_trials())
 
     def _enqueue_initial_points(self) -> None:
         """Enqueue the baseline and the initial points of the space, unless already in the study, and each only once."""
@@ -132,7 +137,10 @@ class Study:
         database.close_storage(self._storage)
 
     def next_trial(self) -> Trial | None:
-        """Return the next trial to run: interrupted trials first, the baseline before all others, then new ones.
+        """Return the next trial to run.
+
+        Interrupted trials come first, the baseline before all others; then a paused trial that is among the better ones after
+        all; then new trials.
 
         Returns:
             The trial; None once the budget of trials is used up, or no point of the space is left.
@@ -144,6 +152,8 @@ class Study:
             trial = self._live[self._interrupted.pop(0)]
             if self.get_trial(trial.number).test_scores:  # of its best epoch so far, when a budget was used up
                 self.set_test_scores(trial.number, {})
+        elif (number := self._choose_paused()) is not None:
+            trial = self._continue_paused(number)
         elif self._may_start() and self._enqueue_next():
             trial = self._study.ask()
             self._live[trial.number] = trial
@@ -256,7 +266,8 @@ class Study:
         if self._joins:
             return
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if frozen.number not in self._live and CONFIRMS not in frozen.user_attrs:
+            is_open = CONFIRMS not in frozen.user_attrs and not is_paused(frozen)
+            if frozen.number not in self._live and is_open:
                 self._take_up(frozen)
                 self._interrupted.append(frozen.number)
 
@@ -278,6 +289,7 @@ class Study:
                 self._study.add_trial(self._copy_as_running(frozen))
                 retries[frozen.number] = self._study.get_trials(deepcopy=False)[-1].number
         self._reclaim_orphaned_trials()
+        self.rule = StoppingRule(self._space, self.get_trials())
         return retries
 
     def _copy_as_running(self, failed: FrozenTrial) -> FrozenTrial:
@@ -311,11 +323,12 @@ class Study:
 
     def has_unfinished(self) -> bool:
         """Return whether any trial remains to be run."""
-        return bool(self._live) or self._may_start()
+        return bool(self._live) or self._may_start() or self._choose_paused() is not None
 
     def has_unfinished_trials(self) -> bool:
         """Return whether any trial remains to be run, not counting confirmations."""
-        return any(CONFIRMS not in trial.user_attrs for trial in self._live.values()) or self._may_start()
+        is_running = any(CONFIRMS not in trial.user_attrs for trial in self._live.values())
+        return is_running or self._may_start() or self._choose_paused() is not None
 
     def record_epoch(self, number: int, result: Epoch) -> bool:
         """Record the result of an epoch, unless it is already recorded.
@@ -338,7 +351,41 @@ class Study:
             name, direction = self._space.objectives[0]
             worst = -1e9 if direction == "maximize" else 1e9
             self._live[number].report(defined.get(name, worst), result.epoch)
+        if CONFIRMS not in self._live[number].user_attrs:
+            self.rule.record(self.get_trial(number))
         return True
+
+    def may_continue(self, number: int) -> bool:
+        """Return whether the stopping rule lets a trial continue after its newest epoch."""
+        trial = self.get_trial(number)
+        return not self.rule.is_decision(trial) or self.rule.may_continue(trial, at_end=not self._may_start())
+
+    def pause_trial(self, number: int, reason: str) -> None:
+        """Let a running trial wait until it is among the better ones."""
+        live = self._live.pop(number, None)
+        if live is not None:
+            live.set_user_attr(PAUSED, {"epoch": len(self.get_trial(number).epochs), "reason": reason})
+            self._paused.add(number)
+
+    def list_paused(self) -> list[int]:
+        """Return the numbers of the paused trials, the least promising first."""
+        return self.rule.list_worst(self._paused)
+
+    def stop_paused(self, number: int, reason: str) -> None:
+        """End a paused trial, which cannot continue any more."""
+        self._continue_paused(number)
+        self.end_trial(number, "stopped", reason)
+
+    def _choose_paused(self) -> int | None:
+        """Return the paused trial that continues now; None if there is none."""
+        return None if self._joins else self.rule.choose_paused(self._paused, at_end=not self._may_start())
+
+    def _continue_paused(self, number: int) -> optuna.trial.Trial:
+        """Make a paused trial a running one of this process."""
+        self._take_up(self._frozen_trial(number))
+        self._paused.discard(number)
+        self._live[number].set_user_attr(PAUSED, None)
+        return self._live[number]
 
     def end_trial(self, number: int, outcome: Outcome, reason: str) -> None:
         """Record the outcome of a trial; a trial that has already ended is left unchanged."""
@@ -420,7 +467,9 @@ class Study:
         return [edited.view_trial(self._decoder.decode_trial(trial, attributes)) for trial in frozen]
 
     def _frozen_trial(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
+        """Return a trial of Optuna in a time that does not grow with the number of trials."""
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        return self._storage.get_trial(trial_id)
 
 
 def read_trials(journal: Path, *, confirming: bool = False, constraints: tuple[Constraint, ...] = ()) -> list[Trial]:

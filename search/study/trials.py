@@ -10,7 +10,7 @@ from search.study import constraints, pareto
 from spaces.constraints import Constraint
 from spaces.schema import TRAIN_SEED, Value
 
-Outcome = Literal["running", "finished", "stopped", "failed"]
+Outcome = Literal["running", "paused", "finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Trial:
     Attributes:
         number: Number of the trial, from 0.
         parameters: Values of the active searched dimensions.
-        outcome: "running" until the trial ends.
+        outcome: "running" until the trial ends; "paused" while it waits to become one of the better ones.
         reason: Reason of the outcome, for users; empty if there is none.
         epochs: Results of all epochs so far.
         run_id: MLflow run of the trial; None while there is none.

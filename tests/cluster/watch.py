@@ -135,7 +135,7 @@ class Search:
         runs = client.search_runs([experiment.experiment_id])
         assert [run.info.status for run in runs] == ["FINISHED"] * (TRIALS + 1)
         for trial in after:
-            assert trial.outcome in ("finished", "stopped"), trial
+            assert trial.outcome in ("finished", "paused"), trial
             assert [epoch.epoch for epoch in trial.epochs] == list(range(1, len(trial.epochs) + 1))
             assert trial.run_id is not None
             logged = [metric.step for metric in client.get_metric_history(trial.run_id, "f1_0.3m")]

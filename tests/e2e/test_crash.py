@@ -110,7 +110,8 @@ def statuses(storage: Path) -> list[str]:
 
 
 def finished(now: list[Trial]) -> dict[int, tuple[object, ...]]:
-    return {t.number: (t.outcome, dict(t.parameters), t.epochs, t.run_id) for t in now if t.outcome != "running"}
+    ended = [t for t in now if t.outcome not in ("running", "paused")]
+    return {t.number: (t.outcome, dict(t.parameters), t.epochs, t.run_id) for t in ended}
 
 
 def assert_reused_actors_carry_nothing_over(storage: Path, trial: Trial) -> None:
@@ -168,8 +169,10 @@ def test_nothing_is_lost_to_ctrl_c_to_a_shutdown_and_to_kill_9(tmp_path: Path) -
     assert after[0].is_baseline
     for number, recorded in finished(before).items():
         assert finished(after)[number] == recorded
+    for trial in before:  # those that waited, too
+        assert after[trial.number].epochs[: len(trial.epochs)] == trial.epochs
     for trial in after:
-        assert trial.outcome in ("finished", "stopped")
+        assert trial.outcome in ("finished", "paused")
         assert [epoch.epoch for epoch in trial.epochs] == list(range(1, len(trial.epochs) + 1))
     assert statuses(tmp_path) == ["FINISHED"] * (TRIALS + 1)
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")

@@ -136,7 +136,7 @@ def assert_mirrored(servers: Servers, done: list[Trial]) -> None:
 def assert_whole(done: list[Trial]) -> None:
     assert [trial.number for trial in done] == list(range(TRIALS))
     for trial in done:
-        assert trial.outcome in ("finished", "stopped")
+        assert trial.outcome in ("finished", "paused")
         assert [epoch.epoch for epoch in trial.epochs] == list(range(1, len(trial.epochs) + 1))
 
 

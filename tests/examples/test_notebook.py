@@ -25,7 +25,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     output = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    assert re.search(r"trial 2 .*(finished|stopped)", output)
+    assert re.search(r"trial 2 .*(finished|paused)", output)
     assert "Best trials on validation" in output
-    assert re.findall(r"^3 (finished|stopped) \d$", output, re.MULTILINE)
+    assert re.findall(r"^3 (finished|paused) \d$", output, re.MULTILINE)
     assert (tmp_path / "runs" / "searches" / "notebook" / "study.journal").is_file()

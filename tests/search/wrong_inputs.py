@@ -425,7 +425,7 @@ CASES = [
         None,
         ("--set", "constraints=[recall_1m >= 0.8, recall_1m <= 0.7]"),
     ),
-    Case("an unknown stopping rule", ("stopping.rule", "'asha' or 'none'"), sub("rule: asha", "rule: median")),
+    Case("an unknown stopping rule", ("stopping.rule", "'median'"), sub("rule: asha", "rule: halving")),
     Case("a name that is a path", ("name", "letters, digits"), sub("name: rg_rep", "name: ../elsewhere")),
     Case("an empty file", ("space.yaml", "must not be empty"), lambda _: ""),
     Case("a list instead of a mapping", ("space.yaml", "mapping"), lambda _: "- a\n- b\n"),

@@ -71,7 +71,7 @@ class MethodEntry:
 
 _OURS: Final = (
     "search/study/*.py",
-    "search/execution/trial_stopper.py",
+    "search/study/samplers/*.py",
     "benchmarks/efficiency/methods/ours.py",
     "benchmarks/efficiency/methods/ours_*.py",
 )
@@ -80,6 +80,9 @@ METHODS: Final = {
     entry.name: entry
     for entry in (
         MethodEntry("ours", "Soundsweep", "ours:Ours", sources=_OURS),
+        MethodEntry("ours-stopping", "… without pauses", "ours:OursStopping", sources=_OURS),
+        MethodEntry("ours-comparable", "… from comparable results only", "ours:OursComparable", sources=_OURS),
+        MethodEntry("ours-ranked", "… from ranks only", "ours:OursRanked", sources=_OURS),
         MethodEntry("ours-b016912", "Soundsweep, b016912", "ours_b016912:OursB016912", "commit"),
         MethodEntry("random", "random", "random_search:RandomSearch"),
         MethodEntry("random-asha", "random + ASHA", "random_search:RandomAsha"),

@@ -16,6 +16,7 @@ _HARTMANN: Final = {
     "hartmann3": (3, 2.5, 2.0),
     "hartmann6": (6, 2.5, 2.0),
     "hartmann6-bad": (6, 3.5, 4.0),
+    "hartmann6-quiet": (6, 2.5, 0.2),
 }
 
 

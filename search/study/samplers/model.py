@@ -52,11 +52,16 @@ class ModelCandidates:
         self._encoder = encoder
         self._has_results = bool(results)
         self._scratch = optuna.create_study(
-            directions=["maximize"] * len(space.objectives), sampler=self._make_sampler(trial_seed(space, number))
+            directions=["maximize"] * self._count_objectives(results),
+            sampler=self._make_sampler(trial_seed(space, number)),
         )
         for result in self._choose_results(results, random.Random(trial_seed(space, number))):
             self._scratch.add_trial(self._to_scratch_trial(result))
         self._suggested: optuna.trial.Trial | None = None
+
+    def _count_objectives(self, results: Sequence[Result]) -> int:
+        """Return the number of values per result: one for ranks, also if the space has several objectives."""
+        return next((len(result.values) for result in results if result.values is not None), 1)
 
     def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Results that samplers learn from: trials with their best objective values up to the same epoch.
+"""Results that samplers learn from: trials with their best objective values up to the same epoch, or with their ranks.
 
 A history encodes each trial once, so that the cost of a suggestion does not grow with the number of trials.
 """
@@ -14,13 +14,16 @@ from typing import Final
 import numpy as np
 
 from search.study import pareto
-from search.study.asha import rung_epochs
 from search.study.constraints import below_all, total_violation
 from search.study.encoding import PointEncoder, Stored
+from search.study.ranking import RungRanking
+from search.study.stopping import rung_epochs
 from search.study.trials import Trial
 from spaces import feasibility
 from spaces.schema import Space, Value
 
+_FEWEST_PAIRS: Final = 5
+"""Number of trials from which a rank correlation is computed."""
 _BEST_SHARE: Final = 8
 """One in this many of the selected results is one of the best; the others are drawn from all the rest."""
 
@@ -65,7 +68,8 @@ class TrialHistory:
         self._entries: list[_Entry] = []
         self._trials: Sequence[Trial] = ()
         self._points: set[Hashable] = set()
-        self._comparable: list[Result] | None = None
+        self._ranking = RungRanking(space)
+        self._at_epoch: dict[int, list[Result]] = {}
 
     def update(self, trials: Sequence[Trial]) -> None:
         """Take over all trials that have started so far."""
@@ -78,7 +82,7 @@ class TrialHistory:
         del entries[len(trials) :]
         self._trials = trials
         self._points = {entry.key for entry in entries}
-        self._comparable = None
+        self._at_epoch = {}
 
     def has_point(self, point: Mapping[str, Value]) -> bool:
         """Return whether a trial has had a point."""
@@ -89,17 +93,54 @@ class TrialHistory:
 
         Trials that have ended before that epoch, or have values outside of the search, are left out.
         """
-        if self._comparable is None:
-            epoch, pairs = comparable_epoch(self._space, self._trials), zip(self._entries, self._trials, strict=True)
+        return self._list_at(comparable_epoch(self._space, self._trials))
+
+    def list_ranked(self) -> list[Result]:
+        """Return scores of all trials that have reached the first rung, and the running trials without one.
+
+        The score is the place of a trial among all others, whatever their lengths (see `RungRanking`): one value, also with
+        several objectives. Trials that have values outside of the search are left out.
+        """
+        self._ranking.update(self._trials)
+        scores = self._ranking.compute_scores()
+        lowest = min(scores.values(), default=0.0) - 1
+        return [
+            r
+            if r.values is None
+            else Result(r.number, r.point, r.stored, (scores.get(r.number, lowest),), violation=r.violation)
+            for r in self._list_at(self._ranking.first_rung)
+        ]
+
+    def measure_agreement(self) -> float:
+        """Return how far the first rung predicts the latest comparable one: their rank correlation (Spearman), at least 0.
+
+        It is that of the trials that have reached both, the better ones at the first rung; 0 if the two rungs are the same.
+        """
+        first, last = self._ranking.first_rung, comparable_epoch(self._space, self._trials)
+        pairs = [
+            (early.values, late.values)
+            for entry, trial in zip(self._entries, self._trials, strict=True)
+            if (early := self._compare(entry, trial, first)) is not None
+            and (late := self._compare(entry, trial, last)) is not None
+        ]
+        known = [(early[0], late[0]) for early, late in pairs if early is not None and late is not None]
+        if first == last or len(known) < _FEWEST_PAIRS:
+            return 0.0
+        places = np.argsort(np.argsort(np.array(known), axis=0), axis=0)
+        return max(0.0, float(np.corrcoef(places.T)[0, 1]))
+
+    def _list_at(self, epoch: int) -> list[Result]:
+        if epoch not in self._at_epoch:
+            pairs = zip(self._entries, self._trials, strict=True)
             results = (self._compare(entry, trial, epoch) for entry, trial in pairs)
-            self._comparable = _give_unmeasured_the_worst([result for result in results if result is not None])
-        return self._comparable
+            self._at_epoch[epoch] = _give_unmeasured_the_worst([result for result in results if result is not None])
+        return self._at_epoch[epoch]
 
     def _compare(self, entry: _Entry, trial: Trial, epoch: int) -> Result | None:
         if entry.stored is None:
             return None
         scored = entry.score(epoch, trial, self._space)
-        if scored is None and trial.outcome == "stopped" and trial.violated:
+        if scored is None and self._space.constraints and trial.outcome == "stopped" and trial.violated:
             scored = _Scored(None, trial.total_violation)
         if scored is None:
             is_running = trial.outcome == "running"

@@ -14,7 +14,7 @@ from benchmarks.efficiency.methods import environments
 from benchmarks.efficiency.methods.base import Method, Resume, Start
 from benchmarks.efficiency.methods.environments import UnavailableError
 from benchmarks.efficiency.methods.optuna_hyperband import OptunaHyperband
-from benchmarks.efficiency.methods.ours import Ours
+from benchmarks.efficiency.methods.ours import Ours, OursComparable, OursRanked, OursStopping
 from benchmarks.efficiency.methods.random_search import OneEpochThenBest, RandomAsha, RandomSearch
 from benchmarks.efficiency.methods.registry import METHODS
 from benchmarks.efficiency.methods.remote import Environment, MethodProcess, RemoteMethod
@@ -104,24 +104,43 @@ def test_optuna_gets_failures_and_pruned_trials_as_such() -> None:
     assert {"COMPLETE", "PRUNED"} <= set(states)
 
 
-def test_our_baseline_comes_first_and_is_never_stopped() -> None:
-    method = Ours(PROBLEM, 0)
+@pytest.mark.parametrize("kind", [Ours, OursStopping])
+def test_our_baseline_comes_first_and_never_waits(kind: type[Ours]) -> None:
+    method = kind(PROBLEM, 0)
     assert start(method, 0) == PROBLEM.baseline
     start(method, 1)
-    assert method.tell(1, 1, 5.0, 1.0) == "continue"
-    assert method.tell(0, 1, 1.0, 1.0) == "continue"  # the second of two, beyond the best third
+    assert method.tell(0, 1, 1.0, 1.0) == "continue"
+    waits = "pause" if kind.pauses else "stop"
+    assert method.tell(1, 1, 5.0, 1.0) == waits  # the first of two, of which none may continue yet
     start(method, 2)
-    assert method.tell(2, 1, 2.0, 1.0) == "stop"
+    assert method.tell(2, 1, 2.0, 1.0) == waits
+    if kind.pauses:
+        assert method.ask(may_start=True) == Resume(1)
+        assert method.tell(1, 2, 5.0, 1.0) == "continue"
+    else:
+        start(method, 3)
 
 
-def test_our_sampler_learns_from_the_assigned_parameters() -> None:
-    method = Ours(PROBLEM, 0)
+@pytest.mark.parametrize("kind", [Ours, OursComparable, OursRanked])
+def test_our_sampler_learns_from_the_assigned_parameters(kind: type[Ours]) -> None:
+    method = kind(PROBLEM, 0)
     generator = random.Random(0)
+
+    def propose() -> Start:
+        while isinstance(work := method.ask(may_start=True), Resume):
+            assert method.tell(work.trial, 2, method._trials[work.trial].epochs[0].metrics["value"], 1.0) == "continue"
+        assert work is not None
+        return work
+
     for trial in range(60):
-        start(method, trial, {"kind": "a", "x": (x := generator.random()), "n": 10})
+        propose()
+        method.begin(trial, {"kind": "a", "x": (x := generator.random()), "n": 10})
         if method.tell(trial, 1, -abs(x - 0.2), 1.0) == "continue":
             method.tell(trial, 2, -abs(x - 0.2), 1.0)
-    proposed = [start(method, trial)["x"] for trial in range(60, 75)]
+    proposed = []
+    for trial in range(60, 75):
+        proposed.append(propose().point["x"])
+        method.begin(trial, dict(PROBLEM.baseline or {}))
     assert sum(abs(x - 0.2) < 0.15 for x in proposed) >= 10
 
 

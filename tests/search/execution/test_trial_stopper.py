@@ -23,11 +23,11 @@ def study_at_a_rung(folder: Path, searched: Space, values: list[float]) -> tuple
     return study, TrialStopper(study, searched, TimeBudget(searched.budget.hours))
 
 
-def test_a_rung_stops_the_worse_and_never_the_baseline(tmp_path: Path) -> None:
+def test_a_rung_pauses_the_worse_and_never_the_baseline(tmp_path: Path) -> None:
     _, stopper = study_at_a_rung(tmp_path, space(), [0.1, 0.5, 0.3])
     assert stopper(0, epoch(1, 0.1)) is None
     assert stopper(1, epoch(1, 0.5)) is None
-    assert stopper(2, epoch(1, 0.3)) == ("stopped", "not in the best 1/3 after epoch 1")
+    assert stopper(2, epoch(1, 0.3)) == ("paused", "waits, 2 of 3 after 1 epoch")
 
 
 def test_between_rungs_everything_goes_on_and_at_full_length_it_finishes(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_between_rungs_everything_goes_on_and_at_full_length_it_finishes(tmp_pat
 
 def test_when_time_is_up_trials_are_interrupted_and_none_ends_or_starts(tmp_path: Path) -> None:
     _, stopper = study_at_a_rung(tmp_path, space(budget=Budget(trials=8, epochs=9, hours=1e-9)), [0.1])
-    assert stopper.must_pause()
+    assert stopper.must_interrupt()
     assert not stopper.may_start()
     assert stopper(0, epoch(2, 0.1)) is None
     assert stopper(0, epoch(9, 0.1)) == ("finished", "")
@@ -47,7 +47,7 @@ def test_when_time_is_up_trials_are_interrupted_and_none_ends_or_starts(tmp_path
 
 def test_without_a_limit_nothing_is_interrupted(tmp_path: Path) -> None:
     _, stopper = study_at_a_rung(tmp_path, space(), [0.1])
-    assert not stopper.must_pause()
+    assert not stopper.must_interrupt()
     assert stopper.may_start()
 
 
@@ -66,7 +66,7 @@ def run_trials(study: Study, searched: Space, stopper: TrialStopper, at_once: in
     usage = {"gpus": searched.resources.gpu_share, "price_per_hour": 4.0}
     running: list[int] = []
     recorded = 0
-    while not stopper.must_pause():
+    while not stopper.must_interrupt():
         while len(running) < at_once and stopper.may_start() and (trial := study.next_trial()) is not None:
             running.append(trial.number)
         number = running.pop(0)
@@ -108,7 +108,7 @@ def test_a_budget_counts_over_launches_and_a_larger_one_continues_the_trials(tmp
     run_trials(study, searched, stopper, 2)
     study.close()
     study, searched, _, stopper = budget_stopper(tmp_path, {"epochs_total": 7})
-    assert stopper.must_pause()
+    assert stopper.must_interrupt()
     assert run_trials(study, searched, stopper, 2) == 0
     study.close()
     before = {trial.number: len(trial.epochs) for trial in study.get_trials() if trial.outcome == "running"}
@@ -127,5 +127,5 @@ def test_a_budget_that_the_last_epoch_of_a_search_uses_up_interrupts_nothing(tmp
         decision = stopper(0, epoch(number, 0.5))
     assert decision == ("finished", "")
     study.end_trial(0, *decision)
-    assert not stopper.must_pause()
+    assert not stopper.must_interrupt()
     assert not stopper.may_start()

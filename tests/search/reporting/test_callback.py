@@ -16,7 +16,7 @@ from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
 from search.reporting.progress import SearchProgress
 from search.results import SearchFolder
 from search.study.study import Study
-from spaces.schema import Budget
+from spaces.schema import Budget, Stopping
 from tests.search.support import epoch, space
 
 
@@ -95,3 +95,28 @@ def test_the_tags_of_a_run_name_what_its_results_depend_on(tmp_path: Path) -> No
     assert tags["version.torch"] == machine.package_versions()["torch"]
     assert tags["version.project"] == machine.project_digest()  # also where there is no repository
     assert tags["git.commit"] == machine.git_commit()
+
+
+def test_paused_trials_are_stopped_once_their_files_exceed_the_space_for_them(tmp_path: Path) -> None:
+    searched = space(budget=Budget(trials=9, epochs=9), stopping=Stopping(disk_gb=2.5e-6))
+    study = Study(tmp_path / "journal", searched)
+    results = SearchFolder(tmp_path, "toy")
+    experiment = Experiment(searched, prepare_dataset(searched.dataset, "tests"), results, storage_at(str(tmp_path)))
+    console = Console(StringIO())
+    logger = MlflowLogger(MlflowStore.from_uri(tmp_path, None), "toy")
+    progress = SearchProgress(console, searched, 1)
+    callback = SearchCallback(experiment, study, logger, progress, DatasetSupplier.in_process(experiment, console))
+    for number, f1 in enumerate((0.9, 0.3, 0.2, 0.4)):
+        trial = study.next_trial()
+        assert trial is not None
+        callback.on_trial_start(trial)
+        study.record_epoch(number, epoch(1, f1))
+        if number:
+            with results.write_file(results.checkpoint_path(number)) as temporary:
+                temporary.write_bytes(bytes(1000))
+            study.pause_trial(number, "waits")
+            callback.on_trial_end(study.get_trial(number))
+    logger.close()
+    assert [trial.outcome for trial in study.get_trials()] == ["running", "paused", "stopped", "paused"]
+    assert study.get_trial(2).reason == "waited, and its files exceed the 2.5e-06 GB for waiting trials"
+    assert results.checkpointed_trials() == {1, 3}

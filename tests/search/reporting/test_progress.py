@@ -86,10 +86,9 @@ def test_the_remaining_time_counts_running_and_waiting_trials(tmp_path: Path) ->
         progress.on_trial_result(study.get_trial(1), epoch(number, 0.1))
     study.end_trial(1, "stopped", "rung")
     progress.on_trial_end(study.get_trial(1))
-    # The baseline needs 9 epochs. The two waiting trials need the mean of the expected epochs per trial (1 + 2/3 + 6/9, with
-    # weight 3) and of the epochs of the ended trial (3). An epoch takes one second, and two trials run at a time.
-    typical = (3 * (1 + 2 / 3 + 6 / 9) + 3) / 4
-    assert progress.remaining_s() == pytest.approx((9 + 2 * typical) / 2)
+    # The baseline needs 9 epochs and each other trial 1 + 2/3 + 6/9, of which 3 have been trained. An epoch takes one second,
+    # and two trials run at a time.
+    assert progress.remaining_s() == pytest.approx((9 + 3 * (1 + 2 / 3 + 6 / 9) - 3) / 2)
 
 
 def test_an_ended_trial_is_shown_with_reason_best_and_baseline(tmp_path: Path) -> None:
@@ -105,6 +104,28 @@ def test_an_ended_trial_is_shown_with_reason_best_and_baseline(tmp_path: Path) -
     assert "trial 1" in line
     assert "(not in the best 1/3 after epoch 1)" in line
     assert "[best 0.600 (trial 1), baseline 0.200]" in line
+
+
+def test_a_trial_that_continues_after_a_pause_is_shown_without_its_parameters(tmp_path: Path) -> None:
+    out = io.StringIO()
+    searched = space(budget=Budget(trials=6, epochs=9))
+    study = Study(tmp_path / "journal", searched)
+    progress = SearchProgress(Console(out), searched, concurrency=1)
+    for number, f1 in enumerate((0.2, 0.5, 0.3)):
+        trial = study.next_trial()
+        assert trial is not None
+        progress.on_trial_start(trial)
+        study.record_epoch(number, epoch(1, f1))
+        if number:
+            study.pause_trial(number, "waits, 2 of 3 after 1 epoch")
+            progress.on_trial_end(study.get_trial(number))
+    continued = study.next_trial()
+    assert continued is not None
+    progress.on_trial_start(continued)
+    lines = out.getvalue().splitlines()
+    assert "paused    f1_0.3m 0.300" in lines[-2]
+    assert "(waits, 2 of 3 after 1 epoch)" in lines[-2]
+    assert lines[-1].endswith("trial 1   continues after epoch 1")
 
 
 def test_a_lost_process_is_printed_with_the_epoch_to_continue_from(tmp_path: Path) -> None:

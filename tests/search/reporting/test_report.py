@@ -150,7 +150,7 @@ def test_an_interruption_lists_what_continues_and_the_missing_baseline(experimen
     study = study_with(tmp_path, "failed", "finished", "running")
     report.write_interim_report(experiment, study, Console(out), made_progress=False)
     printed = out.getvalue()
-    assert "2 of 6 trials have ended, 1 paused and will continue (2 after epoch 1)" in printed
+    assert "2 of 6 trials have ended, 1 interrupted and will continue (2 after epoch 1)" in printed
     assert "give the next one more --hours" in printed
     assert "interim" in printed
     assert "no baseline to compare with: trial 0 failed (NameError" in printed

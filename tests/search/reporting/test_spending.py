@@ -32,7 +32,7 @@ def test_the_limited_units_are_shown_with_their_limits() -> None:
 
 def test_all_units_are_reported_also_without_limits() -> None:
     assert format_spending(SPENT, elapsed_s=3600) == [
-        "Spent    12 trials: 3 finished, 8 stopped, 1 paused",
+        "Spent    12 trials: 3 finished, 8 stopped, 1 interrupted",
         "         96 epochs, 1:30:00 of training and validation, 480,000 presentations, 0.5 GPU-hours, 12.40 in money",
         "         this launch took 1:00:00",
     ]

@@ -264,12 +264,12 @@ def test_confirmations_run_all_epochs_and_pause_when_a_budget_is_used_up(tmp_pat
     decisions = []
     for number in (1, 2):
         assert stopper.may_start()
-        assert not stopper.must_pause()
+        assert not stopper.must_interrupt()
         result = epoch(number, 0.01)  # the worst of all: no rung stops it
         study.record_epoch(trial.number, result)
         decisions.append(stopper(trial.number, result))
     assert decisions == [None, ("finished", "")]
-    assert stopper.must_pause()
+    assert stopper.must_interrupt()
     assert not stopper.may_start()
     assert meter.total().outcomes == {"finished": 5}
     assert meter.total().epochs == 12

@@ -13,10 +13,11 @@ import pytest
 
 from datasets.none import NoneSpec
 from search.execution.trial_stopper import TimeBudget, TrialStopper
-from search.study import asha, pareto
+from search.study import pareto
 from search.study.confirmations import choose_confirmed
 from search.study.constraints import best_index, comparable_values, explain_hopeless, total_violation
 from search.study.sampler import suggest_parameters
+from search.study.stopping import StoppingRule
 from search.study.study import Study
 from search.study.trials import Epoch, Trial, choose_winner, rank_trials
 from search.study.verdict import Candidate, judge_candidates
@@ -111,11 +112,9 @@ def test_a_recorded_winner_that_violates_changed_constraints_does_not_win() -> N
 
 def test_a_rung_promotes_no_infeasible_trial_before_a_feasible_one() -> None:
     good, bad = trial(1, result(0.1)), trial(2, result(0.9, precision=0.4))
-    values = [t.best_objectives_until(1, F1) for t in (good, bad)]
-    assert values[0] is not None
-    assert values[1] is not None
-    assert asha.is_promoted(values[0], [values[1]], 2)
-    assert not asha.is_promoted(values[1], [values[0]], 2)
+    rule = StoppingRule(space(objectives=F1, stopping=Stopping(reduction=2)), [good, bad])
+    assert rule.may_continue(good, at_end=False)
+    assert not rule.may_continue(bad, at_end=False)
 
 
 def test_only_references_are_confirmed_although_infeasible() -> None:

@@ -82,7 +82,7 @@ def test_the_stopper_interrupts_when_all_fail_alike_and_not_before(journal: Path
     for number in range(3):
         study.next_trial()
         study.end_trial(number, "failed", CAUSE.format(number))
-        states.append(stopper.must_pause())
+        states.append(stopper.must_interrupt())
     assert states == [False, False, True]
     assert stopper.common_failure is not None
 

@@ -1,0 +1,195 @@
+"""Rules that decide, from results at the same epoch, which trials continue and which wait.
+
+A trial that may not continue is paused: it keeps its checkpoint, and continues when it belongs to the better ones after all
+(the promotions of Li et al. 2020). All rules are of one form: at certain epochs, a trial continues if it is among a share of the
+trials that have reached them. While new trials are left to start, quotas are rounded down, so that more points are tried before
+any continues. At the end they are rounded up, so that one is trained in full.
+
+* `asha`: asynchronous successive halving, with rungs at `first_rung` times the powers of `reduction`;
+* `hyperband`: the same in several brackets, of which each one omits one more of the first rungs (Li et al. 2018);
+* `pasha`: the same, without the rungs after the first two on which the order of the trials agrees (Bohdal et al. 2023);
+* `median`: at every epoch, the better half continues (Golovin et al. 2017);
+* `none`: all trials continue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from search.study import pasha
+from search.study.leaderboard import Leaderboard
+from search.study.trials import Trial
+from spaces.schema import Space, Stopping
+
+_MEDIAN_TRIALS: Final = 4
+"""Number of trials at an epoch from which the median decides."""
+_MEDIAN_EPOCHS: Final = 0.5
+"""Expected share of the epochs of a full training under the median rule."""
+
+
+def rung_epochs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
+    """Return the epochs at which trials are compared, below `epochs`: those of the bracket with the most rungs."""
+    if stopping.chosen_rule == "none":
+        return ()
+    if stopping.chosen_rule == "median":
+        return tuple(range(stopping.first_rung, epochs))
+    return geometric_rungs(stopping, epochs)
+
+
+def geometric_rungs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
+    """Return the first rung and its multiples by powers of the reduction, below `epochs`."""
+    rungs, epoch = [], stopping.first_rung
+    while epoch < epochs:
+        rungs.append(epoch)
+        epoch *= stopping.reduction
+    return tuple(rungs)
+
+
+def expected_epochs(stopping: Stopping, epochs: int) -> float:
+    """Return the mean number of epochs per trial, if every rung promotes exactly one in `stopping.reduction` trials."""
+    if stopping.chosen_rule == "median":
+        return max(1.0, _MEDIAN_EPOCHS * epochs)
+    rungs = rung_epochs(stopping, epochs)
+    if stopping.chosen_rule != "hyperband":
+        return _expected_after(rungs, stopping.reduction, epochs)
+    cycle = _bracket_cycle(stopping, epochs)
+    return sum(_expected_after(rungs[bracket:], stopping.reduction, epochs) for bracket in cycle) / len(cycle)
+
+
+def _expected_after(rungs: tuple[int, ...], reduction: int, epochs: int) -> float:
+    expected, begin = 0.0, 0
+    for passed, end in enumerate([*rungs, epochs]):
+        expected += (end - begin) / float(reduction) ** passed
+        begin = end
+    return expected
+
+
+class StoppingRule:
+    """Decisions on the trials of a search, from their results so far. The baseline always continues.
+
+    Args:
+        space: Its stopping rule, objectives and budget.
+        trials: Trials so far, without failed ones that were taken up by another trial.
+    """
+
+    def __init__(self, space: Space, trials: Iterable[Trial] = ()) -> None:
+        self._space = space
+        self._stopping = space.stopping
+        self._rungs = rung_epochs(space.stopping, space.budget.epochs)
+        self._cycle = (
+            _bracket_cycle(space.stopping, space.budget.epochs) if self._stopping.chosen_rule == "hyperband" else [0]
+        )
+        self._boards: dict[tuple[int, int], Leaderboard] = {}
+        self._cap = 1
+        self._trials: dict[int, Trial] = {}
+        for trial in trials:
+            self.record(trial)
+
+    def record(self, trial: Trial) -> None:
+        """Add the results of a trial at the epochs at which it is compared."""
+        self._trials[trial.number] = trial
+        for epoch in reversed(self._rungs_of(trial)):
+            if epoch > len(trial.epochs):
+                continue
+            board = self._boards.setdefault((self._bracket(trial.number), epoch), Leaderboard())
+            if trial.number in board:
+                return  # and at all earlier rungs
+            values = trial.best_objectives_until(epoch, self._space.objectives)
+            assert values is not None
+            board.record(trial.number, values)
+            self._raise_cap(epoch)
+
+    def is_decision(self, trial: Trial) -> bool:
+        """Return whether a trial has just reached an epoch at which it is compared."""
+        return not trial.is_baseline and len(trial.epochs) in self._rungs_of(trial)
+
+    def may_continue(self, trial: Trial, *, at_end: bool) -> bool:
+        """Return whether a trial that has been recorded continues after its newest epoch.
+
+        Args:
+            trial: The trial.
+            at_end: Whether no new trial is left to start.
+        """
+        if not self.is_decision(trial):
+            return True
+        epoch = len(trial.epochs)
+        board = self._boards[self._bracket(trial.number), epoch]
+        return board.rank(trial.number) < self._quota(board, epoch, at_end=at_end)
+
+    def choose_paused(self, paused: Collection[int], *, at_end: bool) -> int | None:
+        """Return the paused trial that continues now: of those with the most epochs the best one; None if none does.
+
+        Args:
+            paused: Numbers of the paused trials, each of which is at an epoch at which it is compared.
+            at_end: Whether no new trial is left to start.
+        """
+        if not paused:
+            return None
+        for (_, epoch), board in sorted(self._boards.items(), key=lambda item: -item[0][1]):
+            for number in board.ranked()[: self._quota(board, epoch, at_end=at_end)]:
+                if number in paused and len(self._trials[number].epochs) == epoch:
+                    return number
+        return None
+
+    def explain_pause(self, trial: Trial) -> str:
+        """Return the reason for which a trial waits, for users."""
+        epoch = len(trial.epochs)
+        board = self._boards[self._bracket(trial.number), epoch]
+        plural = "epoch" if epoch == 1 else "epochs"
+        return f"waits, {board.rank(trial.number) + 1} of {len(board)} after {epoch} {plural}"
+
+    def list_worst(self, paused: Collection[int]) -> list[int]:
+        """Return the paused trials, the least promising first: those with the fewest epochs, and of these the worst."""
+
+        def promise(number: int) -> tuple[int, float]:
+            trial = self._trials[number]
+            board = self._boards[self._bracket(number), len(trial.epochs)]
+            return len(trial.epochs), -board.rank(number) / len(board)
+
+        return sorted(paused, key=promise)
+
+    def _quota(self, board: Leaderboard, epoch: int, *, at_end: bool) -> int:
+        """Return how many of the trials at an epoch may continue."""
+        rounded = math.ceil if at_end else math.floor
+        if self._stopping.chosen_rule == "median":
+            return rounded(len(board) / 2) if len(board) >= _MEDIAN_TRIALS else len(board)
+        if self._is_capped(epoch):
+            return int(at_end)
+        return rounded(len(board) / self._stopping.reduction)
+
+    def _rungs_of(self, trial: Trial) -> tuple[int, ...]:
+        return self._rungs[self._bracket(trial.number) :]
+
+    def _bracket(self, number: int) -> int:
+        """Return the bracket of a trial: the number of the first rungs that it omits."""
+        return self._cycle[number % len(self._cycle)]
+
+    def _is_capped(self, epoch: int) -> bool:
+        return self._stopping.chosen_rule == "pasha" and epoch >= self._rungs[min(self._cap, len(self._rungs) - 1)]
+
+    def _raise_cap(self, epoch: int) -> None:
+        """Permit one more rung of PASHA if the last two do not agree on the order of the trials."""
+        if self._stopping.chosen_rule != "pasha" or self._cap >= len(self._rungs) or epoch != self._rungs[self._cap]:
+            return
+        reached = [trial for trial in self._trials.values() if len(trial.epochs) >= epoch and not trial.is_baseline]
+        curves = [self._first_objective(trial, epoch) for trial in reached]
+        if not pasha.is_order_stable(curves, self._rungs[self._cap - 1]):
+            self._cap += 1
+
+    def _first_objective(self, trial: Trial, epoch: int) -> list[float]:
+        values = (trial.best_objectives_until(n, self._space.objectives) for n in range(1, epoch + 1))
+        return [value[0] for value in values if value is not None]
+
+
+def _bracket_cycle(stopping: Stopping, epochs: int) -> list[int]:
+    """Return the brackets of successive trials, each one as often as Hyperband starts trials in it, evenly mixed."""
+    most = len(rung_epochs(stopping, epochs))
+    sizes = {
+        most - rungs: math.ceil((most + 1) / (rungs + 1) * stopping.reduction**rungs) for rungs in range(most, -1, -1)
+    }
+    least = min(sizes.values())
+    shares = {bracket: max(1, round(size / least)) for bracket, size in sizes.items()}
+    places = [((k + 0.5) / share, bracket) for bracket, share in shares.items() for k in range(share)]
+    return [bracket for _, bracket in sorted(places)]
