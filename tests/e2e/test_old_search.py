@@ -37,7 +37,8 @@ CHANGES = [
     "budget.trials=4",
     "budget.epochs=6",
 ]
-OUTCOMES = {"COMPLETE": "finished", "PRUNED": "stopped"}
+OUTCOMES = {"COMPLETE": "finished", "PRUNED": "paused"}
+"""Outcomes by the states of the earlier version, which ended trials that now wait."""
 
 
 @pytest.fixture

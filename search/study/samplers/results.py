@@ -127,7 +127,7 @@ class TrialHistory:
         if first == last or len(known) < _FEWEST_PAIRS:
             return 0.0
         places = np.argsort(np.argsort(np.array(known), axis=0), axis=0)
-        return max(0.0, float(np.corrcoef(places.T)[0, 1]))
+        return max(0.0, float(np.asarray(np.corrcoef(places.T))[0, 1]))
 
     def _list_at(self, epoch: int) -> list[Result]:
         if epoch not in self._at_epoch:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from search.study.ranking import RungRanking
+from search.study.sampler import create_candidates
 from search.study.samplers.results import TrialHistory
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.constraints import Constraint
@@ -80,3 +82,38 @@ def test_samplers_get_the_rank_of_every_trial_and_infeasible_ones_last() -> None
     assert results[1].violation > 0
     assert results[1].modelled == results[1].values  # a score, not a value below all others
     assert abs(values[1]) < 3
+
+
+def agreement(*trials: Trial) -> float:
+    history = TrialHistory(searched())
+    history.update(trials)
+    return history.measure_agreement()
+
+
+def test_agreement_of_rungs_is_the_rank_correlation_of_the_trials_that_reached_both() -> None:
+    kept = [trial(n, 0.1 * n, 0.1 * n, 0.2 * n) for n in range(8)]
+    assert agreement(*kept) == pytest.approx(1)
+    assert agreement(*kept, trial(8, 5.0)) == pytest.approx(1)  # one that has not reached the later rung
+    early, late = [1, 2, 3, 4, 5, 6, 7, 8], [11, 12, 14, 13, 15, 18, 17, 16]
+    mixed = [trial(n, float(a), float(a), float(b)) for n, (a, b) in enumerate(zip(early, late, strict=True))]
+    assert agreement(*mixed) == pytest.approx(1 - 6 * (2 * 1 + 2 * 4) / (8 * 63))  # Spearman's formula without ties
+
+
+def test_there_is_no_agreement_between_opposite_orders_and_none_is_claimed_before_a_second_rung_is_known() -> None:
+    opposite = [trial(n, 0.1 * n, 0.1 * n, 2.0 - 0.1 * n) for n in range(8)]
+    assert agreement(*opposite) == 0
+    assert agreement(*[trial(n, 0.1 * n) for n in range(20)]) == 0
+    assert agreement() == 0
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 10, 30), (1.0, 40, 40)])
+def test_the_share_of_proposals_from_ranks_follows_the_agreement(share: float, least: int, most: int) -> None:
+    history = TrialHistory(searched())
+    history.update([trial(n, 0.1 * n, outcome="running") for n in range(3)])
+    with (
+        mock.patch.object(history, "measure_agreement", return_value=share),
+        mock.patch.object(history, "list_ranked", return_value=history.list_ranked()) as ranked,
+    ):
+        for number in range(40):
+            create_candidates(searched(sampler="tpe"), history, number)
+    assert least <= ranked.call_count <= most
