@@ -176,9 +176,15 @@ def select_confirmations(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def drop_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials that have started, without failed ones that were taken up by another trial."""
-    retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
-    started = [t for t in trials if t.state != TrialState.WAITING and DROPPED not in t.user_attrs]
-    return [trial for trial in started if trial.number not in retried]
+    retried: set[int] = set()
+    started = []
+    for trial in trials:
+        attributes = trial.user_attrs
+        if RETRY_OF in attributes:
+            retried.add(attributes[RETRY_OF])
+        if trial.state != TrialState.WAITING and DROPPED not in attributes:
+            started.append(trial)
+    return [trial for trial in started if trial.number not in retried] if retried else started
 
 
 def is_paused(frozen: FrozenTrial) -> bool:

@@ -9,7 +9,7 @@ which is always trained in full, is thereby judged like all others.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 from search.study.constraints import comparable_values
 from search.study.leaderboard import Leaderboard
@@ -52,18 +52,19 @@ class RungRanking:
 
     def compute_scores(self) -> dict[int, float]:
         """Return a score per trial with a defined result at the first rung, evenly spread from -1 to 1; larger is better."""
-        places = [{number: place for place, number in enumerate(board.ranked())} for board in self._boards]
-        keys = {number: self._key(number, places) for number in places[0]}
-        order = sorted(keys, key=keys.__getitem__)
+        order = self._order()
         return {number: 1 - (2 * place + 1) / len(order) for place, number in enumerate(order)}
 
-    def _key(self, number: int, places: Sequence[Mapping[int, int]]) -> tuple[int, int]:
-        """Return the negative number of survived rungs, and the place at the last of these, or at the first rung."""
-        survived, last = 0, places[0][number]
-        for ranked in places[: self._reached[number]]:
-            place = ranked.get(number)
-            is_full = survived == len(places) - 1
-            if place is None or not (is_full or place < math.ceil(len(ranked) / self._space.stopping.reduction)):
-                break
-            survived, last = survived + 1, place
-        return -survived, last
+    def _order(self) -> list[int]:
+        """Return the trials with a result at the first rung, best first."""
+        remaining, dropped = list(self._boards[0].ranked()), []
+        for index, board in enumerate(self._boards):
+            ranked = board.ranked()
+            is_full = index == len(self._boards) - 1
+            promoted = ranked if is_full else ranked[: math.ceil(len(ranked) / self._space.stopping.reduction)]
+            candidates = set(remaining)
+            survivors = [number for number in promoted if number in candidates]
+            survived = set(survivors)
+            dropped.append([number for number in remaining if number not in survived])
+            remaining = survivors
+        return [*remaining, *(number for group in reversed(dropped) for number in group)]

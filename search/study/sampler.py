@@ -14,7 +14,7 @@ from search.study.samplers.candidates import (
     list_grid,
     trial_seed,
 )
-from search.study.samplers.model import GaussianProcessCandidates, ModelCandidates
+from search.study.samplers.model import MOST_TPE, GaussianProcessCandidates, ModelCandidates
 from search.study.samplers.priors import PriorCandidates
 from search.study.samplers.results import TrialHistory
 from search.study.trials import Trial
@@ -81,8 +81,9 @@ def create_candidates(space: Space, history: TrialHistory, number: int) -> Candi
         return CmaCandidates(space, history.list_comparable(), number)
     if space.sampler == "gp":
         return GaussianProcessCandidates(space, history.list_comparable(), number, history.encoder)
-    uses_ranks = random.Random(f"ranks {space.seed} {number}").random() < history.measure_agreement()
-    results = history.list_ranked() if uses_ranks else history.list_comparable()
+    generator = random.Random(f"ranks {space.seed} {number}")
+    uses_ranks = generator.random() < history.measure_agreement()
+    results = history.list_ranked(MOST_TPE, generator) if uses_ranks else history.list_comparable()
     return ModelCandidates(space, results, number, history.encoder)
 
 

@@ -89,9 +89,9 @@ class Study:
         )
         if editing is not None:
             apply_edits(self._study, space, editing)
-        self._forms = StoredForms(space.search, self._study.get_trials(deepcopy=False))
+        self._forms = StoredForms(space.search, self._read_stored())
         if not joins:
-            self._reclaim_orphaned_trials()
+            self._reclaim_orphaned_trials(self._read_stored())
             self._enqueue_initial_points()
         self._paused = {trial.number for trial in self.get_trials() if trial.outcome == "paused"}
         self.rule = StoppingRule(space, self.get_trials())
@@ -145,16 +145,17 @@ class Study:
         Returns:
             The trial; None once the budget of trials is used up, or no point of the space is left.
         """
-        self._reclaim_orphaned_trials()
+        stored = self._read_stored()
+        self._reclaim_orphaned_trials(stored)
         self._interrupted = [number for number in self._interrupted if number in self._live]
         self._interrupted.sort(key=lambda number: self._live[number].user_attrs.get(ROLE) != BASELINE)
         if self._interrupted:
             trial = self._live[self._interrupted.pop(0)]
             if self.get_trial(trial.number).test_scores:  # of its best epoch so far, when a budget was used up
                 self.set_test_scores(trial.number, {})
-        elif (number := self._choose_paused()) is not None:
+        elif (number := self._choose_paused(stored)) is not None:
             trial = self._continue_paused(number)
-        elif self._may_start() and self._enqueue_next():
+        elif self._may_start(stored) and self._enqueue_next(stored):
             trial = self._study.ask()
             self._live[trial.number] = trial
         else:
@@ -181,7 +182,7 @@ class Study:
             found = existing.get(confirmation)
             if found is None:
                 self._study.add_trial(self._copy_as_confirmation(confirmation))
-                frozen = self._study.get_trials(deepcopy=False)[-1]
+                frozen = self._read_stored()[-1]
             else:
                 frozen = self._frozen_trial(found.number)
             if frozen.state == TrialState.RUNNING and frozen.number not in self._live:
@@ -211,11 +212,11 @@ class Study:
         """Make this process the one that records the results of a running trial."""
         self._live.setdefault(frozen.number, optuna.trial.Trial(self._study, frozen._trial_id))
 
-    def _enqueue_next(self) -> bool:
+    def _enqueue_next(self, stored: Sequence[FrozenTrial]) -> bool:
         """Enqueue a suggestion unless a trial is waiting; return whether there is a trial to run."""
-        if self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        if any(frozen.state == TrialState.WAITING for frozen in stored):
             return True
-        trials = self.get_trials()
+        trials = self._as_trials(select_search_trials(stored))
         try:
             self._enqueue(sampler.suggest_parameters(self._space, trials, len(trials), self._history), {})
         except sampler.ExhaustedError as error:
@@ -246,9 +247,9 @@ class Study:
                 internal = distribution.to_internal_repr(stored)
                 trial.storage.set_trial_param(trial._trial_id, name, internal, distribution)
 
-    def _may_start(self) -> bool:
+    def _may_start(self, stored: Sequence[FrozenTrial] | None = None) -> bool:
         """Return whether budget is left, and a point of a small space."""
-        if self.exhausted is not None or self._has_all_trials():
+        if self.exhausted is not None or self._has_all_trials(self._read_stored() if stored is None else stored):
             return False
         if self._space.distinct_points is None:
             return True
@@ -261,13 +262,14 @@ class Study:
             return self.exhausted
         return None if self._may_start() else "all possible points of the space have run"
 
-    def _reclaim_orphaned_trials(self) -> None:
+    def _reclaim_orphaned_trials(self, stored: Sequence[FrozenTrial]) -> None:
         """Reclaim RUNNING trials of an earlier process, or whose creation succeeded on a server but whose reply was lost."""
         if self._joins:
             return
-        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            is_open = CONFIRMS not in frozen.user_attrs and not is_paused(frozen)
-            if frozen.number not in self._live and is_open:
+        for frozen in stored:
+            if frozen.state != TrialState.RUNNING or frozen.number in self._live:
+                continue
+            if CONFIRMS not in frozen.user_attrs and not is_paused(frozen):
                 self._take_up(frozen)
                 self._interrupted.append(frozen.number)
 
@@ -283,12 +285,12 @@ class Study:
             The numbers of the new trials, by those of the failed ones.
         """
         retries: dict[int, int] = {}
-        for frozen in drop_retried(self._study.get_trials(deepcopy=False)):
+        for frozen in drop_retried(self._read_stored()):
             is_wanted = not only_baseline or frozen.user_attrs.get(ROLE) == BASELINE
             if frozen.state == TrialState.FAIL and is_wanted:
                 self._study.add_trial(self._copy_as_running(frozen))
-                retries[frozen.number] = self._study.get_trials(deepcopy=False)[-1].number
-        self._reclaim_orphaned_trials()
+                retries[frozen.number] = self._read_stored()[-1].number
+        self._reclaim_orphaned_trials(self._read_stored())
         self.rule = StoppingRule(self._space, self.get_trials())
         return retries
 
@@ -310,12 +312,12 @@ class Study:
 
     def count_started(self) -> int:
         """Return the number of trials, without enqueued ones that have not started and failed ones that were taken up."""
-        return len(select_search_trials(self._study.get_trials(deepcopy=False)))
+        return len(select_search_trials(self._read_stored()))
 
-    def _has_all_trials(self) -> bool:
+    def _has_all_trials(self, stored: Sequence[FrozenTrial]) -> bool:
         """Return whether the budget of trials is used up; they are counted only once there may be enough of them."""
-        most, trials = self._space.budget.trials, self._study.get_trials(deepcopy=False)
-        return len(trials) >= most and len(select_search_trials(trials)) >= most
+        most = self._space.budget.trials
+        return len(stored) >= most and len(select_search_trials(stored)) >= most
 
     def has_running(self) -> bool:
         """Return whether any trial of this process has not ended."""
@@ -376,9 +378,11 @@ class Study:
         self._continue_paused(number)
         self.end_trial(number, "stopped", reason)
 
-    def _choose_paused(self) -> int | None:
+    def _choose_paused(self, stored: Sequence[FrozenTrial] | None = None) -> int | None:
         """Return the paused trial that continues now; None if there is none."""
-        return None if self._joins else self.rule.choose_paused(self._paused, at_end=not self._may_start())
+        if self._joins or not self._paused:
+            return None
+        return self.rule.choose_paused(self._paused, at_end=not self._may_start(stored))
 
     def _continue_paused(self, number: int) -> optuna.trial.Trial:
         """Make a paused trial a running one of this process."""
@@ -451,15 +455,19 @@ class Study:
 
     def get_trials(self) -> list[Trial]:
         """Return all started trials of the search by number, without failed ones that were taken up by another trial."""
-        return self._as_trials(select_search_trials(self._study.get_trials(deepcopy=False)))
+        return self._as_trials(select_search_trials(self._read_stored()))
 
     def get_confirmations(self) -> list[Trial]:
         """Return all confirmations by number, without failed ones that were taken up by another one."""
-        return self._as_trials(select_confirmations(self._study.get_trials(deepcopy=False)))
+        return self._as_trials(select_confirmations(self._read_stored()))
 
     def get_trainings(self) -> list[Trial]:
         """Return all trials of the search, and then all confirmations."""
         return [*self.get_trials(), *self.get_confirmations()]
+
+    def _read_stored(self) -> list[FrozenTrial]:
+        """Return all trials of Optuna as they are now; reading them takes milliseconds per thousand."""
+        return self._study.get_trials(deepcopy=False)
 
     def _as_trials(self, frozen: Sequence[FrozenTrial]) -> list[Trial]:
         attributes = self._study.user_attrs  # read once: every access queries the database

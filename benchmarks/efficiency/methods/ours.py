@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from typing import Any, ClassVar, Final
 
 import optuna
@@ -11,7 +12,8 @@ from benchmarks.efficiency.methods.base import Decision, Method, Resume, Start
 from benchmarks.efficiency.methods.ours_b016912 import build_space
 from benchmarks.efficiency.problem import Problem
 from search.study.sampler import suggest_parameters
-from search.study.samplers.results import Result, TrialHistory
+from search.study.samplers.model import MOST_TPE
+from search.study.samplers.results import Result, TrialHistory, select_results
 from search.study.stopping import StoppingRule
 from search.study.trials import Epoch, Trial
 
@@ -86,15 +88,15 @@ class OursStopping(Ours):
 class _ComparableHistory(TrialHistory):
     """Results at the latest epoch that enough trials have reached only."""
 
-    def list_ranked(self) -> list[Result]:
-        return self.list_comparable()
+    def list_ranked(self, most: int, generator: random.Random) -> list[Result]:
+        return select_results(self.list_comparable(), most, generator)
 
 
 class _RankedHistory(TrialHistory):
     """Ranks of all trials only."""
 
     def list_comparable(self) -> list[Result]:
-        return self.list_ranked()
+        return self.list_ranked(MOST_TPE, random.Random(len(self._trials)))
 
 
 class OursComparable(Ours):

@@ -27,7 +27,7 @@ _FIXED_TIME: Final = datetime.datetime(2000, 1, 1)
 """Time stamp of all trials in a scratch study: the sampler does not read it, and suggestions depend on no clock."""
 _MOST_VIOLATION: Final = 1e9
 """Violation in place of an infinite one."""
-_MOST_TPE: Final = 400
+MOST_TPE: Final = 400
 """Number of results that TPE is fitted to; it takes the best 25 of them for good."""
 _MOST_GP: Final = 150
 """Number of results that a Gaussian process is fitted to; the time grows with its third power."""
@@ -75,7 +75,7 @@ class ModelCandidates:
             )
 
     def _choose_results(self, results: Sequence[Result], generator: random.Random) -> list[Result]:
-        return select_results(results, _MOST_TPE, generator)
+        return select_results(results, MOST_TPE, generator)
 
     def _to_scratch_trial(self, result: Result) -> optuna.trial.FrozenTrial:
         distributions = {name: self._encoder.distributions[name] for name in result.stored}

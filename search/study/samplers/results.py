@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,7 @@ _BEST_SHARE: Final = 8
 """One in this many of the selected results is one of the best; the others are drawn from all the rest."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """Comparable result of a trial.
 
     Attributes:
@@ -56,7 +55,7 @@ class Result:
 
 
 class TrialHistory:
-    """Trials of a search in the form in which samplers need them; each one is encoded once.
+    """Trials of a search in the form in which samplers need them; only what has changed since the last update is read anew.
 
     Args:
         space: Space of the search.
@@ -66,23 +65,37 @@ class TrialHistory:
         self._space = space
         self.encoder = PointEncoder(space.search)
         self._entries: list[_Entry] = []
-        self._trials: Sequence[Trial] = ()
+        self._trials: list[Trial] = []
         self._points: set[Hashable] = set()
         self._ranking = RungRanking(space)
-        self._at_epoch: dict[int, list[Result]] = {}
+        self._at_epoch: dict[int, list[Result | None]] = {}
 
     def update(self, trials: Sequence[Trial]) -> None:
         """Take over all trials that have started so far."""
-        entries = self._entries
-        for index, trial in enumerate(trials):
-            if index == len(entries):
-                entries.append(_Entry(trial, self._space, self.encoder))
-            elif entries[index].parameters is not trial.parameters and entries[index].parameters != trial.parameters:
-                entries[index] = _Entry(trial, self._space, self.encoder)
-        del entries[len(trials) :]
-        self._trials = trials
-        self._points = {entry.key for entry in entries}
-        self._at_epoch = {}
+        known = self._trials
+        changed = [n for n, trial in enumerate(trials) if n >= len(known) or trial is not known[n]]
+        is_moved = len(trials) < len(known)
+        del self._entries[len(trials) :]
+        for number in changed:
+            is_moved |= self._update_entry(number, trials[number])
+        if is_moved:
+            self._points = {entry.key for entry in self._entries}
+        self._trials = list(trials)
+        for epoch, results in self._at_epoch.items():
+            del results[len(trials) :]
+            for number in changed:
+                results[number : number + 1] = [self._compare(self._entries[number], trials[number], epoch)]
+        self._ranking.update(trials[number] for number in changed)
+
+    def _update_entry(self, number: int, trial: Trial) -> bool:
+        """Encode a new or changed trial; return whether it replaces another point."""
+        if number < len(self._entries) and self._entries[number].belongs_to(trial):
+            return False
+        entry = _Entry(trial, self._space, self.encoder)
+        is_new = number == len(self._entries)
+        self._entries[number : number + 1] = [entry]
+        self._points.add(entry.key)
+        return not is_new
 
     def has_point(self, point: Mapping[str, Value]) -> bool:
         """Return whether a trial has had a point."""
@@ -95,20 +108,23 @@ class TrialHistory:
         """
         return self._list_at(comparable_epoch(self._space, self._trials))
 
-    def list_ranked(self) -> list[Result]:
-        """Return scores of all trials that have reached the first rung, and the running trials without one.
+    def list_ranked(self, most: int, generator: random.Random) -> list[Result]:
+        """Return scores of the trials that have reached the first rung, and the running trials without one.
 
         The score is the place of a trial among all others, whatever their lengths (see `RungRanking`): one value, also with
         several objectives. Trials that have values outside of the search are left out.
+
+        Args:
+            most: Number of results up to which a model is fitted fast enough; they are selected as by `select_results`.
+            generator: Source of the random sample.
         """
-        self._ranking.update(self._trials)
         scores = self._ranking.compute_scores()
         lowest = min(scores.values(), default=0.0) - 1
+        results = self._list_at(self._ranking.first_rung)
+        values = [None if result.values is None else (scores.get(result.number, lowest),) for result in results]
         return [
-            r
-            if r.values is None
-            else Result(r.number, r.point, r.stored, (scores.get(r.number, lowest),), violation=r.violation)
-            for r in self._list_at(self._ranking.first_rung)
+            Result(results[n].number, results[n].point, results[n].stored, values[n], violation=results[n].violation)
+            for n in select_indices(values, most, generator)
         ]
 
     def measure_agreement(self) -> float:
@@ -117,23 +133,27 @@ class TrialHistory:
         It is that of the trials that have reached both, the better ones at the first rung; 0 if the two rungs are the same.
         """
         first, last = self._ranking.first_rung, comparable_epoch(self._space, self._trials)
-        pairs = [
-            (early.values, late.values)
-            for entry, trial in zip(self._entries, self._trials, strict=True)
-            if (early := self._compare(entry, trial, first)) is not None
-            and (late := self._compare(entry, trial, last)) is not None
+        if first == last:
+            return 0.0
+        known = [
+            (early.values[0], late.values[0])
+            for early, late in zip(self._compare_at(first), self._compare_at(last), strict=True)
+            if late is not None and late.values is not None and early is not None and early.values is not None
         ]
-        known = [(early[0], late[0]) for early, late in pairs if early is not None and late is not None]
-        if first == last or len(known) < _FEWEST_PAIRS:
+        if len(known) < _FEWEST_PAIRS:
             return 0.0
         places = np.argsort(np.argsort(np.array(known), axis=0), axis=0)
         return max(0.0, float(np.asarray(np.corrcoef(places.T))[0, 1]))
 
     def _list_at(self, epoch: int) -> list[Result]:
+        known = [result for result in self._compare_at(epoch) if result is not None]
+        return _give_unmeasured_the_worst(known) if self._space.constraints else known
+
+    def _compare_at(self, epoch: int) -> list[Result | None]:
+        """Return the result of every trial up to an epoch; None for those that are left out."""
         if epoch not in self._at_epoch:
             pairs = zip(self._entries, self._trials, strict=True)
-            results = (self._compare(entry, trial, epoch) for entry, trial in pairs)
-            self._at_epoch[epoch] = _give_unmeasured_the_worst([result for result in results if result is not None])
+            self._at_epoch[epoch] = [self._compare(entry, trial, epoch) for entry, trial in pairs]
         return self._at_epoch[epoch]
 
     def _compare(self, entry: _Entry, trial: Trial, epoch: int) -> Result | None:
@@ -158,7 +178,7 @@ def _give_unmeasured_the_worst(results: list[Result]) -> list[Result]:
         return results
     worst = tuple(min(column) for column in zip(*measured, strict=True)) if measured else None
     return [
-        replace(result, measured=worst or (0.0,) * len(result.values))
+        result._replace(measured=worst or (0.0,) * len(result.values))
         if result.values is not None and result.measured is None
         else result
         for result in results
@@ -177,10 +197,15 @@ class _Entry:
     """Trial with its encoded point, and its best results up to the epochs that were asked for."""
 
     def __init__(self, trial: Trial, space: Space, encoder: PointEncoder) -> None:
+        self.number = trial.number
         self.parameters = trial.parameters
         self.key = feasibility.point_key(space.search, trial.parameters)
         self.stored = encoder.encode(trial.parameters)
         self._scored: dict[int, _Scored | None] = {}
+
+    def belongs_to(self, trial: Trial) -> bool:
+        """Return whether this is the entry of a trial, and its parameters have not changed."""
+        return self.number == trial.number and self.parameters == trial.parameters
 
     def score(self, epoch: int, trial: Trial, space: Space) -> _Scored | None:
         """Return the best result up to an epoch; None if it is undefined, or the trial has not reached it."""
@@ -212,14 +237,26 @@ def select_results(results: Sequence[Result], most: int, generator: random.Rando
         most: Number of results up to which the model is fitted fast enough.
         generator: Source of the random sample.
     """
-    finished = [index for index, result in enumerate(results) if result.values is not None]
+    return [results[index] for index in select_indices([result.values for result in results], most, generator)]
+
+
+def select_indices(values: Sequence[tuple[float, ...] | None], most: int, generator: random.Random) -> list[int]:
+    """Return the indices of the results that `select_results` selects.
+
+    Args:
+        values: Objective values of each trial; None for a running trial without any.
+        most: Number of results up to which the model is fitted fast enough.
+        generator: Source of the random sample.
+    """
+    finished = [index for index, value in enumerate(values) if value is not None]
     if len(finished) <= most:
-        return list(results)
-    values = np.array([results[index].values for index in finished])
-    best = {finished[index] for index in best_indices(values, most // _BEST_SHARE)}
+        return list(range(len(values)))
+    best = {
+        finished[index] for index in best_indices(np.array([values[index] for index in finished]), most // _BEST_SHARE)
+    }
     others = [index for index in finished if index not in best]
     kept = best.union(generator.sample(others, most - len(best)))
-    return [result for index, result in enumerate(results) if result.values is None or index in kept]
+    return [index for index, value in enumerate(values) if value is None or index in kept]
 
 
 def best_indices(values: np.ndarray, count: int) -> list[int]:

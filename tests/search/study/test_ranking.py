@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 from unittest import mock
 
@@ -75,7 +76,7 @@ def test_samplers_get_the_rank_of_every_trial_and_infeasible_ones_last() -> None
     ]
     history = TrialHistory(bounded)
     history.update(trials)
-    results = {result.number: result for result in history.list_ranked()}
+    results = {result.number: result for result in history.list_ranked(400, random.Random(0))}
     assert results[3].values is None
     values = {number: result.values[0] for number, result in results.items() if result.values is not None}
     assert sorted(values, key=values.__getitem__) == [1, 2, 0]
@@ -112,7 +113,7 @@ def test_the_share_of_proposals_from_ranks_follows_the_agreement(share: float, l
     history.update([trial(n, 0.1 * n, outcome="running") for n in range(3)])
     with (
         mock.patch.object(history, "measure_agreement", return_value=share),
-        mock.patch.object(history, "list_ranked", return_value=history.list_ranked()) as ranked,
+        mock.patch.object(history, "list_ranked", return_value=history.list_comparable()) as ranked,
     ):
         for number in range(40):
             create_candidates(searched(sampler="tpe"), history, number)
