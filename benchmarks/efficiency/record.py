@@ -14,8 +14,7 @@ An interrupted recording continues with the same command: every finished trainin
     python -m benchmarks.efficiency.record spaces/tracking_losses.yaml --profile laptop --configurations 100 --seeds-of 10 \
         --set budget.epochs=18 --set stopping.first_rung=2 -o benchmarks/efficiency/tables/tracking_losses.parquet
 
-A training of the first table takes 45 s of CPU, so that its 192 trainings take two and a half hours of one core; one of the second
-takes 110 s.
+A training of the first table takes 45 s of CPU, all 192 of them two and a half hours of one core; one of the second takes 110 s.
 """
 
 from __future__ import annotations

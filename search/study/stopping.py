@@ -10,10 +10,15 @@ any continues. At the end they are rounded up, so that one is trained in full.
 * `pasha`: the same, without the rungs after the first two on which the order of the trials agrees (Bohdal et al. 2023);
 * `median`: at every epoch, the better half continues (Golovin et al. 2017);
 * `none`: all trials continue.
+
+A share is one of the trials, or of their seconds per epoch (`charge`): then every rung gets the same time, also where the better
+trials train much slower than the others.
 """
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -27,6 +32,10 @@ _MEDIAN_TRIALS: Final = 4
 """Number of trials at an epoch from which the median decides."""
 _MEDIAN_EPOCHS: Final = 0.5
 """Expected share of the epochs of a full training under the median rule."""
+_ROUNDING: Final = 1e-9
+"""Relative difference of two sums of seconds that is due to rounding."""
+_LEAST_S: Final = 1e-6
+"""Least duration of an epoch."""
 
 
 def rung_epochs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
@@ -152,12 +161,25 @@ class StoppingRule:
 
     def _quota(self, board: Leaderboard, epoch: int, *, at_end: bool) -> int:
         """Return how many of the trials at an epoch may continue."""
-        rounded = math.ceil if at_end else math.floor
         if self._stopping.chosen_rule == "median":
-            return rounded(len(board) / 2) if len(board) >= _MEDIAN_TRIALS else len(board)
+            return self._share(board, 2, at_end=at_end) if len(board) >= _MEDIAN_TRIALS else len(board)
         if self._is_capped(epoch):
             return int(at_end)
-        return rounded(len(board) / self._stopping.reduction)
+        return self._share(board, self._stopping.reduction, at_end=at_end)
+
+    def _share(self, board: Leaderboard, divisor: int, *, at_end: bool) -> int:
+        """Return how many of the best trials are one in `divisor`, of their number or of their seconds, rounded up at the end."""
+        if self._stopping.charge == "epochs":
+            return math.ceil(len(board) / divisor) if at_end else len(board) // divisor
+        spent = list(itertools.accumulate(self._seconds_per_epoch(number) for number in board.ranked()))
+        limit = spent[-1] / divisor * (1 + _ROUNDING)
+        count = bisect.bisect_right(spent, limit)
+        is_short = count < len(spent) and (spent[count - 1] if count else 0.0) * (1 + _ROUNDING) < spent[-1] / divisor
+        return count + (at_end and is_short)
+
+    def _seconds_per_epoch(self, number: int) -> float:
+        epochs = self._trials[number].epochs
+        return max(_LEAST_S, sum(epoch.seconds for epoch in epochs) / len(epochs))
 
     def _rungs_of(self, trial: Trial) -> tuple[int, ...]:
         return self._rungs[self._bracket(trial.number) :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -132,3 +133,31 @@ def test_pasha_opens_a_rung_only_if_the_order_changes() -> None:
 def test_the_least_promising_trials_are_those_with_the_fewest_epochs() -> None:
     rule = rule_of("asha", [trial(0, 0.1, 0.1, 0.1), trial(1, 0.9), trial(2, 0.5), trial(3, 0.6, 0.6, 0.9)])
     assert rule.list_worst([0, 1, 2, 3]) == [2, 1, 0, 3]
+
+
+def timed(number: int, value: float, seconds: float) -> Trial:
+    return Trial(number, {}, "running", "", (Epoch(1, {"f1_0.3m": value}, {}, seconds),), None, number == 0, {})
+
+
+def promoted(charge: Literal["epochs", "seconds"], seconds: Sequence[float], *, at_end: bool = False) -> int:
+    """Return how many of some trials are promoted from the first rung; the first one is the worst."""
+    trials = [timed(n, 0.1 * n, duration) for n, duration in enumerate(seconds)]
+    stopping = Stopping(rule="asha", reduction=3, charge=charge)
+    rule = StoppingRule(space(stopping=stopping, budget=Budget(trials=99, epochs=27)), trials)
+    return sum(rule.may_continue(trial, at_end=at_end) for trial in trials[1:])
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("count", range(1, 30))
+def test_equal_durations_charge_as_epochs_do(count: int, at_end: bool) -> None:
+    assert promoted("seconds", [0.1] * count, at_end=at_end) == promoted("epochs", [0.1] * count, at_end=at_end)
+
+
+def test_seconds_promote_fewer_slow_trials_and_more_fast_ones() -> None:
+    slow_are_best = [1.0] * 8 + [2.0] * 4  # a third of 16 s: two of 2 s
+    assert promoted("epochs", slow_are_best) == 4
+    assert promoted("seconds", slow_are_best) == 2
+    assert promoted("seconds", slow_are_best, at_end=True) == 3
+    assert promoted("seconds", [2.0] * 4 + [1.0] * 8) == 5
+    assert promoted("seconds", [1.0] * 11 + [30.0]) == 0  # the best alone exceeds the share
+    assert promoted("seconds", [1.0] * 11 + [30.0], at_end=True) == 1
