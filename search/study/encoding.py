@@ -261,17 +261,22 @@ class TrialDecoder:
         self._constraints = constraints
         self._decoded: dict[int, tuple[FrozenTrial, Trial, str, str]] = {}
 
-    def decode_trial(self, frozen: FrozenTrial, study_attributes: Mapping[str, Any]) -> Trial:
-        """Return a trial of Optuna as a value (see the function of this name)."""
+    def decode_trials(self, stored: Sequence[FrozenTrial], study_attributes: Mapping[str, Any]) -> list[Trial]:
+        """Return trials of Optuna as values (see `decode_trial`)."""
+        trials = []
+        for frozen in stored:
+            known = self._decoded.get(frozen.number)
+            if known is None or known[0] is not frozen:
+                known = self._decode_anew(frozen)
+            _, trial, run, tests = known
+            if run in study_attributes or tests in study_attributes:
+                run_id, scores = study_attributes.get(run, trial.run_id), study_attributes.get(tests, {})
+                trial = replace(trial, run_id=run_id, test_scores=scores)
+            trials.append(trial)
+        return trials
+
+    def _decode_anew(self, frozen: FrozenTrial) -> tuple[FrozenTrial, Trial, str, str]:
         number = frozen.number
-        known = self._decoded.get(number)
-        if known is None or known[0] is not frozen:
-            trial = decode_trial(frozen, {}, self._decode, self._constraints)
-            known = frozen, trial, f"run:{number:05d}", f"tests:{number:05d}"
-            self._decoded[number] = known
-        _, trial, run, tests = known
-        if run not in study_attributes and tests not in study_attributes:
-            return trial
-        return replace(
-            trial, run_id=study_attributes.get(run, trial.run_id), test_scores=study_attributes.get(tests, {})
-        )
+        trial = decode_trial(frozen, {}, self._decode, self._constraints)
+        self._decoded[number] = frozen, trial, f"run:{number:05d}", f"tests:{number:05d}"
+        return self._decoded[number]

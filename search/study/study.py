@@ -471,8 +471,9 @@ class Study:
 
     def _as_trials(self, frozen: Sequence[FrozenTrial]) -> list[Trial]:
         attributes = self._study.user_attrs  # read once: every access queries the database
-        edited = EditedTrials(attributes.get(EDITS, []), self._space.search)
-        return [edited.view_trial(self._decoder.decode_trial(trial, attributes)) for trial in frozen]
+        trials = self._decoder.decode_trials(frozen, attributes)
+        edits = attributes.get(EDITS)
+        return list(map(EditedTrials(edits, self._space.search).view_trial, trials)) if edits else trials
 
     def _frozen_trial(self, number: int) -> FrozenTrial:
         """Return a trial of Optuna in a time that does not grow with the number of trials."""
