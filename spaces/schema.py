@@ -158,8 +158,7 @@ class Stopping(Frozen):
     )
     charge: Literal["epochs", "seconds"] = Field(
         "epochs",
-        description="what a share of the trials is measured in; with `seconds`, those promoted have at most 1/`reduction` of the "
-        "seconds per epoch of all: more of them where the better ones train faster, fewer where they train slower",
+        description="unit of the share that is promoted: trials, or their seconds per epoch where configurations differ in cost",
     )
     disk_gb: PositiveFloat = Field(
         10.0,

@@ -60,7 +60,7 @@ def summary_lines(experiment: Experiment, estimate_seconds: Callable[[], float] 
         *[f"         {line}" for line in _space_lines(space)],
         *[f"         {remark}" for remark in space.remarks],
         *[f"{'data' * (index == 0):<9}{text}" for index, text in enumerate(_data_lines(experiment, estimate_seconds))],
-        f"trials   {_describe_trials(space)}",
+        f"trials   {describe_trials(space)}",
         *warm_start_lines(space),
         *_sampler_lines(space),
         *_inference_lines(space),
@@ -117,7 +117,8 @@ def _space_lines(space: Space) -> list[str]:
     return lines
 
 
-def _describe_trials(space: Space) -> str:
+def describe_trials(space: Space) -> str:
+    """Return the number of trials, their epochs and the rule that lets some of them wait, in words."""
     budget = space.budget
     stops = _describe_stopping(space) if budget.trials > 1 else ""
     hours = f"; this launch takes at most {budget.hours:g} h" if budget.hours is not None else ""
@@ -135,15 +136,17 @@ def _describe_stopping(space: Space) -> str:
     stopping, rungs = space.stopping, rung_epochs(space.stopping, space.budget.epochs)
     if not rungs:
         return ""
+    charge = "" if stopping.charge == "epochs" else ", measured in seconds per epoch,"
     if stopping.chosen_rule == "median":
-        return f", the better half continues after each epoch from {rungs[0]}, the others wait"
+        return f", the better half{charge} continues after each epoch from {rungs[0]}, the others wait"
     fraction = _FRACTIONS.get(stopping.reduction, f"the best 1/{stopping.reduction}")
     where = {
         "hyperband": f"in {len(rungs) + 1} brackets",
         "pasha": "the later ones only if the order of the trials changes",
     }.get(stopping.chosen_rule)
     remark = "" if where is None else f" ({where})"
-    return f", {fraction} continues after epochs {', '.join(map(str, rungs))}{remark}, the others wait"
+    epochs = "epoch" if len(rungs) == 1 else "epochs"
+    return f", {fraction}{charge} continues after {epochs} {', '.join(map(str, rungs))}{remark}, the others wait"
 
 
 def _confirmation_lines(experiment: Experiment) -> list[str]:
