@@ -32,7 +32,7 @@ from benchmarks.measure import write_results
 from datasets.none import NoneSpec
 from search.study.sampler import suggest_parameters
 from search.study.samplers.results import Result, TrialHistory
-from search.study.stopping import rung_epochs
+from search.study.stopping.rule import rung_epochs
 from search.study.trials import Epoch, Trial
 from spaces.points import complete_point
 from spaces.schema import Budget, Dimension, Resources, Space, Stopping, Value

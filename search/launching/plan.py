@@ -17,7 +17,7 @@ from search.launching.table_plan import describe_trainings, row_lines
 from search.launching.warm_start import warm_start_lines
 from search.reporting.progress import format_value
 from search.study.confirmations import seeds_of_space
-from search.study.stopping import expected_epochs, rung_epochs
+from search.study.stopping.rule import expected_epochs, rung_epochs
 from spaces.feasibility import survey_points
 from spaces.points import describe_dimension
 from spaces.samplers import DESCRIPTIONS

@@ -18,7 +18,7 @@ from search.reporting.constraints import (
 from search.reporting.spending import format_limits
 from search.study.confirmations import is_reference
 from search.study.spending import SpendingMeter
-from search.study.stopping import expected_epochs, rung_epochs
+from search.study.stopping.rule import expected_epochs, rung_epochs
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
 from spaces.values import to_text

@@ -32,7 +32,7 @@ from search.study.encoding import (
 )
 from search.study.journal_storage import open_journal_snapshot
 from search.study.samplers.results import TrialHistory
-from search.study.stopping import StoppingRule
+from search.study.stopping.rule import StoppingRule
 from search.study.stored_forms import StoredForms
 from search.study.trials import Epoch, Outcome, Trial
 from spaces import feasibility

@@ -14,7 +14,7 @@ from benchmarks.efficiency.problem import Problem
 from search.study.sampler import suggest_parameters
 from search.study.samplers.model import MOST_TPE
 from search.study.samplers.results import Result, TrialHistory, select_results
-from search.study.stopping import StoppingRule
+from search.study.stopping.rule import StoppingRule
 from search.study.trials import Epoch, Trial
 
 _METRIC: Final = "value"

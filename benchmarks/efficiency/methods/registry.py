@@ -72,6 +72,7 @@ class MethodEntry:
 _OURS: Final = (
     "search/study/*.py",
     "search/study/samplers/*.py",
+    "search/study/stopping/*.py",
     "benchmarks/efficiency/methods/ours.py",
     "benchmarks/efficiency/methods/ours_*.py",
 )

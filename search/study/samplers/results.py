@@ -16,8 +16,8 @@ import numpy as np
 from search.study import pareto
 from search.study.constraints import below_all, total_violation
 from search.study.encoding import PointEncoder, Stored
-from search.study.ranking import RungRanking
-from search.study.stopping import rung_epochs
+from search.study.stopping.ranking import RungRanking
+from search.study.stopping.rule import rung_epochs
 from search.study.trials import Trial
 from spaces import feasibility
 from spaces.schema import Space, Value

@@ -17,7 +17,7 @@ from search.study import pareto
 from search.study.confirmations import choose_confirmed
 from search.study.constraints import best_index, comparable_values, explain_hopeless, total_violation
 from search.study.sampler import suggest_parameters
-from search.study.stopping import StoppingRule
+from search.study.stopping.rule import StoppingRule
 from search.study.study import Study
 from search.study.trials import Epoch, Trial, choose_winner, rank_trials
 from search.study.verdict import Candidate, judge_candidates

@@ -8,9 +8,9 @@ from unittest import mock
 
 import pytest
 
-from search.study.ranking import RungRanking
 from search.study.sampler import create_candidates
 from search.study.samplers.results import TrialHistory
+from search.study.stopping.ranking import RungRanking
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.constraints import Constraint
 from spaces.schema import Budget, Space, Stopping, Value

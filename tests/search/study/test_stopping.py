@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from search.study.stopping import StoppingRule, expected_epochs, rung_epochs
+from search.study.stopping.rule import StoppingRule, expected_epochs, rung_epochs
 from search.study.trials import Epoch, Trial
 from spaces.schema import Budget, Stopping, StoppingName
 from tests.search.support import space

@@ -23,8 +23,8 @@ import math
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from search.study import pasha
-from search.study.leaderboard import Leaderboard
+from search.study.stopping import pasha
+from search.study.stopping.leaderboard import Leaderboard
 from search.study.trials import Trial
 from spaces.schema import Space, Stopping
 

@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterable
 
 from search.study.constraints import comparable_values
-from search.study.leaderboard import Leaderboard
-from search.study.stopping import geometric_rungs
+from search.study.stopping.leaderboard import Leaderboard
+from search.study.stopping.rule import geometric_rungs
 from search.study.trials import Trial
 from spaces.schema import Space
 

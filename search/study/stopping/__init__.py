@@ -1,0 +1,1 @@
+"""Rules that decide which trials continue, and the order of trials of different lengths."""
