@@ -72,6 +72,7 @@ class Study:
         self._joins = joins
         self._live: dict[int, optuna.trial.Trial] = {}
         self._interrupted: list[int] = []
+        self._paused: set[int] = set()
         self._encoder = encoding.PointEncoder(space.search)
         self._history = TrialHistory(space)
         self._decoder = encoding.TrialDecoder(
@@ -267,7 +268,7 @@ class Study:
         if self._joins:
             return
         for frozen in stored:
-            if frozen.state != TrialState.RUNNING or frozen.number in self._live:
+            if frozen.state != TrialState.RUNNING or frozen.number in self._live or frozen.number in self._paused:
                 continue
             if CONFIRMS not in frozen.user_attrs and not is_paused(frozen):
                 self._take_up(frozen)
