@@ -314,7 +314,10 @@ class MlflowLogger:
 
     def _log_missing(self, trial: Trial, run_id: str) -> None:
         """Log the missing epochs of an ended trial, and end its run."""
-        if self._client.get_run(run_id).info.status in ("FINISHED", "FAILED"):
+        run = self._client.get_run(run_id)
+        tags = run.data.tags
+        has_gone_on = tags.get("outcome") == "paused" and any(tags.get(n) != v for n, v in end_tags(trial).items())
+        if run.info.status in ("FINISHED", "FAILED") and not has_gone_on:
             return
         logged = {metric.step for metric in self._client.get_metric_history(run_id, _STEP_METRIC)}
         for epoch in trial.epochs:

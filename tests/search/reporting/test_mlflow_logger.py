@@ -104,6 +104,37 @@ def test_reconciling_logs_missing_epochs_and_ends_running_runs(store: MlflowStor
     assert client.get_run(orphan).info.lifecycle_stage == "deleted"  # it has no epochs, and its trial gets another run
 
 
+@pytest.mark.parametrize("outcome", ["finished", "paused"])
+def test_reconciling_logs_what_a_trial_did_after_its_pause_while_mlflow_was_away(
+    outcome: str, store: MlflowStore, tmp_path: Path
+) -> None:
+    searched = space(budget=Budget(trials=1, epochs=9))
+    study, logger = Study(tmp_path / "journal", searched), MlflowLogger(store, f"pause {outcome}")
+    open_trials(logger, study, 1)
+    run_id = str(study.get_trial(0).run_id)
+    study.record_epoch(0, epoch(1, 0.1))
+    study.pause_trial(0, "waits, 2 of 2 after 1 epoch")
+    logger.finish_trial(study.get_trial(0))
+    logger.reconcile(study)
+    logger.close()  # MLflow is away from here on
+    continued = study.next_trial()
+    assert continued is not None
+    for number, f1 in ((2, 0.2), (3, 0.3)):
+        study.record_epoch(0, epoch(number, f1))
+    if outcome == "finished":
+        study.end_trial(0, "finished", "")
+    else:
+        study.pause_trial(0, "waits, 2 of 2 after 3 epochs")
+
+    restarted = MlflowLogger(store, f"pause {outcome}")
+    restarted.reconcile(study)
+    restarted.close()
+    client = MlflowClient(store.uri)
+    assert [metric.step for metric in client.get_metric_history(run_id, "f1_0.3m")] == [1, 2, 3]
+    run = client.get_run(run_id)
+    assert (run.info.status, run.data.tags["outcome"], run.data.tags["epochs"]) == ("FINISHED", outcome, "3")
+
+
 def test_an_interrupted_run_continues_under_its_id(store: MlflowStore, tmp_path: Path) -> None:
     study, logger = Study(tmp_path / "journal", space()), MlflowLogger(store, "three")
     open_trials(logger, study, 1)
