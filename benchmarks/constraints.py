@@ -15,7 +15,6 @@ time. What differs is when a violation is known:
 from __future__ import annotations
 
 import argparse
-import functools
 import math
 import random
 import statistics
@@ -181,12 +180,11 @@ def run_trial(study: Study, stopper: TrialStopper, trial: Trial, space: Space, t
             return number - begun, True
         decision = stopper(trial.number, result)
         if decision is not None:
-            end = (
-                study.pause_trial
-                if decision[0] == "paused"
-                else functools.partial(study.end_trial, outcome=decision[0])
-            )
-            end(trial.number, reason=decision[1])
+            outcome, reason = decision
+            if outcome == "paused":
+                study.pause_trial(trial.number, reason)
+            else:
+                study.end_trial(trial.number, outcome, reason)
             return number - begun, False
     raise AssertionError("the last epoch ends a trial")
 

@@ -199,7 +199,6 @@ class SearchCallback(TrialCallback):
                 self._limit_paused(trial.number)
             elif trial.outcome != "failed":
                 results.remove_file(results.checkpoint_path(trial.number))
-                self._paused_bytes.pop(trial.number, None)
             for number in prunable_models(self._study.get_trials(), self._experiment.space) - self._removed:
                 results.remove_file(results.model_path(number))
                 self._removed.add(number)
@@ -213,6 +212,7 @@ class SearchCallback(TrialCallback):
         self._paused_bytes = {n: self._paused_bytes.get(n) or self._count_bytes(n) for n in paused}
         while sum(self._paused_bytes.values()) > limit and paused:
             least = paused.pop(0)
+            del self._paused_bytes[least]
             self._study.stop_paused(least, f"waited, and its files exceed the {limit / 1e9:g} GB for waiting trials")
             self.on_trial_end(self._study.get_trial(least))
 

@@ -94,8 +94,9 @@ class Study:
         if not joins:
             self._reclaim_orphaned_trials(self._read_stored())
             self._enqueue_initial_points()
-        self._paused = {trial.number for trial in self.get_trials() if trial.outcome == "paused"}
-        self.rule = StoppingRule(space, self.get_trials())
+        trials = self.get_trials()
+        self._paused = {trial.number for trial in trials if trial.outcome == "paused"}
+        self.rule = StoppingRule(space, trials)
 
     def _enqueue_initial_points(self) -> None:
         """Enqueue the baseline and the initial points of the space, unless already in the study, and each only once."""
@@ -326,12 +327,16 @@ class Study:
 
     def has_unfinished(self) -> bool:
         """Return whether any trial remains to be run."""
-        return bool(self._live) or self._may_start() or self._choose_paused() is not None
+        return bool(self._live) or self._has_next()
 
     def has_unfinished_trials(self) -> bool:
         """Return whether any trial remains to be run, not counting confirmations."""
         is_running = any(CONFIRMS not in trial.user_attrs for trial in self._live.values())
-        return is_running or self._may_start() or self._choose_paused() is not None
+        return is_running or self._has_next()
+
+    def _has_next(self) -> bool:
+        """Return whether a new trial may start, or a paused one continue."""
+        return self._may_start() or self._choose_paused() is not None
 
     def record_epoch(self, number: int, result: Epoch) -> bool:
         """Record the result of an epoch, unless it is already recorded.

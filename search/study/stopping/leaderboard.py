@@ -24,7 +24,7 @@ class Leaderboard:
     def __contains__(self, number: int) -> bool:
         return number in self._values
 
-    def record(self, number: int, values: tuple[float, ...]) -> None:
+    def record_values(self, number: int, values: tuple[float, ...]) -> None:
         """Add or replace the values of a trial; larger is better."""
         former = self._values.get(number)
         if former == values:
@@ -36,21 +36,14 @@ class Leaderboard:
         self._values[number] = values
         self._order = None
 
-    def remove(self, number: int) -> None:
-        """Remove a trial, if it is there."""
-        values = self._values.pop(number, None)
-        if values is not None and len(values) == 1:
-            self._keys.remove((-values[0], number))
-        self._order = None
-
-    def rank(self, number: int) -> int:
+    def count_better(self, number: int) -> int:
         """Return the number of trials that precede a trial."""
         values = self._values[number]
         if len(values) == 1:
             return bisect.bisect_left(self._keys, (-values[0], number))
-        return self.ranked().index(number)
+        return self.list_ranked().index(number)
 
-    def ranked(self) -> list[int]:
+    def list_ranked(self) -> list[int]:
         """Return the numbers of all trials, best first."""
         if self._order is None:
             self._order = [number for _, number in self._keys] if self._keys else self._order_by_domination()

@@ -47,19 +47,19 @@ class RungRanking:
                 assert best is not None
                 values = comparable_values(best.metrics, self._space.objectives, self._space.constraints)
                 if all(map(math.isfinite, values)):
-                    self._boards[index].record(trial.number, values)
+                    self._boards[index].record_values(trial.number, values)
                 self._reached[trial.number] = index + 1
 
     def compute_scores(self) -> dict[int, float]:
         """Return a score per trial with a defined result at the first rung, evenly spread from -1 to 1; larger is better."""
-        order = self._order()
+        order = self._order_trials()
         return {number: 1 - (2 * place + 1) / len(order) for place, number in enumerate(order)}
 
-    def _order(self) -> list[int]:
+    def _order_trials(self) -> list[int]:
         """Return the trials with a result at the first rung, best first."""
-        remaining, dropped = list(self._boards[0].ranked()), []
+        remaining, dropped = list(self._boards[0].list_ranked()), []
         for index, board in enumerate(self._boards):
-            ranked = board.ranked()
+            ranked = board.list_ranked()
             is_full = index == len(self._boards) - 1
             promoted = ranked if is_full else ranked[: math.ceil(len(ranked) / self._space.stopping.reduction)]
             candidates = set(remaining)

@@ -102,12 +102,12 @@ class StoppingRule:
         for epoch in reversed(self._rungs_of(trial)):
             if epoch > len(trial.epochs):
                 continue
-            board = self._boards.setdefault((self._bracket(trial.number), epoch), Leaderboard())
+            board = self._boards.setdefault((self._bracket_of(trial.number), epoch), Leaderboard())
             if trial.number in board:
                 return  # and at all earlier rungs
             values = trial.best_objectives_until(epoch, self._space.objectives)
             assert values is not None
-            board.record(trial.number, values)
+            board.record_values(trial.number, values)
             self._raise_cap(epoch)
 
     def is_decision(self, trial: Trial) -> bool:
@@ -124,8 +124,8 @@ class StoppingRule:
         if not self.is_decision(trial):
             return True
         epoch = len(trial.epochs)
-        board = self._boards[self._bracket(trial.number), epoch]
-        return board.rank(trial.number) < self._quota(board, epoch, at_end=at_end)
+        board = self._boards[self._bracket_of(trial.number), epoch]
+        return board.count_better(trial.number) < self._count_promoted(board, epoch, at_end=at_end)
 
     def choose_paused(self, paused: Collection[int], *, at_end: bool) -> int | None:
         """Return the paused trial that continues now: of those with the most epochs the best one; None if none does.
@@ -137,7 +137,7 @@ class StoppingRule:
         if not paused:
             return None
         for (_, epoch), board in sorted(self._boards.items(), key=lambda item: -item[0][1]):
-            for number in board.ranked()[: self._quota(board, epoch, at_end=at_end)]:
+            for number in board.list_ranked()[: self._count_promoted(board, epoch, at_end=at_end)]:
                 if number in paused and len(self._trials[number].epochs) == epoch:
                     return number
         return None
@@ -145,33 +145,33 @@ class StoppingRule:
     def explain_pause(self, trial: Trial) -> str:
         """Return the reason for which a trial waits, for users."""
         epoch = len(trial.epochs)
-        board = self._boards[self._bracket(trial.number), epoch]
+        board = self._boards[self._bracket_of(trial.number), epoch]
         plural = "epoch" if epoch == 1 else "epochs"
-        return f"waits, {board.rank(trial.number) + 1} of {len(board)} after {epoch} {plural}"
+        return f"waits, {board.count_better(trial.number) + 1} of {len(board)} after {epoch} {plural}"
 
     def list_worst(self, paused: Collection[int]) -> list[int]:
         """Return the paused trials, the least promising first: those with the fewest epochs, and of these the worst."""
 
         def promise(number: int) -> tuple[int, float]:
             trial = self._trials[number]
-            board = self._boards[self._bracket(number), len(trial.epochs)]
-            return len(trial.epochs), -board.rank(number) / len(board)
+            board = self._boards[self._bracket_of(number), len(trial.epochs)]
+            return len(trial.epochs), -board.count_better(number) / len(board)
 
         return sorted(paused, key=promise)
 
-    def _quota(self, board: Leaderboard, epoch: int, *, at_end: bool) -> int:
+    def _count_promoted(self, board: Leaderboard, epoch: int, *, at_end: bool) -> int:
         """Return how many of the trials at an epoch may continue."""
         if self._stopping.chosen_rule == "median":
-            return self._share(board, 2, at_end=at_end) if len(board) >= _MEDIAN_TRIALS else len(board)
+            return self._count_share(board, 2, at_end=at_end) if len(board) >= _MEDIAN_TRIALS else len(board)
         if self._is_capped(epoch):
             return int(at_end)
-        return self._share(board, self._stopping.reduction, at_end=at_end)
+        return self._count_share(board, self._stopping.reduction, at_end=at_end)
 
-    def _share(self, board: Leaderboard, divisor: int, *, at_end: bool) -> int:
+    def _count_share(self, board: Leaderboard, divisor: int, *, at_end: bool) -> int:
         """Return how many of the best trials are one in `divisor`, of their number or of their seconds, rounded up at the end."""
         if self._stopping.charge == "epochs":
             return math.ceil(len(board) / divisor) if at_end else len(board) // divisor
-        spent = list(itertools.accumulate(self._seconds_per_epoch(number) for number in board.ranked()))
+        spent = list(itertools.accumulate(self._seconds_per_epoch(number) for number in board.list_ranked()))
         limit = spent[-1] / divisor * (1 + _ROUNDING)
         count = bisect.bisect_right(spent, limit)
         is_short = count < len(spent) and (spent[count - 1] if count else 0.0) * (1 + _ROUNDING) < spent[-1] / divisor
@@ -182,9 +182,9 @@ class StoppingRule:
         return max(_LEAST_S, sum(epoch.seconds for epoch in epochs) / len(epochs))
 
     def _rungs_of(self, trial: Trial) -> tuple[int, ...]:
-        return self._rungs[self._bracket(trial.number) :]
+        return self._rungs[self._bracket_of(trial.number) :]
 
-    def _bracket(self, number: int) -> int:
+    def _bracket_of(self, number: int) -> int:
         """Return the bracket of a trial: the number of the first rungs that it omits."""
         return self._cycle[number % len(self._cycle)]
 
