@@ -18,7 +18,7 @@ from search.reporting.constraints import (
 from search.reporting.spending import format_limits
 from search.study.confirmations import is_reference
 from search.study.spending import SpendingMeter
-from search.study.stopping.rule import expected_epochs, rung_epochs
+from search.study.stopping.rule import expected_epochs, never_waits, rung_epochs
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
 from spaces.values import to_text
@@ -136,9 +136,9 @@ class SearchProgress:
         return epochs * self._epoch_seconds / self._epoch_count / self._concurrency
 
     def _to_next_decision(self, trial: Trial) -> int:
-        """Return the number of epochs until a trial may end or wait: at its next rung, or for the baseline at full length."""
+        """Return the number of epochs until a trial may end or wait: at its next rung, or at full length if it never waits."""
         full = self._space.budget.epochs
-        steps = [full] if trial.is_baseline else [*rung_epochs(self._space.stopping, full), full]
+        steps = [full] if never_waits(trial, self._space) else [*rung_epochs(self._space.stopping, full), full]
         return min((step for step in steps if step > len(trial.epochs)), default=full) - len(trial.epochs)
 
     def elapsed_s(self) -> float:

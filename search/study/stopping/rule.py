@@ -23,6 +23,7 @@ import math
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from search.study.confirmations import is_reference
 from search.study.stopping import pasha
 from search.study.stopping.leaderboard import Leaderboard
 from search.study.trials import Trial
@@ -56,6 +57,14 @@ def geometric_rungs(stopping: Stopping, epochs: int) -> tuple[int, ...]:
     return tuple(rungs)
 
 
+def never_waits(trial: Trial, space: Space) -> bool:
+    """Return whether a trial is trained in full in any case: the baseline, and a starting point that will be confirmed.
+
+    The winner may be one of those, and its model is that of its trial.
+    """
+    return trial.is_baseline or (space.confirm is not None and is_reference(trial))
+
+
 def expected_epochs(stopping: Stopping, epochs: int) -> float:
     """Return the mean number of epochs per trial, if every rung promotes exactly one in `stopping.reduction` trials."""
     if stopping.chosen_rule == "median":
@@ -76,7 +85,7 @@ def _expected_after(rungs: tuple[int, ...], reduction: int, epochs: int) -> floa
 
 
 class StoppingRule:
-    """Decisions on the trials of a search, from their results so far. The baseline always continues.
+    """Decisions on the trials of a search, from their results so far. Some always continue (see `never_waits`).
 
     Args:
         space: Its stopping rule, objectives and budget.
@@ -112,7 +121,7 @@ class StoppingRule:
 
     def is_decision(self, trial: Trial) -> bool:
         """Return whether a trial has just reached an epoch at which it is compared."""
-        return not trial.is_baseline and len(trial.epochs) in self._rungs_of(trial)
+        return not never_waits(trial, self._space) and len(trial.epochs) in self._rungs_of(trial)
 
     def may_continue(self, trial: Trial, *, at_end: bool) -> bool:
         """Return whether a trial that has been recorded continues after its newest epoch.

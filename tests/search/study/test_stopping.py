@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from search.study.stopping.rule import StoppingRule, expected_epochs, rung_epochs
 from search.study.trials import Epoch, Trial
-from spaces.schema import Budget, Stopping, StoppingName
+from spaces.schema import Budget, Confirm, Stopping, StoppingName
 from tests.search.support import space
 
 
@@ -161,3 +162,15 @@ def test_seconds_promote_fewer_slow_trials_and_more_fast_ones() -> None:
     assert promoted("seconds", [2.0] * 4 + [1.0] * 8) == 5
     assert promoted("seconds", [1.0] * 11 + [30.0]) == 0  # the best alone exceeds the share
     assert promoted("seconds", [1.0] * 11 + [30.0], at_end=True) == 1
+
+
+@pytest.mark.parametrize(
+    ("role", "confirm", "waits"), [("start 0", Confirm(), False), ("start 0", None, True), ("trial", Confirm(), True)]
+)
+def test_a_start_that_is_confirmed_never_waits_since_it_may_win(
+    role: str, confirm: Confirm | None, waits: bool
+) -> None:
+    searched = space(stopping=Stopping(), budget=Budget(trials=99, epochs=27), confirm=confirm)
+    last = replace(trial(1, 0.1), role=role)
+    rule = StoppingRule(searched, [trial(0, 0.9, baseline=True), last, trial(2, 0.8)])
+    assert rule.may_continue(last, at_end=False) is not waits
