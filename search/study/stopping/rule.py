@@ -3,7 +3,8 @@
 A trial that may not continue is paused: it keeps its checkpoint, and continues when it belongs to the better ones after all
 (the promotions of Li et al. 2020). All rules are of one form: at certain epochs, a trial continues if it is among a share of the
 trials that have reached them. While new trials are left to start, quotas are rounded down, so that more points are tried before
-any continues. At the end they are rounded up, so that one is trained in full.
+any continues. At the end they are rounded up, so that one is trained in full, and include as many trials as are to be confirmed:
+each of these may be the winner, whose model is that of its trial.
 
 * `asha`: asynchronous successive halving, with rungs at `first_rung` times the powers of `reduction`;
 * `hyperband`: the same in several brackets, of which each one omits one more of the first rungs (Li et al. 2018);
@@ -171,10 +172,19 @@ class StoppingRule:
     def _count_promoted(self, board: Leaderboard, epoch: int, *, at_end: bool) -> int:
         """Return how many of the trials at an epoch may continue."""
         if self._stopping.chosen_rule == "median":
-            return self._count_share(board, 2, at_end=at_end) if len(board) >= _MEDIAN_TRIALS else len(board)
-        if self._is_capped(epoch):
-            return int(at_end)
-        return self._count_share(board, self._stopping.reduction, at_end=at_end)
+            share = self._count_share(board, 2, at_end=at_end) if len(board) >= _MEDIAN_TRIALS else len(board)
+        elif self._is_capped(epoch):
+            share = int(at_end)
+        else:
+            share = self._count_share(board, self._stopping.reduction, at_end=at_end)
+        return max(share, self._count_confirmed(board)) if at_end else share
+
+    def _count_confirmed(self, board: Leaderboard) -> int:
+        """Return how many of the best trials include all that would be confirmed: references are confirmed in addition."""
+        if self._space.confirm is None:
+            return 0
+        is_other = [not is_reference(self._trials[number]) for number in board.list_ranked()]
+        return bisect.bisect_left(list(itertools.accumulate(is_other)), self._space.confirm.top) + 1
 
     def _count_share(self, board: Leaderboard, divisor: int, *, at_end: bool) -> int:
         """Return how many of the best trials are one in `divisor`, of their number or of their seconds, rounded up at the end."""

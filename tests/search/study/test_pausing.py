@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from search.study.confirmations import choose_confirmed
 from search.study.study import Study
 from search.study.trials import Trial
-from spaces.schema import Budget, Space, Stopping
+from spaces.schema import Budget, Confirm, Space, Stopping, StoppingName
 from tests.search.support import epoch, space
 
 
@@ -101,3 +106,25 @@ def test_a_paused_trial_that_is_stopped_does_not_continue(tmp_path: Path) -> Non
     continue_paused(study, 1)
     start(study, 0.1, 0.1, 0.1, 0.1)
     assert outcomes(study) == ["running", "running", "stopped", "paused", "paused", "paused", "paused"]
+
+
+@pytest.mark.parametrize("rule", ["asha", "hyperband", "pasha", "median"])
+def test_trials_that_are_confirmed_have_been_trained_in_full_since_each_may_win(
+    rule: StoppingName, tmp_path: Path
+) -> None:
+    stopping = Stopping(rule=rule, reduction=3, first_rung=1)
+    confirming = replace(searched(12), confirm=Confirm(top=3), stopping=stopping)
+    curves = np.random.default_rng(0).normal(size=(12, 9)).cumsum(axis=1)  # that cross each other
+    study = Study(tmp_path / "journal", confirming)
+    while (trial := study.next_trial()) is not None:
+        for count in range(len(trial.epochs) + 1, 10):
+            study.record_epoch(trial.number, epoch(count, float(curves[trial.number, count - 1])))
+            if count < 9 and not study.may_continue(trial.number):
+                study.pause_trial(trial.number, "waits")
+                break
+        else:
+            study.end_trial(trial.number, "finished", "")
+    confirmed = choose_confirmed(study.get_trials(), confirming)
+    assert [trial.outcome for trial in confirmed] == ["finished"] * len(confirmed)
+    assert len(confirmed) >= 3
+    assert "paused" in outcomes(study)
