@@ -85,6 +85,16 @@ class SearchFolder:
         return self.root_path / "result.json"
 
     @property
+    def report_path(self) -> Path:
+        """HTML page about the search."""
+        return self.root_path / "report.html"
+
+    @property
+    def live_page_path(self) -> Path:
+        """HTML page about the search while it runs."""
+        return self.root_path / "live.html"
+
+    @property
     def lock_path(self) -> Path:
         """Path of the file that the launch of a search on this machine locks."""
         return self.storage / "searches" / f".{self.name}.lock"
@@ -123,6 +133,10 @@ class SearchFolder:
     def scenes_path(self, number: int) -> Path:
         """Return the path of a trial's results per scene of the test splits."""
         return self.trial_path(number) / "scenes.npz"
+
+    def errors_path(self, number: int) -> Path:
+        """Return the path of the errors of a trial's model on the test splits."""
+        return self.trial_path(number) / "errors.npz"
 
     def figure_path(self, number: int) -> Path:
         """Return the path of the figure with a trial's predictions."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from trainables.error_analysis import ErrorAnalysis
 from trainables.prediction import Predictor
 
 if TYPE_CHECKING:
@@ -210,6 +211,19 @@ class Trainable(ABC):
             One mapping of metrics per resample; that of the sum over all scenes equals the result of `evaluate`.
         """
         raise NotImplementedError(f"{cls.__name__} has no results per scene")
+
+    def analyse_errors(self, split: str, inference_params: InferenceParams) -> ErrorAnalysis | None:
+        """Return where and when the model errs on a split, for the maps and examples of a report.
+
+        Args:
+            split: Name of the split.
+            inference_params: Inner parameters; missing ones take the Config's values.
+
+        Returns:
+            Errors by source, and examples; None, the default, if the trainable does not locate sources.
+        """
+        del split, inference_params
+        return None
 
     @abstractmethod
     def state(self) -> dict[str, Any]:

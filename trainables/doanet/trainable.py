@@ -20,7 +20,8 @@ from runtime.uris import expand_home
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
 from trainables.doanet.association import Assign, exact_association
-from trainables.doanet.config import INNER, METRICS, DoanetConfig
+from trainables.doanet.config import GATES_DEG, INNER, METRICS, DoanetConfig
+from trainables.doanet.error_analysis import analyse_recordings
 from trainables.doanet.losses import compute_objective
 from trainables.doanet.metrics import count_errors, recording_terms, summarise_terms
 from trainables.doanet.network import DoaNetwork, DoaOutput
@@ -28,6 +29,7 @@ from trainables.doanet.predictor import DoanetPredictor, PredictedTrajectories, 
 from trainables.doanet.sequences import LabelledSequences, cut_sequences, fit_split_scaler, load_split
 from trainables.doanet.targets import ReferenceTracks
 from trainables.doanet.tracks import OutputChoice, TrackingOutputs, concatenate_outputs
+from trainables.error_analysis import ErrorAnalysis
 from trainables.hnet import pretrained
 from trainables.network_trainable import NetworkTrainable, count_unbuilt, epoch_indices
 
@@ -46,6 +48,7 @@ class Doanet(NetworkTrainable):
 
     def __init__(self, config: DoanetConfig, data: RecordingSet, *, device: str, seed: int, epochs: int) -> None:
         super().__init__(config, device=device, seed=seed, epochs=epochs)
+        self._data = data
         self._load: Callable[[str], LabelledSequences] = lambda split: load_split(
             data, split, config.format, config.max_sources
         )
@@ -115,6 +118,20 @@ class Doanet(NetworkTrainable):
         """Return the terms of `metrics.recording_terms`, shape (recordings, terms)."""
         tracks, _ = self._track_recordings(split)
         return recording_terms(tracks, OutputChoice.from_params(self.config.inference, inference_params))
+
+    @torch.inference_mode()
+    def analyse_errors(self, split: str, inference_params: InferenceParams) -> ErrorAnalysis:
+        """Return the errors of the predicted directions; examples play the first channel."""
+        tracks, _ = self._track_recordings(split)
+        recordings = self._data.open_recordings(self.config.format)
+        names = self._data.recording_names(recordings, split)
+
+        def read_sound(number: int) -> NDArray[np.float32]:
+            is_mixture = number >= len(names)  # mixtures of training recordings follow them
+            return np.zeros(0, np.float32) if is_mixture else recordings.read_audio(names[number])[0]
+
+        choice = OutputChoice.from_params(self.config.inference, inference_params)
+        return analyse_recordings(tracks, choice, sorted(GATES_DEG), read_sound)
 
     @classmethod
     def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:

@@ -16,9 +16,11 @@ from datasets.rooms.dataset import Batch, Dataset
 from datasets.rooms.spec import LocalizerSpec, MeasuredSpec
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
+from trainables.error_analysis import ErrorAnalysis
 from trainables.localizer import features, grid, losses, retrieval
 from trainables.localizer.array_layout import ArrayLayout, network_weights
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, OptimizerConfig
+from trainables.localizer.error_analysis import LocatedScene, analyse_scenes
 from trainables.localizer.metrics import MatchCounts, count_matches, match_samples, summarise_counts, summarise_terms
 from trainables.localizer.network import LocalizerNetwork, run_network
 from trainables.localizer.predictor import LocalizerPredictor
@@ -132,6 +134,23 @@ class Localizer(NetworkTrainable):
             rows.append(torch.cat([match.first_terms() for match in matches], dim=1))
         terms: NDArray[np.float64] = torch.cat(rows).numpy()
         return terms
+
+    @torch.inference_mode()
+    def analyse_errors(self, split: str, inference_params: InferenceParams) -> ErrorAnalysis:
+        """Return the errors of the predicted positions; examples play the first microphone."""
+        samples = self._train if split == "train" else self.data.open_split(split)
+        scenes = []
+        for first in range(0, len(samples), _EVALUATION_BATCH):
+            batch = samples.read_batch(np.arange(first, min(first + _EVALUATION_BATCH, len(samples))))
+            for truth, keypoints in zip(batch.positions_m, self.predict(batch.waves, inference_params), strict=True):
+                present = truth[~truth.isnan().any(dim=-1)]
+                scenes.append(LocatedScene(present.double().numpy(), keypoints.positions_m.double().numpy()))
+
+        def read_sound(number: int) -> NDArray[np.float32]:
+            waves: NDArray[np.float32] = samples.read_batch(np.array([number])).waves[0, 0, 0].numpy()
+            return waves
+
+        return analyse_scenes(self._layout, scenes, sorted(RESOLUTIONS_M), read_sound)
 
     @classmethod
     def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:
