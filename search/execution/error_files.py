@@ -128,7 +128,7 @@ def read_errors(results: SearchFolder, number: int) -> ModelErrors:
             meta = json.loads(str(content[_META]))
             if meta["version"] != _VERSION:
                 return ModelErrors()
-            arrays = {name: content[name] for name in content.files}
+            arrays = {name: _widen(content[name]) for name in content.files}
         sweeps = {
             split: tuple(
                 Sweep(one["parameter"], tuple(one["values"]), {n: tuple(v) for n, v in one["metrics"].items()})
@@ -137,9 +137,14 @@ def read_errors(results: SearchFolder, number: int) -> ModelErrors:
             for split, each in meta["sweeps"].items()
         }
         analyses = {split: _build_analysis(split, described, arrays) for split, described in meta["splits"].items()}
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return ModelErrors()
     return ModelErrors(analyses, sweeps)
+
+
+def _widen(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in double precision if it was stored in single precision, for a smaller file."""
+    return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
 def _describe_analysis(analysis: ErrorAnalysis) -> dict[str, Any]:
