@@ -145,6 +145,7 @@ SEARCH_LEVELS = [
         "delete",
         "export",
         "rerun",
+        "report",
     },
 ]
 """Modules and packages of `search`, from the bottom to the top; each one imports its own level and those below."""

@@ -120,8 +120,9 @@ def _localizer_page(spec: LocalizerSpec, store: Storage, location: str, heading:
     if not isinstance(provider, SampleProvider):
         raise TypeError(f"data of kind {spec.kind!r} has no samples for the localizer")
     # Imported late: torch and matplotlib take seconds to load, and mistakes are to be reported at once.
-    from datasets.preview import localizer_page, page
+    from datasets.preview import localizer_page
     from datasets.preview.material import gather_material
+    from runtime import html_page
 
     with gather_material(provider.plan, store) as material:
         notices: tuple[str, ...] = ()
@@ -130,7 +131,7 @@ def _localizer_page(spec: LocalizerSpec, store: Storage, location: str, heading:
         elif material.state == "first_shards":
             notices = ("The dataset is stored in a bucket: this page shows the first shard of each split only.",)
         facts = localizer_page.build_facts(material, store.name)
-        return page.make_document(*heading, notices, facts, localizer_page.build_sections(material, samples))
+        return html_page.make_document(*heading, notices, facts, localizer_page.build_sections(material, samples))
 
 
 _MINIATURE_NOTICE: Final = (
@@ -140,12 +141,13 @@ _MINIATURE_NOTICE: Final = (
 
 
 def _scene_page(plan: ScenePlan, store: Storage, heading: tuple[str, str], count: int) -> str:
-    from datasets.preview import page, scene_material, scene_page
+    from datasets.preview import scene_material, scene_page
+    from runtime import html_page
 
     material = scene_material.gather_recordings(plan, store, count)
     notices = () if material.manifest is not None else (_UNBUILT_NOTICE.format(len(material.shown)), *material.notes)
     facts = scene_page.build_facts(material, store.name)
-    return page.make_document(*heading, notices, facts, scene_page.build_sections(material))
+    return html_page.make_document(*heading, notices, facts, scene_page.build_sections(material))
 
 
 _UNBUILT_NOTICE: Final = (

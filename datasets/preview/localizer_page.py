@@ -12,7 +12,9 @@ from datasets.building.plan import part_bytes
 from datasets.preview import figures, playback, responses, split_statistics
 from datasets.preview.figures import FloorPlan
 from datasets.preview.material import Material
-from datasets.preview.page import (
+from datasets.preview.split_statistics import SplitStatistics
+from runtime.console import format_bytes
+from runtime.html_page import (
     Markup,
     Section,
     join_markup,
@@ -24,8 +26,6 @@ from datasets.preview.page import (
     make_paragraph,
     make_table,
 )
-from datasets.preview.split_statistics import SplitStatistics
-from runtime.console import format_bytes
 
 PLAN_ROOMS: Final = 12
 """Maximum number of rooms per split whose walls are plotted."""

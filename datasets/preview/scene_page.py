@@ -11,17 +11,6 @@ from numpy.typing import NDArray
 
 from datasets.building.manifest import Manifest
 from datasets.preview import figures, playback
-from datasets.preview.page import (
-    Markup,
-    Section,
-    join_markup,
-    make_audio,
-    make_card,
-    make_figure,
-    make_grid,
-    make_paragraph,
-    make_table,
-)
 from datasets.preview.scene_material import (
     SceneMaterial,
     ShownRecording,
@@ -37,6 +26,17 @@ from datasets.tau2020 import layout
 from datasets.tau2020.labels import FRAMES
 from datasets.tau2020.spec import GROUPS
 from runtime.console import format_bytes
+from runtime.html_page import (
+    Markup,
+    Section,
+    join_markup,
+    make_audio,
+    make_card,
+    make_figure,
+    make_grid,
+    make_paragraph,
+    make_table,
+)
 
 PLAYED_S: Final = 15.0
 TOTAL_PLAYED_S: Final = 90.0

@@ -216,7 +216,9 @@ def _build_analysis(split: str, described: Mapping[str, Any], arrays: Mapping[st
         tuple(
             Example(
                 example["title"],
-                *(own[f"example/{n}/{name}"] for name in ("time_s", "truth", "estimates")),
+                own[f"example/{n}/time_s"],
+                own[f"example/{n}/truth"],
+                own[f"example/{n}/estimates"],
                 _decode_sound(own[f"example/{n}/sound"]),
                 example["rate_hz"],
             )

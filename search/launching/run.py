@@ -29,6 +29,7 @@ from search.reporting import next_steps, report
 from search.reporting.callback import SearchCallback
 from search.reporting.mlflow_files import relocate_artifacts
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
+from search.reporting.page.live import LivePage
 from search.reporting.progress import SearchProgress
 from search.reporting.spending import format_limits, format_spending, larger_budget_options
 from search.results import FINGERPRINT, MAX_TRIALS, SearchFolder
@@ -238,7 +239,8 @@ def _run_with_data(
     meter = _open_meter(experiment, study)
     progress = SearchProgress(console, experiment.space, limit() if has_ray else 1, meter=meter)
     logger = _open_logger(experiment, study)
-    callback = SearchCallback(experiment, study, logger, progress, datasets, on_trial)
+    page = LivePage(experiment, study, console)
+    callback = SearchCallback(experiment, study, logger, progress, datasets, page.notify(on_trial))
     try:
         with shutdown.end_runs_on_error(study, callback.on_interrupt):
             callback.on_search_start()
@@ -273,6 +275,7 @@ def _run_with_data(
             console.print_line()
             console.print_line("\n".join(format_spending(meter.total(), meter.limits, progress.elapsed_s())))
     finally:
+        page.close()
         logger.close()
     larger = larger_budget_options(stopper.exhausted_budget)
     return _Ending(is_interrupted, stopper.common_failure, logger.problems, larger)

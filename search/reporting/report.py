@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from io import StringIO
+from pathlib import Path
 from typing import Final
 
 from runtime.console import Console
 from runtime.errors import InputError
 from search.execution import scoring
+from search.execution.error_files import ModelErrors, analyse_model, read_errors
 from search.execution.error_text import describe_error
 from search.experiment import Experiment
 from search.reporting import next_steps, progress
 from search.reporting.callback import provenance_tags
 from search.reporting.finalists import choose_finalists
 from search.reporting.mlflow_logger import MlflowLogger
+from search.reporting.page.gathering import gather_content
+from search.reporting.page.live import write_pages
 from search.reporting.result_files import (
     MARKDOWN_NAME,
     format_markdown,
@@ -228,6 +233,7 @@ def _log_winner(experiment: Experiment, study: Study, logger: MlflowLogger, winn
     if not model.is_file():
         return
     _try_drawing(experiment, winner.number, console)
+    _try_analysis(experiment, winner.number, console)
     if winner.run_id is not None:
         for path in (model, results.fetch_file(results.figure_path(winner.number))):
             if path.is_file():
@@ -246,6 +252,18 @@ def _try_drawing(experiment: Experiment, number: int, console: Console) -> None:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
         console.print_line(f"figure   no predictions are plotted: {describe_error(error)}")
+
+
+def _try_analysis(experiment: Experiment, number: int, console: Console) -> None:
+    """Analyse the errors of a trial's model for the page about the search, unless that has been done."""
+    if read_errors(experiment.results, number) != ModelErrors():
+        return
+    try:
+        analyse_model(experiment, number, "cpu")
+    except InputError:  # the storage or the dataset, not the trainable
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
+        console.print_line(f"page     the errors of the winner are not analysed: {describe_error(error)}")
 
 
 def draw_predictions(experiment: Experiment, number: int) -> None:
@@ -272,7 +290,18 @@ def _format_screen(experiment: Experiment, study: Study, summary: Summary) -> li
     lines += ["", f"Model    {results.display_path(results.model_path(winner))}"]
     if results.has_file(results.figure_path(winner)):
         lines.append(f"Figure   {results.display_path(results.figure_path(winner))}")
+    lines.append(f"Report   {results.display_path(results.report_path)}")
     return [*lines, f"Files    {results.display_path(results.root_path / MARKDOWN_NAME)}, {results.result_path.name}"]
+
+
+def _write_page(experiment: Experiment, study: Study) -> list[Path]:
+    results = experiment.results
+    if experiment.space.table is not None:
+        return []
+    trials, confirmations = study.get_trials(), study.get_confirmations()
+    now = datetime.now()
+    content = gather_content(results, experiment.space.identity(), trials, confirmations, time=now, is_live=False)
+    return [results.fetch_file(path) for path in write_pages(results, content)]
 
 
 def _keep_result(
@@ -290,6 +319,7 @@ def _keep_result(
     page = [*screen, "", *format_spending(spending, budget_limits(experiment.space.budget))]
     page += ["", "Next", *next_steps.list_result_commands(experiment, winner.number)]
     paths = write_result(results, content, format_markdown(results.name, page, summary))
+    paths += _write_page(experiment, study)
     parent = study.parent_run_id()
     if parent is not None:
         for path in paths:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from search.reporting.finalists import label_trial
-from search.reporting.summary import Summary, format_best, format_scores
+from search.reporting.summary import Summary, format_best, format_scores, list_conclusions
 from search.reporting.verdict import format_confirmed, summarise_verdict
 from search.results import RESULT_VERSION, SearchFolder
 from search.study.spending import Spending
@@ -54,6 +54,7 @@ def summarise_result(
         "runner_up": None if finalists.runner_up is None else finalists.runner_up.number,
         "reference": None if reference is None else reference.number,
         "trials": [_describe_trial(trial, space, results) for trial in finalists.list_trials()],
+        "conclusion": list_conclusions(summary),
         "verdict": None if summary.confirmed is None else summarise_verdict(summary.confirmed),
         "importance": {name: asdict(importance) for name, importance in summary.importances.items()},
         "edges": [asdict(edge) | {"text": edge.describe()} for edge in summary.edges],

@@ -80,7 +80,7 @@ def summarise_search(
         trials,
         finalists,
         [metric.name for metric in described.metrics if metric.headline],
-        parameter_importances(trials, space),
+        parameter_importances(trials, space.search, space.objectives),
         find_edges(space, winner.parameters, setting, described.config, described.inner),
         confirmed,
     )
@@ -113,9 +113,16 @@ def _format_verdict(summary: Summary) -> list[str]:
         return [
             "Confirmed on fresh seeds",
             *[f"  {line}" for line in table],
-            *_wrap_each("Result", format_verdict(summary.confirmed)),
+            *_wrap_each("Result", list_conclusions(summary)),
         ]
-    return _wrap_each("Result", compare_with_reference(summary.finalists, summary.space))
+    return _wrap_each("Result", list_conclusions(summary))
+
+
+def list_conclusions(summary: Summary) -> list[str]:
+    """Return the verdict on confirmed trials, or else the comparison on one seed, as sentences; empty without either."""
+    if summary.confirmed is not None:
+        return format_verdict(summary.confirmed)
+    return compare_with_reference(summary.finalists, summary.space)
 
 
 def _format_winner(summary: Summary) -> list[str]:

@@ -12,9 +12,10 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
+from search.study import pareto
 from search.study.encoding import PointEncoder
 from search.study.trials import Trial
-from spaces.schema import Space
+from spaces.schema import Dimension
 
 MIN_TRIALS: Final = 10
 """Number of trials below which importances are not estimated."""
@@ -44,7 +45,9 @@ class Importance:
     high: float
 
 
-def parameter_importances(trials: Sequence[Trial], space: Space) -> dict[str, Importance]:
+def parameter_importances(
+    trials: Sequence[Trial], search: Sequence[Dimension], objectives: pareto.Objectives
+) -> dict[str, Importance]:
     """Return how much each hyperparameter decides whether a trial is among the better ones, the most important first.
 
     PED-ANOVA compares the distribution of a hyperparameter among the better quarter of the trials, at least five, with that
@@ -54,14 +57,15 @@ def parameter_importances(trials: Sequence[Trial], space: Space) -> dict[str, Im
 
     Args:
         trials: Trials of the search.
-        space: Its dimensions and objectives.
+        search: Its dimensions.
+        objectives: Its objectives.
 
     Returns:
         Importances by dimension; empty for a single dimension, with fewer than `MIN_TRIALS` trials, and if all values are
         equal.
     """
-    usable = _comparable_trials(trials, space)
-    if len(space.search) < 2 or len(usable) < MIN_TRIALS or len({tuple(trial.values) for trial in usable}) < 2:
+    usable = _comparable_trials(trials, search, objectives)
+    if len(search) < 2 or len(usable) < MIN_TRIALS or len({tuple(trial.values) for trial in usable}) < 2:
         return {}
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # it announces every study
     generator = np.random.default_rng(0)
@@ -69,8 +73,8 @@ def parameter_importances(trials: Sequence[Trial], space: Space) -> dict[str, Im
     shares = []
     for _ in range(_RESAMPLES):
         drawn = [usable[index] for index in generator.integers(len(usable), size=size)]
-        shares.append(_estimate_shares(drawn, space))
-    names = [dimension.name for dimension in space.search]
+        shares.append(_estimate_shares(drawn, len(objectives)))
+    names = [dimension.name for dimension in search]
     table = np.array([[one.get(name, 0.0) for name in names] for one in shares if one])
     if not len(table):
         return {}
@@ -79,14 +83,16 @@ def parameter_importances(trials: Sequence[Trial], space: Space) -> dict[str, Im
     return {names[i]: Importance(float(median[i]), float(low[i]), float(high[i])) for i in order}
 
 
-def _comparable_trials(trials: Sequence[Trial], space: Space) -> list[FrozenTrial]:
+def _comparable_trials(
+    trials: Sequence[Trial], search: Sequence[Dimension], objectives: pareto.Objectives
+) -> list[FrozenTrial]:
     """Return the trials inside of the space as Optuna's, with objectives such that larger is better."""
     usable = [trial for trial in trials if trial.epochs]
     shared_epoch = min((len(trial.epochs) for trial in usable), default=0)
-    encoder = PointEncoder(space.search)
+    encoder = PointEncoder(search)
     comparable = []
     for trial in usable:
-        values = trial.best_objectives_until(shared_epoch, space.objectives)
+        values = trial.best_objectives_until(shared_epoch, objectives)
         parameters = encoder.encode(trial.parameters)
         if values is not None and parameters is not None and all(map(math.isfinite, values)):
             distributions = {name: encoder.distributions[name] for name in parameters}
@@ -96,11 +102,9 @@ def _comparable_trials(trials: Sequence[Trial], space: Space) -> list[FrozenTria
     return comparable
 
 
-def _estimate_shares(trials: Sequence[FrozenTrial], space: Space) -> Mapping[str, float]:
+def _estimate_shares(trials: Sequence[FrozenTrial], objectives: int) -> Mapping[str, float]:
     """Return PED-ANOVA's importances with a sum of 1; empty if they are all zero."""
-    study = optuna.create_study(
-        directions=["maximize"] * len(space.objectives), sampler=optuna.samplers.RandomSampler(seed=0)
-    )
+    study = optuna.create_study(directions=["maximize"] * objectives, sampler=optuna.samplers.RandomSampler(seed=0))
     study.add_trials(trials)
     share = max(_TOP_SHARE, _TOP_TRIALS / len(trials))
     with warnings.catch_warnings():

@@ -58,6 +58,7 @@ def analyse_recordings(
     matched = [np.take_along_axis(angle, np.maximum(output, 0)[..., None, :], -2)[..., 0, :] for output in outputs]
     errors = [np.where(output == NONE, np.nan, degrees) for output, degrees in zip(outputs, matched, strict=True)]
     truth, predicted = _to_angles(tracks.reference), _to_angles(tracks.predicted)
+    shown: NDArray[np.float64] = np.where(sounding[..., None], predicted, np.nan).astype(np.float64)
     nearest = np.take_along_axis(predicted, np.maximum(outputs[-1], 0)[..., None], -2)
     bias = np.where((outputs[-1] == NONE)[..., None], np.nan, nearest - truth)
     bias[..., 0] = (bias[..., 0] + 180) % 360 - 180
@@ -94,9 +95,9 @@ def analyse_recordings(
         tuple(
             Example(
                 f"{place}: recording {number}, {name} {scores[number]:.0f}",
-                np.arange(sounding.shape[1]) * _FRAME_S,
+                (np.arange(sounding.shape[1]) * _FRAME_S).astype(np.float64),
                 _events_by_id(tracks, number),
-                np.where(sounding[number, ..., None], predicted[number], np.nan),
+                shown[number],
                 read_sound(number),
                 SAMPLE_RATE_HZ,
             )
@@ -113,7 +114,8 @@ def _to_angles(directions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 def _is_free(output: NDArray[np.int64], sounding: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return whether each output is paired with no event, shape (recordings, frames, outputs)."""
-    return ~(output[..., None, :] == np.arange(sounding.shape[-1])[:, None]).any(-1)
+    is_free: NDArray[np.bool_] = ~(output[..., None, :] == np.arange(sounding.shape[-1])[:, None]).any(-1)
+    return is_free
 
 
 def _separation_deg(tracks: TrackingOutputs) -> NDArray[np.float64]:

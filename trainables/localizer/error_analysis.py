@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -111,9 +112,7 @@ def _find_factors(layout: ArrayLayout, scenes: Sequence[LocatedScene]) -> Mappin
     truth = _stack([scene.truth_m for scene in scenes])
     away = cdist(truth, centres)
     all_truth = [scene.truth_m for scene in scenes]
-    angles = [
-        separations(all_truth, lambda positions, centre=centre: _angles_deg(positions - centre)) for centre in centres
-    ]
+    angles = [separations(all_truth, functools.partial(_angles_deg, centre=centre)) for centre in centres]
     smallest = np.fmin.reduce(angles) if angles else np.zeros(0)
     return {
         "distance to the nearest array, m": away.min(axis=1),
@@ -125,8 +124,9 @@ def _find_factors(layout: ArrayLayout, scenes: Sequence[LocatedScene]) -> Mappin
     }
 
 
-def _angles_deg(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the angles between vectors in the plane, in degrees, shape (vectors, vectors)."""
+def _angles_deg(positions: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the angles between positions as seen from a centre, in degrees, shape (positions, positions)."""
+    vectors = positions - centre
     direction = np.degrees(np.arctan2(vectors[:, 1], vectors[:, 0]))
     difference: NDArray[np.float64] = np.abs((direction[:, None] - direction + 180) % 360 - 180)
     return difference
@@ -144,7 +144,8 @@ def _score_scenes(
 def _distances(
     scenes: Sequence[LocatedScene], pairs: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]
 ) -> NDArray[np.float64]:
-    return np.linalg.norm(_biases(scenes, pairs), axis=1)
+    distances: NDArray[np.float64] = np.linalg.norm(_biases(scenes, pairs), axis=1)
+    return distances
 
 
 def _biases(

@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from datasets.preview import figures, page
-from datasets.preview.page import Section
+from datasets.preview import figures
+from runtime import html_page
+from runtime.html_page import Section
 from tests.datasets.paged import Page
 
 
@@ -34,8 +35,8 @@ def test_an_azimuth_that_passes_180_degrees_is_two_lines() -> None:
 
 
 def test_a_page_can_be_written_whatever_its_names_are() -> None:
-    written = page.make_document(
-        "a\udcff", "b", (), page.escape_text("<c>"), [Section("d", "e<", page.make_paragraph("f&"))]
+    written = html_page.make_document(
+        "a\udcff", "b", (), html_page.escape_text("<c>"), [Section("d", "e<", html_page.make_paragraph("f&"))]
     )
     assert written.encode()
     assert "&lt;c&gt;" in written

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +73,7 @@ def test_the_file_holds_what_was_computed(name: str, searches: SavedSearches) ->
     assert read.sweeps == computed.sweeps
     for split, analysis in computed.analyses.items():
         again = read.analyses[split]
-        assert replace(again.axes, landmarks=analysis.axes.landmarks) == analysis.axes
+        assert {**vars(again.axes), "landmarks": None} == {**vars(analysis.axes), "landmarks": None}
         np.testing.assert_allclose(again.sources.errors, analysis.sources.errors, rtol=1e-6)
         np.testing.assert_array_equal(again.estimates.is_false, analysis.estimates.is_false)
         assert list(again.sources.factors) == list(analysis.sources.factors)

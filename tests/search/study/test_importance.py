@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from search.study.importance import MIN_TRIALS, parameter_importances
+from search.study.importance import MIN_TRIALS, Importance, parameter_importances
 from search.study.trials import Trial
-from spaces.schema import Value
+from spaces.schema import Space, Value
 from tests.search.study.test_sampler import SPACE, trial
 
 
@@ -28,26 +29,30 @@ def history(count: int, decisive: str) -> list[Trial]:
     return trials
 
 
+def importances_of(trials: Sequence[Trial], searched: Space) -> dict[str, Importance]:
+    return parameter_importances(trials, searched.search, searched.objectives)
+
+
 def test_the_decisive_parameter_has_the_highest_importance() -> None:
-    importances = parameter_importances(history(60, "optimizer.lr"), SPACE)
+    importances = importances_of(history(60, "optimizer.lr"), SPACE)
     assert next(iter(importances)) == "optimizer.lr"
     assert importances["optimizer.lr"].low > max(i.high for n, i in importances.items() if n != "optimizer.lr")
 
 
 def test_a_conditional_dimension_can_be_the_most_important() -> None:
-    assert next(iter(parameter_importances(history(60, "loss.huber_delta"), SPACE))) == "loss.huber_delta"
+    assert next(iter(importances_of(history(60, "loss.huber_delta"), SPACE))) == "loss.huber_delta"
 
 
 def test_fewer_trials_have_wider_intervals() -> None:
-    few, many = (parameter_importances(history(count, "optimizer.lr"), SPACE)["optimizer.lr"] for count in (12, 120))
+    few, many = (importances_of(history(count, "optimizer.lr"), SPACE)["optimizer.lr"] for count in (12, 120))
     assert few.high - few.low > 2 * (many.high - many.low)
 
 
 def test_several_objectives_count_together() -> None:
     several = dataclasses.replace(SPACE, objectives=(("f1_0.3m", "maximize"), ("loss", "minimize")))
-    assert next(iter(parameter_importances(history(60, "optimizer.lr"), several))) == "optimizer.lr"
+    assert next(iter(importances_of(history(60, "optimizer.lr"), several))) == "optimizer.lr"
 
 
 def test_too_few_trials_give_no_importances() -> None:
-    assert parameter_importances(history(MIN_TRIALS - 1, "optimizer.lr"), SPACE) == {}
-    assert parameter_importances(history(MIN_TRIALS, "optimizer.lr"), SPACE) != {}
+    assert importances_of(history(MIN_TRIALS - 1, "optimizer.lr"), SPACE) == {}
+    assert importances_of(history(MIN_TRIALS, "optimizer.lr"), SPACE) != {}

@@ -95,7 +95,11 @@ def test_a_baseline_outside_of_the_search_is_run_as_it_is_and_not_learnt_from(tm
     assert Study(tmp_path / "journal", searched).get_trial(0).parameters == outside
     without = [sampler.suggest_parameters(searched, trials[1:], number) for number in range(50, 54)]
     assert [sampler.suggest_parameters(searched, trials, number) for number in range(50, 54)] == without
-    assert parameter_importances(trials, searched) == parameter_importances(trials[1:], searched) != {}
+    assert (
+        parameter_importances(trials, searched.search, searched.objectives)
+        == parameter_importances(trials[1:], searched.search, searched.objectives)
+        != {}
+    )
 
 
 def test_an_interrupted_baseline_outside_of_the_search_keeps_its_values(tmp_path: Path) -> None:

@@ -13,6 +13,23 @@ Markup = NewType("Markup", str)
 
 
 @dataclass(frozen=True)
+class PageExtras:
+    """Additions to a document.
+
+    Attributes:
+        head: Elements of the head.
+        style: Style sheet, after the common one.
+        top: Elements before the title.
+        scripts: Elements at the end.
+    """
+
+    head: Markup = Markup("")
+    style: str = ""
+    top: Markup = Markup("")
+    scripts: Markup = Markup("")
+
+
+@dataclass(frozen=True)
 class Section:
     """A section of a page, listed in its table of contents.
 
@@ -83,7 +100,14 @@ def make_audio(content: bytes, label: str) -> Markup:
     )
 
 
-def make_document(title: str, lead: str, notices: Sequence[str], facts: Markup, sections: Sequence[Section]) -> str:
+def make_document(
+    title: str,
+    lead: str,
+    notices: Sequence[str],
+    facts: Markup,
+    sections: Sequence[Section],
+    extras: PageExtras = PageExtras(),  # immutable
+) -> str:
     """Return the complete HTML document.
 
     Args:
@@ -92,6 +116,7 @@ def make_document(title: str, lead: str, notices: Sequence[str], facts: Markup, 
         notices: Restrictions to be shown first, as plain text; the first one introduces the others.
         facts: Table of the key figures.
         sections: Sections in their order on the page.
+        extras: Additions of the kind of page.
     """
     contents = "".join(f'<li><a href="#{escape(s.anchor)}">{escape(s.title)}</a></li>' for s in sections)
     parts = "".join(
@@ -103,9 +128,9 @@ def make_document(title: str, lead: str, notices: Sequence[str], facts: Markup, 
     document = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n<header><h1>{escape(title)}</h1><p>{escape(lead)}</p>"
+        f"{extras.head}<style>{_STYLE}{extras.style}</style>\n</head>\n<body>\n{extras.top}<main>\n<header><h1>{escape(title)}</h1><p>{escape(lead)}</p>"
         f"{noted}</header>\n{facts}\n"
-        f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n{parts}</main>\n</body>\n</html>\n'
+        f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n{parts}</main>\n{extras.scripts}</body>\n</html>\n'
     )
     return document.encode("utf-8", "replace").decode()  # file names are not necessarily valid Unicode
 
