@@ -13,6 +13,19 @@ Markup = NewType("Markup", str)
 
 
 @dataclass(frozen=True)
+class DataTable:
+    """Table with a header.
+
+    Attributes:
+        header: Names of the columns.
+        rows: Cells as plain text, the first of which is the heading of its row.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
 class PageExtras:
     """Additions to a document.
 
@@ -68,6 +81,19 @@ def make_table(rows: Iterable[tuple[str, str]]) -> Markup:
     """Return a table of names and values, given as plain text."""
     lines = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
     return Markup(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
+
+
+def make_data_table(table: DataTable, css_class: str = "data") -> Markup:
+    """Return a table with a header, which scrolls by keyboard too where it is wider than the window."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.header)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
+        for row in table.rows
+    )
+    return Markup(
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.header[0] or "table")}">'
+        f'<table class="{escape(css_class)}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
 
 
 def make_figure(figure: Markup, caption: str, *, wide: bool = False) -> Markup:
@@ -176,10 +202,10 @@ td { overflow-wrap: anywhere; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .9rem 1rem;
   margin: 0 0 1rem; }
 figure { margin: 0; min-width: 0; }
-figure svg { display: block; width: 100%; height: auto; color: var(--ink); }
-.grid > figure svg { max-width: 30rem; }
+figure > svg { display: block; width: 100%; height: auto; color: var(--ink); }
+.grid > figure > svg { max-width: 30rem; }
 .card > figure { overflow-x: auto; }
-.card > figure.wide svg { min-width: 42rem; }
+.card > figure.wide > svg { min-width: 42rem; }
 figcaption { font-size: .85rem; line-height: 1.4; margin-top: .2rem; }
 .player { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem 1rem; margin-top: .7rem; font-size: .85rem; }
 audio { width: min(100%, 22rem); height: 2.4rem; }

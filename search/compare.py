@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError
+from runtime.files import write_obstacle, write_text_atomic
 from search.catalog.comparison import Entry, describe_comparison, format_comparison
 from search.catalog.reading import read_record
 from search.catalog.tables import to_json
@@ -26,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "entries", nargs="+", metavar="search", help="name of a search, or NAME#7 for one of its trials"
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument("--html", metavar="FILE", type=uris.expand_home, help="write an HTML page with charts, too")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     add_storage_options(parser)
     return run_command(lambda: _compare(parser.parse_args(arguments)), stopped="Stopped.")
@@ -35,10 +39,24 @@ def _compare(options: argparse.Namespace) -> int:
     if len(options.entries) < 2:
         rule = "a comparison needs two searches or trials"
         raise InputError("search", rule, value=options.entries[0], remedy="add the name of another one, or NAME#7")
-    comparison = describe_comparison([_read_entry(options, text) for text in options.entries])
+    if options.html is not None:
+        _require_writable(options.html)
+    entries = [_read_entry(options, text) for text in options.entries]
+    comparison = describe_comparison(entries)
     lines = format_comparison(comparison, markdown=options.markdown)
     print(to_json(comparison) if options.json else "\n".join(lines).rstrip())
+    if options.html is not None:
+        from search.catalog.comparison_page import make_comparison_page  # imports plotly, which takes a second
+
+        write_text_atomic(options.html, make_comparison_page(entries, comparison))
     return 0
+
+
+def _require_writable(path: Path) -> None:
+    obstacle = "a folder" if path.is_dir() else write_obstacle(path.absolute().parent)
+    if obstacle is not None or not path.absolute().parent.is_dir():
+        value = obstacle or "its folder does not exist"
+        raise InputError("--html", "the page must be writable", value=f"{path}: {value}", remedy="name another file")
 
 
 def _read_entry(options: argparse.Namespace, text: str) -> Entry:

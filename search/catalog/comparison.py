@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from datasets.registry import AnySpec
 from datasets.rooms.spec import LocalizerSpec
 from runtime.errors import InputError
+from runtime.html_page import DataTable
 from search.catalog.details import config_values
 from search.catalog.reading import SearchRecord
 from search.catalog.tables import format_duration, format_table, format_value
@@ -146,25 +147,37 @@ def _costs(entry: Entry) -> dict[str, float]:
 
 def format_comparison(comparison: Mapping[str, Any], *, markdown: bool = False) -> list[str]:
     """Return the lines of a comparison, as text or in Markdown."""
-    labels = comparison["entries"]
-
-    def section(title: str, rows: Mapping[str, Sequence[Any]]) -> list[str]:
-        cells = [
-            [name, *("-" if value is None else _short(value) for value in values)] for name, values in rows.items()
-        ]
+    lines = []
+    for title, table in tabulate_comparison(comparison).items():
         heading = [f"## {title}", ""] if markdown else [title]
-        return [*heading, *format_table(["", *labels], cells, markdown=markdown), ""] if rows else []
+        lines += [*heading, *format_table(table.header, table.rows, markdown=markdown), ""]
+    return lines
 
-    lines = section("Differences of the spaces", _describe_dimensions(comparison["differences"]))
-    lines += section("Differences of the trials", {"trial": comparison["trials"], **comparison["winners"]})
-    note = "" if comparison["is_validation_shared"] else " (different data, not comparable)"
-    lines += section(f"Validation{note}", comparison["validation"])
+
+def tabulate_comparison(comparison: Mapping[str, Any]) -> dict[str, DataTable]:
+    """Return the tables of a comparison by their titles, without empty ones."""
+    test_note = " (different data, not comparable)"
+    sections: dict[str, Mapping[str, Sequence[Any]]] = {
+        "Differences of the spaces": _describe_dimensions(comparison["differences"]),
+        "Differences of the trials": {"trial": comparison["trials"], **comparison["winners"]},
+        f"Validation{'' if comparison['is_validation_shared'] else test_note}": comparison["validation"],
+    }
     for split, test in comparison["tests"].items():
-        note = "" if test["is_shared"] else " (different data, not comparable)"
-        lines += section(f"Test split {split}{note}", test["scores"])
+        sections[f"Test split {split}{'' if test['is_shared'] else test_note}"] = test["scores"]
     costs = comparison["costs"]
     rows = {name: [cost[name] for cost in costs] for name in ("trials", "confirmations", "epochs")}
-    return [*lines, *section("Costs", {**rows, "time": [format_duration(cost["seconds"]) for cost in costs]})]
+    sections["Costs"] = {**rows, "time": [format_duration(cost["seconds"]) for cost in costs]}
+    return {
+        title: DataTable(
+            ["", *comparison["entries"]],
+            [
+                [name, *("-" if value is None else _short(value) for value in values)]
+                for name, values in section.items()
+            ],
+        )
+        for title, section in sections.items()
+        if section
+    }
 
 
 def _describe_dimensions(differences: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

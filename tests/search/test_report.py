@@ -14,6 +14,7 @@ from search.report import main
 from search.reporting.page import live
 from search.reporting.page.live import LivePage
 from search.study.study import Study
+from search.study.trials import Trial
 from tests.search.saved_searches import SavedSearches, train_searches
 
 
@@ -73,9 +74,8 @@ def test_a_live_page_is_renewed_no_more_often_than_a_hundredth_of_the_time(
         clock[0] += 3
         return "<html>"
 
-    monkeypatch.setattr(live.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(live, "make_page", take_three_seconds)
-    on_trial = LivePage(experiment, study, Console(StringIO())).notify(None)
+    on_trial = LivePage(experiment, study, Console(StringIO()), lambda: clock[0]).notify(None)
     for _ in range(1000):
         on_trial(study.get_trials()[0])
         clock[0] += 1
@@ -95,7 +95,7 @@ def test_a_live_page_that_fails_is_reported_once_and_the_search_goes_on(
     monkeypatch.setattr(live, "make_page", fail)
     monkeypatch.setattr(live, "_LEAST_INTERVAL_S", 0.0)
     out = StringIO()
-    called = []
+    called: list[Trial] = []
     on_trial = LivePage(experiment, study, Console(out)).notify(called.append)
     for trial in study.get_trials() * 3:
         on_trial(trial)

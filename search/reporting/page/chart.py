@@ -12,7 +12,7 @@ from typing import Any, Final
 import plotly
 import plotly.graph_objects as go
 
-from runtime.html_page import Markup
+from runtime.html_page import DataTable, Markup, make_data_table
 
 HEIGHT: Final = 380
 """Height of a chart, in pixels."""
@@ -22,6 +22,9 @@ SCALE: Final = "Cividis"
 """Colour scale whose lightness increases throughout, so that it can be read in grey."""
 QUIET: Final = "#8c939c"
 """Colour of what is not highlighted."""
+DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash")
+"""Dashes of lines that also differ in colour."""
+THEME_BUTTON: Final = Markup('<button type="button" id="theme" aria-pressed="false">Dark or light</button>\n')
 INK: Final = "#010203"
 """Placeholder of the text colour, which `charts.js` replaces."""
 SYMBOLS: Final = {
@@ -32,19 +35,6 @@ SYMBOLS: Final = {
     "running": "triangle-right-open",
 }
 """Symbols of the outcomes of trials."""
-
-
-@dataclass(frozen=True)
-class DataTable:
-    """Table of a page.
-
-    Attributes:
-        header: Names of the columns.
-        rows: Cells as plain text.
-    """
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +62,9 @@ def new_figure(x: str = "", y: str = "", height: int = HEIGHT) -> go.Figure:
     figure.update_layout(
         template=go.layout.Template(),
         height=height,
-        margin={"l": 60, "r": 20, "t": 20, "b": 50},
+        margin={"l": 60, "r": 20, "t": 40, "b": 50},
         hovermode="closest",
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
     figure.update_xaxes(title_text=x, automargin=True, zeroline=False)
     figure.update_yaxes(title_text=y, automargin=True, zeroline=False)
@@ -92,7 +82,7 @@ def render_chart(chart: Chart, name: str) -> Markup:
     height = chart.figure.layout.height or HEIGHT
     table = ""
     if chart.table is not None and chart.table.rows:
-        table = f"<details><summary>Values</summary>{render_table(chart.table)}</details>"
+        table = f"<details><summary>Values</summary>{make_data_table(chart.table)}</details>"
     return Markup(
         f'<figure class="chart-card{wide}"><h4>{escape(chart.title)}</h4>'
         f'<div class="chart" id="{escape(name)}" role="img" aria-label="{escape(chart.title)}: {escape(chart.caption)}" '
@@ -107,17 +97,9 @@ def render_charts(charts: Iterable[Chart], name: str) -> list[Markup]:
     return [render_chart(chart, f"{name}-{number}") for number, chart in enumerate(charts)]
 
 
-def render_table(table: DataTable, css_class: str = "") -> Markup:
-    """Return a table with a header; the first cell of a row is its heading."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.header)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in table.rows
-    )
-    return Markup(
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.header[0] or "table")}">'
-        f'<table class="{escape(css_class or "data")}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-    )
+def arrange_charts(parts: Sequence[Markup]) -> Markup:
+    """Return charts side by side where the window is wide enough; nothing without any."""
+    return Markup(f'<div class="grid charts">{"".join(parts)}</div>') if parts else Markup("")
 
 
 def page_scripts() -> Markup:

@@ -10,25 +10,26 @@ from typing import Final
 from datasets.preview.playback import encode_wav, loop_sound, make_playable
 from runtime.console import format_duration
 from runtime.html_page import (
+    DataTable,
     Markup,
     PageExtras,
     Section,
     join_markup,
     make_audio,
+    make_data_table,
     make_document,
-    make_grid,
     make_heading,
     make_paragraph,
     make_table,
 )
 from search.reporting.page import error_charts, trial_charts
 from search.reporting.page.chart import (
-    DataTable,
+    THEME_BUTTON,
+    arrange_charts,
     page_scripts,
     page_style,
     render_chart,
     render_charts,
-    render_table,
 )
 from search.reporting.page.content import PageContent, format_number, format_score
 from search.study.trials import Trial
@@ -37,10 +38,7 @@ from trainables.error_analysis import Example
 _REFRESH_S: Final = 30
 _LOOPED_S: Final = 0.5
 """Length of a sound below which it is repeated, in seconds."""
-_BUTTON: Final = Markup(
-    '<a class="skip" href="#answer">Skip to the answer</a>'
-    '<button type="button" id="theme" aria-pressed="false">Dark or light</button>\n'
-)
+_SKIP: Final = Markup('<a class="skip" href="#answer">Skip to the answer</a>')
 
 
 def make_page(content: PageContent) -> str:
@@ -51,7 +49,7 @@ def make_page(content: PageContent) -> str:
     state = "" if content.time is None else f", state of {content.time:%Y-%m-%d %H:%M}"
     notices = ("The search is running; this page is renewed while it does.",) if content.is_live else ()
     refresh = f'<meta http-equiv="refresh" content="{_REFRESH_S}">\n' if content.is_live else ""
-    extras = PageExtras(Markup(refresh), page_style(), _BUTTON, page_scripts())
+    extras = PageExtras(Markup(refresh), page_style(), join_markup([_SKIP, THEME_BUTTON]), page_scripts())
     sections = [section for section in _list_sections(content) if section is not None]
     return make_document(content.name, f"{lead}{state}.", notices, _make_answer(content), sections, extras)
 
@@ -184,17 +182,17 @@ def _section_winner(content: PageContent) -> Section | None:
     parts = [
         make_heading("Scores"),
         make_paragraph("Inference parameters are those that were best on validation.", "soft"),
-        render_table(tabulate_scores(content)),
+        make_data_table(tabulate_scores(content)),
     ]
     confirmed = trial_charts.chart_confirmed(content)
     if confirmed is not None:
         parts.append(render_chart(confirmed, "confirmed"))
-    parts += [make_heading("Configurations"), render_table(tabulate_configurations(content))]
+    parts += [make_heading("Configurations"), make_data_table(tabulate_configurations(content))]
     described = [(name, meaning) for name, meaning in content.meanings.items()]
     if described:
         parts.append(_fold("What the metrics mean", make_table(described)))
     full = tabulate_scores(content, in_full=True)
-    parts.append(_fold("All metrics", render_table(full)))
+    parts.append(_fold("All metrics", make_data_table(full)))
     edges = [] if content.result is None else [edge["text"] for edge in content.result.get("edges", ())]
     if edges:
         parts += [make_heading("Values at an edge of the space"), *(make_paragraph(edge) for edge in edges)]
@@ -218,7 +216,7 @@ def _section_dimensions(content: PageContent) -> Section | None:
             0, make_paragraph("There are too few trials, or too similar ones, to estimate importances.", "soft")
         )
     slices = render_charts(trial_charts.list_slices(content), "slice")
-    parts += [make_heading("The objective over each dimension"), _grid(slices)]
+    parts += [make_heading("The objective over each dimension"), arrange_charts(slices)]
     if len(content.objectives) > 1:
         parts.append(render_chart(trial_charts.chart_front(content), "front"))
     return Section("dimensions", "What mattered", join_markup(parts))
@@ -237,16 +235,16 @@ def _section_errors(content: PageContent) -> Section | None:
         if analysis is not None:
             near, far = analysis.axes.gates[0], analysis.axes.gates[-1]
             header = ["sources at the same time", *(f"F1 at {gate:g} {analysis.axes.unit}" for gate in (near, far))]
-            inside.append(render_table(DataTable(header, error_charts.count_simultaneous(analysis))))
+            inside.append(make_data_table(DataTable(header, error_charts.count_simultaneous(analysis))))
             if analysis.switches is not None:
                 inside.append(
                     make_paragraph(f"Sources were switched {analysis.switches} times (MOTA's count at {near:g}°).")
                 )
-            inside.append(_grid(render_charts(error_charts.list_maps(analysis), f"map-{number}")))
+            inside.append(arrange_charts(render_charts(error_charts.list_maps(analysis), f"map-{number}")))
             factors = [*error_charts.list_factor_charts(analysis), error_charts.chart_scores(analysis)]
-            inside.append(_grid(render_charts(factors, f"factor-{number}")))
+            inside.append(arrange_charts(render_charts(factors, f"factor-{number}")))
         sweeps = error_charts.list_sweep_charts(errors.sweeps.get(split, ()), chosen, objective)
-        inside.append(_grid(render_charts(sweeps, f"sweep-{number}")))
+        inside.append(arrange_charts(render_charts(sweeps, f"sweep-{number}")))
         parts.append(_fold(f"Test split {split}", join_markup(inside), is_open=number == 0))
     return Section("errors", "Where it fails", join_markup(parts))
 
@@ -257,8 +255,8 @@ def _section_examples(content: PageContent) -> Section | None:
         cards = []
         for place, example in enumerate(analysis.examples):
             card = render_chart(error_charts.chart_example(example, analysis.axes), f"example-{number}-{place}")
-            cards.append(join_markup([card, *_play_example(example)]))
-        parts += [make_heading(f"Test split {split}"), _grid(cards)]
+            cards.append(Markup(f"<div>{join_markup([card, *_play_example(example)])}</div>"))
+        parts += [make_heading(f"Test split {split}"), arrange_charts(cards)]
     return Section("examples", "Best, median and worst scenes", join_markup(parts)) if parts else None
 
 
@@ -275,7 +273,7 @@ def _play_example(example: Example) -> list[Markup]:
 
 def _make_trials(content: PageContent) -> Markup:
     note = make_paragraph("Best first; a click on a heading sorts by that column.", "soft")
-    return join_markup([note, render_table(tabulate_trials(content), "sortable")])
+    return join_markup([note, make_data_table(tabulate_trials(content), "sortable")])
 
 
 def _section_provenance(content: PageContent) -> Section:
@@ -304,7 +302,3 @@ def _preformat(lines: Sequence[str]) -> Markup:
 
 def _fold(title: str, body: Markup, *, is_open: bool = False) -> Markup:
     return Markup(f"<details{' open' if is_open else ''}><summary>{html.escape(title)}</summary>{body}</details>")
-
-
-def _grid(parts: Sequence[Markup]) -> Markup:
-    return Markup(make_grid(parts).replace('class="grid"', 'class="grid charts"', 1)) if parts else Markup("")

@@ -11,8 +11,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from runtime.html_page import DataTable
 from search.execution.error_files import Sweep
-from search.reporting.page.chart import COLOURS, QUIET, SCALE, Chart, DataTable, new_figure
+from search.reporting.page.chart import COLOURS, DASHES, QUIET, SCALE, Chart, new_figure
 from search.reporting.page.content import format_number, format_score
 from trainables.error_analysis import SIMULTANEOUS, ErrorAnalysis, Example, PositionAxes
 
@@ -36,6 +37,35 @@ def list_factor_charts(analysis: ErrorAnalysis) -> list[Chart]:
     """Return recall, and F1 where it is defined, over everything that may make a source difficult."""
     factors = analysis.sources.factors.items()
     return [_chart_factor(analysis, name, values) for name, values in factors if np.isfinite(values).sum() >= _LEAST]
+
+
+def list_compared_factors(split: str, analyses: Mapping[str, ErrorAnalysis]) -> list[Chart]:
+    """Return recall of several models at the smallest gate, over everything that may make a source difficult.
+
+    Args:
+        split: Name of the split, the same data for all models.
+        analyses: Errors by the label of the model, with the same axes.
+    """
+    first = next(iter(analyses.values()))
+    names = [n for n, values in first.sources.factors.items() if np.isfinite(values).sum() >= _LEAST]
+    return [_compare_factor(split, name, analyses) for name in names]
+
+
+def _compare_factor(split: str, name: str, analyses: Mapping[str, ErrorAnalysis]) -> Chart:
+    figure = new_figure(name, "recall", _SMALL_HEIGHT)
+    rows = []
+    for number, (label, analysis) in enumerate(analyses.items()):
+        bins = [one for one in summarise_factor(analysis, analysis.sources.factors[name], 0) if one[2] >= _LEAST]
+        shares = [found / count for _, _, count, found in bins]
+        style = {"color": COLOURS[number % len(COLOURS)], "dash": DASHES[number % len(DASHES)]}
+        middles = [(low + high) / 2 for low, high, _, _ in bins]
+        figure.add_scatter(x=middles, y=shares, mode="lines+markers", name=label, line=style)
+        rows += [[_format_bin(b[0], b[1]), label, str(b[2]), f"{s:.3f}"] for b, s in zip(bins, shares, strict=True)]
+    figure.update_yaxes(range=[0, 1.02])
+    axes = next(iter(analyses.values())).axes
+    factor = name.partition(",")[0]
+    caption = f"Share of the sources that are found within {axes.gates[0]:g} {axes.unit} on {split}, over {factor}."
+    return Chart(f"{split}: {factor}", figure, caption, DataTable([name, "model", "sources", "recall"], rows))
 
 
 def list_sweep_charts(sweeps: Sequence[Sweep], chosen: Mapping[str, float], objective: str) -> list[Chart]:
@@ -133,7 +163,7 @@ def _new_plan(axes: PositionAxes, height: int = _MAP_HEIGHT) -> go.Figure:
             y=axes.landmarks[:, 1].tolist(),
             mode="markers",
             name="microphones",
-            marker={"symbol": "square", "size": 6, "color": QUIET},
+            marker={"symbol": "square", "size": 8, "color": QUIET},
         )
     return figure
 
@@ -256,7 +286,7 @@ def _chart_factor(analysis: ErrorAnalysis, name: str, values: NDArray[np.float64
             y=shares,
             name=f"recall at {limit:g} {axes.unit}",
             mode="lines+markers",
-            line={"color": COLOURS[gate % len(COLOURS)], "dash": ("solid", "dash", "dot")[gate % 3]},
+            line={"color": COLOURS[gate % len(COLOURS)], "dash": DASHES[gate % len(DASHES)]},
             error_y={
                 "type": "data",
                 "symmetric": False,
@@ -325,7 +355,7 @@ def _precision_recall(sweep: Sweep, chosen: Mapping[str, float]) -> Chart | None
             name=name,
             text=[f"{sweep.parameter} {value:.3g}" for value in sweep.values],
             hovertemplate="%{text}<br>recall %{x:.3f}, precision %{y:.3f}<extra></extra>",
-            line={"color": colour, "dash": ("solid", "dash", "dot")[number % 3]},
+            line={"color": colour, "dash": DASHES[number % len(DASHES)]},
             marker={"size": 5},
         )
         at = sweep.values.index(chosen[sweep.parameter]) if chosen.get(sweep.parameter) in sweep.values else None
@@ -394,7 +424,12 @@ def _chart_trajectories(example: Example, axes: PositionAxes) -> Chart:
     figure.update_layout(
         xaxis={"title": {"text": "time, s"}, "anchor": "y2"},
         yaxis={"domain": [0.55, 1], "range": list(axes.limits[0]), "title": {"text": axes.names[0]}},
-        yaxis2={"domain": [0, 0.45], "range": list(axes.limits[1]), "title": {"text": axes.names[1]}},
+        yaxis2={
+            "zeroline": False,
+            "domain": [0, 0.45],
+            "range": list(axes.limits[1]),
+            "title": {"text": axes.names[1]},
+        },
     )
     caption = "Wide lines: true sources; points: outputs. A source whose points change their colour was switched."
     return Chart(example.title, figure, caption)

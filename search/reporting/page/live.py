@@ -55,9 +55,13 @@ class LivePage:
         experiment: Search that runs.
         study: Its trials.
         console: Output.
+        clock: Monotonic time in seconds.
     """
 
-    def __init__(self, experiment: Experiment, study: Study, console: Console) -> None:
+    def __init__(
+        self, experiment: Experiment, study: Study, console: Console, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._experiment = experiment
         self._study = study
         self._console = console
@@ -68,7 +72,7 @@ class LivePage:
         """Return a function of a trial that renews the page if it is due, and then calls another one."""
 
         def on_trial(trial: Trial) -> None:
-            if time.monotonic() >= self._next_s:
+            if self._clock() >= self._next_s:
                 self._write(is_live=True)
             if then is not None:
                 then(trial)
@@ -88,7 +92,7 @@ class LivePage:
     def _write(self, *, is_live: bool) -> None:
         if not self._is_working:
             return
-        begin = time.monotonic()
+        begin = self._clock()
         results = self._experiment.results
         try:
             content = gather_content(
@@ -103,5 +107,5 @@ class LivePage:
         except Exception as error:  # noqa: BLE001  # a page must not end the search
             self._is_working = False
             self._console.print_line(f"page     live.html is not renewed any more: {describe_error(error)}")
-        now = time.monotonic()
+        now = self._clock()
         self._next_s = now + max(_LEAST_INTERVAL_S, (now - begin) / _COST_SHARE)

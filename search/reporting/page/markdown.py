@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from search.reporting.page.chart import DataTable
+from runtime.html_page import DataTable
 from search.reporting.page.content import PageContent
 from search.reporting.page.document import (
     list_conclusions,

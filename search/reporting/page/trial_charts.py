@@ -10,12 +10,12 @@ from typing import Any, Final
 import numpy as np
 import plotly.graph_objects as go
 
-from search.reporting.page.chart import COLOURS, INK, QUIET, SCALE, SYMBOLS, Chart, DataTable, new_figure
+from runtime.html_page import DataTable
+from search.reporting.page.chart import COLOURS, DASHES, INK, QUIET, SCALE, SYMBOLS, Chart, new_figure
 from search.reporting.page.content import PageContent, format_number, format_score
 from search.study.trials import Trial
 from spaces.schema import Dimension, Value
 
-_DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash")
 _SLICES: Final = 9
 """Number of dimensions, the most important ones, that have a chart of their own."""
 _SMALL_HEIGHT: Final = 260
@@ -160,7 +160,7 @@ def _mark_references(figure: go.Figure, content: PageContent) -> None:
     for number, trial in enumerate(content.references):
         figure.add_hline(
             content.objective(trial),
-            line={"color": QUIET, "dash": _DASHES[1 + number % 4], "width": 1},
+            line={"color": QUIET, "dash": DASHES[1 + number % 4], "width": 1},
             annotation={"text": trial.role, "font": {"size": 11}},
             annotation_position="bottom right",
         )
@@ -214,7 +214,7 @@ def _chart_curves(content: PageContent) -> Chart:
             y=[epoch.metrics.get(metric) for epoch in trial.epochs],
             mode="lines+markers",
             name=content.label(trial),
-            line={"color": COLOURS[number % len(COLOURS)], "width": 2.5, "dash": _DASHES[number % len(_DASHES)]},
+            line={"color": COLOURS[number % len(COLOURS)], "width": 2.5, "dash": DASHES[number % len(DASHES)]},
             marker={"size": 5},
         )
     rows = [[content.label(t), str(e.epoch), format_score(e.metrics.get(metric))] for t in finalists for e in t.epochs]

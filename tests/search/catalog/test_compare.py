@@ -12,8 +12,10 @@ import pytest
 
 import search.compare
 from datasets.rooms.spec import RoomSpec
+from search.execution.error_files import ModelErrors, write_errors
 from search.results import SearchFolder
 from tests.search.catalog.planted import plant_search
+from tests.search.reporting.page.contents import make_analysis
 from tests.search.support import SPACE
 
 
@@ -83,3 +85,33 @@ def test_a_wrong_entry_is_refused(entries: list[str], tmp_path: Path, capsys: py
     plant_search(tmp_path)
     assert search.compare.main([*entries, "--storage", str(tmp_path)]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_page_compares_progress_and_errors_on_shared_splits_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [plant_search(tmp_path), plant_search(tmp_path, "wide", gain=0.1)]
+    for number, folder in enumerate(folders):
+        write_errors(folder, 1, ModelErrors({"S0": make_analysis(number)}))
+    page = tmp_path / "page.html"
+    assert search.compare.main(["toy", "wide", "--storage", str(tmp_path), "--html", str(page)]) == 0
+    written = page.read_text(encoding="utf-8")
+    assert all(
+        title in written for title in ("Best so far", "Learning curves", "S0: distance", "Differences of the trials")
+    )
+    assert '"name":"toy"' in written
+    set_fingerprint(folders[0], "1")
+    plant_search(tmp_path, "seeded", dataset=RoomSpec(seed=1))
+    write_errors(SearchFolder(tmp_path, "seeded"), 1, ModelErrors({"S0": make_analysis(2)}))
+    assert search.compare.main(["toy", "seeded", "--storage", str(tmp_path), "--html", str(page)]) == 0
+    written = page.read_text(encoding="utf-8")
+    assert "S0: distance" not in written
+    assert "Test split S0 (different data, not comparable)" in written
+    assert "Differences of the spaces" in capsys.readouterr().out
+
+
+def test_a_page_in_a_folder_that_does_not_exist_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plant_search(tmp_path)
+    path = str(tmp_path / "no" / "page.html")
+    assert search.compare.main(["toy#0", "toy#1", "--storage", str(tmp_path), "--html", path]) == 2
+    assert "the page must be writable" in capsys.readouterr().err

@@ -96,7 +96,7 @@ def make_trajectories() -> ErrorAnalysis:
     truth = np.stack([azimuth, np.zeros(frames)], axis=-1)[:, None]
     whole = make_analysis()
     example = Example(
-        "median: recording 3", np.arange(frames) * 0.1, truth, truth + 1, np.zeros(24_000, np.float32), 24_000
+        "median: recording 3", np.linspace(0, 4.9, frames), truth, truth + 1, np.zeros(24_000, np.float32), 24_000
     )
     axes = PositionAxes(
         ("azimuth, °", "elevation, °"), ((-180.0, 180.0), (-90.0, 90.0)), "°", (20.0, 180.0), is_circular=True
