@@ -109,6 +109,34 @@ class ErrorAnalysis:
     examples: tuple[Example, ...]
     switches: int | None = None
 
+    def check_shapes(self) -> None:
+        """Check that all arrays belong together.
+
+        Raises:
+            ValueError: If one does not; the message names it and both shapes.
+        """
+        gates, sources, estimates = len(self.axes.gates), len(self.sources.positions), len(self.estimates.positions)
+        expected = {
+            "axes.landmarks": (self.axes.landmarks, (len(self.axes.landmarks), 2)),
+            "sources.positions": (self.sources.positions, (sources, 2)),
+            "sources.errors": (self.sources.errors, (gates, sources)),
+            "sources.biases": (self.sources.biases, (sources, 2)),
+            "estimates.positions": (self.estimates.positions, (estimates, 2)),
+            "estimates.is_false": (self.estimates.is_false, (gates, estimates)),
+            **{f"sources.factors[{n!r}]": (values, (sources,)) for n, values in self.sources.factors.items()},
+            **{f"estimates.factors[{n!r}]": (values, (estimates,)) for n, values in self.estimates.factors.items()},
+            "scene_scores": (self.scene_scores, (len(self.scene_scores),)),
+        }
+        for number, example in enumerate(self.examples):
+            for name, positions in (("truth", example.truth), ("estimates", example.estimates)):
+                shape = (len(example.time_s), *positions.shape[1:2], 2)
+                expected[f"examples[{number}].{name}"] = (positions, shape)
+        for name, (array, shape) in expected.items():
+            if array.shape != shape:
+                raise ValueError(f"{name} has the shape {array.shape} instead of {shape}")
+        if SIMULTANEOUS not in self.sources.factors or SIMULTANEOUS not in self.estimates.factors:
+            raise ValueError(f"sources and estimates must have the factor {SIMULTANEOUS!r}")
+
 
 def choose_examples(scores: NDArray[np.float64]) -> dict[str, int]:
     """Return the best, a median and the worst scene, by their names; fewer if there are fewer scenes.

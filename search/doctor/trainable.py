@@ -219,7 +219,7 @@ def _class_checks(subject: Subject) -> list[_Check]:
             "all test splits are evaluated",
             "accept the name of every split in evaluate",
         ),
-        (lambda: _use_optional_methods(subject), "plot_predictions and predictor run", _PAGE),
+        (lambda: _use_optional_methods(subject), "plot_predictions, analyse_errors and predictor run", _PAGE),
     ]
 
 
@@ -246,6 +246,9 @@ def _use_optional_methods(subject: Subject) -> None:
     trainable = subject.build(0)
     contract_checks.train(trainable, 1)
     trainable.plot_predictions(list(subject.test_splits)[:2], {})
+    analyses = [trainable.analyse_errors(split, {}) for split in subject.test_splits]
+    for analysis in filter(None, analyses):
+        analysis.check_shapes()
     subject.trainable.predictor(subject.config(), read_back(trainable.weights()), device="cpu")
 
 

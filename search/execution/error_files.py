@@ -67,9 +67,11 @@ def analyse_model(experiment: Experiment, number: int, device: str) -> ModelErro
     """
     model, setting = load_trial_model(experiment, number, device)
     splits = experiment.space.dataset.test_names()
-    analyses = {split: model.analyse_errors(split, setting) for split in splits}
+    analyses = {split: analysis for split in splits if (analysis := model.analyse_errors(split, setting)) is not None}
+    for analysis in analyses.values():
+        analysis.check_shapes()
     errors = ModelErrors(
-        {split: analysis for split, analysis in analyses.items() if analysis is not None},
+        analyses,
         {split: sweep_parameters(model, split, setting) for split in splits} if model.inner else {},
     )
     write_errors(experiment.results, number, errors)
