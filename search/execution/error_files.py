@@ -79,9 +79,12 @@ def analyse_model(experiment: Experiment, number: int, device: str) -> ModelErro
 
 
 def sweep_parameters(model: Trainable, split: str, setting: Mapping[str, float]) -> tuple[Sweep, ...]:
-    """Return the metrics on a split for a range of values of each inference parameter, from one pass of the model."""
-    ranges = {parameter.name: _spread_values(parameter, setting) for parameter in model.inner}
+    """Return the metrics on a split for a range of values of each chosen inference parameter, from one pass of the model."""
+    swept = [parameter for parameter in model.inner if parameter.name in setting]
+    ranges = {parameter.name: _spread_values(parameter, setting[parameter.name]) for parameter in swept}
     grid = [{**setting, name: value} for name, values in ranges.items() for value in values]
+    if not grid:
+        return ()
     results = returned_values.evaluate_split(model, split, grid)
     ends = np.cumsum([0, *map(len, ranges.values())])
     return tuple(
@@ -90,12 +93,11 @@ def sweep_parameters(model: Trainable, split: str, setting: Mapping[str, float])
     )
 
 
-def _spread_values(parameter: InnerParameter, setting: Mapping[str, float]) -> list[float]:
+def _spread_values(parameter: InnerParameter, chosen: float) -> list[float]:
     """Return values over the range of a parameter, up to three times the chosen one where that range is much larger."""
-    chosen = setting.get(parameter.name)
-    high = parameter.high if chosen is None else min(parameter.high, max(3 * chosen, parameter.low))
+    high = min(parameter.high, max(3 * chosen, parameter.low))
     spread = np.linspace(parameter.low, high, _SWEEP_VALUES).tolist()
-    return sorted({*spread, *([] if chosen is None else [chosen])})
+    return sorted({*spread, chosen})
 
 
 def _gather_metrics(results: Sequence[Mapping[str, float]]) -> dict[str, tuple[float | None, ...]]:

@@ -240,7 +240,7 @@ def _run_with_data(
     progress = SearchProgress(console, experiment.space, limit() if has_ray else 1, meter=meter)
     logger = _open_logger(experiment, study)
     page = LivePage(experiment, study, console)
-    callback = SearchCallback(experiment, study, logger, progress, datasets, page.notify(on_trial))
+    callback = SearchCallback(experiment, study, logger, progress, datasets, on_trial, page.renew_if_due)
     try:
         with shutdown.end_runs_on_error(study, callback.on_interrupt):
             callback.on_search_start()

@@ -38,6 +38,7 @@ class SearchCallback(TrialCallback):
         progress: Printed progress.
         datasets: Supplier of the datasets, whose build times are logged.
         on_trial: Called with the state of a trial when it starts, after each epoch, and when it ends.
+        on_change: Called at the same times, also of confirmations.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class SearchCallback(TrialCallback):
         progress: SearchProgress,
         datasets: DatasetSupplier,
         on_trial: Callable[[Trial], None] | None = None,
+        on_change: Callable[[], None] | None = None,
     ) -> None:
         self._experiment = experiment
         self._study = study
@@ -55,13 +57,16 @@ class SearchCallback(TrialCallback):
         self._progress = progress
         self._datasets = datasets
         self._on_trial = on_trial or (lambda _: None)
+        self._on_change = on_change or (lambda: None)
         self._tags = provenance_tags(experiment)
         self._removed: set[int] = set()
         self._paused_bytes: dict[int, int] = {}
 
     def with_progress(self, progress: SearchProgress) -> SearchCallback:
         """Return the callback with another printed progress."""
-        return SearchCallback(self._experiment, self._study, self._logger, progress, self._datasets)
+        return SearchCallback(
+            self._experiment, self._study, self._logger, progress, self._datasets, on_change=self._on_change
+        )
 
     def on_search_start(self) -> None:
         """Open the MLflow run of the search.
@@ -129,6 +134,7 @@ class SearchCallback(TrialCallback):
                     self._logger.log_epoch(run_id, epoch)
         self._progress.on_trial_start(trial)
         self._on_trial(trial)
+        self._on_change()
 
     def _take_up_files(self, trial: Trial) -> None:
         """Move the checkpoint and the model of a failed trial to the one that takes it up, unless that has been done."""
@@ -176,6 +182,7 @@ class SearchCallback(TrialCallback):
             self._logger.log_epoch(trial.run_id, epoch)
         self._progress.on_trial_result(trial, epoch)
         self._on_trial(trial)
+        self._on_change()
 
     def on_trial_lost(self, trial: Trial, reason: str) -> None:
         """Print the loss of a worker process; the MLflow run stays open."""
@@ -203,6 +210,7 @@ class SearchCallback(TrialCallback):
                 results.remove_file(results.model_path(number))
                 self._removed.add(number)
         self._on_trial(trial)
+        self._on_change()
 
     def _limit_paused(self, number: int) -> None:
         """Stop the least promising paused trials if the files of all of them exceed the space for them."""

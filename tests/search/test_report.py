@@ -14,7 +14,6 @@ from search.report import main
 from search.reporting.page import live
 from search.reporting.page.live import LivePage
 from search.study.study import Study
-from search.study.trials import Trial
 from tests.search.saved_searches import SavedSearches, train_searches
 
 
@@ -75,9 +74,9 @@ def test_a_live_page_is_renewed_no_more_often_than_a_hundredth_of_the_time(
         return "<html>"
 
     monkeypatch.setattr(live, "make_page", take_three_seconds)
-    on_trial = LivePage(experiment, study, Console(StringIO()), lambda: clock[0]).notify(None)
+    page = LivePage(experiment, study, Console(StringIO()), lambda: clock[0])
     for _ in range(1000):
-        on_trial(study.get_trials()[0])
+        page.renew_if_due()
         clock[0] += 1
     assert len(written) == 4  # 300 s apart
     assert experiment.results.live_page_path.read_text() == "<html>"
@@ -95,12 +94,10 @@ def test_a_live_page_that_fails_is_reported_once_and_the_search_goes_on(
     monkeypatch.setattr(live, "make_page", fail)
     monkeypatch.setattr(live, "_LEAST_INTERVAL_S", 0.0)
     out = StringIO()
-    called: list[Trial] = []
-    on_trial = LivePage(experiment, study, Console(out)).notify(called.append)
-    for trial in study.get_trials() * 3:
-        on_trial(trial)
+    page = LivePage(experiment, study, Console(out))
+    for _ in range(6):
+        page.renew_if_due()
     assert out.getvalue().count("live.html is not renewed any more: ValueError: no chart") == 1
-    assert len(called) == 6
 
 
 def test_the_live_page_of_an_ended_search_leads_to_its_report(searches: SavedSearches) -> None:

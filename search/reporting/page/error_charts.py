@@ -22,6 +22,10 @@ _CELLS: Final = 12
 _LEAST: Final = 5
 """Number of sources below which a cell or a bin is left empty."""
 _BINS: Final = 8
+_SCALES: Final = (1, 2, 5, 10, 20, 50, 100)
+"""Factors by which arrows are lengthened."""
+_LONG_NAME: Final = 32
+"""Length from which only the unit of a factor is at its axis."""
 _Z: Final = 1.645
 """Quantile of a two-sided interval of 90 %."""
 _MAP_HEIGHT: Final = 460
@@ -52,7 +56,7 @@ def list_compared_factors(split: str, analyses: Mapping[str, ErrorAnalysis]) -> 
 
 
 def _compare_factor(split: str, name: str, analyses: Mapping[str, ErrorAnalysis]) -> Chart:
-    figure = new_figure(name, "recall", _SMALL_HEIGHT)
+    figure = new_figure(_title_axis(name), "recall", _SMALL_HEIGHT)
     rows = []
     for number, (label, analysis) in enumerate(analyses.items()):
         bins = [one for one in summarise_factor(analysis, analysis.sources.factors[name], 0) if one[2] >= _LEAST]
@@ -241,15 +245,16 @@ def _chart_bias_map(analysis: ErrorAnalysis) -> Chart:
     figure = _new_plan(axes)
     centres = _centres(across), _centres(up)
     rows = []
-    ends: tuple[list[float | None], list[float | None]] = ([], [])
+    arrows = []
     for r, c in np.argwhere(counts >= _LEAST).tolist():
         inside = matched & (row == r) & (column == c)
         bias = np.median(sources.biases[inside], axis=0)
         error = float(np.median(sources.errors[-1][inside]))
         begin = centres[0][c], centres[1][r]
-        for axis in (0, 1):
-            ends[axis].extend([begin[axis], begin[axis] + float(bias[axis]), None])
+        arrows.append((begin, bias))
         rows.append((error, [f"{begin[0]:.3g}, {begin[1]:.3g}", *(f"{value:+.3g}" for value in bias), f"{error:.3g}"]))
+    scale = _choose_scale([float(np.hypot(*bias)) for _, bias in arrows], float(across[1] - across[0]))
+    ends = [[v for begin, bias in arrows for v in (begin[a], begin[a] + scale * float(bias[a]), None)] for a in (0, 1)]
     figure.add_scatter(
         x=ends[0],
         y=ends[1],
@@ -262,7 +267,7 @@ def _chart_bias_map(analysis: ErrorAnalysis) -> Chart:
     listed = [cells for _, cells in sorted(rows, key=lambda item: -item[0])[:10]]
     caption = (
         f"From the centre of each cell to where its sources are estimated in the median, of sources found within "
-        f"{axes.gates[-1]:g} {axes.unit}; to scale."
+        f"{axes.gates[-1]:g} {axes.unit}; {'to scale' if scale == 1 else f'arrows are {scale} times as long'}."
     )
     header = [
         "cells with the largest errors",
@@ -273,9 +278,15 @@ def _chart_bias_map(analysis: ErrorAnalysis) -> Chart:
     return Chart("Bias by position", figure, caption, DataTable(header, listed))
 
 
+def _choose_scale(lengths: Sequence[float], cell: float) -> int:
+    """Return the factor by which most arrows become about as long as a cell."""
+    typical = float(np.quantile(lengths, 0.9)) if lengths else 0.0
+    return max([scale for scale in _SCALES if scale * typical <= cell], default=1) if typical > 0 else 1
+
+
 def _chart_factor(analysis: ErrorAnalysis, name: str, values: NDArray[np.float64]) -> Chart:
     axes = analysis.axes
-    figure = new_figure(name, "share", _SMALL_HEIGHT)
+    figure = new_figure(_title_axis(name), "share", _SMALL_HEIGHT)
     rows: list[list[str]] = []
     for gate, limit in enumerate(axes.gates):
         bins = [one for one in summarise_factor(analysis, values, gate) if one[2] >= _LEAST]
@@ -309,6 +320,10 @@ def _chart_factor(analysis: ErrorAnalysis, name: str, values: NDArray[np.float64
     return Chart(
         name[:1].upper() + name[1:], figure, caption, DataTable([name, "within", "sources", "recall", "F1"], rows)
     )
+
+
+def _title_axis(name: str) -> str:
+    return name.rpartition(", ")[2] if len(name) > _LONG_NAME else name
 
 
 def _format_bin(low: float, high: float) -> str:

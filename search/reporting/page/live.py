@@ -18,7 +18,6 @@ from search.reporting.page.gathering import gather_content
 from search.reporting.page.markdown import make_markdown
 from search.results import SearchFolder
 from search.study.study import Study
-from search.study.trials import Trial
 
 _LEAST_INTERVAL_S: Final = 20.0
 _COST_SHARE: Final = 0.01
@@ -68,16 +67,10 @@ class LivePage:
         self._is_working = experiment.space.table is None
         self._next_s = 0.0
 
-    def notify(self, then: Callable[[Trial], None] | None) -> Callable[[Trial], None]:
-        """Return a function of a trial that renews the page if it is due, and then calls another one."""
-
-        def on_trial(trial: Trial) -> None:
-            if self._clock() >= self._next_s:
-                self._write(is_live=True)
-            if then is not None:
-                then(trial)
-
-        return on_trial
+    def renew_if_due(self) -> None:
+        """Renew the page unless the last time was too recent."""
+        if self._clock() >= self._next_s:
+            self._write(is_live=True)
 
     def close(self) -> None:
         """Replace the page by a link to the report of a search that has ended, or else by its last state."""
