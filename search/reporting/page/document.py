@@ -22,7 +22,7 @@ from runtime.html_page import (
     make_paragraph,
     make_table,
 )
-from search.reporting.page import error_charts, trial_charts
+from search.reporting.page import error_charts, examples, maps, trial_charts
 from search.reporting.page.chart import (
     THEME_BUTTON,
     arrange_charts,
@@ -240,7 +240,7 @@ def _section_errors(content: PageContent) -> Section | None:
                 inside.append(
                     make_paragraph(f"Sources were switched {analysis.switches} times (MOTA's count at {near:g}°).")
                 )
-            inside.append(arrange_charts(render_charts(error_charts.list_maps(analysis), f"map-{number}")))
+            inside.append(arrange_charts(render_charts(maps.list_maps(analysis), f"map-{number}")))
             factors = [*error_charts.list_factor_charts(analysis), error_charts.chart_scores(analysis)]
             inside.append(arrange_charts(render_charts(factors, f"factor-{number}")))
         sweeps = error_charts.list_sweep_charts(errors.sweeps.get(split, ()), chosen, objective)
@@ -254,7 +254,7 @@ def _section_examples(content: PageContent) -> Section | None:
     for number, (split, analysis) in enumerate(content.errors.analyses.items()):
         cards = []
         for place, example in enumerate(analysis.examples):
-            card = render_chart(error_charts.chart_example(example, analysis.axes), f"example-{number}-{place}")
+            card = render_chart(examples.chart_example(example, analysis.axes), f"example-{number}-{place}")
             cards.append(Markup(f"<div>{join_markup([card, *_play_example(example)])}</div>"))
         parts += [make_heading(f"Test split {split}"), arrange_charts(cards)]
     return Section("examples", "Best, median and worst scenes", join_markup(parts)) if parts else None

@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from search.reporting.page import error_charts
+from search.reporting.page import error_charts, examples, maps
 from tests.search.reporting.page.contents import make_analysis, make_errors, make_trajectories
 
 
 def test_the_map_of_f1_is_high_where_sources_are_found() -> None:
-    chart = error_charts.list_maps(make_analysis(sources=4000))[0]
+    chart = maps.list_maps(make_analysis(sources=4000))[0]
     heat = next(trace for trace in chart.figure.data if trace.type == "heatmap")
     f1 = np.array(heat.z, float)
     left, right = f1[:, :6], f1[:, 6:]
@@ -24,13 +24,13 @@ def test_the_map_of_f1_is_high_where_sources_are_found() -> None:
 
 
 def test_cells_with_few_sources_are_empty() -> None:
-    chart = error_charts.list_maps(make_analysis(sources=30))[0]
+    chart = maps.list_maps(make_analysis(sources=30))[0]
     heat = next(trace for trace in chart.figure.data if trace.type == "heatmap")
     assert all(value is None for row in heat.z for value in row)
 
 
 def test_the_map_of_the_bias_points_where_estimates_are() -> None:
-    chart = error_charts.list_maps(make_analysis(sources=4000))[1]
+    chart = maps.list_maps(make_analysis(sources=4000))[1]
     assert chart.table is not None
     assert {tuple(row[1:3]) for row in chart.table.rows} == {("+0.1", "+0")}
 
@@ -71,7 +71,7 @@ def test_precision_and_recall_have_the_chosen_value_marked() -> None:
 
 def test_a_line_does_not_cross_the_whole_plot_where_an_angle_passes_180_degrees() -> None:
     analysis = make_trajectories()
-    chart = error_charts.chart_example(analysis.examples[0], analysis.axes)
+    chart = examples.chart_example(analysis.examples[0], analysis.axes)
     azimuth = list(chart.figure.data[0].y)
     pairs = [(a, b) for a, b in pairwise(azimuth) if a is not None and b is not None]
     assert max(abs(a - b) for a, b in pairs) < 10
@@ -98,6 +98,6 @@ def test_a_split_without_any_source_or_estimate_has_charts() -> None:
         ),
         scene_scores=np.zeros(0),
     )
-    assert len(error_charts.list_maps(empty)) == 2
+    assert len(maps.list_maps(empty)) == 2
     assert error_charts.list_factor_charts(empty) == []
     assert error_charts.chart_scores(empty).table is not None
