@@ -129,7 +129,7 @@ SEARCH_LEVELS = [
     {"study"},
     {"execution"},
     {"reporting"},
-    {"launching", "saved_models"},
+    {"launching", "saved_models", "prediction"},
     {"catalog"},
     {
         "api",

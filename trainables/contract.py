@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from trainables.prediction import Predictor
+from trainables.sound_profile import SoundExcerpts
 
 if TYPE_CHECKING:
     from datasets.building.provider import DatasetProvider
@@ -247,6 +248,19 @@ class Trainable(ABC):
             KeyError, RuntimeError: If the weights do not belong to this Config.
         """
         del config, weights, device
+        return None
+
+    def training_excerpts(self, count: int) -> SoundExcerpts | None:
+        """Return excerpts of the training sound, with which `search.predict` compares recordings.
+
+        Args:
+            count: Desired number of excerpts; fewer if there are not as many.
+
+        Returns:
+            Excerpts in the format of the predictor's recordings, the same at each call; None, the default, if the trainable
+            does not learn from such sound.
+        """
+        del count
         return None
 
     def count_parameters(self) -> int | None:

@@ -17,6 +17,7 @@ import soundfile
 import torch
 from matplotlib import image
 from numpy.typing import NDArray
+from scipy import signal
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
@@ -31,6 +32,7 @@ from tests.contracts.cases import one_after_the_other, scenes
 from tests.datasets import bucket
 from tests.search.saved_searches import SavedSearches, train_searches
 from tests.search.wrong_inputs import ROOT
+from trainables.doanet.predictor import DoanetPredictor
 
 NOISE = np.random.default_rng(0).normal(0, 0.05, (8_000, 8))
 
@@ -42,7 +44,7 @@ def saved(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> SavedSearc
 
 def read_table(path: Path) -> NDArray[np.float64]:
     """Read the rows of a table with a header."""
-    assert path.read_text().splitlines()[0] == "frame,time_s,source,x_m,y_m,score"
+    assert path.read_text().splitlines()[0] == "frame,time_s,source,x_m,y_m,score,track"
     return np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
 
 
@@ -83,8 +85,11 @@ def test_trajectories_agree_with_the_evaluation_of_the_same_sound(
     assert main([*words, f"threshold={threshold}"]) == 0
     rows = read_labels(tmp_path / "new" / f"{wav.stem}.predicted.csv")
     truth = read_labels(data.root / "metadata_dev" / f"{wav.stem}.csv")
-    is_active = np.zeros((600, 2), bool)
-    is_active[rows[:, 0], rows[:, 2]] = True
+    sound = torch.from_numpy(soundfile.read(wav, dtype="float32")[0].T.copy())[None]
+    predictor = saved_models.read_model(saved.doanet.results.model_path(0)).load_predictor("cpu")
+    assert isinstance(predictor, DoanetPredictor)
+    is_active = predictor.predict_trajectories(sound, {"threshold": threshold}).sounding[0]
+    assert np.array_equal(np.bincount(rows[:, 0], minlength=600), is_active.sum(1))
     events = np.bincount(truth[:, 0], minlength=600)
     pairs = np.minimum(is_active.sum(1), events).sum()
     assert report["ids_authors"] == (is_active[1:] & ~is_active[:-1]).sum()
@@ -150,7 +155,7 @@ def test_without_options_the_best_inference_params_on_validation_apply(
     main([*words, "--set", f"threshold={params['threshold']}"])
     assert (tmp_path / "noise.predicted.csv").read_bytes() == chosen
     main([*words, "--set", "threshold=1"])
-    assert (tmp_path / "noise.predicted.csv").read_text() == "frame,time_s,source,x_m,y_m,score\n"
+    assert (tmp_path / "noise.predicted.csv").read_text() == "frame,time_s,source,x_m,y_m,score,track\n"
     assert chosen.count(b"\n") > 1
 
 
@@ -168,6 +173,89 @@ def test_each_recording_gets_a_table_and_a_plot(saved: SavedSearches, tmp_path: 
     assert np.array_equal(read_table(tmp_path / "one.predicted.csv"), read_table(tmp_path / "two.predicted.csv"))
     figure = image.imread(io.BytesIO((tmp_path / "one.predicted.png").read_bytes()), format="png")
     assert min(figure.shape[:2]) > 300
+
+
+def write_s0(path: Path, tiny: Dataset, change: Callable[[NDArray[np.float32]], NDArray[np.floating]]) -> None:
+    """Write the samples of a test split one after the other, after a change."""
+    split = tiny.open_split("S0")
+    waves = one_after_the_other(split.read_batch(np.arange(len(split))).waves)
+    soundfile.write(path, change(waves), 16_000, "FLOAT")
+
+
+LOW_PASS = signal.butter(8, 2000, fs=16_000, output="sos")
+CHANGES: dict[str, tuple[Callable[[NDArray[np.float32]], NDArray[np.floating]], tuple[str, ...]]] = {
+    "matching": (lambda waves: waves, ()),
+    "quiet": (lambda waves: 1e-3 * waves, ("quiet:",)),
+    "low-passed": (lambda waves: signal.sosfilt(LOW_PASS, waves, axis=0), ("band-limited:",)),
+    "noisy": (lambda waves: waves + np.random.default_rng(0).normal(0, 0.3, waves.shape), ("noisy:", "reverberation,")),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_recording_unlike_the_training_data_gives_warnings(
+    name: str, saved: SavedSearches, tiny: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, expected = CHANGES[name]
+    write_s0(tmp_path / "s0.wav", tiny, change)
+    model = shutil.copy(saved.localizer.results.model_path(0), tmp_path / "model.pt")
+    assert main([str(model), str(tmp_path / "s0.wav")]) == 0
+    warnings = [line for line in capsys.readouterr().out.splitlines() if "warning: " in line]
+    assert bool(warnings) == bool(expected)
+    for word in expected:
+        assert any(f"unlike the training data, {word} " in line for line in warnings)
+    with_content(lambda content: content.pop("sound"))(tmp_path)  # a model of an earlier version
+    assert main([str(model), str(tmp_path / "s0.wav")]) == 0
+    assert "warning: " not in capsys.readouterr().out
+
+
+def test_trajectories_of_training_recordings_give_no_warnings_but_white_noise_does(
+    saved: SavedSearches, tiny: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = scenes(Path(tiny.store.uri))
+    wav = min((data.root / "foa_dev").glob("fold3_*.wav"))
+    words = [str(saved.doanet.results.trial_path(0)), "--to", str(tmp_path)]
+    assert main([*words, str(wav)]) == 0
+    assert "warning: " not in capsys.readouterr().out
+    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, (240_000, 4)), 24_000)
+    assert main([*words, str(tmp_path / "noise.wav")]) == 0
+    assert "unlike the training data, noisy: " in capsys.readouterr().out
+
+
+def test_tracks_are_summarised_as_in_the_table(
+    saved: SavedSearches, tiny: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = one_after_the_other(tiny.open_split("S0").read_batch(np.arange(1)).waves)
+    soundfile.write(tmp_path / "long.wav", np.tile(sample, (10, 1)), 16_000, "FLOAT")
+    words = [str(saved.localizer.results.model_path(0)), str(tmp_path / "long.wav"), "--set", "threshold=0.2"]
+    assert main(words) == 0
+    rows = read_table(tmp_path / "long.predicted.csv")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  track ")]
+    assert [line.split()[1] for line in lines] == [str(number) for number in range(min(10, int(rows[:, 6].max()) + 1))]
+    x_m, y_m = rows[rows[:, 6] == 0][0, 3:5]
+    assert f"x {x_m:.2f} m, y {y_m:.2f} m, spread 0.00 m, active 1.6 s from 0.0 to 1.6 s" in lines[0]
+
+
+def test_channels_are_reordered_and_rates_changed_only_when_told(
+    saved: SavedSearches, tiny: Dataset, tmp_path: Path
+) -> None:
+    model = str(saved.localizer.results.model_path(0))
+    write_s0(tmp_path / "straight.wav", tiny, lambda waves: waves)
+    order = [3, 1, 2, 0, 7, 6, 5, 4]
+    write_s0(tmp_path / "mixed.wav", tiny, lambda waves: np.hstack([waves[:, np.argsort(order)], waves[:, :1]]))
+    write_s0(tmp_path / "fast.wav", tiny, lambda waves: signal.resample_poly(waves, 3, 1))
+    soundfile.write(tmp_path / "fast.wav", soundfile.read(tmp_path / "fast.wav")[0], 48_000, "FLOAT")
+    assert main([model, str(tmp_path / "straight.wav"), "--set", "threshold=0.2"]) == 0
+    expected = read_table(tmp_path / "straight.predicted.csv")
+    words = ["--set", "threshold=0.2", "--channels", ",".join(map(str, order))]
+    assert main([model, str(tmp_path / "mixed.wav"), *words]) == 0
+    assert np.array_equal(read_table(tmp_path / "mixed.predicted.csv"), expected)
+    assert main([model, str(tmp_path / "mixed.wav")]) == 2
+    assert main([model, str(tmp_path / "fast.wav"), "--set", "threshold=0.2"]) == 2
+    assert main([model, str(tmp_path / "fast.wav"), "--set", "threshold=0.2", "--resample"]) == 0
+    resampled = read_table(tmp_path / "fast.predicted.csv")
+    # The filter attenuates the highest frequencies: scores near the threshold may change.
+    assert len(resampled) == pytest.approx(len(expected), rel=0.1)
+    assert resampled[:, 0].max() == expected[:, 0].max()
 
 
 @dataclass(frozen=True)
@@ -271,7 +359,19 @@ BAD = [
     Case("NaN in it", ("good.wav", "finite"), write_nan_at_the_end),
     Case("another number of channels", ("good.wav", "8 channels", "4 microphones of each of 2"), sound(channels=4)),
     Case("one channel", ("good.wav", "'1 channel'"), sound(channels=1)),
-    Case("another sample rate", ("good.wav", "16000", "44100 Hz", "resample"), sound(rate_hz=44_100)),
+    Case("another sample rate", ("good.wav", "16000", "44100 Hz", "--resample"), sound(rate_hz=44_100)),
+    Case("too many channels", ("good.wav", "'10 channels'", "--channels 0,1,2,3,4,5,6,7"), sound(channels=10)),
+    Case("too few channels chosen", ("--channels 1,0", "8 channels"), options=("--channels", "1,0")),
+    Case("a channel that is not there", ("--channels", "channels 0 to 7"), options=("--channels", "1,2,3,4,5,6,7,8")),
+    Case("a channel twice", ("--channels", "distinct"), options=("--channels", "0,1,2,3,4,5,6,6")),
+    Case("words as channels", ("--channels", "3,1,2,0"), options=("--channels", "left,right")),
+    Case("no channels", ("--channels", "distinct"), options=("--channels", "")),
+    Case(
+        "shorter than a window after resampling",
+        ("good.wav", "160 ms"),
+        sound(seconds=0.159, rate_hz=48_000),
+        options=("--resample",),
+    ),
     Case("shorter than a window", ("good.wav", "160 ms", "'100 ms'"), sound(seconds=0.1)),
     Case(
         "FOA of another rate",
