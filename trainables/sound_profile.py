@@ -162,10 +162,8 @@ def _measure_spectra(waves: NDArray[np.floating[Any]], rate_hz: int) -> dict[str
     length = min(round(_FRAME_S * rate_hz), waves.shape[1])
     frames = np.lib.stride_tricks.sliding_window_view(waves, length, axis=1)[:, :: max(1, length // 2)]
     spectra = np.fft.rfft(frames * np.hanning(length).astype(np.float32), axis=-1)[..., 1:]
-    frequency_hz: NDArray[np.float64] = np.fft.rfftfreq(length, 1 / rate_hz)[1:]
-    power: NDArray[np.float64] = (
-        (np.square(spectra.real) + np.square(spectra.imag)).mean(1).astype(np.float64)
-    )  # of each channel
+    frequency_hz = np.fft.rfftfreq(length, 1 / rate_hz)[1:].astype(np.float64)
+    power = np.square(np.abs(spectra)).mean(1).astype(np.float64)  # of each channel
     result = _spectrum_shape(power.mean(1, dtype=np.float64), frequency_hz, rate_hz)
     if waves.shape[2] > 1:
         result[COHERENCE] = _mean_coherence(spectra, power)

@@ -64,7 +64,7 @@ def _describe_noise(flatness: Departure | None, coherence: Departure | None) -> 
     if coherence is not None:
         cause = "one signal in all channels" if coherence.is_above else "reverberation, noise or another array"
         lines.append(
-            f"{cause}: the coherence of neighbouring channels is {coherence.value:.2f}, "
+            f"{cause}: the coherence of neighbouring channels is {coherence.value:.2f}; "
             f"{_training_range(coherence, '.2f')}"
         )
     return lines

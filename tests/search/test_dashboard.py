@@ -194,7 +194,7 @@ def test_wrong_options_are_named(
 def test_without_the_package_the_remedy_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dashboard.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert main(["--optuna"]) == 2
     assert "'.[dashboard]'" in capsys.readouterr().err
 
