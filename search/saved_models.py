@@ -19,7 +19,9 @@ from search.study.study import read_trials
 from search.study.trials import choose_winner, rank_trials
 from trainables import registry
 from trainables.contract import Trainable
-from trainables.prediction import Predictor
+from trainables.prediction import Predictor, Recording, SoundFormat
+from trainables.sound_profile import SoundProfile
+from trainables.sound_warnings import describe_departures
 
 _SEARCH_AGAIN: Final = "search again with this version"
 
@@ -35,6 +37,7 @@ class SavedModel:
         config: Config instance of the trainable.
         weights: Weights as returned by `Trainable.weights`.
         inference_params: Inference parameters with the best validation result.
+        sound: Profile of the training sound; None if the file has none.
     """
 
     path: Path
@@ -43,6 +46,7 @@ class SavedModel:
     config: Any
     weights: Mapping[str, Any]
     inference_params: Mapping[str, float]
+    sound: SoundProfile | None = None
 
     def load_predictor(self, device: str) -> Predictor:
         """Build the predictor of the model.
@@ -67,6 +71,17 @@ class SavedModel:
                 remedy="use a model of the localizer or of DOAnet; a custom trainable needs a `predictor`",
             )
         return predictor
+
+    def compare_sound(self, recording: Recording, sound: SoundFormat) -> list[str]:
+        """Return lines of text about what is unlike the training data in a recording; none if the file has no profile.
+
+        Args:
+            recording: Recording in the format of the predictor.
+            sound: This format.
+        """
+        if self.sound is None or self.sound.rate_hz != sound.rate_hz:
+            return []
+        return describe_departures(self.sound, recording)
 
 
 def find_model(path: Path) -> Path:
@@ -141,6 +156,8 @@ def read_model(path: Path) -> SavedModel:
     try:
         name, values, weights = str(content["trainable"]), content["config"], dict(content["weights"])
         inference_params = {parameter: float(value) for parameter, value in content["setting"].items()}
+        profile = content.get("sound")  # absent in models of earlier versions
+        sound = None if profile is None else SoundProfile.from_values(profile)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _no_model_error(path, f"{type(error).__name__}: {error}") from error
     trainable = registry.load_trainable(name, f"{path}: trainable")
@@ -154,7 +171,7 @@ def read_model(path: Path) -> SavedModel:
             value=explained.rule,
             remedy=f"use the version that saved the model, or {_SEARCH_AGAIN}",
         ) from error
-    return SavedModel(path, name, trainable, config, weights, inference_params)
+    return SavedModel(path, name, trainable, config, weights, inference_params, sound)
 
 
 def _load_content(path: Path) -> Mapping[str, Any]:

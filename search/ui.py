@@ -12,6 +12,7 @@ from pathlib import Path
 from runtime import uris
 from runtime.cli import Parser, run_command
 from runtime.errors import InputError
+from search import dashboard
 from search.launching.existing import describe_names
 from search.reporting.mlflow_files import check_database, relocate_artifacts
 from search.results import SearchFolder
@@ -33,10 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="storage folder as for search.launch (default: ./runs)",
     )
     parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (default: 5000)")
+    parser.add_argument(
+        "--optuna", action="store_true", help="serve optuna-dashboard on the study of the search instead of MLflow"
+    )
+    parser.add_argument(
+        "--study", metavar="URI", help="with --optuna: postgresql://… or grpc://… of a study that is in a database"
+    )
     return run_command(lambda: _serve(parser.parse_args(arguments)), stopped="Stopped.")
 
 
 def _serve(options: argparse.Namespace) -> int:
+    if options.optuna or options.study is not None:
+        return _serve_dashboard(options)
     database = _find_database(options)
     _require_free_port(options.port)
     address = f"http://127.0.0.1:{options.port}"
@@ -61,6 +70,13 @@ def _serve(options: argparse.Namespace) -> int:
         str(options.port),
     ]
     return int(os.execve(sys.executable, command, environment))
+
+
+def _serve_dashboard(options: argparse.Namespace) -> int:
+    dashboard.require_dashboard()
+    _require_free_port(options.port)
+    location, name = dashboard.find_study(options.storage, options.search, options.study)
+    return dashboard.serve_dashboard(location, name, options.port)
 
 
 def _find_database(options: argparse.Namespace) -> Path:

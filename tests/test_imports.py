@@ -13,6 +13,7 @@ ONE_FILE = {
     "ray.data": "datasets/building/ray_data.py",
     "ray.tune": "search/execution/tune.py",
     "mlflow": "search/reporting/mlflow_logger.py",
+    "optuna_dashboard": "search/dashboard.py",
     "pyroomacoustics": "datasets/acoustics/pyroom.py",
     "sofar": "datasets/acoustics/sofa.py",
 }
@@ -129,7 +130,7 @@ SEARCH_LEVELS = [
     {"study"},
     {"execution"},
     {"reporting"},
-    {"launching", "saved_models"},
+    {"launching", "saved_models", "prediction"},
     {"catalog"},
     {
         "api",
@@ -146,6 +147,7 @@ SEARCH_LEVELS = [
         "export",
         "rerun",
         "report",
+        "dashboard",
     },
 ]
 """Modules and packages of `search`, from the bottom to the top; each one imports its own level and those below."""

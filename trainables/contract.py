@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from trainables.error_analysis import ErrorAnalysis
 from trainables.prediction import Predictor
+from trainables.sound_profile import SoundExcerpts
 
 if TYPE_CHECKING:
     from datasets.building.provider import DatasetProvider
@@ -261,6 +262,19 @@ class Trainable(ABC):
             KeyError, RuntimeError: If the weights do not belong to this Config.
         """
         del config, weights, device
+        return None
+
+    def training_excerpts(self, count: int) -> SoundExcerpts | None:
+        """Return excerpts of the training sound, with which `search.predict` compares recordings.
+
+        Args:
+            count: Desired number of excerpts; fewer if there are not as many.
+
+        Returns:
+            Excerpts in the format of the predictor's recordings, the same at each call; None, the default, if the trainable
+            does not learn from such sound.
+        """
+        del count
         return None
 
     def count_parameters(self) -> int | None:

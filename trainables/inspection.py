@@ -30,6 +30,7 @@ _CALLS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "load_weights": (("weights",), ()),
     "plot_predictions": (("splits", "inference_params"), ()),
     "predictor": (("config", "weights"), ("device",)),
+    "training_excerpts": (("count",), ()),
     "count_parameters": ((), ()),
     "expected_parameters": (("config", "dataset"), ()),
     "prepare_prediction": ((), ()),

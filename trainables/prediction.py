@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.source_tracks import FoundTrack
+
 
 @dataclass(frozen=True)
 class SoundFormat:
@@ -52,12 +54,14 @@ class Prediction:
         rows: Rows of the table, one value per column.
         header: Whether the file begins with the names of the columns.
         figure: A matplotlib figure.
+        tracks: Sources that were tracked over windows, for the summary; none by default.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[float]]
     header: bool
     figure: Any
+    tracks: Sequence[FoundTrack] = ()
 
 
 class Predictor(ABC):

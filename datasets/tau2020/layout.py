@@ -19,7 +19,7 @@ from typing import Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.audio.sound_files import SoundHeader
+from datasets.audio.sound_files import SoundHeader, decode_sound
 from datasets.audio.sound_headers import open_sound, require_complete
 from datasets.tau2020.label_lines import COLUMNS
 from datasets.tau2020.labels import FRAMES, read_labels, track_slots, write_labels
@@ -258,6 +258,25 @@ class RecordingFolder:
             raise _unreadable_error(path, error) from error
         _require_folder(bool(np.isfinite(sound).all()), path, "samples must be finite numbers", "NaN or infinity")
         return np.pad(sound, ((0, 0), (0, SAMPLES - sound.shape[1])))
+
+    def read_excerpt(self, name: RecordingName, position: float, samples: int) -> NDArray[np.float32]:
+        """Read an excerpt of a recording.
+
+        Args:
+            name: Name of the recording.
+            position: Position of the excerpt in the recording, from 0, its beginning, to 1, its end.
+            samples: Length of the excerpt; what a shorter recording lacks is zero.
+
+        Returns:
+            Shape (samples, 4), full scale 1.
+
+        Raises:
+            InputError: If the file cannot be read, or holds NaN.
+        """
+        files = self._files[name]
+        first = round(position * max(0, files.frames - samples))
+        sound = decode_sound(files.sound, first, min(samples, files.frames))
+        return np.pad(sound, ((0, samples - len(sound)), (0, 0)))
 
     def read_labels(self, name: RecordingName) -> NDArray[np.int64]:
         """Read the label rows of a recording, shape (lines, 5); see `labels.read_labels`."""

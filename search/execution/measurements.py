@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from search.study.trials import Epoch
 from spaces.constraints import Constraints
-from trainables.contract import Trainable
+from trainables.contract import ContractError, Trainable
 from trainables.measurement import LATENCY, PARAMETERS, measure_latency, measure_parameters
+from trainables.sound_profile import TRAINING_EXCERPTS, SoundExcerpts, SoundProfile
 
 
 class UnfitModelError(Exception):
@@ -50,3 +54,20 @@ def measure_prediction(trainable: Trainable, constraints: Constraints, epochs: S
         return {}
     earlier = [epoch.metrics[LATENCY] for epoch in epochs if LATENCY in epoch.metrics]
     return {LATENCY: earlier[0] if earlier else measure_latency(trainable)}
+
+
+def measure_training_sound(trainable: Trainable) -> dict[str, Any] | None:
+    """Return the profile of the training sound as plain values; None if the trainable has no such sound.
+
+    Raises:
+        ContractError: If `training_excerpts` returns anything else.
+    """
+    excerpts = trainable.training_excerpts(TRAINING_EXCERPTS)
+    if excerpts is None:
+        return None
+    if not isinstance(excerpts, SoundExcerpts) or np.ndim(excerpts.waves) != 3 or not np.size(excerpts.waves):
+        raise ContractError(
+            f"training_excerpts returned {excerpts!r:.100}, but None or SoundExcerpts with waves of the shape "
+            "(excerpts, samples, channels) is expected"
+        )
+    return SoundProfile.from_excerpts(excerpts).to_values()

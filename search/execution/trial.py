@@ -24,7 +24,7 @@ from runtime.storage import FULL
 from search.execution.checkpoint import load_or_put_aside, retry_storage, save_checkpoint, unwritable_error
 from search.execution.ddp import DdpWorkers
 from search.execution.error_text import describe_error
-from search.execution.measurements import UnfitModelError, measure_model, measure_prediction
+from search.execution.measurements import UnfitModelError, measure_model, measure_prediction, measure_training_sound
 from search.execution.trial_log import append_to_log
 from search.experiment import Experiment
 from search.study import constraints
@@ -148,6 +148,7 @@ class TrialRunner:
     ) -> None:
         self._stops_unfit = stops_unfit
         self._measured: dict[str, float] = {}
+        self._sound: tuple[dict[str, Any] | None, ...] = ()  # empty until it is measured
         self._experiment = experiment
         self._number = number
         self._parameters = parameters
@@ -274,12 +275,19 @@ class TrialRunner:
                 "weights": self._read_back.require_readable("weights", trainable.weights()),
                 "setting": self._epochs[best].setting,
                 "epoch": best + 1,
+                "sound": self._measure_sound(trainable),
                 "dataset": space.dataset.model_dump(mode="json", by_alias=True),
             }
             save_checkpoint(results, results.model_path(self._number), model)
         epochs = [asdict(epoch) for epoch in self._epochs]
         content = {"config": config_values, "state": state, "epochs": epochs}
         save_checkpoint(results, results.checkpoint_path(self._number), content)
+
+    def _measure_sound(self, trainable: Trainable) -> dict[str, Any] | None:
+        """Return the profile of the training sound, which is measured once per trial."""
+        if not self._sound:
+            self._sound = (measure_training_sound(trainable),)
+        return self._sound[0]
 
     def _complete_config(self, config_values: Mapping[str, Any]) -> dict[str, Any]:
         """Return all values of the Config: a saved model must not change when a default does."""

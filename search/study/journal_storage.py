@@ -123,6 +123,18 @@ class _Snapshot(BaseJournalBackend):
         raise RuntimeError(f"{len(logs)} entries for a journal that is open for reading only")
 
 
+class _FollowedFile(JournalFileBackend):
+    """Journal file that another process writes; nothing can be appended."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Raise an error.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError(f"{len(logs)} entries for a journal that is open for reading only")
+
+
 def open_journal(path: Path) -> JournalStorage:
     """Open a journal for writing, after mending its end; create it if it does not exist.
 
@@ -143,6 +155,17 @@ def open_journal_snapshot(path: Path) -> JournalStorage:
     entries = read_journal(path).entries
     with _explain_replay(path):
         return JournalStorage(_Snapshot(entries))
+
+
+def follow_journal(path: Path) -> JournalStorage:
+    """Open a journal for reading, with the entries that another process appends later.
+
+    Raises:
+        InputError: If the journal cannot be read.
+    """
+    read_journal(path)  # explains what is wrong with a journal
+    with _explain_replay(path):
+        return JournalStorage(_FollowedFile(str(path)))
 
 
 @contextmanager

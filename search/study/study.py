@@ -11,7 +11,7 @@ from typing import Any, Final
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.study import confirmations, encoding, sampler
+from search.study import confirmations, encoding, readable, sampler
 from search.study import storage as database
 from search.study.editing import FIXED_PARAMS, apply_edits, list_named_points
 from search.study.edits import EDITS, EditedTrials, Editing
@@ -88,6 +88,8 @@ class Study:
             directions=[direction for _, direction in space.objectives],
             load_if_exists=True,
         )
+        if not joins:
+            readable.name_objectives(self._study, [objective for objective, _ in space.objectives])
         if editing is not None:
             apply_edits(self._study, space, editing)
         self._forms = StoredForms(space.search, self._read_stored())
@@ -302,7 +304,9 @@ class Study:
         kept = {
             name: value
             for name, value in failed.user_attrs.items()
-            if name not in _OF_ONE_ATTEMPT and not (is_complete and name.startswith(EPOCH))
+            if name not in _OF_ONE_ATTEMPT
+            and not name.startswith(readable.BEST)
+            and not (is_complete and name.startswith(EPOCH))
         }
         return optuna.trial.create_trial(
             state=TrialState.RUNNING,
@@ -409,6 +413,8 @@ class Study:
         # Several entries of a journal: if this process is killed in between, `finalize_ended_trials` adds the others.
         live.set_user_attr(_ENDED, {"outcome": outcome, "reason": reason})
         live.set_user_attr("reason", reason)
+        for name, value in readable.best_epoch_attributes(best, self._space.objectives).items():
+            live.set_user_attr(name, value)
         if outcome == "finished":
             self._study.tell(live, values)
         else:
@@ -454,6 +460,8 @@ class Study:
         """Store the test scores of a trial, per test split."""
         defined = {split: {n: v for n, v in metrics.items() if math.isfinite(v)} for split, metrics in scores.items()}
         self._study.set_user_attr(f"tests:{number:05d}", defined)
+        for name, text in readable.score_attributes(number, defined, self._study.user_attrs).items():
+            self._study.set_user_attr(name, text)
 
     def get_trial(self, number: int) -> Trial:
         """Return a trial by its number."""

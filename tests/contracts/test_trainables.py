@@ -298,6 +298,21 @@ def test_the_shortest_recording_is_enough(name: str, tiny: Dataset) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_excerpts_of_the_training_sound_are_in_the_format_of_the_predictor(name: str, tiny: Dataset) -> None:
+    trainable = make(name, tiny, {})
+    predictor, excerpts, again = in_use(trainable), trainable.training_excerpts(7), trainable.training_excerpts(7)
+    assert (excerpts is None) == (predictor is None)
+    if predictor is None or excerpts is None or again is None:
+        return
+    assert excerpts.rate_hz == predictor.sound.rate_hz
+    assert excerpts.waves.shape[0] == 7
+    assert excerpts.waves.shape[2] == predictor.sound.channels
+    assert np.array_equal(excerpts.waves, again.waves)
+    assert (np.abs(excerpts.waves).max((1, 2)) > 0).all()
+    assert len(np.unique(excerpts.waves, axis=0)) == 7
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_field_of_the_config_has_a_test(name: str) -> None:
     fields = set(field_names(registry.load_trainable(name, "tests").Config))
     assert fields == set(CASES[name].fields), "a new field needs a row in tests/contracts/cases.py"

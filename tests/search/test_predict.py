@@ -31,6 +31,7 @@ from tests.contracts.cases import one_after_the_other, scenes
 from tests.datasets import bucket
 from tests.search.saved_searches import SavedSearches, train_searches
 from tests.search.wrong_inputs import ROOT
+from trainables.doanet.predictor import DoanetPredictor
 
 NOISE = np.random.default_rng(0).normal(0, 0.05, (8_000, 8))
 
@@ -42,7 +43,7 @@ def saved(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> SavedSearc
 
 def read_table(path: Path) -> NDArray[np.float64]:
     """Read the rows of a table with a header."""
-    assert path.read_text().splitlines()[0] == "frame,time_s,source,x_m,y_m,score"
+    assert path.read_text().splitlines()[0] == "frame,time_s,source,x_m,y_m,score,track"
     return np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
 
 
@@ -83,8 +84,11 @@ def test_trajectories_agree_with_the_evaluation_of_the_same_sound(
     assert main([*words, f"threshold={threshold}"]) == 0
     rows = read_labels(tmp_path / "new" / f"{wav.stem}.predicted.csv")
     truth = read_labels(data.root / "metadata_dev" / f"{wav.stem}.csv")
-    is_active = np.zeros((600, 2), bool)
-    is_active[rows[:, 0], rows[:, 2]] = True
+    sound = torch.from_numpy(soundfile.read(wav, dtype="float32")[0].T.copy())[None]
+    predictor = saved_models.read_model(saved.doanet.results.model_path(0)).load_predictor("cpu")
+    assert isinstance(predictor, DoanetPredictor)
+    is_active = predictor.predict_trajectories(sound, {"threshold": threshold}).sounding[0]
+    assert np.array_equal(np.bincount(rows[:, 0], minlength=600), is_active.sum(1))
     events = np.bincount(truth[:, 0], minlength=600)
     pairs = np.minimum(is_active.sum(1), events).sum()
     assert report["ids_authors"] == (is_active[1:] & ~is_active[:-1]).sum()
@@ -150,7 +154,7 @@ def test_without_options_the_best_inference_params_on_validation_apply(
     main([*words, "--set", f"threshold={params['threshold']}"])
     assert (tmp_path / "noise.predicted.csv").read_bytes() == chosen
     main([*words, "--set", "threshold=1"])
-    assert (tmp_path / "noise.predicted.csv").read_text() == "frame,time_s,source,x_m,y_m,score\n"
+    assert (tmp_path / "noise.predicted.csv").read_text() == "frame,time_s,source,x_m,y_m,score,track\n"
     assert chosen.count(b"\n") > 1
 
 
@@ -271,7 +275,19 @@ BAD = [
     Case("NaN in it", ("good.wav", "finite"), write_nan_at_the_end),
     Case("another number of channels", ("good.wav", "8 channels", "4 microphones of each of 2"), sound(channels=4)),
     Case("one channel", ("good.wav", "'1 channel'"), sound(channels=1)),
-    Case("another sample rate", ("good.wav", "16000", "44100 Hz", "resample"), sound(rate_hz=44_100)),
+    Case("another sample rate", ("good.wav", "16000", "44100 Hz", "--resample"), sound(rate_hz=44_100)),
+    Case("too many channels", ("good.wav", "'10 channels'", "--channels 0,1,2,3,4,5,6,7"), sound(channels=10)),
+    Case("too few channels chosen", ("--channels 1,0", "8 channels"), options=("--channels", "1,0")),
+    Case("a channel that is not there", ("--channels", "channels 0 to 7"), options=("--channels", "1,2,3,4,5,6,7,8")),
+    Case("a channel twice", ("--channels", "distinct"), options=("--channels", "0,1,2,3,4,5,6,6")),
+    Case("words as channels", ("--channels", "3,1,2,0"), options=("--channels", "left,right")),
+    Case("no channels", ("--channels", "distinct"), options=("--channels", "")),
+    Case(
+        "shorter than a window after resampling",
+        ("good.wav", "160 ms"),
+        sound(seconds=0.159, rate_hz=48_000),
+        options=("--resample",),
+    ),
     Case("shorter than a window", ("good.wav", "160 ms", "'100 ms'"), sound(seconds=0.1)),
     Case(
         "FOA of another rate",

@@ -18,14 +18,20 @@ from trainables.contract import InferenceParams
 from trainables.doanet.config import DoanetConfig
 from trainables.doanet.features import FRAMES_PER_LABEL, HOP, SAMPLE_RATE_HZ, FeatureScaler, extract_features
 from trainables.doanet.network import DoaNetwork
-from trainables.doanet.tracks import OutputChoice, TrackingOutputs, azimuth_deg, elevation_deg, is_sounding
+from trainables.doanet.tracks import OutputChoice, TrackingOutputs, angles_deg, azimuth_deg, elevation_deg, is_sounding
 from trainables.prediction import Prediction, Predictor, Recording, SoundFormat, cover_segments
+from trainables.source_tracks import FoundTrack, link_detections
 
 _FRAME: Final = FRAMES_PER_LABEL * HOP
 """Number of samples per label frame."""
 _MEANING: Final = {"foa": "first-order Ambisonics W, Y, Z, X", "mic": "the four capsules of the tetrahedron"}
 _CLASS: Final = 0
 """Class in predicted labels; DOAnet does not distinguish classes of sound."""
+_GATE_DEG: Final = 20.0
+"""Largest angle between consecutive directions of a track, the limit of a correct detection in DCASE."""
+_MAX_GAP: Final = 10
+"""Largest number of frames without a direction of a track, one second."""
+_FRAME_S: Final = _FRAME / SAMPLE_RATE_HZ
 _MEAN: Final = "scaler.mean"
 _DEVIATION: Final = "scaler.std"
 
@@ -82,7 +88,7 @@ class DoanetPredictor(Predictor):
         return PredictedTrajectories(tracks.predicted, is_sounding(tracks, choice))
 
     def predict(self, recording: Recording, inference_params: InferenceParams) -> Prediction:
-        """Return trajectories in the label format of the dataset, with outputs as tracks, and a plot of them over time."""
+        """Return trajectories in the label format of the dataset, linked to tracks, and a plot of the outputs over time."""
         from trainables.doanet.plots import plot_timelines
 
         frames = recording.samples // _FRAME
@@ -94,8 +100,10 @@ class DoanetPredictor(Predictor):
             activity += [] if segment.activity is None else [segment.activity[:, known:]]
         tracks = _concatenate_segments(directions, activity)
         choice = OutputChoice.from_params(self._config.inference, inference_params)
-        rows = _prediction_rows(tracks.predicted[0], is_sounding(tracks, choice)[0])
-        return Prediction(COLUMNS, rows, header=False, figure=plot_timelines({"": tracks}, choice, recording.name))
+        directions, sounding = tracks.predicted[0], is_sounding(tracks, choice)[0]
+        rows, vectors = _prediction_rows(directions, sounding), directions[sounding]
+        figure = plot_timelines({"": tracks}, choice, recording.name)
+        return Prediction(COLUMNS, rows, header=False, figure=figure, tracks=_summarise_tracks(rows, vectors))
 
     @torch.inference_mode()
     def _tracking_outputs(self, audio: Float[Tensor, "batch 4 samples"]) -> TrackingOutputs:
@@ -135,9 +143,35 @@ def split_weights(weights: Mapping[str, Any]) -> tuple[dict[str, Any], FeatureSc
 
 
 def _prediction_rows(directions: NDArray[np.floating[Any]], sounding: NDArray[np.bool_]) -> list[list[int]]:
-    """Return the rows of the label file, frame by frame."""
+    """Return the rows of the label file, frame by frame, with the directions linked to tracks."""
     frame, output = np.nonzero(sounding)
     vectors = directions[frame, output]
+    in_frames = [chosen[is_active] for chosen, is_active in zip(directions, sounding, strict=True)]
+    track = np.concatenate([frame[:0], *link_detections(in_frames, angles_deg, gate=_GATE_DEG, max_gap=_MAX_GAP)])
     angles = [np.rint(angle(vectors)).astype(np.int64) for angle in (azimuth_deg, elevation_deg)]
-    rows: list[list[int]] = np.stack([frame, np.full_like(frame, _CLASS), output, *angles], axis=1).tolist()
+    rows: list[list[int]] = np.stack([frame, np.full_like(frame, _CLASS), track, *angles], axis=1).tolist()
     return rows
+
+
+def _summarise_tracks(rows: list[list[int]], vectors: NDArray[np.floating[Any]]) -> list[FoundTrack]:
+    """Return the ranges of azimuth and elevation of each track.
+
+    Args:
+        rows: Rows of the label file.
+        vectors: Direction of each row.
+    """
+    frame, _, track, *_ = np.array(rows, np.int64).reshape(-1, len(COLUMNS)).T
+    tracks = []
+    for number in np.unique(track):
+        of_track = np.flatnonzero(track == number)
+        # Azimuths relative to the first one have no jump at ±180°, unless the track goes around the array.
+        azimuth, elevation = azimuth_deg(vectors[of_track]), elevation_deg(vectors[of_track])
+        relative = (azimuth - azimuth[0] + 180) % 360 - 180
+        low, high = azimuth[0] + relative.min(), azimuth[0] + relative.max()
+        location = f"azimuth {_format_range(low, high)}, elevation {_format_range(elevation.min(), elevation.max())}"
+        tracks.append(FoundTrack.from_windows(int(number), location, np.unique(frame[of_track]), _FRAME_S))
+    return tracks
+
+
+def _format_range(low: float, high: float) -> str:
+    return f"{low:.0f}°" if round(low) == round(high) else f"{low:.0f}° to {high:.0f}°"

@@ -22,6 +22,7 @@ from trainables.contract import InferenceParams, Metrics
 from trainables.doanet.association import Assign, exact_association
 from trainables.doanet.config import GATES_DEG, INNER, METRICS, DoanetConfig
 from trainables.doanet.error_analysis import analyse_recordings
+from trainables.doanet.features import SAMPLE_RATE_HZ
 from trainables.doanet.losses import compute_objective
 from trainables.doanet.metrics import count_errors, recording_terms, summarise_terms
 from trainables.doanet.network import DoaNetwork, DoaOutput
@@ -32,9 +33,12 @@ from trainables.doanet.tracks import OutputChoice, TrackingOutputs, concatenate_
 from trainables.error_analysis import ErrorAnalysis
 from trainables.hnet import pretrained
 from trainables.network_trainable import NetworkTrainable, count_unbuilt, epoch_indices
+from trainables.sound_profile import SoundExcerpts
 
 _EVALUATION_BATCH: Final = 4
 """Number of recordings that are evaluated at once."""
+_EXCERPT_SAMPLES: Final = SAMPLE_RATE_HZ // 5
+"""Length of the excerpts that recordings are compared with, in samples."""
 _PLOTTED_RECORDINGS: Final = 3
 """Number of recordings per split in the figure."""
 
@@ -177,6 +181,19 @@ class Doanet(NetworkTrainable):
         """Return the number of parameters of the network; the frozen Hungarian network is not trained."""
         del dataset
         return count_unbuilt(lambda: DoaNetwork(config))
+
+    def training_excerpts(self, count: int) -> SoundExcerpts:
+        """Return excerpts of training recordings, evenly spread over recordings and time."""
+        recordings = self._data.open_recordings(self.config.format)
+        names = self._data.recording_names(recordings, "train")
+        chosen = np.linspace(0, len(names), count, endpoint=False).astype(np.int64)
+        # Successive excerpts of a recording are far apart, and those of many recordings are at all times.
+        times = np.linspace(0, 1, count, endpoint=False) * len(names) % 1
+        waves = [
+            recordings.read_excerpt(names[index], float(time), _EXCERPT_SAMPLES)
+            for index, time in zip(chosen, times, strict=True)
+        ]
+        return SoundExcerpts(SAMPLE_RATE_HZ, np.stack(waves))
 
     def prepare_prediction(self) -> Callable[[], object]:
         """Return the prediction of directions from the features of the first sequence of the validation split."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
@@ -20,10 +21,16 @@ from trainables.localizer.network import LocalizerNetwork, run_network
 from trainables.localizer.retrieval import Keypoints
 from trainables.precision import use_bf16
 from trainables.prediction import Prediction, Predictor, Recording, SoundFormat
+from trainables.source_tracks import FoundTrack, link_detections
 
-COLUMNS: Final = ("frame", "time_s", "source", "x_m", "y_m", "score")
+COLUMNS: Final = ("frame", "time_s", "source", "x_m", "y_m", "score", "track")
 _BATCH: Final = 250
 """Number of windows that are predicted at once, 40 s."""
+_GATE_M: Final = 1.0
+"""Largest distance of consecutive positions of a track, the coarser of the resolutions of evaluation."""
+_MAX_GAP: Final = 6
+"""Largest number of windows without a position of a track, about one second."""
+_WINDOW_S: Final = MIXTURE_SAMPLES / SAMPLE_RATE_HZ
 
 
 class LocalizerPredictor(Predictor):
@@ -93,23 +100,48 @@ class LocalizerPredictor(Predictor):
         from trainables.localizer.plots import plot_path_plan
 
         windows = recording.samples // MIXTURE_SAMPLES
-        rows: list[tuple[float, ...]] = []
+        found: list[Keypoints] = []
         for first in range(0, windows, _BATCH):
             count = min(_BATCH, windows - first)
             sound = recording.read(first * MIXTURE_SAMPLES, count * MIXTURE_SAMPLES)
             shape = (count, MIXTURE_SAMPLES, self._arrays, self._mics)
             waves = np.ascontiguousarray(sound.reshape(shape).transpose(0, 2, 3, 1))
-            for frame, keypoints in enumerate(self.find_keypoints(torch.from_numpy(waves), inference_params), first):
-                rows += _prediction_rows(frame, keypoints)
+            found += self.find_keypoints(torch.from_numpy(waves), inference_params)
+        numbers = link_detections(
+            [keypoints.positions_m.numpy() for keypoints in found], _distances_m, gate=_GATE_M, max_gap=_MAX_GAP
+        )
+        rows = [
+            row
+            for frame, (keypoints, tracks) in enumerate(zip(found, numbers, strict=True))
+            for row in _prediction_rows(frame, keypoints, tracks)
+        ]
         table = np.array(rows).reshape(-1, len(COLUMNS))
         plan = plot_path_plan(self._layout, recording.name, table[:, 1], table[:, 3:5])
-        return Prediction(COLUMNS, rows, header=True, figure=plan)
+        return Prediction(COLUMNS, rows, header=True, figure=plan, tracks=_summarise_tracks(table))
 
 
-def _prediction_rows(frame: int, keypoints: Keypoints) -> list[tuple[float, ...]]:
-    time_s = round(frame * MIXTURE_SAMPLES / SAMPLE_RATE_HZ, 3)
-    pairs = zip(keypoints.positions_m.tolist(), keypoints.scores.tolist(), strict=True)
+def _distances_m(positions_m: NDArray[np.floating[Any]], others_m: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the distances between all pairs of positions."""
+    distances: NDArray[np.float64] = np.linalg.norm(positions_m[:, None].astype(np.float64) - others_m, axis=-1)
+    return distances
+
+
+def _prediction_rows(frame: int, keypoints: Keypoints, tracks: NDArray[np.int64]) -> list[tuple[float, ...]]:
+    time_s = round(frame * _WINDOW_S, 3)
+    columns = zip(keypoints.positions_m.tolist(), keypoints.scores.tolist(), tracks.tolist(), strict=True)
     return [
-        (frame, time_s, source, round(x, 3), round(y, 3), round(score, 4))
-        for source, ((x, y), score) in enumerate(pairs)
+        (frame, time_s, source, round(x, 3), round(y, 3), round(score, 4), track)
+        for source, ((x, y), score, track) in enumerate(columns)
     ]
+
+
+def _summarise_tracks(table: NDArray[np.float64]) -> list[FoundTrack]:
+    """Return median position and spread of each track in a table of predictions."""
+    tracks = []
+    for number in np.unique(table[:, -1]).astype(int):
+        rows = table[table[:, -1] == number]
+        x_m, y_m = median = np.median(rows[:, 3:5], axis=0)
+        spread_m = np.sqrt(np.square(rows[:, 3:5] - median).sum(1).mean())
+        location = f"x {x_m:.2f} m, y {y_m:.2f} m, spread {spread_m:.2f} m"
+        tracks.append(FoundTrack.from_windows(int(number), location, rows[:, 0].astype(int), _WINDOW_S))
+    return tracks

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datasets.acoustics.arrays import SAMPLE_RATE_HZ
 from datasets.building.spec import DatasetSpec
 from datasets.rooms.dataset import Batch, Dataset
 from datasets.rooms.spec import LocalizerSpec, MeasuredSpec
@@ -27,6 +28,7 @@ from trainables.localizer.predictor import LocalizerPredictor
 from trainables.localizer.retrieval import Keypoints
 from trainables.network_trainable import NetworkTrainable, count_unbuilt, epoch_indices
 from trainables.precision import use_bf16
+from trainables.sound_profile import SoundExcerpts
 
 _EVALUATION_BATCH: Final = 250
 """Number of samples that are evaluated at once."""
@@ -190,6 +192,17 @@ class Localizer(NetworkTrainable):
             return None
         arrays, mics, _ = dataset.microphones_m().shape
         return count_unbuilt(lambda: LocalizerNetwork(config, arrays, mics))
+
+    def training_excerpts(self, count: int) -> SoundExcerpts:
+        """Return training samples, evenly spread and augmented as in training; arrays and microphones are the channels."""
+        indices = np.unique(np.linspace(0, len(self._train) - 1, count).round().astype(np.int64))
+        waves = self._train.read_batch(indices).waves
+        augment = self.config.augment
+        generator = torch.Generator().manual_seed(self.seed)
+        waves = features.vary_levels(
+            waves, generator, level_db=augment.level_db, channel_gain_db=augment.channel_gain_db
+        )
+        return SoundExcerpts(SAMPLE_RATE_HZ, waves.flatten(1, 2).transpose(1, 2).numpy())
 
     def prepare_prediction(self) -> Callable[[], object]:
         """Return the prediction of sources from the signals of the first validation sample: features, network, keypoints."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -55,10 +56,29 @@ def test_rows_are_frame_class_track_azimuth_elevation() -> None:
     assert not found.header
     assert [tuple(row) for row in found.rows] == [
         (0, 0, 0, 0, 0),
-        (1, 0, 0, 90, 0),
-        (1, 0, 1, 0, 90),
-        (2, 0, 1, 0, 0),
+        (1, 0, 1, 90, 0),
+        (1, 0, 2, 0, 90),
+        (2, 0, 0, 0, 0),  # the direction of frame 0, from the other output
     ]
+
+
+def test_a_track_keeps_its_number_although_outputs_swap_sources() -> None:
+    swapped = [[FRONT, LEFT], [LEFT, FRONT], [FRONT, LEFT]]
+    predictor = DoanetPredictor(config(), Known(swapped, [[0.9, 0.9], [0.9, 0.9], [0.9, 0.1]]), PLAIN, CPU)
+    found = predictor.predict(recording(0.3)[0], {"threshold": 0.5, "smoothing_frames": 1})
+    assert [(row[0], row[2], row[3]) for row in found.rows] == [(0, 0, 0), (0, 1, 90), (1, 1, 90), (1, 0, 0), (2, 0, 0)]
+    front, left = found.tracks
+    assert (front.number, front.location, left.location) == (0, "azimuth 0°, elevation 0°", "azimuth 90°, elevation 0°")
+    assert (front.active_s, front.last_s) == pytest.approx((0.3, 0.3))
+    assert (left.active_s, left.first_s, left.last_s) == pytest.approx((0.2, 0.0, 0.2))
+
+
+def test_a_range_of_azimuths_does_not_jump_behind_the_array() -> None:
+    x, y = np.cos(np.radians([170, 180, 190])), np.sin(np.radians([170, 180, 190]))
+    moving = [[(float(a), float(b), 0.0), LEFT] for a, b in zip(x, y, strict=True)]
+    predictor = DoanetPredictor(config(), Known(moving, [[0.9, 0.1]] * 3), PLAIN, CPU)
+    [track] = predictor.predict(recording(0.3)[0], {"threshold": 0.5, "smoothing_frames": 1}).tracks
+    assert track.location == "azimuth 170° to 190°, elevation 0°"
 
 
 def test_settings_come_before_the_configs_values() -> None:
@@ -67,13 +87,13 @@ def test_settings_come_before_the_configs_values() -> None:
     assert [row[:3] for row in predictor.predict(recording(0.3)[0], {}).rows] == [[0, 0, 0]]
     # The median of 0.9, 0.6, 0.2 over three frames, edges repeated, is above 0.5 in the first two.
     smoothed = predictor.predict(recording(0.3)[0], {"threshold": 0.5, "smoothing_frames": 3}).rows
-    assert [row[:3] for row in smoothed if row[2] == 0] == [[0, 0, 0], [1, 0, 0]]
+    assert [(row[0], row[3]) for row in smoothed] == [(0, 0), (1, 90)]
 
 
 def test_without_activity_all_outputs_sound_all_the_time() -> None:
     predictor = DoanetPredictor(config(loss={"kind": "mse"}), Known(DIRECTIONS, None), PLAIN, CPU)
     rows = predictor.predict(recording(0.3)[0], {}).rows
-    assert [row[:3] for row in rows] == [[frame, 0, track] for frame in range(3) for track in range(2)]
+    assert [row[:3] for row in rows] == [[0, 0, 0], [0, 0, 1], [1, 0, 1], [1, 0, 2], [2, 0, 3], [2, 0, 0]]
     assert rows[4][3:] == [-180, 0]
 
 
@@ -81,7 +101,7 @@ def test_a_recording_that_is_no_multiple_of_a_sequence_keeps_to_whole_sequences(
     predictor = DoanetPredictor(config(), Known(DIRECTIONS, ACTIVITY), PLAIN, CPU)
     rows = predictor.predict(recording(0.5)[0], {"threshold": 0.0}).rows
     # Frames 3 and 4 are the second and third of the sequence of frames 2, 3 and 4.
-    assert [row[3:] for row in rows if row[2] == 0] == [[0, 0], [90, 0], [-180, 0], [90, 0], [-180, 0]]
+    assert [row[3:] for row in rows[::2]] == [[0, 0], [90, 0], [-180, 0], [90, 0], [-180, 0]]
 
 
 def small_network() -> tuple[DoanetConfig, DoaNetwork]:

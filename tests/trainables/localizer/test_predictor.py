@@ -43,7 +43,21 @@ def test_each_window_is_a_sample_of_its_own(predictor: LocalizerPredictor, train
         )
     ]
     assert len(rows) == len(expected) > 6
-    assert np.allclose(rows, expected, atol=6e-4)
+    assert np.allclose([row[:6] for row in rows], expected, atol=6e-4)
+
+
+def test_a_source_that_stays_keeps_its_number(predictor: LocalizerPredictor, tiny: Dataset) -> None:
+    sound = one_after_the_other(tiny.open_split("S0").read_batch(np.arange(1)).waves)
+    repeated = np.tile(sound, (4, 1))
+    found = predictor.predict(
+        Recording("toy", len(repeated), lambda first, samples: repeated[first : first + samples]), {"threshold": 0.3}
+    )
+    windows = np.array(found.rows).reshape(4, -1, 7)
+    assert np.array_equal(windows[:, :, 6], np.tile(np.arange(windows.shape[1]), (4, 1)))
+    assert [track.number for track in found.tracks] == list(range(windows.shape[1]))
+    x_m, y_m = windows[0, 0, 3:5]
+    assert found.tracks[0].location == f"x {x_m:.2f} m, y {y_m:.2f} m, spread 0.00 m"
+    assert all(track.active_s == pytest.approx(0.64) for track in found.tracks)
 
 
 def test_what_does_not_fill_a_window_is_left_out(predictor: LocalizerPredictor, tiny: Dataset) -> None:
