@@ -91,13 +91,14 @@ def statuses(storage: Path) -> list[str]:
 def assert_same_metrics(own: Mapping[str, float], expected: Mapping[str, float]) -> None:
     """Compare metrics by name and value.
 
-    Processors round differently. Losses follow by that much; the others count keypoints of a dozen samples, and a score that passes
-    the threshold on one processor and not on another one changes them by a step.
+    Processors round differently. Losses follow by that much; the others count keypoints of a dozen samples, and a score that
+    passes the threshold on one processor and not on another one changes them by a step.
     """
-    assert set(own) == set(expected)
-    for name, value in expected.items():
-        tolerance = {"rel": 1e-2} if name.endswith("loss") or name == "learning_rate" else {"abs": 0.15}
-        assert own[name] == pytest.approx(value, **tolerance), name
+    shared = {name: value for name, value in expected.items() if name in own}
+    assert all(name.startswith("rmse") for name in set(own) ^ set(expected))  # undefined without a match
+    for name, value in shared.items():
+        is_count = not name.endswith("loss") and name != "learning_rate"
+        assert own[name] == pytest.approx(value, rel=1e-2, abs=0.15 if is_count else 0), name
 
 
 def test_the_study_and_models_of_an_earlier_version_can_be_read(storage: Path) -> None:
