@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Replace this process by the MLflow server; return an exit status only on errors."""
     parser = Parser(
         prog="python -m search.ui",
-        description="Serve MLflow's UI and print links that compare the trials of searches.",
+        description="Serve MLflow's UI and print links to the tables of trials.",
         allow_abbrev=False,
     )
     parser.add_argument("search", nargs="?", help="name of a search to link (default: all searches)")
@@ -50,7 +50,7 @@ def _serve(options: argparse.Namespace) -> int:
     _require_free_port(options.port)
     address = f"http://127.0.0.1:{options.port}"
     relocate_artifacts(database.parent)
-    for name, link in _comparison_links(database, options.search):
+    for name, link in _table_links(database, options.search):
         print(f"{name}\n  {address}/{link}")
     print(f"all searches\n  {address}\nThe server starts within seconds; press Ctrl-C to stop it.", flush=True)
     # Without the job runner the server has 2 processes instead of 15, and starts in half the time.
@@ -115,17 +115,23 @@ def _require_free_port(port: int) -> None:
             raise InputError("--port", "the port must be free", value=port, remedy=f"--port {port + 1}") from error
 
 
-def _comparison_links(database: Path, search: str | None) -> list[tuple[str, str]]:
-    """Return the links of a search, or of all searches; the runs of a search are those of its study."""
-    from search.reporting.mlflow_logger import MlflowStore, comparison_links, trials_link
-    from search.study.study import read_trials
+def _table_links(database: Path, search: str | None) -> list[tuple[str, str]]:
+    """Return the links of a search, or of all searches."""
+    from search.reporting.mlflow_logger import MlflowStore, search_links
+    from search.reporting.mlflow_views import TableView
+    from search.study.study import read_parent_run_id
 
     store = MlflowStore.from_uri(database.parent, None)
-    journal = None if search is None else SearchFolder(database.parent, search).journal_path
-    if search is None or journal is None or not journal.is_file():  # the study is in a database
-        return comparison_links(store, search)
-    link = trials_link(store, [trial.run_id for trial in read_trials(journal) if trial.run_id is not None])
-    return [] if link is None else [(search, link)]
+    if search is None:
+        return search_links(store, None, None)
+    folder = SearchFolder(database.parent, search)
+    if not folder.journal_path.is_file():  # the study is in a database
+        return [link for link in search_links(store, None, None) if link[0] == search]
+    identity = folder.read_identity()
+    tests = identity["dataset"].get("tests") or {}
+    view = TableView.of_search(identity["objectives"], list(tests), list(identity["search"]))
+    parent = read_parent_run_id(folder.journal_path, None)
+    return [] if parent is None else [(search, link) for _, link in search_links(store, parent, view)]
 
 
 if __name__ == "__main__":

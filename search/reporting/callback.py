@@ -14,6 +14,8 @@ from search.execution.hooks import TrialCallback
 from search.experiment import Experiment
 from search.reporting.edits import list_edits
 from search.reporting.mlflow_logger import MlflowLogger, Status
+from search.reporting.mlflow_runs import list_parameters, name_run, origin_tags, role_of
+from search.reporting.mlflow_views import TableView
 from search.reporting.progress import SearchProgress
 from search.study.confirmations import is_reference
 from search.study.study import Study
@@ -81,7 +83,8 @@ class SearchCallback(TrialCallback):
             **{f"fixed.{name}": value for name, value in space.fixed.items()},
         }
         parent = self._study.parent_run_id()
-        run_id = self._logger.open_run(parent, f"search {space.name}", parameters, self._tags | {"role": "search"})
+        origin = self._tags | origin_tags() | {"role": "search"}
+        run_id = self._logger.open_run(parent, f"search {space.name}", parameters, origin)
         if run_id is None:
             raise InputError(
                 "--tracking-uri",
@@ -93,12 +96,19 @@ class SearchCallback(TrialCallback):
         if parent is None:
             self._logger.log_dataset(run_id, self._experiment.dataset_storage, dataset)
         self._study.set_parent_run_id(run_id)
+        self._logger.set_view(run_id, self._view())
         tags = {"edits": "\n".join(list_edits(self._study.edits)), "warm_start": describe_origin(space)}
         if any(tags.values()):
             self._logger.set_tags(run_id, {name: text for name, text in tags.items() if text})
         self._logger.log_artifact(run_id, results.fetch_file(results.identity_path))
         self._log_build_time(run_id, dataset)
         self._progress.trials |= {trial.number: trial for trial in self._study.get_trials()}
+
+    def _view(self) -> TableView:
+        space = self._experiment.space
+        return TableView.of_search(
+            space.objectives, list(space.dataset.test_names()), [dimension.name for dimension in space.search]
+        )
 
     def on_search_end(self, status: Status = "FINISHED") -> None:
         """Remove files that were left behind, unless the search is interrupted, and end its MLflow run.
@@ -148,17 +158,17 @@ class SearchCallback(TrialCallback):
 
     def open_run(self, trial: Trial) -> str | None:
         """Return the MLflow run of a trial, created if necessary; None if MLflow is unavailable."""
-        name = _run_name(trial)
-        name += "" if trial.retry_of is None else f" (retry of trial {trial.retry_of})"
+        name = name_run(trial, self._experiment.space.search)
         dataset = self._experiment.dataset_for(trial.training_parameters)
         tags = self._tags | {
             "trial": str(trial.number),
-            "role": _run_role(trial),
+            "role": role_of(trial),
+            **origin_tags(),
             "dataset": dataset.fingerprint,
             **({} if trial.seed is None else {"seed": str(trial.seed)}),
             **({} if trial.retry_of is None else {"retry_of": str(trial.retry_of)}),
         }
-        parameters = self._experiment.space.config_values(trial.parameters) | dict(trial.parameters)
+        parameters = list_parameters(self._experiment, trial)
         run_id = self._logger.open_run(trial.run_id, name, parameters, tags, parent=self._parent_of(trial))
         if run_id is not None:
             if trial.run_id != run_id:
@@ -250,18 +260,6 @@ class SearchCallback(TrialCallback):
         with suppress(StorageError):  # a file that stays behind does no harm
             for number in results.checkpointed_trials() & ended:
                 results.remove_file(results.checkpoint_path(number))
-
-
-def _run_name(trial: Trial) -> str:
-    if trial.confirms is not None:
-        return f"confirm {trial.confirms} seed {trial.seed}"
-    return "baseline" if trial.is_baseline else f"trial {trial.number}"
-
-
-def _run_role(trial: Trial) -> str:
-    if trial.confirms is not None:
-        return "confirmation"
-    return "baseline" if trial.is_baseline else "trial"
 
 
 def provenance_tags(experiment: Experiment) -> dict[str, str]:

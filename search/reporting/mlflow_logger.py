@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
-from urllib.parse import quote
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -35,6 +34,7 @@ from search.reporting.mlflow_errors import BUSY, closed_store_error, describe_er
 from search.reporting.mlflow_experiments import ExperimentFinder
 from search.reporting.mlflow_files import ARTIFACTS, DATABASE, remove_stray_folders
 from search.reporting.mlflow_names import encode_name
+from search.reporting.mlflow_views import TableView, experiment_link, view_link, view_tag
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.values import to_text
@@ -44,11 +44,10 @@ for _noisy in ("alembic", "mlflow"):  # after the import, which sets log levels
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs tracebacks of errors that are reported
 
 _PARENT: Final = "mlflow.parentRunId"
-_TRIAL_RUNS: Final = "tags.trial != '' and tags.role != 'confirmation'"
+_SEARCH_RUNS: Final = "tags.role = 'search'"
 _STEP_METRIC: Final = "epoch_seconds"
 """Metric of every epoch of every trainable, which shows the epochs that are already logged."""
 _FLUSH_TIMEOUT_S: Final = 30.0
-_MAX_COMPARED_RUNS: Final = 100
 _MAX_PARAM_LENGTH: Final = 6000
 _MAX_TAG_LENGTH: Final = 4000
 _METRICS_PER_BATCH: Final = 1000
@@ -248,6 +247,12 @@ class MlflowLogger:
         if inputs:
             self._queue.put(lambda: self._client.log_inputs(run_id, inputs))
 
+    def set_view(self, parent: str, view: TableView) -> None:
+        """Store the view of the experiment that shows the trials of a search."""
+        self._queue.put(
+            lambda: self._client.set_experiment_tag(self.experiment_id, view_tag(parent), view.to_json(parent))
+        )
+
     def log_artifact(self, run_id: str, path: Path) -> None:
         """Log a file as an artifact."""
         self._queue.put(lambda: self._client.log_artifact(run_id, str(path)))
@@ -397,35 +402,32 @@ def _end_metrics(trial: Trial) -> dict[str, float]:
     return dict(trial.measured) | ({"constraint_violation": violation} if math.isfinite(violation) else {})
 
 
-def comparison_links(store: MlflowStore, search: str | None) -> list[tuple[str, str]]:
-    """Return links to MLflow's comparison of the trials of searches.
+def search_links(store: MlflowStore, parent: str | None, view: TableView | None) -> list[tuple[str, str]]:
+    """Return the URL fragments of the tables of searches by the names of their experiments.
 
     Args:
         store: Locations of MLflow's data.
-        search: Name of a search; None for all searches.
-
-    Returns:
-        Name of each search, and the URL fragment of its comparison.
+        parent: MLflow run of a search; None for all searches of the store.
+        view: View of that search, which is stored if it is not there yet: earlier versions did not.
     """
     client = MlflowClient(tracking_uri=store.uri)
-    links = []
-    for experiment in client.search_experiments():
-        if search is None or experiment.name == search:
-            runs = client.search_runs([experiment.experiment_id], _TRIAL_RUNS, max_results=_MAX_COMPARED_RUNS)
-            if runs:
-                links.append((experiment.name, _compare_link(experiment.experiment_id, [r.info.run_id for r in runs])))
-    return links
-
-
-def trials_link(store: MlflowStore, run_ids: Sequence[str]) -> str | None:
-    """Return the URL fragment of the comparison of runs, without those that were deleted; None if none is left."""
-    client = MlflowClient(tracking_uri=store.uri)
-    runs = []
-    for run_id in run_ids[:_MAX_COMPARED_RUNS]:
+    if parent is None:
+        runs = client.search_runs([e.experiment_id for e in client.search_experiments()], _SEARCH_RUNS)
+    else:
+        runs = []
         with suppress(MlflowException):
-            runs.append(client.get_run(run_id).info)
-    active = [run for run in runs if run.lifecycle_stage == "active"]
-    return _compare_link(active[0].experiment_id, [run.run_id for run in active]) if active else None
+            runs = [client.get_run(parent)]
+    links = []
+    for run in runs:
+        experiment = client.get_experiment(run.info.experiment_id)
+        own = run.info.run_id
+        if view is not None and view_tag(own) not in experiment.tags:
+            client.set_experiment_tag(experiment.experiment_id, view_tag(own), view.to_json(own))
+            experiment.tags[view_tag(own)] = ""
+        has_view = view_tag(own) in experiment.tags
+        link = view_link(experiment.experiment_id, own) if has_view else experiment_link(experiment.experiment_id)
+        links.append((experiment.name, link))
+    return links
 
 
 def delete_runs(store: MlflowStore, run_ids: Sequence[str]) -> int:
@@ -444,8 +446,3 @@ def read_run_tags(store: MlflowStore, run_id: str) -> dict[str, str]:
     with suppress(MlflowException, OSError):
         return dict(MlflowClient(tracking_uri=store.uri).get_run(run_id).data.tags)
     return {}
-
-
-def _compare_link(experiment_id: str, run_ids: Sequence[str]) -> str:
-    ids = json.dumps(list(run_ids), separators=(",", ":"))
-    return f"#/compare-runs?runs={quote(ids)}&experiments={quote(json.dumps([experiment_id]))}"

@@ -16,10 +16,13 @@ from search.execution.error_text import describe_error
 from search.experiment import Experiment
 from search.reporting import next_steps, progress
 from search.reporting.callback import provenance_tags
-from search.reporting.finalists import choose_finalists
+from search.reporting.finalists import Finalists, choose_finalists
 from search.reporting.mlflow_logger import MlflowLogger
+from search.reporting.mlflow_runs import role_of
+from search.reporting.page.content import PageContent
 from search.reporting.page.gathering import gather_content
 from search.reporting.page.live import write_pages
+from search.reporting.page.markdown import make_summary
 from search.reporting.result_files import (
     MARKDOWN_NAME,
     format_markdown,
@@ -74,7 +77,7 @@ def write_final_report(
     finalists = choose_finalists(study.get_trials(), experiment.space, preferred) or finalists  # with test scores
     for trial in finalists.list_trials():
         log_test_scores(trial, logger)
-    _log_winner(experiment, study, logger, finalists.winner, console)
+    _log_models(experiment, study, logger, finalists, console)
     described = registry.describe_trainable(experiment.space.trainable, "trainable")
     summary = summarise_search(experiment.space, study.get_trials(), finalists, described, confirmed)
     screen = _format_screen(experiment, study, summary)
@@ -227,17 +230,23 @@ def log_test_scores(trial: Trial, logger: MlflowLogger) -> None:
         logger.log_values(trial.run_id, scores)
 
 
-def _log_winner(experiment: Experiment, study: Study, logger: MlflowLogger, winner: Trial, console: Console) -> None:
-    results, objectives = experiment.results, experiment.space.objectives
+def _log_models(
+    experiment: Experiment, study: Study, logger: MlflowLogger, finalists: Finalists, console: Console
+) -> None:
+    """Plot predictions of the winner, the baseline and the starting points, and log them with the winner's model."""
+    results, objectives, winner = experiment.results, experiment.space.objectives, finalists.winner
     model = results.fetch_file(results.model_path(winner.number))
     if not model.is_file():
         return
-    _try_drawing(experiment, winner.number, console)
     _try_analysis(experiment, winner.number, console)
     if winner.run_id is not None:
-        for path in (model, results.fetch_file(results.figure_path(winner.number))):
-            if path.is_file():
-                logger.log_artifact(winner.run_id, path)
+        logger.log_artifact(winner.run_id, model)
+    for trial in {t.number: t for t in (winner, *finalists.references)}.values():
+        if results.has_file(results.model_path(trial.number)):
+            _try_drawing(experiment, trial.number, console)
+            figure = results.fetch_file(results.figure_path(trial.number))
+            if trial.run_id is not None and figure.is_file():
+                logger.log_artifact(trial.run_id, figure)
     parent = study.parent_run_id()
     best = winner.best_epoch(objectives)
     if parent is not None and best is not None:
@@ -294,14 +303,15 @@ def _format_screen(experiment: Experiment, study: Study, summary: Summary) -> li
     return [*lines, f"Files    {results.display_path(results.root_path / MARKDOWN_NAME)}, {results.result_path.name}"]
 
 
-def _write_page(experiment: Experiment, study: Study) -> list[Path]:
+def _write_page(experiment: Experiment, study: Study) -> tuple[PageContent | None, list[Path]]:
+    """Write the page about a search that is no table; return its content and its files."""
     results = experiment.results
     if experiment.space.table is not None:
-        return []
+        return None, []
     trials, confirmations = study.get_trials(), study.get_confirmations()
     now = datetime.now()
     content = gather_content(results, experiment.space.identity(), trials, confirmations, time=now, is_live=False)
-    return [results.fetch_file(path) for path in write_pages(results, content)]
+    return content, [results.fetch_file(path) for path in write_pages(results, content)]
 
 
 def _keep_result(
@@ -319,14 +329,16 @@ def _keep_result(
     page = [*screen, "", *format_spending(spending, budget_limits(experiment.space.budget))]
     page += ["", "Next", *next_steps.list_result_commands(experiment, winner.number)]
     paths = write_result(results, content, format_markdown(results.name, page, summary))
-    paths += _write_page(experiment, study)
+    report, pages = _write_page(experiment, study)
     parent = study.parent_run_id()
     if parent is not None:
-        for path in paths:
+        for path in [*paths, *pages]:
             logger.log_artifact(parent, path)
+        if report is not None:
+            logger.set_tags(parent, {"mlflow.note.content": make_summary(report)})
     for trial in summary.trials:  # of an earlier end of the search
         is_former = former is not None and trial.number == former["winner"] != winner.number
         if is_former and trial.run_id is not None and not trial.is_baseline:
-            logger.set_tags(trial.run_id, {"role": "trial"})
+            logger.set_tags(trial.run_id, {"role": role_of(trial)})
     if winner.run_id is not None and not winner.is_baseline:
         logger.set_tags(winner.run_id, {"role": "winner"})

@@ -45,6 +45,19 @@ def make_markdown(content: PageContent) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def make_summary(content: PageContent) -> str:
+    """Return the answer, the scores and the commands in Markdown, for the description of a run."""
+    commands = "\n".join(line.strip() for line in content.commands)
+    return "\n\n".join(
+        [
+            " ".join(list_conclusions(content)),
+            format_table(tabulate_scores(content)),
+            "The report is the artefact `report.html`.",
+            f"```text\n{commands}\n```",
+        ]
+    )
+
+
 def format_table(table: DataTable) -> str:
     """Return a table in Markdown."""
     lines = [table.header, ["---"] * len(table.header), *table.rows]

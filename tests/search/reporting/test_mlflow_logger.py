@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -11,7 +13,8 @@ from mlflow.exceptions import MlflowException
 from datasets.registry import prepare_dataset
 from datasets.rooms.spec import RoomSpec
 from runtime.storage import storage_at
-from search.reporting.mlflow_logger import MlflowLogger, MlflowStore, comparison_links, end_tags
+from search.reporting.mlflow_logger import MlflowLogger, MlflowStore, end_tags, search_links
+from search.reporting.mlflow_views import TableView
 from search.study.study import Study
 from spaces.schema import Budget
 from tests.search.support import epoch, space
@@ -155,16 +158,59 @@ def test_a_refused_request_is_recorded_and_does_not_raise(store: MlflowStore, tm
     assert len(logger.problems) == 1
 
 
-def test_the_trials_of_a_search_are_linked_for_comparison(store: MlflowStore, tmp_path: Path) -> None:
+VIEW = TableView.of_search((("f1@0.3", "maximize"),), ["S0"], ["optimizer.lr", "grid.cells"])
+
+
+def read_view(store: MlflowStore, name: str, parent: str) -> dict[str, Any]:
+    """Return the stored view of a search."""
+    experiment = MlflowClient(store.uri).get_experiment_by_name(name)
+    assert experiment is not None
+    content: dict[str, Any] = json.loads(experiment.tags[f"mlflow.sharedViewState.{parent}"])
+    return content
+
+
+def test_the_table_of_a_search_has_its_trials_by_objective_with_their_parameters(
+    store: MlflowStore, tmp_path: Path
+) -> None:
     study, logger = Study(tmp_path / "journal", space()), MlflowLogger(store, "five")
     open_trials(logger, study, 2)
+    parent = str(study.parent_run_id())
+    logger.set_view(parent, VIEW)
     logger.close()
-    [(name, link)] = comparison_links(store, "five")
+    [(name, link)] = search_links(store, parent, None)
     assert name == "five"
-    assert link.startswith("#/compare-runs?runs=")
-    for number in (0, 1):
-        assert str(study.get_trial(number).run_id) in link
-    assert str(study.parent_run_id()) not in link
+    assert link.endswith(f"/runs?workflowType=machine_learning&viewStateShareKey={parent}")
+    view = read_view(store, "five", parent)
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`f1_x40_0.3`", False)
+    assert {"metrics.`f1_x40_0.3`", "metrics.`test.S0.f1_x40_0.3`", "params.`optimizer.lr`"} <= set(
+        view["selectedColumns"]
+    )
+    found = MlflowClient(store.uri).search_runs([link.split("/")[2]], view["searchFilter"])
+    assert {run.info.run_id for run in found} == {study.get_trial(number).run_id for number in (0, 1)}
+
+
+def test_a_search_of_an_earlier_version_gets_its_view_when_it_is_linked(store: MlflowStore, tmp_path: Path) -> None:
+    study, logger = Study(tmp_path / "journal", space()), MlflowLogger(store, "older")
+    open_trials(logger, study, 1)
+    logger.close()
+    parent = str(study.parent_run_id())
+    assert "viewStateShareKey" not in dict(search_links(store, None, None))["older"]
+    assert "viewStateShareKey" in dict(search_links(store, parent, VIEW))["older"]
+    assert read_view(store, "older", parent)["orderByAsc"] is False
+    assert search_links(store, "no such run", VIEW) == []
+
+
+def test_a_view_of_very_many_dimensions_is_one_that_mlflow_accepts(store: MlflowStore, tmp_path: Path) -> None:
+    study, logger = Study(tmp_path / "journal", space()), MlflowLogger(store, "many")
+    open_trials(logger, study, 1)
+    parent = str(study.parent_run_id())
+    names = [f"group_{number}.a_rather_long_name" for number in range(500)]
+    logger.set_view(parent, TableView.of_search((("loss", "minimize"),), [], names))
+    logger.close()
+    assert logger.problems == []
+    view = read_view(store, "many", parent)
+    assert view["orderByAsc"] is True
+    assert 50 < len(view["selectedColumns"]) < 200
 
 
 @pytest.mark.parametrize("reason", ["database is locked", "database or disk is full", "disk I/O error"])
