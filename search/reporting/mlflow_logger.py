@@ -1,4 +1,7 @@
-"""Mirror of a search in MLflow: one run per search, and one nested run per trial. No other module imports MLflow."""
+"""Mirror of a search in MLflow: one run per search, and one nested run per trial.
+
+Besides this module, only `mlflow_models` imports MLflow.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ from runtime.storage import Storage as DataStore
 from search.reporting.mlflow_errors import BUSY, closed_store_error, describe_error
 from search.reporting.mlflow_experiments import ExperimentFinder
 from search.reporting.mlflow_files import ARTIFACTS, DATABASE, remove_stray_folders
+from search.reporting.mlflow_models import register_model
 from search.reporting.mlflow_names import encode_name
 from search.reporting.mlflow_views import TableView, experiment_link, view_link, view_tag
 from search.study.study import Study
@@ -252,6 +256,10 @@ class MlflowLogger:
         self._queue.put(
             lambda: self._client.set_experiment_tag(self.experiment_id, view_tag(parent), view.to_json(parent))
         )
+
+    def register_model(self, run_id: str, name: str, model: Path, description: str) -> None:
+        """Register a model under a name with the alias `champion`, unless it has that alias already."""
+        self._queue.put(lambda: register_model(self._client, run_id, name, model, description))
 
     def log_artifact(self, run_id: str, path: Path) -> None:
         """Log a file as an artifact."""
