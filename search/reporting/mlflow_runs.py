@@ -58,7 +58,10 @@ def role_of(trial: Trial) -> str:
 
 
 def list_parameters(experiment: Experiment, trial: Trial) -> dict[str, Value]:
-    """Return all values of a trial's Config: the searched ones first, then the fixed ones, then the defaults."""
+    """Return all values of a trial's Config: the searched ones first, then the fixed ones, then the defaults.
+
+    A dimension that is not active in the trial is left out: its default has no effect.
+    """
     space = experiment.space
     given = {**trial.parameters, **space.config_values(trial.parameters)}
     try:
@@ -67,7 +70,9 @@ def list_parameters(experiment: Experiment, trial: Trial) -> dict[str, Value]:
         )
     except (ValidationError, InputError):  # a trial of an earlier version
         return given
-    return {**given, **{n: v for n, v in flatten_names(config.model_dump(mode="json")).items() if n not in given}}
+    defaults = flatten_names(config.model_dump(mode="json"))
+    inactive = {dimension.name for dimension in space.search}
+    return {**given, **{name: value for name, value in defaults.items() if name not in given and name not in inactive}}
 
 
 def origin_tags() -> dict[str, str]:
