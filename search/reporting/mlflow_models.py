@@ -97,7 +97,7 @@ def save_package(model: Path, folder: Path) -> None:
             loader_module="trainables.served_model",
             data_path=str(model),
             code_paths=_list_code(served.trainable),
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIRED],
+            pip_requirements=[f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in _REQUIRED],
             signature=ModelSignature(inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, sound.channels))])),
             input_example=_draw_example(sound),
             metadata={"rate_hz": sound.rate_hz, "channels": sound.meaning},
