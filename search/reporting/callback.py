@@ -60,7 +60,7 @@ class SearchCallback(TrialCallback):
         self._datasets = datasets
         self._on_trial = on_trial or (lambda _: None)
         self._on_change = on_change or (lambda: None)
-        self._tags = provenance_tags(experiment)
+        self._tags = provenance_tags(experiment) | origin_tags()  # once: it asks git
         self._removed: set[int] = set()
         self._paused_bytes: dict[int, int] = {}
 
@@ -83,8 +83,7 @@ class SearchCallback(TrialCallback):
             **{f"fixed.{name}": value for name, value in space.fixed.items()},
         }
         parent = self._study.parent_run_id()
-        origin = self._tags | origin_tags() | {"role": "search"}
-        run_id = self._logger.open_run(parent, f"search {space.name}", parameters, origin)
+        run_id = self._logger.open_run(parent, f"search {space.name}", parameters, self._tags | {"role": "search"})
         if run_id is None:
             raise InputError(
                 "--tracking-uri",
@@ -96,7 +95,7 @@ class SearchCallback(TrialCallback):
         if parent is None:
             self._logger.log_dataset(run_id, self._experiment.dataset_storage, dataset)
         self._study.set_parent_run_id(run_id)
-        self._logger.set_view(run_id, self._view())
+        self._logger.set_view(run_id, self._make_view())
         tags = {"edits": "\n".join(list_edits(self._study.edits)), "warm_start": describe_origin(space)}
         if any(tags.values()):
             self._logger.set_tags(run_id, {name: text for name, text in tags.items() if text})
@@ -104,7 +103,7 @@ class SearchCallback(TrialCallback):
         self._log_build_time(run_id, dataset)
         self._progress.trials |= {trial.number: trial for trial in self._study.get_trials()}
 
-    def _view(self) -> TableView:
+    def _make_view(self) -> TableView:
         space = self._experiment.space
         return TableView.of_search(
             space.objectives, list(space.dataset.test_names()), [dimension.name for dimension in space.search]
@@ -163,7 +162,6 @@ class SearchCallback(TrialCallback):
         tags = self._tags | {
             "trial": str(trial.number),
             "role": role_of(trial),
-            **origin_tags(),
             "dataset": dataset.fingerprint,
             **({} if trial.seed is None else {"seed": str(trial.seed)}),
             **({} if trial.retry_of is None else {"retry_of": str(trial.retry_of)}),

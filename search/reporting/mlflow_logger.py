@@ -36,7 +36,6 @@ from runtime.storage import Storage as DataStore
 from search.reporting.mlflow_errors import BUSY, closed_store_error, describe_error
 from search.reporting.mlflow_experiments import ExperimentFinder
 from search.reporting.mlflow_files import ARTIFACTS, DATABASE, remove_stray_folders
-from search.reporting.mlflow_models import register_model
 from search.reporting.mlflow_names import encode_name
 from search.reporting.mlflow_views import TableView, experiment_link, view_link, view_tag
 from search.study.study import Study
@@ -259,7 +258,13 @@ class MlflowLogger:
 
     def register_model(self, run_id: str, name: str, model: Path, description: str) -> None:
         """Register a model under a name with the alias `champion`, unless it has that alias already."""
-        self._queue.put(lambda: register_model(self._client, run_id, name, model, description))
+
+        def register() -> None:
+            from search.reporting.mlflow_models import register_model  # imports torch, which most commands do without
+
+            register_model(self._client, run_id, name, model, description)
+
+        self._queue.put(register)
 
     def log_artifact(self, run_id: str, path: Path) -> None:
         """Log a file as an artifact."""
@@ -428,13 +433,12 @@ def search_links(store: MlflowStore, parent: str | None, view: TableView | None)
     links = []
     for run in runs:
         experiment = client.get_experiment(run.info.experiment_id)
-        own = run.info.run_id
-        if view is not None and view_tag(own) not in experiment.tags:
-            client.set_experiment_tag(experiment.experiment_id, view_tag(own), view.to_json(own))
-            experiment.tags[view_tag(own)] = ""
+        number, own = experiment.experiment_id, run.info.run_id
         has_view = view_tag(own) in experiment.tags
-        link = view_link(experiment.experiment_id, own) if has_view else experiment_link(experiment.experiment_id)
-        links.append((experiment.name, link))
+        if view is not None and not has_view:
+            client.set_experiment_tag(number, view_tag(own), view.to_json(own))
+        is_known = has_view or view is not None
+        links.append((experiment.name, view_link(number, own) if is_known else experiment_link(number)))
     return links
 
 

@@ -76,7 +76,7 @@ def list_parameters(experiment: Experiment, trial: Trial) -> dict[str, Value]:
 
 
 def origin_tags() -> dict[str, str]:
-    """Return the tags by which MLflow shows who started a run, and with what."""
+    """Return the tags with which MLflow shows the user, the source and the commit of a run."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container without a name for this user
