@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -51,20 +52,30 @@ class ModelErrors:
     Attributes:
         analyses: Errors by source, by split; without splits on which the trainable gives none.
         sweeps: Sweeps of the inference parameters, by split.
+        model: Digest of the file of the model; empty if it is unknown.
     """
 
     analyses: Mapping[str, ErrorAnalysis] = field(default_factory=dict)
     sweeps: Mapping[str, tuple[Sweep, ...]] = field(default_factory=dict)
+    model: str = ""
 
 
 def analyse_model(experiment: Experiment, number: int, device: str) -> ModelErrors:
     """Return the errors of a trial's saved model on the test splits, and keep them in the folder of the trial.
+
+    The model predicts all splits twice, so that errors are computed again only if the file of the model has changed, as it does
+    when an interrupted trial continues.
 
     Args:
         experiment: Search that the trial belongs to.
         number: Number of the trial.
         device: Torch device.
     """
+    results = experiment.results
+    digest = hashlib.sha256(results.fetch_file(results.model_path(number)).read_bytes()).hexdigest()
+    known = read_errors(results, number)
+    if known.model == digest:
+        return known
     model, setting = load_trial_model(experiment, number, device)
     splits = experiment.space.dataset.test_names()
     analyses = {split: analysis for split in splits if (analysis := model.analyse_errors(split, setting)) is not None}
@@ -73,8 +84,9 @@ def analyse_model(experiment: Experiment, number: int, device: str) -> ModelErro
     errors = ModelErrors(
         analyses,
         {split: sweep_parameters(model, split, setting) for split in splits} if model.inner else {},
+        digest,
     )
-    write_errors(experiment.results, number, errors)
+    write_errors(results, number, errors)
     return errors
 
 
@@ -114,7 +126,7 @@ def _gather_metrics(results: Sequence[Mapping[str, float]]) -> dict[str, tuple[f
 def write_errors(results: SearchFolder, number: int, errors: ModelErrors) -> None:
     """Write the errors of a trial's model into the folder of the trial, atomically."""
     arrays: dict[str, NDArray[Any]] = {}
-    meta: dict[str, Any] = {"version": _VERSION, "splits": {}, "sweeps": {}}
+    meta: dict[str, Any] = {"version": _VERSION, "model": errors.model, "splits": {}, "sweeps": {}}
     for split, analysis in errors.analyses.items():
         meta["splits"][split] = _describe_analysis(analysis)
         arrays |= {f"{split}/{name}": array for name, array in _list_arrays(analysis).items()}
@@ -143,7 +155,7 @@ def read_errors(results: SearchFolder, number: int) -> ModelErrors:
         analyses = {split: _build_analysis(split, described, arrays) for split, described in meta["splits"].items()}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return ModelErrors()
-    return ModelErrors(analyses, sweeps)
+    return ModelErrors(analyses, sweeps, meta.get("model", ""))
 
 
 def _widen(array: NDArray[Any]) -> NDArray[Any]:

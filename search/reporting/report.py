@@ -11,7 +11,7 @@ from typing import Final
 from runtime.console import Console
 from runtime.errors import InputError
 from search.execution import scoring
-from search.execution.error_files import ModelErrors, analyse_model, read_errors
+from search.execution.error_files import analyse_model
 from search.execution.error_text import describe_error
 from search.experiment import Experiment
 from search.reporting import next_steps, progress
@@ -239,7 +239,8 @@ def _log_models(
     model = results.fetch_file(results.model_path(winner.number))
     if not model.is_file():
         return
-    _try_analysis(experiment, winner.number, console)
+    problem = "page     the errors of the winner are not analysed"
+    _try(lambda: analyse_model(experiment, winner.number, "cpu"), problem, console)
     if winner.run_id is not None:
         logger.log_artifact(winner.run_id, model)
         if can_register(registry.load_trainable(experiment.space.trainable, "trainable")):
@@ -258,25 +259,18 @@ def _log_models(
         logger.log_values(parent, {f"best.{name}": best.metrics[name] for name in defined})
 
 
+def _try(action: Callable[[], object], problem: str, console: Console) -> None:
+    """Call a function that uses a trainable; print the problem with the reason if it raises an exception."""
+    try:
+        action()
+    except InputError:  # the storage or the dataset, not the trainable
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
+        console.print_line(f"{problem}: {describe_error(error)}")
+
+
 def _try_drawing(experiment: Experiment, number: int, console: Console) -> None:
-    try:
-        draw_predictions(experiment, number)
-    except InputError:  # the storage or the dataset, not the trainable
-        raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
-        console.print_line(f"figure   no predictions are plotted: {describe_error(error)}")
-
-
-def _try_analysis(experiment: Experiment, number: int, console: Console) -> None:
-    """Analyse the errors of a trial's model for the page about the search, unless that has been done."""
-    if read_errors(experiment.results, number) != ModelErrors():
-        return
-    try:
-        analyse_model(experiment, number, "cpu")
-    except InputError:  # the storage or the dataset, not the trainable
-        raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # any exception of a trainable; the search has its results
-        console.print_line(f"page     the errors of the winner are not analysed: {describe_error(error)}")
+    _try(lambda: draw_predictions(experiment, number), "figure   no predictions are plotted", console)
 
 
 def draw_predictions(experiment: Experiment, number: int) -> None:

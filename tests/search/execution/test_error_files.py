@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from search.execution.scoring import load_trial_model
 from search.experiment import Experiment
 from tests.search.saved_searches import SavedSearches, train_searches
 from trainables.error_analysis import SIMULTANEOUS, ErrorAnalysis
+from trainables.localizer.trainable import Localizer
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,7 @@ def test_the_matches_of_doanet_count_what_its_metrics_count(searches: SavedSearc
 @pytest.mark.parametrize("name", ["localizer", "doanet"])
 def test_the_file_holds_what_was_computed(name: str, searches: SavedSearches) -> None:
     experiment = getattr(searches, name)
+    experiment.results.remove_file(experiment.results.errors_path(0))
     computed, read = analyse_model(experiment, 0, "cpu"), read_errors(experiment.results, 0)
     assert read.sweeps == computed.sweeps
     for split, analysis in computed.analyses.items():
@@ -95,6 +98,22 @@ def test_a_sweep_contains_the_chosen_value_and_its_metrics(searches: SavedSearch
 
 def test_a_trainable_without_positions_has_no_analysis(searches: SavedSearches) -> None:
     assert analyse_model(searches.hnet, 0, "cpu").analyses == {}
+
+
+def test_errors_are_computed_again_only_if_the_model_has_changed(
+    searches: SavedSearches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, calls = searches.localizer, []
+    first = analyse_model(experiment, 1, "cpu")
+    monkeypatch.setattr(
+        Localizer, "evaluate", lambda *arguments: calls.append(arguments[1]) or [{}] * len(arguments[2])
+    )
+    assert analyse_model(experiment, 1, "cpu").model == first.model
+    assert calls == []
+    model = experiment.results.model_path(1)
+    shutil.copyfile(experiment.results.model_path(0), model)  # as if it had been trained further
+    assert analyse_model(experiment, 1, "cpu").model != first.model
+    assert calls == list(experiment.space.dataset.test_names())
 
 
 def test_a_corrupt_file_counts_as_absent(searches: SavedSearches) -> None:
