@@ -7,10 +7,13 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, NoReturn
 
 from runtime.errors import InputError, suggest_name
+from runtime.files import write_obstacle
 from runtime.machines.surroundings import prepare_surroundings
+from runtime.uris import expand_home
 
 _PLACE_ERRORS: Final = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ELOOP),
@@ -72,6 +75,30 @@ def _describe_place_error(error: OSError) -> InputError:
         value=error.strerror,
         remedy="check its path, its permissions and the free space of its disk; then run the command again",
     )
+
+
+def local_folder(text: str) -> Path:
+    """Return the output folder of `--to`.
+
+    Raises:
+        InputError: If it is a URI.
+    """
+    if "://" in text:
+        raise InputError("--to", "the output folder must be local", value=text, remedy="name a local folder")
+    return expand_home(text)
+
+
+def require_output_folder(folder: Path) -> None:
+    """Check that an output folder is or could be created and written, without creating it.
+
+    Raises:
+        InputError: If not.
+    """
+    obstacle = write_obstacle(folder)
+    if obstacle is not None:
+        raise InputError(
+            str(folder), "the output folder must be writable", value=obstacle, remedy="name another folder with --to"
+        )
 
 
 def whole_number_type(least: int, most: int | None = None) -> Callable[[str], int]:

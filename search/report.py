@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from runtime import uris
-from runtime.cli import Parser, run_command
-from runtime.errors import InputError
-from runtime.files import write_obstacle, write_text_atomic
+from runtime.cli import Parser, local_folder, require_output_folder, run_command
+from runtime.files import write_text_atomic
 from search.catalog.reading import read_record
 from search.launching.storage_options import add_storage_options
 
@@ -31,40 +28,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     record = read_record(options, options.search)
-    folder = _output_folder(options.to, record.folder.root_path)
+    folder = record.folder.root_path if options.to is None else local_folder(options.to)
+    require_output_folder(folder)
     # Imported late: plotly takes a second to load, and mistakes are to be reported at once.
     from search.catalog.page import gather_page
-    from search.reporting.page.document import make_page
-    from search.reporting.page.live import write_pages
-    from search.reporting.page.markdown import make_markdown
+    from search.reporting.page.live import format_pages, write_pages
 
     content = gather_page(record)
-    page, markdown = folder / record.folder.report_path.name, folder / "report.md"
     if options.to is None:
         page, markdown = write_pages(record.folder, content)
     else:
-        write_text_atomic(page, make_page(content))
-        write_text_atomic(markdown, make_markdown(content))
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = {folder / name: text for name, text in format_pages(record.folder, content).items()}
+        for path, text in texts.items():
+            write_text_atomic(path, text)
+        page, markdown = texts
     print(f"page      {page}, {page.stat().st_size / 1e6:.1f} MB\nmarkdown  {markdown}")
     return 0
-
-
-def _output_folder(to: str | None, default: Path) -> Path:
-    """Return the folder of the page, created if need be.
-
-    Raises:
-        InputError: If it is not local or not writable.
-    """
-    if to is not None and uris.is_uri(to):
-        raise InputError("--to", "the output folder must be local", value=to, remedy="name a local folder")
-    folder = default if to is None else uris.expand_home(to)
-    obstacle = write_obstacle(folder)
-    if obstacle is not None:
-        raise InputError(
-            str(folder), "the output folder must be writable", value=obstacle, remedy="name another one with --to"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 if __name__ == "__main__":

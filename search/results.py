@@ -178,6 +178,15 @@ class SearchFolder:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def write_text(self, path: Path, text: str) -> None:
+        """Write text to a file atomically, to the bucket too.
+
+        Raises:
+            InputError: If the bucket rejects the request.
+        """
+        with self.write_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
     def fetch_file(self, path: Path) -> Path:
         """Return the local path of a file's current content; if the file does not exist, neither does the path.
 
@@ -337,8 +346,7 @@ class SearchFolder:
         content = {**identity, _STUDY: before.get(_STUDY)}
         if _LAUNCH_FOLDER in before or launch_folder is not None:
             content[_LAUNCH_FOLDER] = before.get(_LAUNCH_FOLDER, str(launch_folder))
-        with self.write_file(self.identity_path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        self.write_text(self.identity_path, json.dumps(content, indent=1))
 
     def study_name(self) -> str:
         """Return the name of the study in a database."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from datasets.audio.resampling import ResampledSound
 from datasets.audio.sound_files import SoundHeader, decode_sound, read_header
-from runtime import uris
+from runtime.cli import local_folder, require_output_folder
 from runtime.errors import InputError
-from runtime.files import write_obstacle
 from trainables.prediction import Recording, SoundFormat
 
 _INFIX: Final = ".predicted"
@@ -142,8 +141,7 @@ def prepare_jobs(recordings: Sequence[Path], to: str | None, conversion: Convers
     Raises:
         InputError: If a recording is missing or unreadable, two recordings share an output file, or a folder is not writable.
     """
-    if to is not None and "://" in to:
-        raise InputError("--to", "the output folder must be local", value=to, remedy="name a local folder")
+    given = None if to is None else local_folder(to)
     jobs: dict[Path, PredictionJob] = {}
     for path in recordings:
         if not path.is_file():
@@ -151,7 +149,7 @@ def prepare_jobs(recordings: Sequence[Path], to: str | None, conversion: Convers
             raise InputError(
                 str(path), "the recording must be an existing file", value=kind, remedy="name a wav or flac file"
             )
-        folder = path.parent if to is None else uris.expand_home(to)
+        folder = given or path.parent
         table, figure = (folder / f"{path.stem}{_INFIX}{suffix}" for suffix in (".csv", ".png"))
         if table in jobs:
             raise InputError(
@@ -160,16 +158,7 @@ def prepare_jobs(recordings: Sequence[Path], to: str | None, conversion: Convers
                 value=f"{table}, also that of {jobs[table].path}",
                 remedy="name each recording once; for equal names run the command once per --to",
             )
-        jobs[table] = PredictionJob(path, read_header(path), table, figure)
+        jobs[table] = PredictionJob(path, read_header(path), table, figure, conversion)
     for folder in {job.table_path.parent for job in jobs.values()}:
-        _require_writable(folder)
-    return [replace(job, conversion=conversion) for job in jobs.values()]
-
-
-def _require_writable(folder: Path) -> None:
-    """Check that a folder is or could be created and written, without creating it."""
-    obstacle = write_obstacle(folder)
-    if obstacle is not None:
-        raise InputError(
-            str(folder), "the output folder must be writable", value=obstacle, remedy="name another folder with --to"
-        )
+        require_output_folder(folder)
+    return list(jobs.values())

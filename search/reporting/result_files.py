@@ -134,6 +134,5 @@ def write_result(results: SearchFolder, content: Mapping[str, Any], markdown: st
         MARKDOWN_NAME: markdown,
     }
     for file_name, text in texts.items():
-        with results.write_file(results.root_path / file_name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        results.write_text(results.root_path / file_name, text)
     return [results.fetch_file(results.root_path / file_name) for file_name in texts]

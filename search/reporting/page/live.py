@@ -28,21 +28,22 @@ _MOVED: Final = (
 )
 
 
+def format_pages(folder: SearchFolder, content: PageContent) -> dict[str, str]:
+    """Return the page about a search in HTML and Markdown by the names of their files."""
+    page = folder.report_path
+    return {page.name: make_page(content), page.with_suffix(".md").name: make_markdown(content)}
+
+
 def write_pages(folder: SearchFolder, content: PageContent) -> list[Path]:
     """Write the page about a search in HTML and Markdown, atomically; return their local paths.
 
     Raises:
-        StorageError: If the bucket rejects a request.
+        InputError: If the bucket rejects a request.
     """
-    texts = {folder.report_path: make_page(content), folder.report_path.with_suffix(".md"): make_markdown(content)}
+    texts = {folder.root_path / name: text for name, text in format_pages(folder, content).items()}
     for path, text in texts.items():
-        _write_text(folder, path, text)
+        folder.write_text(path, text)
     return list(texts)
-
-
-def _write_text(folder: SearchFolder, path: Path, text: str) -> None:
-    with folder.write_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 class LivePage:
@@ -78,7 +79,7 @@ class LivePage:
         if self._is_working and results.has_file(results.report_path) and not self._study.has_unfinished():
             with suppress(Exception):
                 text = _MOVED.format(name=results.name, page=results.report_path.name)
-                _write_text(results, results.live_page_path, text)
+                results.write_text(results.live_page_path, text)
         else:
             self._write(is_live=False)
 
@@ -96,7 +97,7 @@ class LivePage:
                 time=datetime.now(),
                 is_live=is_live,
             )
-            _write_text(results, results.live_page_path, make_page(content))
+            results.write_text(results.live_page_path, make_page(content))
         except Exception as error:  # noqa: BLE001  # a page must not end the search
             self._is_working = False
             self._console.print_line(f"page     live.html is not renewed any more: {describe_error(error)}")
