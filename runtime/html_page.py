@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final, NewType
 
+COLOURS: Final = ("#3d85c6", "#d9782d", "#3f9a5a", "#9a6bc0", "#cc4f4f", "#2f9c9c", "#b08a2e", "#d060a0")
+"""Colours of lines and marks with sufficient contrast on both light and dark pages."""
+
 Markup = NewType("Markup", str)
 """HTML that is safe to insert into a page; plain text is converted by `escape_text`."""
 
@@ -102,9 +105,9 @@ def make_figure(figure: Markup, caption: str, *, wide: bool = False) -> Markup:
     return Markup(f"<figure{attributes}>{figure}<figcaption>{escape(caption)}</figcaption></figure>")
 
 
-def make_grid(parts: Iterable[Markup]) -> Markup:
-    """Return elements arranged side by side where the window is wide enough."""
-    return Markup(f'<div class="grid">{join_markup(parts)}</div>')
+def make_grid(parts: Iterable[Markup], css_class: str = "") -> Markup:
+    """Return elements arranged side by side where the window is wide enough, with an optional further CSS class."""
+    return Markup(f'<div class="{escape(f"grid {css_class}".strip())}">{join_markup(parts)}</div>')
 
 
 def make_card(title: str, parts: Iterable[Markup]) -> Markup:
@@ -154,25 +157,30 @@ def make_document(
     document = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-        f"{extras.head}<style>{_STYLE}{extras.style}</style>\n</head>\n<body>\n{extras.top}<main>\n<header><h1>{escape(title)}</h1><p>{escape(lead)}</p>"
+        f"{extras.head}<style>{_THEMES}{_STYLE}{extras.style}</style>\n</head>\n<body>\n{extras.top}<main>\n<header><h1>{escape(title)}</h1><p>{escape(lead)}</p>"
         f"{noted}</header>\n{facts}\n"
         f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n{parts}</main>\n{extras.scripts}</body>\n</html>\n'
     )
     return document.encode("utf-8", "replace").decode()  # file names are not necessarily valid Unicode
 
 
-_STYLE: Final = """
-:root {
-  color-scheme: light dark;
+_LIGHT: Final = """
+  color-scheme: light; --theme: light;
   --ink: #23272e; --soft: #5d6673; --paper: #fbfbf9; --card: #ffffff; --line: #dfe1e4; --accent: #1f6f8b;
   --noticed: #fdf3d7; --noticed-line: #d9b24a;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --ink: #dfe3e8; --soft: #9aa4b1; --paper: #15181c; --card: #1c2025; --line: #323840; --accent: #6dbad3;
-    --noticed: #2f2917; --noticed-line: #8b7433;
-  }
-}
+"""
+_DARK: Final = """
+  color-scheme: dark; --theme: dark;
+  --ink: #dfe3e8; --soft: #9aa4b1; --paper: #15181c; --card: #1c2025; --line: #323840; --accent: #6dbad3;
+  --noticed: #2f2917; --noticed-line: #8b7433;
+"""
+_THEMES: Final = (
+    f":root {{{_LIGHT}}}\n@media (prefers-color-scheme: dark) {{ :root {{{_DARK}}} }}\n"
+    f":root[data-theme=light] {{{_LIGHT}}}\n:root[data-theme=dark] {{{_DARK}}}"
+)
+"""The theme of the browser, unless a page sets its own; scripts read its name from `--theme`."""
+
+_STYLE: Final = """
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -97,6 +97,12 @@ def load_trainable(name: str, place: str) -> type[Trainable]:
     trainable = _import_trainable(name, path, place)
     inspection.check_trainable(trainable, path, place)
     return trainable
+
+
+def has_predictor(trainable: type[Trainable]) -> bool:
+    """Return whether models of a trainable predict from recordings."""
+    own: Any = trainable.predictor
+    return own.__func__ is not Trainable.predictor.__func__  # type: ignore[attr-defined]
 
 
 def _import_trainable(name: str, path: str, place: str) -> type[Trainable]:

@@ -21,10 +21,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from datasets.preview.playback import EnergyDecay
-from runtime.html_page import Markup
-
-COLOURS: Final = ("#3d85c6", "#d9782d", "#3f9a5a", "#9a6bc0", "#cc4f4f", "#2f9c9c", "#b08a2e", "#d060a0")
-"""Line colours with sufficient contrast on both light and dark pages."""
+from runtime.html_page import COLOURS, Markup
 
 _INK: Final = "#010203"
 """Placeholder that is replaced by CSS `currentColor` in the SVG."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
 from runtime.html_page import (
+    COLOURS,
     DataTable,
     Markup,
     PageExtras,
@@ -21,7 +23,6 @@ from search.catalog.comparison import Entry, tabulate_comparison
 from search.catalog.page import gather_page
 from search.reporting.page import error_charts
 from search.reporting.page.chart import (
-    COLOURS,
     DASHES,
     THEME_BUTTON,
     Chart,
@@ -84,13 +85,13 @@ def _list_progress(entries: Sequence[Entry], contents: Sequence[PageContent]) ->
     rows: list[list[str]] = []
     for number, (entry, content) in enumerate(zip(entries, contents, strict=True)):
         style = {"color": COLOURS[number % len(COLOURS)], "dash": DASHES[number % len(DASHES)], "width": 2}
-        usable = [trial for trial in content.trials if content.objective(trial) == content.objective(trial)]
+        usable = [trial for trial in content.trials if math.isfinite(content.objective(trial))]
         spent = list(accumulate(len(trial.epochs) for trial in usable))
         best = list(accumulate((content.objective(trial) for trial in usable), better))
         progress.add_scatter(x=spent, y=best, mode="lines", name=entry.label, line={**style, "shape": "hv"})
         rows += [[entry.label, str(epochs), format_score(value)] for epochs, value in zip(spent, best, strict=True)]
         if entry.trial is not None:
-            epochs = _curve(entry.trial, metric)
+            epochs = _read_curve(entry.trial, metric)
             curves.add_scatter(x=list(epochs), y=list(epochs.values()), mode="lines", name=entry.label, line=style)
     return [
         Chart(
@@ -103,7 +104,7 @@ def _list_progress(entries: Sequence[Entry], contents: Sequence[PageContent]) ->
     ]
 
 
-def _curve(trial: Trial, metric: str) -> dict[int, float | None]:
+def _read_curve(trial: Trial, metric: str) -> dict[int, float | None]:
     return {epoch.epoch: epoch.metrics.get(metric) for epoch in trial.epochs}
 
 

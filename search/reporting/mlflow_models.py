@@ -43,12 +43,6 @@ _REQUIRED: Final = (
 _EXAMPLE_S: Final = 0.32
 
 
-def can_register(trainable: type[Trainable]) -> bool:
-    """Return whether models of a trainable predict from recordings."""
-    own: Any = trainable.predictor
-    return own.__func__ is not Trainable.predictor.__func__  # type: ignore[attr-defined]
-
-
 def register_model(client: MlflowClient, run_id: str, name: str, model: Path, description: str) -> str | None:
     """Register a model as a new version with the alias `champion`, unless it is the current one.
 

@@ -10,7 +10,6 @@ from runtime.console import Console
 from runtime.machines import machine
 from search.experiment import Experiment
 from trainables import registry
-from trainables.contract import Trainable
 
 _MORE_TRIALS = 12
 
@@ -81,7 +80,7 @@ def list_result_commands(experiment: Experiment, winner: int) -> list[str]:
             f"{python} -m search.ui {results.name} --storage {shlex.quote(storage)}    # compare the trials"
         )
     trainable = registry.load_trainable(experiment.space.trainable, "trainable")
-    if trainable.predictor.__func__ is not Trainable.predictor.__func__:  # type: ignore[attr-defined]
+    if registry.has_predictor(trainable):
         commands.append(f"{python} -m search.predict {folder} recording.wav    # apply the model")
     return [f"  {command}" for command in commands]
 

@@ -18,7 +18,6 @@ from search.reporting import next_steps, progress
 from search.reporting.callback import provenance_tags
 from search.reporting.finalists import Finalists, choose_finalists
 from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_models import can_register
 from search.reporting.mlflow_runs import role_of
 from search.reporting.page.content import PageContent
 from search.reporting.page.gathering import gather_content
@@ -243,7 +242,7 @@ def _log_models(
     _try(lambda: analyse_model(experiment, winner.number, "cpu"), problem, console)
     if winner.run_id is not None:
         logger.log_artifact(winner.run_id, model)
-        if can_register(registry.load_trainable(experiment.space.trainable, "trainable")):
+        if registry.has_predictor(registry.load_trainable(experiment.space.trainable, "trainable")):
             description = f"Trial {winner.number} of the search {results.name}."
             logger.register_model(winner.run_id, results.name, model, description)
     for trial in {t.number: t for t in (winner, *finalists.references)}.values():

@@ -30,9 +30,9 @@ def format_terminal(table: ResultTable) -> list[str]:
 
 def format_markdown(table: ResultTable) -> str:
     """Return the table, all differences and the remarks as a Markdown page."""
-    parts = [f"# {table.name}", _markdown_table(_list_rows(table))]
+    parts = [f"# {table.name}", format_markdown_table(_list_rows(table))]
     if table.differences:
-        parts += [f"Differences of rows ({_describe_interval()})", _markdown_table(_list_differences(table))]
+        parts += [f"Differences of rows ({_describe_interval()})", format_markdown_table(_list_differences(table))]
     return "\n\n".join([*parts, "\n".join(f"* {remark}" for remark in _remarks(table))]) + "\n"
 
 
@@ -145,8 +145,11 @@ def _remarks(table: ResultTable) -> list[str]:
     return ["Mean ± standard deviation over n seeds.", *missing, *paper, *table.protocol]
 
 
-def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+def format_markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows, the first of which is the header, as a table in Markdown."""
+    head, *body = [
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows
+    ]
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
 
 

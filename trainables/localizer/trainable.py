@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
 from datasets.building.spec import DatasetSpec
-from datasets.rooms.dataset import Batch, Dataset
+from datasets.rooms.dataset import Batch, Dataset, Split
 from datasets.rooms.spec import LocalizerSpec, MeasuredSpec
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
@@ -106,10 +106,9 @@ class Localizer(NetworkTrainable):
         complete = [retrieval.complete_params(self.config.retrieval, params) for params in params_grid]
         sweeps = _group_thresholds(complete)
         counts: dict[tuple[float, float, float], MatchCounts] = {}
-        samples = self._train if split == "train" else self.data.open_split(split)
+        samples = self._open_split(split)
         loss = 0.0
-        for first in range(0, len(samples), _EVALUATION_BATCH):
-            batch = samples.read_batch(np.arange(first, min(first + _EVALUATION_BATCH, len(samples))))
+        for batch in _read_batches(samples):
             output = run_network(self.network, batch.waves.to(self.device), self.config, bf16=self._bf16)
             positions = batch.positions_m.to(self.device)
             loss += float(self._compute_loss(output, positions)) * len(positions) / len(samples)
@@ -124,10 +123,8 @@ class Localizer(NetworkTrainable):
         self.network.eval()
         params = retrieval.complete_params(self.config.retrieval, inference_params)
         level = torch.tensor([params["threshold"]], device=self.device)
-        samples = self._train if split == "train" else self.data.open_split(split)
         rows = []
-        for first in range(0, len(samples), _EVALUATION_BATCH):
-            batch = samples.read_batch(np.arange(first, min(first + _EVALUATION_BATCH, len(samples))))
+        for batch in _read_batches(self._open_split(split)):
             output = run_network(self.network, batch.waves.to(self.device), self.config, bf16=self._bf16)
             candidates = retrieval.find_candidates(self.config, self.grid, output, params["smoothing_m"])
             keep = retrieval.keep_candidates(self.config.retrieval, candidates, params["nms_radius_m"])
@@ -140,10 +137,9 @@ class Localizer(NetworkTrainable):
     @torch.inference_mode()
     def analyse_errors(self, split: str, inference_params: InferenceParams) -> ErrorAnalysis:
         """Return the errors of the predicted positions; examples play the first microphone."""
-        samples = self._train if split == "train" else self.data.open_split(split)
+        samples = self._open_split(split)
         scenes = []
-        for first in range(0, len(samples), _EVALUATION_BATCH):
-            batch = samples.read_batch(np.arange(first, min(first + _EVALUATION_BATCH, len(samples))))
+        for batch in _read_batches(samples):
             for truth, keypoints in zip(batch.positions_m, self.predict(batch.waves, inference_params), strict=True):
                 present = truth[~truth.isnan().any(dim=-1)]
                 scenes.append(LocatedScene(present.double().numpy(), keypoints.positions_m.double().numpy()))
@@ -162,6 +158,9 @@ class Localizer(NetworkTrainable):
             _name_metrics(dict(zip(RESOLUTIONS_M, map(summarise_terms, terms), strict=True)))
             for terms in per_resolution
         ]
+
+    def _open_split(self, name: str) -> Split:
+        return self._train if name == "train" else self.data.open_split(name)
 
     def _count_matches(
         self, output: Tensor, positions: Tensor, sweeps: dict[tuple[float, float], list[float]]
@@ -233,6 +232,12 @@ class Localizer(NetworkTrainable):
             batch = samples.read_batch(np.arange(min(_PLOTTED_SAMPLES, len(samples))))
             samples_by_split[name] = (batch.positions_m, self.predict(batch.waves, inference_params))
         return plot_room_plans(self._layout, samples_by_split)
+
+
+def _read_batches(samples: Split) -> Iterator[Batch]:
+    """Read all samples of a split in their order."""
+    for first in range(0, len(samples), _EVALUATION_BATCH):
+        yield samples.read_batch(np.arange(first, min(first + _EVALUATION_BATCH, len(samples))))
 
 
 def build_optimizer(config: OptimizerConfig, network: torch.nn.Module) -> torch.optim.Optimizer:

@@ -12,12 +12,10 @@ from typing import Any, Final
 import plotly
 import plotly.graph_objects as go
 
-from runtime.html_page import DataTable, Markup, make_data_table
+from runtime.html_page import DataTable, Markup, make_data_table, make_grid
 
 HEIGHT: Final = 380
 """Height of a chart, in pixels."""
-COLOURS: Final = ("#3d85c6", "#d9782d", "#3f9a5a", "#9a6bc0", "#cc4f4f", "#2f9c9c", "#b08a2e", "#d060a0")
-"""Colours with sufficient contrast on light and dark pages; roles also differ in symbol or dash."""
 SCALE: Final = "Cividis"
 """Colour scale whose lightness increases throughout, so that it can be read in grey."""
 QUIET: Final = "#8c939c"
@@ -99,7 +97,7 @@ def render_charts(charts: Iterable[Chart], name: str) -> list[Markup]:
 
 def arrange_charts(parts: Sequence[Markup]) -> Markup:
     """Return charts side by side where the window is wide enough; nothing without any."""
-    return Markup(f'<div class="grid charts">{"".join(parts)}</div>') if parts else Markup("")
+    return make_grid(parts, "charts") if parts else Markup("")
 
 
 def page_scripts() -> Markup:

@@ -1,4 +1,4 @@
-"""What the page about a search shows, gathered from a running search or from its files."""
+"""Content of the page about a search, running or not."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from search.execution.error_files import ModelErrors
+from search.reporting.finalists import label_trial
 from search.study.confirmations import is_reference
 from search.study.importance import Importance
 from search.study.pareto import nondominated_ranks
@@ -100,8 +101,8 @@ class PageContent:
         return known + [dimension for dimension in self.search if dimension.name not in order]
 
     def label(self, trial: Trial) -> str:
-        """Return the name of a trial: "trial 7", "baseline", "start 0", and whether it is the winner."""
-        name = trial.role if is_reference(trial) else f"trial {trial.number}"
+        """Return the name of a trial: as in all tables, and whether it is the winner."""
+        name = label_trial(trial)
         return f"{name} (winner)" if trial is self.winner and not self.is_live else name
 
     def objective(self, trial: Trial, index: int = 0) -> float:

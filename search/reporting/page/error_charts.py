@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.html_page import DataTable
+from runtime.html_page import COLOURS, DataTable
 from search.execution.error_files import Sweep
-from search.reporting.page.chart import COLOURS, DASHES, Chart, new_figure
+from search.reporting.page.chart import DASHES, Chart, new_figure
 from search.reporting.page.content import format_number, format_score
 from search.reporting.page.maps import LEAST
 from trainables.error_analysis import SIMULTANEOUS, ErrorAnalysis

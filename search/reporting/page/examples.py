@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.html_page import DataTable
-from search.reporting.page.chart import COLOURS, QUIET, Chart, new_figure
+from runtime.html_page import COLOURS, DataTable
+from search.reporting.page.chart import QUIET, Chart, new_figure
 from search.reporting.page.content import format_score
 from search.reporting.page.maps import new_plan
 from trainables.error_analysis import Example, PositionAxes

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from runtime.html_page import DataTable
-from search.reporting.page.chart import COLOURS, QUIET, SCALE, Chart, new_figure
+from runtime.html_page import COLOURS, DataTable
+from search.reporting.page.chart import QUIET, SCALE, Chart, new_figure
 from search.reporting.page.content import format_score
 from trainables.error_analysis import ErrorAnalysis, PositionAxes
 

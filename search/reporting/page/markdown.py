@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from runtime.html_page import DataTable
@@ -16,6 +15,7 @@ from search.reporting.page.document import (
     tabulate_trials,
 )
 from search.reporting.page.error_charts import count_simultaneous
+from search.reporting.table import format_markdown_table
 
 _LISTED_TRIALS: Final = 20
 
@@ -60,9 +60,4 @@ def make_summary(content: PageContent) -> str:
 
 def format_table(table: DataTable) -> str:
     """Return a table in Markdown."""
-    lines = [table.header, ["---"] * len(table.header), *table.rows]
-    return "\n".join(_format_row(line) for line in lines)
-
-
-def _format_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return format_markdown_table([table.header, *table.rows])

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 import plotly.graph_objects as go
 
-from runtime.html_page import DataTable
-from search.reporting.page.chart import COLOURS, DASHES, INK, QUIET, SCALE, SYMBOLS, Chart, new_figure
+from runtime.html_page import COLOURS, DataTable
+from search.reporting.page.chart import DASHES, INK, QUIET, SCALE, SYMBOLS, Chart, new_figure
 from search.reporting.page.content import PageContent, format_number, format_score
 from search.study.trials import Trial
 from spaces.schema import Dimension, Value

@@ -25,7 +25,7 @@ def test_a_drawing_takes_the_colour_of_the_page() -> None:
     drawn = figures.plot_histogram(np.arange(50.0), "level, dB", "samples", "Levels")
     colours = set(re.findall(r"(?:fill|stroke): ?(#\w+|currentColor)", drawn))
     assert "currentColor" in colours
-    assert colours <= {"currentColor", *figures.COLOURS}
+    assert colours <= {"currentColor", *html_page.COLOURS}
 
 
 def test_an_azimuth_that_passes_180_degrees_is_two_lines() -> None:

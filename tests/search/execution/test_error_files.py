@@ -103,11 +103,15 @@ def test_a_trainable_without_positions_has_no_analysis(searches: SavedSearches) 
 def test_errors_are_computed_again_only_if_the_model_has_changed(
     searches: SavedSearches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    experiment, calls = searches.localizer, []
+    experiment = searches.localizer
     first = analyse_model(experiment, 1, "cpu")
-    monkeypatch.setattr(
-        Localizer, "evaluate", lambda *arguments: calls.append(arguments[1]) or [{}] * len(arguments[2])
-    )
+    calls: list[str] = []
+
+    def evaluate(_: object, split: str, params_grid: list[dict[str, float]]) -> list[dict[str, float]]:
+        calls.append(split)
+        return [{}] * len(params_grid)
+
+    monkeypatch.setattr(Localizer, "evaluate", evaluate)
     assert analyse_model(experiment, 1, "cpu").model == first.model
     assert calls == []
     model = experiment.results.model_path(1)

@@ -21,12 +21,13 @@ from mlflow import MlflowClient
 
 from datasets.rooms.dataset import Dataset
 from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
-from search.reporting.mlflow_models import CHAMPION, can_register, save_package
+from search.reporting.mlflow_models import CHAMPION, save_package
 from search.saved_models import read_model
 from tests.search.saved_searches import SavedSearches, train_searches
 from trainables.doanet.trainable import Doanet
 from trainables.hnet.trainable import Hnet
 from trainables.localizer.trainable import Localizer
+from trainables.registry import has_predictor
 from trainables.served_model import load_served_model
 
 pytestmark = pytest.mark.slow  # MLflow's database, and other processes
@@ -59,7 +60,7 @@ def draw_samples(model: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def test_what_predicts_from_recordings_can_be_registered() -> None:
-    assert [can_register(kind) for kind in (Localizer, Doanet, Hnet)] == [True, True, False]
+    assert [has_predictor(kind) for kind in (Localizer, Doanet, Hnet)] == [True, True, False]
 
 
 def test_the_champion_is_loaded_where_this_project_is_not_and_registered_once(
