@@ -46,7 +46,7 @@ class ServedModel:
 
     def predict(
         self,
-        samples: np.ndarray,  # type: ignore[type-arg]  # MLflow infers nothing from the bare class, and warns of others
+        samples: np.ndarray,  # MLflow infers nothing from the bare class, and warns of others
         params: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Return the predictions of a recording as a table, with the columns of `search.predict`.
