@@ -19,6 +19,8 @@ DATABASE: Final = "mlflow.db"
 ARTIFACTS: Final = "mlartifacts"
 
 _COLUMNS: Final = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
+_REGISTRY_COLUMNS: Final = (("model_versions", "source"), ("model_versions", "storage_location"))
+"""Locations of registered models, which lie in the artifacts of a run; absent from databases of early versions of MLflow."""
 _TIMEOUT_S: Final = 30.0
 _REMOVE: Final = "move the file away; the study is complete, and --resume writes its trials to a new database"
 
@@ -56,8 +58,9 @@ def relocate_artifacts(storage: Path) -> int:
             return 0
         locations = [row[0] for row in database.execute("select artifact_location from experiments")]
         moved = {old for old in locations if old is not None and _is_moved(old, root)}
+        columns = [*_COLUMNS, *(pair for pair in _REGISTRY_COLUMNS if _has_column(database, *pair))]
         for old in moved:
-            for table, column in _COLUMNS:
+            for table, column in columns:
                 database.execute(
                     f"update {table} set {column} = ? || substr({column}, ?) where {column} = ? or {column} like ? escape '!'",
                     (_new_location(old, root), len(old) + 1, old, _like_prefix(old)),
@@ -85,6 +88,10 @@ def _is_moved(location: str, root: Path) -> bool:
     if old == root or (old.exists() and root.exists() and old.samefile(root)):
         return False
     return not old.exists() or (root / url2pathname(name)).exists()
+
+
+def _has_column(database: sqlite3.Connection, table: str, column: str) -> bool:
+    return database.execute("select 1 from pragma_table_info(?) where name = ?", (table, column)).fetchone() is not None
 
 
 def _new_location(location: str, root: Path) -> str:

@@ -26,6 +26,7 @@ from trainables.prediction import SoundFormat
 CHAMPION: Final = "champion"
 """Alias of the version that the last end of a search has registered."""
 _DIGEST: Final = "model_sha256"
+_DIGEST_LENGTH: Final = 12
 _FOLDER: Final = "champion"
 _REQUIRED: Final = (
     "torch",
@@ -60,12 +61,13 @@ def register_model(client: MlflowClient, run_id: str, name: str, model: Path, de
     with suppress(MlflowException):
         if client.get_model_version_by_alias(name, CHAMPION).tags.get(_DIGEST) == digest:
             return None
+    artifact = f"{_FOLDER}-{digest[:_DIGEST_LENGTH]}"  # a run may have several, and a version must keep its files
     with tempfile.TemporaryDirectory() as folder:
         save_package(model, Path(folder) / _FOLDER)
-        client.log_artifacts(run_id, str(Path(folder) / _FOLDER), _FOLDER)
+        client.log_artifacts(run_id, str(Path(folder) / _FOLDER), artifact)
     with suppress(MlflowException):  # it exists already
         client.create_registered_model(name, description=f"Winners of the search {name}.")
-    source = f"{client.get_run(run_id).info.artifact_uri}/{_FOLDER}"
+    source = f"{client.get_run(run_id).info.artifact_uri}/{artifact}"
     version = client.create_model_version(name, source, run_id, tags={_DIGEST: digest}, description=description)
     client.set_registered_model_alias(name, CHAMPION, version.version)
     return str(version.version)

@@ -6,6 +6,8 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from mlflow import MlflowClient
@@ -71,6 +73,41 @@ def test_a_copy_does_not_write_into_the_original(tmp_path: Path) -> None:
     log_file(tmp_path / "copy", run_id, "after.txt")
     assert artifact_files(tmp_path / "runs") == before
     assert relocate_artifacts(tmp_path / "runs") == 0
+
+
+@pytest.mark.slow
+def test_a_registered_model_moves_with_its_folder(tmp_path: Path) -> None:
+    run_id = make_store(tmp_path / "runs")
+    client = MlflowClient(MlflowStore.from_uri(tmp_path / "runs", None).uri)
+    client.create_registered_model("rg_rep")
+    elsewhere = "s3://models/of/another/program"
+    for source in (f"{client.get_run(run_id).info.artifact_uri}/space.json", elsewhere):
+        client.create_model_version("rg_rep", source, run_id)
+    (tmp_path / "runs").rename(tmp_path / ODD)
+    assert relocate_artifacts(tmp_path / ODD) == 1
+    moved = MlflowClient(MlflowStore.from_uri(tmp_path / ODD, None).uri)
+    location = moved.get_model_version_download_uri("rg_rep", "1")
+    assert location == moved.get_model_version("rg_rep", "1").source
+    assert Path(url2pathname(urlsplit(location).path)).is_file()
+    assert (tmp_path / ODD).as_uri() in location
+    assert moved.get_model_version("rg_rep", "2").source == elsewhere
+
+
+def test_a_database_of_a_version_without_a_registry_is_relocated(tmp_path: Path) -> None:
+    old, new = tmp_path / "old" / "mlartifacts", tmp_path / "new" / "mlartifacts"
+    new.mkdir(parents=True)
+    with closing(sqlite3.connect(tmp_path / "new" / "mlflow.db")) as database:
+        database.execute("create table experiments (artifact_location text)")
+        database.execute("create table runs (artifact_uri text)")
+        database.execute("create table model_versions (source text)")  # without storage_location
+        database.execute("insert into experiments values (?)", (f"{old.as_uri()}/rg_rep",))
+        database.execute("insert into model_versions values (?)", (f"{old.as_uri()}/rg_rep/1/artifacts/champion",))
+        database.commit()
+    assert relocate_artifacts(tmp_path / "new") == 1
+    with closing(sqlite3.connect(tmp_path / "new" / "mlflow.db")) as database:
+        assert database.execute("select source from model_versions").fetchone() == (
+            f"{new.as_uri()}/rg_rep/1/artifacts/champion",
+        )
 
 
 @pytest.mark.slow
