@@ -12,7 +12,7 @@ LAYERS = ["runtime", "datasets", "trainables", "spaces", "search"]
 ONE_FILE = {
     "ray.data": "datasets/building/ray_data.py",
     "ray.tune": "search/execution/tune.py",
-    "mlflow": "search/reporting/mlflow_logger.py",
+    "mlflow": "search/reporting/mlflow_api.py",
     "optuna_dashboard": "search/dashboard.py",
     "pyroomacoustics": "datasets/acoustics/pyroom.py",
     "sofar": "datasets/acoustics/sofa.py",

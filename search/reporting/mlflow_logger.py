@@ -1,58 +1,52 @@
-"""Mirror of a search in MLflow: one run per search, and one nested run per trial. No other module imports MLflow."""
+"""Mirror of a search in MLflow: one run per search, and one nested run per trial."""
 
 from __future__ import annotations
 
 import json
-import logging
 import math
-import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault(
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"
-)  # default 7: trials start in the thread that waits for these requests
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # the URL may contain a password
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException, RestException
-
 from datasets.building.provider import DatasetProvider
-from runtime import uris
 from runtime.storage import Storage as DataStore
+from search.reporting.mlflow_api import (
+    INVALID,
+    Dataset,
+    DatasetInput,
+    InputTag,
+    MlflowException,
+    Param,
+    RestException,
+    Run,
+)
 from search.reporting.mlflow_errors import BUSY, closed_store_error, describe_error
 from search.reporting.mlflow_experiments import ExperimentFinder
-from search.reporting.mlflow_files import ARTIFACTS, DATABASE, remove_stray_folders
+from search.reporting.mlflow_files import remove_stray_folders
+from search.reporting.mlflow_metrics import (
+    STEP_METRIC,
+    end_metrics,
+    end_tags,
+    epoch_metrics,
+    log_metrics,
+    to_mlflow_metrics,
+    to_run_tags,
+)
 from search.reporting.mlflow_names import encode_name
-from search.reporting.mlflow_views import TableView, experiment_link, view_link, view_tag
+from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow_views import TableView, view_tag
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.values import to_text
 
-for _noisy in ("alembic", "mlflow"):  # after the import, which sets log levels
-    logging.getLogger(_noisy).setLevel(logging.ERROR)
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs tracebacks of errors that are reported
-
 _PARENT: Final = "mlflow.parentRunId"
-_SEARCH_RUNS: Final = "tags.role = 'search'"
-_STEP_METRIC: Final = "epoch_seconds"
-"""Metric of every epoch of every trainable, which shows the epochs that are already logged."""
 _FLUSH_TIMEOUT_S: Final = 30.0
 _MAX_PARAM_LENGTH: Final = 6000
-_MAX_TAG_LENGTH: Final = 4000
-_METRICS_PER_BATCH: Final = 1000
-_INVALID: Final = "INVALID_PARAMETER_VALUE"
-_ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", _INVALID)
+_ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", INVALID)
 """Error codes of a request for a run that does not exist."""
 _OUTAGE_PAUSE_S: Final = 30.0
 """Pause of all requests after a server did not answer; the study has the values that are dropped meanwhile."""
@@ -67,26 +61,6 @@ STATUS_OF: Final[dict[Outcome, Status]] = {
     "stopped": "FINISHED",
     "failed": "FAILED",
 }
-
-
-@dataclass(frozen=True)
-class MlflowStore:
-    """Locations of MLflow's data.
-
-    Attributes:
-        uri: Tracking URI.
-        artifacts: URI of the artifact root; None leaves the location to the server.
-    """
-
-    uri: str
-    artifacts: str | None
-
-    @classmethod
-    def from_uri(cls, storage: Path, uri: str | None) -> MlflowStore:
-        """Create the store at a tracking URI, or by default in SQLite in the storage folder."""
-        if uri is not None:
-            return cls(uri, None if uri.startswith("http") else (storage / ARTIFACTS).as_uri())
-        return cls(uris.sqlite_uri(storage / DATABASE), (storage / ARTIFACTS).as_uri())
 
 
 class MlflowLogger:
@@ -121,7 +95,7 @@ class MlflowLogger:
         self.problems: list[str] = []
         self.notices: list[str] = []
         try:
-            self._client = MlflowClient(tracking_uri=store.uri)
+            self._client = store.open_client()
             finder = ExperimentFinder(self._client, self._find_run, self.notices.append)
             self.experiment_id = finder.find_or_create(experiment, store.artifacts, parent, archives)
             remove_stray_folders(store.uri)
@@ -193,43 +167,13 @@ class MlflowLogger:
 
     def log_epoch(self, run_id: str, epoch: Epoch) -> None:
         """Log the metrics of an epoch and its best inference parameters."""
-        metrics = _epoch_metrics(epoch)
-        self._queue.put(lambda: self._log_metrics(run_id, metrics))
+        metrics = epoch_metrics(epoch)
+        self._queue.put(lambda: log_metrics(self._client, run_id, metrics))
 
     def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
         """Log metrics that belong to no epoch, at step 0."""
-        metrics = _to_mlflow_metrics(values, 0)
-        self._queue.put(lambda: self._log_metrics(run_id, metrics))
-
-    def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        """Log metrics in batches; of a rejected batch, all that the store accepts one by one.
-
-        Raises:
-            MlflowException: If the store is unreachable, or rejects one of the metrics.
-        """
-        rejected: MlflowException | None = None
-        for first in range(0, len(metrics), _METRICS_PER_BATCH):
-            batch = metrics[first : first + _METRICS_PER_BATCH]
-            try:
-                self._client.log_batch(run_id, metrics=batch)
-            except MlflowException as error:
-                if len(batch) == 1 or error.error_code != _INVALID:
-                    raise
-                rejected = self._log_one_by_one(run_id, batch) or rejected
-        if rejected is not None:
-            raise rejected
-
-    def _log_one_by_one(self, run_id: str, metrics: Sequence[Metric]) -> MlflowException | None:
-        """Log each metric in a request of its own; return the last rejection."""
-        rejected = None
-        for metric in metrics:
-            try:
-                self._client.log_batch(run_id, metrics=[metric])
-            except MlflowException as error:
-                if error.error_code != _INVALID:
-                    raise
-                rejected = error
-        return rejected
+        metrics = to_mlflow_metrics(values, 0)
+        self._queue.put(lambda: log_metrics(self._client, run_id, metrics))
 
     def log_dataset(self, run_id: str, store: DataStore, source: DatasetProvider) -> None:
         """Log the splits of a dataset with digest, size and location."""
@@ -262,12 +206,12 @@ class MlflowLogger:
         self._queue.put(lambda: self._end_run(run_id, status, tags))
 
     def _end_run(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
-        self._client.log_batch(run_id, tags=_to_run_tags(tags))
+        self._client.log_batch(run_id, tags=to_run_tags(tags))
         self._client.set_terminated(run_id, status)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
-        self._queue.put(lambda: self._client.log_batch(run_id, tags=_to_run_tags(tags)))
+        self._queue.put(lambda: self._client.log_batch(run_id, tags=to_run_tags(tags)))
 
     def finish_trial(self, trial: Trial) -> None:
         """End the run of an ended trial, after logging its missing epochs."""
@@ -324,11 +268,11 @@ class MlflowLogger:
         has_gone_on = tags.get("outcome") == "paused" and any(tags.get(n) != v for n, v in end_tags(trial).items())
         if run.info.status in ("FINISHED", "FAILED") and not has_gone_on:
             return
-        logged = {metric.step for metric in self._client.get_metric_history(run_id, _STEP_METRIC)}
+        logged = {metric.step for metric in self._client.get_metric_history(run_id, STEP_METRIC)}
         for epoch in trial.epochs:
             if epoch.epoch not in logged:
-                self._log_metrics(run_id, _epoch_metrics(epoch))
-        self._log_metrics(run_id, _to_mlflow_metrics(_end_metrics(trial), 0))
+                log_metrics(self._client, run_id, epoch_metrics(epoch))
+        log_metrics(self._client, run_id, to_mlflow_metrics(end_metrics(trial), 0))
         self._end_run(run_id, STATUS_OF[trial.outcome], end_tags(trial))
 
     def _unfinished_runs(self, parent: str) -> list[str]:
@@ -370,79 +314,3 @@ def _is_unreachable(error: Exception) -> bool:
         return error.get_http_status_code() in (429, 502, 503, 504)
     text = str(error)
     return any(reason in text for reason in BUSY) or (isinstance(error, MlflowException) and "API request to" in text)
-
-
-def _epoch_metrics(epoch: Epoch) -> list[Metric]:
-    inference_params = {f"setting.{name}": value for name, value in epoch.setting.items()}
-    return _to_mlflow_metrics({**epoch.metrics, **inference_params, "epoch_seconds": epoch.seconds}, epoch.epoch)
-
-
-def _to_run_tags(tags: Mapping[str, str]) -> list[RunTag]:
-    return [RunTag(encode_name(name), value[:_MAX_TAG_LENGTH]) for name, value in tags.items()]
-
-
-def _to_mlflow_metrics(values: Mapping[str, float], step: int) -> list[Metric]:
-    now = int(time.time() * 1000)
-    return [Metric(encode_name(name), float(value), now, step) for name, value in values.items()]
-
-
-def end_tags(trial: Trial) -> dict[str, str]:
-    """Return the MLflow tags of an ended trial."""
-    tags = {"outcome": trial.outcome, "reason": trial.reason, "epochs": str(len(trial.epochs))}
-    if trial.is_judged:
-        tags |= {"feasible": "no" if trial.violated else "yes", "violated": ", ".join(map(str, trial.violated))}
-    return tags
-
-
-def _end_metrics(trial: Trial) -> dict[str, float]:
-    """Return the violation of constraints, and what was measured on the model of a trial without an epoch."""
-    if not trial.is_judged:
-        return {}
-    violation = trial.total_violation
-    return dict(trial.measured) | ({"constraint_violation": violation} if math.isfinite(violation) else {})
-
-
-def search_links(store: MlflowStore, parent: str | None, view: TableView | None) -> list[tuple[str, str]]:
-    """Return the URL fragments of the tables of searches by the names of their experiments.
-
-    Args:
-        store: Locations of MLflow's data.
-        parent: MLflow run of a search; None for all searches of the store.
-        view: View of that search, which is stored if it is not there yet: earlier versions did not.
-    """
-    client = MlflowClient(tracking_uri=store.uri)
-    if parent is None:
-        runs = client.search_runs([e.experiment_id for e in client.search_experiments()], _SEARCH_RUNS)
-    else:
-        runs = []
-        with suppress(MlflowException):
-            runs = [client.get_run(parent)]
-    links = []
-    for run in runs:
-        experiment = client.get_experiment(run.info.experiment_id)
-        own = run.info.run_id
-        if view is not None and view_tag(own) not in experiment.tags:
-            client.set_experiment_tag(experiment.experiment_id, view_tag(own), view.to_json(own))
-            experiment.tags[view_tag(own)] = ""
-        has_view = view_tag(own) in experiment.tags
-        link = view_link(experiment.experiment_id, own) if has_view else experiment_link(experiment.experiment_id)
-        links.append((experiment.name, link))
-    return links
-
-
-def delete_runs(store: MlflowStore, run_ids: Sequence[str]) -> int:
-    """Delete runs; return their number without those that do not exist any more."""
-    client = MlflowClient(tracking_uri=store.uri)
-    deleted = 0
-    for run_id in run_ids:
-        with suppress(MlflowException):
-            client.delete_run(run_id)
-            deleted += 1
-    return deleted
-
-
-def read_run_tags(store: MlflowStore, run_id: str) -> dict[str, str]:
-    """Return the tags of a run; empty if it does not exist or the store cannot be read."""
-    with suppress(MlflowException, OSError):
-        return dict(MlflowClient(tracking_uri=store.uri).get_run(run_id).data.tags)
-    return {}
