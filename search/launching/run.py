@@ -22,6 +22,7 @@ from search.execution.trial_stopper import ConfirmationStopper, TimeBudget, Tria
 from search.experiment import Experiment
 from search.launching import confirm, edits, plan, shutdown
 from search.launching.constraint_changes import record_constraints
+from search.launching.export import write_launched_space
 from search.launching.lease import Lease, SearchLease
 from search.launching.lock import hold_lock
 from search.launching.table_results import report_table
@@ -166,6 +167,7 @@ def _write_identity(experiment: Experiment, study: Study | None = None) -> None:
     record |= record_constraints(space)
     record |= {EDITS: study.edits} if study is not None and study.edits else {}
     experiment.results.write_identity(space.identity() | record, experiment.launch_folder)
+    write_launched_space(experiment)
 
 
 def _may_run(experiment: Experiment, study: Study) -> bool:
