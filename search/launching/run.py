@@ -22,7 +22,7 @@ from search.execution.trial_stopper import ConfirmationStopper, TimeBudget, Tria
 from search.experiment import Experiment
 from search.launching import confirm, edits, plan, shutdown
 from search.launching.constraint_changes import record_constraints
-from search.launching.export import write_launched_space
+from search.launching.export import write_launched_space, write_winner
 from search.launching.lease import Lease, SearchLease
 from search.launching.lock import hold_lock
 from search.launching.table_results import report_table
@@ -300,6 +300,24 @@ def _report_results(
     confirm.score_confirmations(experiment, study, console, functools.partial(score, keeps_scenes=True))
     confirmed = confirm.log_verdict(experiment, study, logger)
     report.write_final_report(experiment, study, logger, console, score, meter.total(), confirmed)
+    _keep_winner(experiment, study, logger, console)
+
+
+def _keep_winner(experiment: Experiment, study: Study, logger: MlflowLogger, console: Console) -> None:
+    """Write and log the space file that trains the winner again, if the search has a winner."""
+    results, parent = experiment.results, study.parent_run_id()
+    winner = results.read_winner()
+    if winner is None:
+        return
+    try:
+        write_winner(results, study.get_trial(winner))
+    except StorageError:
+        raise
+    except InputError as error:  # a trial of another version
+        console.print_line(f"winner   {results.winner_path.name} is not written: {error.rule}")
+        return
+    if parent is not None:
+        logger.log_artifact(parent, results.fetch_file(results.winner_path))
 
 
 def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:

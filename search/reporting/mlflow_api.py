@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
+from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -32,7 +34,21 @@ __all__ = [
     "RestException",
     "Run",
     "RunTag",
+    "open_system_monitors",
 ]
 
 INVALID = "INVALID_PARAMETER_VALUE"
 """Error code of a rejected request, and of one for a run that does not exist."""
+
+
+def open_system_monitors() -> list[Any]:
+    """Return MLflow's monitors of the processors, the memory, the disk, the network and, if there are any, the GPUs."""
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+    monitors = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+    with suppress(Exception):  # no GPU, or no library that asks for it
+        monitors.append(GPUMonitor())
+    return monitors

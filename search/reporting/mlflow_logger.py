@@ -38,6 +38,7 @@ from search.reporting.mlflow_metrics import (
 )
 from search.reporting.mlflow_names import encode_name
 from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow_system import INTERVAL_S, SystemSampler
 from search.reporting.mlflow_views import TableView, view_tag
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
@@ -92,6 +93,7 @@ class MlflowLogger:
     ) -> None:
         self._store = store
         self._paused_until = -math.inf
+        self._sampler: SystemSampler | None = None
         self.problems: list[str] = []
         self.notices: list[str] = []
         try:
@@ -112,6 +114,7 @@ class MlflowLogger:
         parameters: Mapping[str, Any],
         tags: Mapping[str, str],
         parent: str | None = None,
+        started_s: float | None = None,
     ) -> str | None:
         """Create a run, or reopen an interrupted one.
 
@@ -121,13 +124,16 @@ class MlflowLogger:
             parameters: Parameters of a new run.
             tags: Tags of a new run.
             parent: Run in which the run is nested.
+            started_s: Start of a new run, in seconds since 1970; None for now.
 
         Returns:
             Id of the run, or None if the store is unreachable; `reconcile` creates the run later.
         """
         nested = {} if parent is None else {_PARENT: parent}
         return self._attempt_request(
-            lambda: self._reopen_run(run_id, parent) or self._create_run(name, parameters, {**tags, **nested})
+            lambda: (
+                self._reopen_run(run_id, parent) or self._create_run(name, parameters, {**tags, **nested}, started_s)
+            )
         )
 
     def _reopen_run(self, run_id: str | None, parent: str | None) -> str | None:
@@ -138,9 +144,14 @@ class MlflowLogger:
         self._client.update_run(run_id, status="RUNNING")
         return run_id
 
-    def _create_run(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    def _create_run(
+        self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str], started_s: float | None
+    ) -> str:
         run = self._client.create_run(
-            self.experiment_id, run_name=name, tags={encode_name(tag): value for tag, value in tags.items()}
+            self.experiment_id,
+            start_time=_to_ms(started_s),
+            run_name=name,
+            tags={encode_name(tag): value for tag, value in tags.items()},
         )
         new_id = str(run.info.run_id)
         params = [Param(encode_name(key), to_text(value)[:_MAX_PARAM_LENGTH]) for key, value in parameters.items()]
@@ -175,6 +186,21 @@ class MlflowLogger:
         metrics = to_mlflow_metrics(values, 0)
         self._queue.put(lambda: log_metrics(self._client, run_id, metrics))
 
+    def watch_system(self, run_id: str, interval_s: float = INTERVAL_S) -> None:
+        """Log the load of this machine as the system metrics of a run from now on, until the logger is closed."""
+
+        def log(values: Mapping[str, float]) -> None:
+            now_s = time.time()
+            self._queue.put(lambda: self._log_load(run_id, values, now_s, interval_s))
+
+        if self._sampler is None:
+            self._sampler = SystemSampler(log, interval_s)
+
+    def _log_load(self, run_id: str, values: Mapping[str, float], now_s: float, interval_s: float) -> None:
+        """Log a sample; its step counts intervals since the start of the run, also over several launches."""
+        started_s = self._client.get_run(run_id).info.start_time / 1000
+        log_metrics(self._client, run_id, to_mlflow_metrics(values, int((now_s - started_s) / interval_s), now_s))
+
     def log_dataset(self, run_id: str, store: DataStore, source: DatasetProvider) -> None:
         """Log the splits of a dataset with digest, size and location."""
         inputs = []
@@ -201,13 +227,13 @@ class MlflowLogger:
         """Log a file as an artifact."""
         self._queue.put(lambda: self._client.log_artifact(run_id, str(path)))
 
-    def end_run(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
-        """Set the final status and tags of a run."""
-        self._queue.put(lambda: self._end_run(run_id, status, tags))
+    def end_run(self, run_id: str, status: Status, tags: Mapping[str, str], ended_s: float | None = None) -> None:
+        """Set the final status and tags of a run, and its end in seconds since 1970 if it is not now."""
+        self._queue.put(lambda: self._end_run(run_id, status, tags, ended_s))
 
-    def _end_run(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
+    def _end_run(self, run_id: str, status: Status, tags: Mapping[str, str], ended_s: float | None = None) -> None:
         self._client.log_batch(run_id, tags=to_run_tags(tags))
-        self._client.set_terminated(run_id, status)
+        self._client.set_terminated(run_id, status, _to_ms(ended_s))
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
@@ -219,12 +245,15 @@ class MlflowLogger:
         if run_id is not None:
             self._queue.put(lambda: self._log_missing(trial, run_id))
 
-    def reconcile(self, study: Study, reopen: Callable[[Trial], str | None] = lambda _: None) -> None:
+    def reconcile(
+        self, study: Study, reopen: Callable[[Trial], str | None] = lambda _: None, *, idle: bool = False
+    ) -> None:
         """Update the runs of ended trials to the state of the study, and end running ones that belong to no trial.
 
         Args:
             study: The study to mirror.
             reopen: Function that creates the run of an ended trial without one, because the store was unreachable.
+            idle: Whether no launch runs the search, so that trials that have not ended are interrupted ones.
         """
         parent = study.parent_run_id()
         if parent is not None:
@@ -232,18 +261,17 @@ class MlflowLogger:
             self._queue.put(flushed)
             flushed.wait(_FLUSH_TIMEOUT_S)
             self._paused_until = -math.inf  # the store may be reachable again
-            self._attempt_request(lambda: self._reconcile(study, parent, reopen))
+            self._attempt_request(lambda: self._reconcile(study, parent, reopen, idle=idle))
 
-    def _reconcile(self, study: Study, parent: str, reopen: Callable[[Trial], str | None]) -> None:
+    def _reconcile(self, study: Study, parent: str, reopen: Callable[[Trial], str | None], *, idle: bool) -> None:
         trials = study.get_trainings()
-        run_ids = {trial.number: trial.run_id for trial in trials}
-        owned = set(run_ids.values())
+        owned = {trial.run_id for trial in trials}
         for run_id in self._unfinished_runs(parent):
             if run_id not in owned:
                 self._end_orphan(run_id)
         for trial in trials:
-            if trial.outcome != "running":
-                above = None if trial.confirms is None else run_ids.get(trial.confirms)
+            if trial.outcome != "running" or idle:
+                above = None if trial.confirms is None else study.get_trial(trial.confirms).run_id
                 self._reconcile_trial(study, above or parent, trial, reopen)
 
     def _end_orphan(self, run_id: str) -> None:
@@ -271,9 +299,11 @@ class MlflowLogger:
         logged = {metric.step for metric in self._client.get_metric_history(run_id, STEP_METRIC)}
         for epoch in trial.epochs:
             if epoch.epoch not in logged:
-                log_metrics(self._client, run_id, epoch_metrics(epoch))
-        log_metrics(self._client, run_id, to_mlflow_metrics(end_metrics(trial), 0))
-        self._end_run(run_id, STATUS_OF[trial.outcome], end_tags(trial))
+                time_s = None if logged else trial.epoch_end_s(epoch.epoch)  # of all, or of none: in order
+                log_metrics(self._client, run_id, epoch_metrics(epoch, time_s))
+        log_metrics(self._client, run_id, to_mlflow_metrics(end_metrics(trial), 0, trial.ended_s))
+        ended_s = trial.ended_s or trial.epoch_end_s(len(trial.epochs))
+        self._end_run(run_id, STATUS_OF[trial.outcome], end_tags(trial), ended_s)
 
     def _unfinished_runs(self, parent: str) -> list[str]:
         runs = self._client.search_runs(
@@ -281,12 +311,14 @@ class MlflowLogger:
         )
         return [str(run.info.run_id) for run in runs]
 
-    def close(self) -> None:
-        """Write the queued requests, then stop the thread."""
+    def close(self, timeout_s: float | None = _FLUSH_TIMEOUT_S) -> None:
+        """Write the queued requests, then stop the thread; without a timeout, however long the requests take."""
+        if self._sampler is not None:
+            self._sampler.close()
         self._queue.put(None)
-        self._thread.join(_FLUSH_TIMEOUT_S)
+        self._thread.join(timeout_s)
         if self._thread.is_alive():
-            self.problems.append(f"the store did not accept all values within {_FLUSH_TIMEOUT_S:g} s")
+            self.problems.append(f"the store did not accept all values within {timeout_s:g} s")
 
     def _process_queue(self) -> None:
         while (task := self._queue.get()) is not None:
@@ -306,6 +338,10 @@ class MlflowLogger:
                 self._paused_until = time.monotonic() + _OUTAGE_PAUSE_S
             self.problems.append(f"{type(error).__name__}: {describe_error(error, self._store.uri)}")
             return None
+
+
+def _to_ms(time_s: float | None) -> int | None:
+    return None if time_s is None else int(time_s * 1000)
 
 
 def _is_unreachable(error: Exception) -> bool:

@@ -69,13 +69,15 @@ def to_mlflow_metrics(values: Mapping[str, float], step: int, time_s: float | No
         step: Step of all of them.
         time_s: Time at which they were measured, in seconds since 1970; None for now.
     """
-    moment = int((time.time() if time_s is None else time_s) * 1000)
+    now_s = time.time()
+    moment = int((now_s if time_s is None else min(time_s, now_s)) * 1000)
     return [Metric(encode_metric(name), float(value), moment, step) for name, value in values.items()]
 
 
 def end_tags(trial: Trial) -> dict[str, str]:
     """Return the MLflow tags of an ended trial."""
-    tags = {"outcome": trial.outcome, "reason": trial.reason, "epochs": str(len(trial.epochs))}
+    outcome = "interrupted" if trial.outcome == "running" else trial.outcome
+    tags = {"outcome": outcome, "reason": trial.reason, "epochs": str(len(trial.epochs))}
     if trial.is_judged:
         tags |= {"feasible": "no" if trial.violated else "yes", "violated": ", ".join(map(str, trial.violated))}
     return tags

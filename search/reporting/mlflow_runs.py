@@ -16,7 +16,7 @@ from search.reporting.progress import format_value
 from search.study.confirmations import is_reference
 from search.study.trials import Trial
 from spaces.configs import build_config
-from spaces.schema import Dimension, Value, flatten_names
+from spaces.schema import Dimension, Space, Value, flatten_names
 from trainables import registry
 
 _MAX_NAME: Final = 60
@@ -82,3 +82,57 @@ def origin_tags() -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": machine.git_commit(),
     }
+
+
+def provenance_tags(experiment: Experiment) -> dict[str, str]:
+    """Return the tags that make the results of a run reproducible."""
+    versions = {f"version.{package}": version for package, version in machine.package_versions().items()}
+    return {
+        "git.commit": machine.git_commit(),
+        "version.project": machine.project_digest(),  # cluster nodes have the code without its repository
+        "dataset": experiment.dataset.fingerprint,
+        "seed": str(experiment.space.seed),
+        "profile": experiment.space.profile or "full",
+        "sampler": experiment.space.sampler,
+        **versions,
+    }
+
+
+def list_search_parameters(space: Space) -> dict[str, object]:
+    """Return the parameters of the run of a search."""
+    return {
+        "epochs": space.budget.epochs,
+        "objectives": ", ".join(f"{direction} {name}" for name, direction in space.objectives),
+        **{f"fixed.{name}": value for name, value in space.fixed.items()},
+    }
+
+
+def describe_search(experiment: Experiment) -> str:
+    """Return the description in Markdown of a search that has not ended."""
+    space, results = experiment.space, experiment.results
+    objectives = " and ".join(f"{direction} `{name}`" for name, direction in space.objectives)
+    names = ", ".join(f"`{dimension.name}`" for dimension in space.search) or "nothing"
+    return "\n\n".join(
+        [
+            f"Search of `{space.trainable}`: {objectives}, over {names}.",
+            f"Files: `{results.display_path(results.root_path)}`. It has no result yet.",
+        ]
+    )
+
+
+def describe_trial(trial: Trial, experiment: Experiment) -> str:
+    """Return what a trial is, with its searched values, in Markdown."""
+    if trial.confirms is not None:
+        kind = f"Full training of trial {trial.confirms} on the fresh seed {trial.seed}, for the verdict."
+    elif trial.is_baseline:
+        kind = "Baseline: what the others are compared with."
+    elif is_reference(trial):
+        kind = f"Named starting point ({trial.role}) of the space."
+    else:
+        kind = "Proposal of the sampler."
+    if trial.retry_of is not None:
+        kind += f" It takes up trial {trial.retry_of}, which failed."
+    rows = [f"| `{name}` | {format_value(value)} |" for name, value in trial.parameters.items()]
+    table = ["| searched | value |\n|---|---|\n" + "\n".join(rows)] if rows else []
+    folder = experiment.results.display_path(experiment.results.trial_path(trial.number))
+    return "\n\n".join([kind, *table, f"Files: `{folder}`."])
