@@ -146,6 +146,7 @@ SEARCH_LEVELS = [
         "delete",
         "export",
         "rerun",
+        "record",
         "report",
         "dashboard",
     },

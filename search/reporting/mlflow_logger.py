@@ -19,6 +19,7 @@ from search.reporting.mlflow_api import (
     Dataset,
     DatasetInput,
     InputTag,
+    Metric,
     MlflowException,
     Param,
     RestException,
@@ -182,9 +183,13 @@ class MlflowLogger:
         self._queue.put(lambda: log_metrics(self._client, run_id, metrics))
 
     def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
-        """Log metrics that belong to no epoch, at step 0."""
+        """Log metrics that belong to no epoch, at step 0, unless they have their values already."""
         metrics = to_mlflow_metrics(values, 0)
-        self._queue.put(lambda: log_metrics(self._client, run_id, metrics))
+        self._queue.put(lambda: self._log_values(run_id, metrics))
+
+    def _log_values(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        known = self._client.get_run(run_id).data.metrics
+        log_metrics(self._client, run_id, [metric for metric in metrics if known.get(metric.key) != metric.value])
 
     def watch_system(self, run_id: str, interval_s: float = INTERVAL_S) -> None:
         """Log the load of this machine as the system metrics of a run from now on, until the logger is closed."""
@@ -264,7 +269,7 @@ class MlflowLogger:
             self._attempt_request(lambda: self._reconcile(study, parent, reopen, idle=idle))
 
     def _reconcile(self, study: Study, parent: str, reopen: Callable[[Trial], str | None], *, idle: bool) -> None:
-        trials = study.get_trainings()
+        trials = [*study.get_trainings(), *(study.get_retried() if idle else ())]
         owned = {trial.run_id for trial in trials}
         for run_id in self._unfinished_runs(parent):
             if run_id not in owned:

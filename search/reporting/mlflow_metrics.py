@@ -52,7 +52,7 @@ def _log_one_by_one(client: MlflowClient, run_id: str, metrics: Sequence[Metric]
 def epoch_metrics(epoch: Epoch, time_s: float | None = None) -> list[Metric]:
     """Return the metrics of an epoch and its best inference parameters; a time in seconds since 1970 replaces now."""
     inference_params = {f"setting.{name}": value for name, value in epoch.setting.items()}
-    values = {**epoch.metrics, **inference_params, STEP_METRIC: epoch.seconds}
+    values = {**epoch.metrics, **inference_params, STEP_METRIC: round(epoch.seconds, 3)}  # as in the study
     return to_mlflow_metrics(values, epoch.epoch, time_s)
 
 

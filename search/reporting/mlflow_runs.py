@@ -19,8 +19,11 @@ from spaces.configs import build_config
 from spaces.schema import Dimension, Space, Value, flatten_names
 from trainables import registry
 
-_MAX_NAME: Final = 60
+_MAX_NAME: Final = 64
 """Length of the name of a run at most, in characters."""
+_LONG_WORD: Final = 6
+"""Length beyond which the first word of a name is cut to `_CUT_WORD` characters."""
+_CUT_WORD: Final = 5
 
 
 def name_run(trial: Trial, search: Sequence[Dimension]) -> str:
@@ -42,10 +45,18 @@ def name_run(trial: Trial, search: Sequence[Dimension]) -> str:
 
 
 def shorten_names(names: Sequence[str]) -> dict[str, str]:
-    """Return the last part of each dotted name, or the whole name where two have the same last part."""
+    """Return the shortest form of each dotted name that no other one has.
+
+    The forms are the beginning of the first word of the last part, this word, the last part, and the whole name.
+    """
     last = {name: name.rpartition(".")[2] for name in names}
-    count = Counter(last.values())
-    return {name: part if count[part] == 1 else name for name, part in last.items()}
+    words = {name: part.partition("_")[0] or part for name, part in last.items()}
+    cut = {name: word if len(word) <= _LONG_WORD else word[:_CUT_WORD] for name, word in words.items()}
+    short = {name: name for name in names}
+    for forms in (last, words, cut):
+        count = Counter(forms.values())
+        short |= {name: form for name, form in forms.items() if count[form] == 1}
+    return short
 
 
 def role_of(trial: Trial) -> str:

@@ -449,6 +449,13 @@ class Study:
         else:
             self._study.set_user_attr(attribute, run_id)
 
+    def forget_runs(self) -> None:
+        """Remove the MLflow runs of the search and of all its trials from the study."""
+        for frozen in self._read_stored():
+            if frozen.state != TrialState.WAITING:
+                self._study.set_user_attr(f"run:{frozen.number:05d}", None)
+        self._study.set_user_attr("run_id", None)
+
     def parent_run_id(self) -> str | None:
         """Return the MLflow run of the search; None while there is none."""
         run_id = self._study.user_attrs.get("run_id")
@@ -492,6 +499,12 @@ class Study:
     def get_trainings(self) -> list[Trial]:
         """Return all trials of the search, and then all confirmations."""
         return [*self.get_trials(), *self.get_confirmations()]
+
+    def get_retried(self) -> list[Trial]:
+        """Return the failed trials that were taken up by another one."""
+        stored = self._read_stored()
+        retried = {frozen.user_attrs.get(RETRY_OF) for frozen in stored}
+        return self._as_trials([frozen for frozen in stored if frozen.number in retried])
 
     def _read_stored(self) -> list[FrozenTrial]:
         """Return all trials of Optuna as they are now; reading them takes milliseconds per thousand."""
