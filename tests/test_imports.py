@@ -12,11 +12,11 @@ LAYERS = ["runtime", "datasets", "trainables", "spaces", "search"]
 ONE_FILE = {
     "ray.data": "datasets/building/ray_data.py",
     "ray.tune": "search/execution/tune.py",
-    "mlflow": "search/reporting/mlflow_api.py",
     "optuna_dashboard": "search/dashboard.py",
     "pyroomacoustics": "datasets/acoustics/pyroom.py",
     "sofar": "datasets/acoustics/sofa.py",
 }
+KNOW_MLFLOW = {"search/reporting/mlflow_api.py", "search/reporting/mlflow_models.py"}
 KNOW_RAY = {
     "runtime/machines/ray_cluster.py",
     "datasets/building/ray_data.py",
@@ -102,6 +102,10 @@ def importers(package: str) -> set[str]:
 @pytest.mark.parametrize(("package", "only"), ONE_FILE.items())
 def test_an_outside_system_is_imported_in_one_file(package: str, only: str) -> None:
     assert importers(package) == {only}
+
+
+def test_mlflow_is_known_to_its_adapter_and_to_the_registration_of_models() -> None:
+    assert importers("mlflow") == KNOW_MLFLOW
 
 
 def test_ray_is_started_in_one_file_and_used_in_three() -> None:

@@ -1,4 +1,7 @@
-"""The parts of MLflow that are used, imported in an environment that keeps it quiet. No other module imports MLflow."""
+"""The parts of MLflow that are used, imported in an environment that keeps it quiet.
+
+Besides this module, only `mlflow_models` imports MLflow.
+"""
 
 from __future__ import annotations
 

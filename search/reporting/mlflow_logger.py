@@ -37,6 +37,7 @@ from search.reporting.mlflow_metrics import (
     to_mlflow_metrics,
     to_run_tags,
 )
+from search.reporting.mlflow_models import register_model
 from search.reporting.mlflow_names import encode_name
 from search.reporting.mlflow_store import MlflowStore
 from search.reporting.mlflow_system import INTERVAL_S, SystemSampler
@@ -227,6 +228,10 @@ class MlflowLogger:
         self._queue.put(
             lambda: self._client.set_experiment_tag(self.experiment_id, view_tag(parent), view.to_json(parent))
         )
+
+    def register_model(self, run_id: str, name: str, model: Path, description: str) -> None:
+        """Register a model under a name with the alias `champion`, unless it has that alias already."""
+        self._queue.put(lambda: register_model(self._client, run_id, name, model, description))
 
     def log_artifact(self, run_id: str, path: Path) -> None:
         """Log a file as an artifact."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from search.experiment import Experiment
 from search.reporting.mlflow_logger import MlflowLogger
+from search.reporting.mlflow_models import can_register
 from search.reporting.mlflow_runs import role_of
 from search.reporting.page.gathering import gather_content
 from search.reporting.page.markdown import make_summary
@@ -15,6 +16,7 @@ from search.reporting.result_files import MARKDOWN_NAME
 from search.study.confirmations import is_reference
 from search.study.study import Study
 from search.study.trials import Trial
+from trainables import registry
 
 
 def log_test_scores(trial: Trial, logger: MlflowLogger) -> None:
@@ -45,7 +47,7 @@ def log_result(experiment: Experiment, study: Study, logger: MlflowLogger, forme
         if trial.number in listed:
             log_test_scores(trial, logger)
         if trial.number == winner or (trial.number in listed and is_reference(trial)):
-            _log_files(experiment, trial, logger)
+            _log_files(experiment, trial, logger, is_winner=trial.number == winner)
         if trial.number in (winner, former) and trial.run_id is not None:
             is_winner = trial.number == winner and not trial.is_baseline
             logger.set_tags(trial.run_id, {"role": "winner" if is_winner else role_of(trial)})
@@ -54,12 +56,18 @@ def log_result(experiment: Experiment, study: Study, logger: MlflowLogger, forme
         _log_search(experiment, study, logger, parent, result)
 
 
-def _log_files(experiment: Experiment, trial: Trial, logger: MlflowLogger) -> None:
-    """Log the model of a trial and the figure with its predictions."""
-    results = experiment.results
-    for path in (results.model_path(trial.number), results.figure_path(trial.number)):
-        if trial.run_id is not None and results.has_file(path):
+def _log_files(experiment: Experiment, trial: Trial, logger: MlflowLogger, *, is_winner: bool) -> None:
+    """Log the model of a trial and the figure with its predictions; register the model of the winner."""
+    results, model = experiment.results, experiment.results.model_path(trial.number)
+    if trial.run_id is None:
+        return
+    for path in (model, results.figure_path(trial.number)):
+        if results.has_file(path):
             logger.log_artifact(trial.run_id, results.fetch_file(path))
+    trainable = registry.load_trainable(experiment.space.trainable, "trainable")
+    if is_winner and results.has_file(model) and can_register(trainable):
+        description = f"Trial {trial.number} of the search {results.name}."
+        logger.register_model(trial.run_id, results.name, results.fetch_file(model), description)
 
 
 def _log_search(

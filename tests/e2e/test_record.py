@@ -113,7 +113,7 @@ def test_a_deleted_store_is_written_anew_and_equals_the_former_one(finished: Pat
 def test_a_store_is_rebuilt_without_what_was_changed_in_it(finished: Path, tmp_path: Path) -> None:
     storage = tmp_path / "runs"
     shutil.copytree(finished, storage)
-    before = read_runs(storage)
+    before = read_runs(finished)
     client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
     baseline = str(read_trials(SearchFolder(storage, "planted").journal_path)[0].run_id)
     client.set_tag(baseline, "role", "changed")

@@ -72,7 +72,7 @@ def test_the_parameters_are_complete_and_begin_with_those_that_are_searched() ->
     assert next(iter(parameters)) == "optimizer.lr"
     assert parameters["optimizer.lr"] == 0.002
     assert set(SPACE.fixed) < set(parameters)
-    assert parameters["optimizer.beta1"] == LocalizerConfig().optimizer.beta1  # a default
+    assert parameters["optimizer.beta1"] == LocalizerConfig.model_validate({}).optimizer.beta1  # a default
 
 
 def test_the_origin_names_user_and_commit() -> None:
