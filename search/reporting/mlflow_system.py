@@ -51,3 +51,8 @@ class SystemSampler:
         """Stop sampling."""
         self._closed.set()
         self._thread.join(_JOIN_S)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the sampler takes samples."""
+        return self._thread.is_alive()

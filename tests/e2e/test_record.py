@@ -10,6 +10,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from search import export
 from search.launching.lock import hold_lock
 from search.record import main
 from search.results import SearchFolder
@@ -93,6 +94,14 @@ def test_a_search_has_named_and_described_runs_with_roles_and_files(finished: Pa
     assert "report.html" in runs["search planted"]["tags"]["mlflow.note.content"]
     assert "Baseline" in runs["#0 baseline"]["tags"]["mlflow.note.content"]
     assert all(run["tags"]["mlflow.user"] and run["tags"]["git.commit"] for run in runs.values())
+
+
+@pytest.mark.slow
+def test_the_file_of_the_winner_is_that_of_an_export(finished: Path, tmp_path: Path) -> None:
+    exported = tmp_path / "winner.yaml"
+    assert export.main(["planted", "--storage", str(finished), "-o", str(exported)]) == 0
+    written = SearchFolder(finished, "planted").winner_path
+    assert yaml.safe_load(written.read_text()) == yaml.safe_load(exported.read_text())
 
 
 @pytest.mark.slow
