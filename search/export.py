@@ -10,8 +10,8 @@ from pathlib import Path
 from runtime.cli import Parser, parse_seed, positive_number_type, run_command, whole_number_type
 from runtime.errors import InputError
 from runtime.files import write_obstacle, write_text_atomic
-from search.catalog.export import ExportChoice, build_space
 from search.catalog.reading import read_record
+from search.launching.export import ExportChoice, RecordedSpace, build_space
 from search.launching.storage_options import add_storage_options
 
 
@@ -61,11 +61,11 @@ def _export(options: argparse.Namespace) -> int:
     record = read_record(options, options.search)
     trial = record.require_trial(options.trial)
     kind = "winner" if options.trial is None else f"trial{trial.number}"
-    texts = {}
+    space, texts = RecordedSpace(record.folder, record.identity), {}
     for path, seed in outputs.items():
         suffix = kind if len(outputs) == 1 else f"{kind}-seed{seed}"
         choice = ExportChoice(options.epochs, seed, options.fix_inner, suffix)
-        texts[path] = build_space(record, trial, choice, path)[1]
+        texts[path] = build_space(space, trial, choice, path)[1]
     for path, text in texts.items():
         write_text_atomic(path, text)
         print(

@@ -12,8 +12,8 @@ from typing import Final
 from runtime.cli import Parser, positive_number_type, run_command, whole_number_type
 from runtime.console import Console
 from runtime.errors import InputError
-from search.catalog.export import ExportChoice, build_space
 from search.catalog.reading import SearchRecord, read_record
+from search.launching.export import ExportChoice, RecordedSpace, build_space
 from search.launching.storage_options import add_datasets_option, add_storage_options, add_tracking_option
 from search.study.trials import Trial
 from spaces.schema import Space
@@ -49,8 +49,11 @@ def _rerun(options: argparse.Namespace) -> int:
     record = read_record(options, options.search)
     trial = record.require_trial(options.trial)
     _require_epochs(record, trial)
+    recorded = RecordedSpace(record.folder, record.identity)
     with tempfile.TemporaryDirectory(prefix="rerun-") as folder:
-        space, _ = build_space(record, trial, ExportChoice(suffix=f"trial{trial.number}"), Path(folder) / "trial.yaml")
+        space, _ = build_space(
+            recorded, trial, ExportChoice(suffix=f"trial{trial.number}"), Path(folder) / "trial.yaml"
+        )
         return _train(options, record, trial, space, Path(folder))
 
 

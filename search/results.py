@@ -85,6 +85,16 @@ class SearchFolder:
         return self.root_path / "result.json"
 
     @property
+    def space_path(self) -> Path:
+        """Space file of the last launch, with its profile and options applied."""
+        return self.root_path / "space.yaml"
+
+    @property
+    def winner_path(self) -> Path:
+        """Space file that trains the winner again."""
+        return self.root_path / "winner.yaml"
+
+    @property
     def report_path(self) -> Path:
         """HTML page about the search."""
         return self.root_path / "report.html"

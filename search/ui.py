@@ -117,7 +117,7 @@ def _require_free_port(port: int) -> None:
 
 def _table_links(database: Path, search: str | None) -> list[tuple[str, str]]:
     """Return the links of a search, or of all searches."""
-    from search.reporting.mlflow_logger import MlflowStore, search_links
+    from search.reporting.mlflow_store import MlflowStore, search_links
     from search.reporting.mlflow_views import TableView
     from search.study.study import read_parent_run_id
 

@@ -117,9 +117,10 @@ def _check_variant(data: Mapping[str, Any], path: Path, name: str | None, chosen
 def _check_content(data: Mapping[str, Any], path: Path, profile: str | None, remarks: Sequence[str]) -> Space:
     expanded = expand_rows(data, str(path))
     try:
-        return _SpaceChecker(str(path), _parse_file(expanded, str(path))).check_space(profile, tuple(remarks))
+        space = _SpaceChecker(str(path), _parse_file(expanded, str(path))).check_space(profile, tuple(remarks))
     except InputError as error:
         raise locate_in_rows(error, data, str(path)) from error
+    return dataclasses.replace(space, written=data)
 
 
 def _config_defaults(space: Space) -> dict[str, Any]:

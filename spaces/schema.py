@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
@@ -285,6 +285,8 @@ class Space:
         warm_start: Earlier searches whose best trials run after the points of `start`; a launch reads them.
         table: Rows that are compared, of which `baseline` is the first and `start` has the others; None for a search.
         constraints: Bounds that the winner has to satisfy.
+        written: Content of the file with its profile and the options applied, from which the space can be read again; empty
+            for a space that was not read from a file.
     """
 
     name: str
@@ -310,6 +312,7 @@ class Space:
     table: TableFile | None = None
     sampler: SamplerName = "auto"
     constraints: tuple[Constraint, ...] = ()
+    written: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def max_trials(self) -> int:

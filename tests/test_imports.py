@@ -16,7 +16,7 @@ ONE_FILE = {
     "pyroomacoustics": "datasets/acoustics/pyroom.py",
     "sofar": "datasets/acoustics/sofa.py",
 }
-KNOW_MLFLOW = {"search/reporting/mlflow_logger.py", "search/reporting/mlflow_models.py"}
+KNOW_MLFLOW = {"search/reporting/mlflow_api.py", "search/reporting/mlflow_models.py"}
 KNOW_RAY = {
     "runtime/machines/ray_cluster.py",
     "datasets/building/ray_data.py",
@@ -104,7 +104,7 @@ def test_an_outside_system_is_imported_in_one_file(package: str, only: str) -> N
     assert importers(package) == {only}
 
 
-def test_mlflow_is_known_to_its_logger_and_to_the_registration_of_models() -> None:
+def test_mlflow_is_known_to_its_adapter_and_to_the_registration_of_models() -> None:
     assert importers("mlflow") == KNOW_MLFLOW
 
 
@@ -150,6 +150,7 @@ SEARCH_LEVELS = [
         "delete",
         "export",
         "rerun",
+        "record",
         "report",
         "dashboard",
     },

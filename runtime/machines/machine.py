@@ -91,6 +91,16 @@ def package_version(package: str) -> str:
         return "missing"
 
 
+def processor_name() -> str:
+    """Return the model of the processor; processors round differently, so that results depend on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next((model for model in models if model), platform.processor() or platform.machine())
+
+
 def project_digest() -> str:
     """Return a digest of the source code of this project."""
     digest = hashlib.sha256()

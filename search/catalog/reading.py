@@ -14,6 +14,7 @@ from runtime import uris
 from runtime.errors import InputError
 from runtime.machines.processes import process_state, this_process
 from search.launching.existing import describe_searches
+from search.launching.export import RecordedSpace
 from search.launching.lease import Holder, read_holder
 from search.results import CONSTRAINTS, MAX_TRIALS, SearchFolder
 from search.study.reading import StudyContent, read_study
@@ -113,7 +114,7 @@ class SearchRecord:
 
     def config_values(self, trial: Trial) -> dict[str, Value]:
         """Return the searched and the fixed values of a trial by dotted name, the searched ones first."""
-        return {**trial.parameters, **{n: v for n, v in self.identity["fixed"].items() if n not in trial.parameters}}
+        return RecordedSpace(self.folder, self.identity).config_values(trial)
 
     def require_trial(self, number: int | None) -> Trial:
         """Return a trial by its number, or the winner.

@@ -57,8 +57,11 @@ class Repetition:
             epoch, name, recorded, repeated = self.difference
             return f"different: first in epoch {epoch}, {name}: {recorded} recorded, {repeated} now"
         if self.largest > 0:
-            return f"same within rounding: {self.epochs} epochs, largest difference {self.largest:.2g}"
-        return f"same: {self.epochs} epochs, all figures equal"
+            return f"same within rounding: {self._count()}, largest difference {self.largest:.2g}"
+        return f"same: {self._count()}, all figures equal"
+
+    def _count(self) -> str:
+        return f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
 
 
 def build_experiment(record: SearchRecord, space: Space, folder: Path, datasets: str | None) -> Experiment:
@@ -162,6 +165,7 @@ def describe_environment(
     tags = _read_tags(record, trial, tracking_uri)
     now = {f"version.{package}": version for package, version in machine.package_versions().items()}
     now |= {"git.commit": machine.git_commit(), "version.project": machine.project_digest()}
+    now |= {"processor": machine.processor_name()}
     is_own_data = not any(name.startswith(DATASET) for name in trial.training_parameters)
     now |= {"dataset": fingerprint} if is_own_data else {}  # the record is about the data of the space
     recorded_data = record.identity.get(FINGERPRINT)
@@ -177,7 +181,7 @@ def describe_environment(
 
 def _read_tags(record: SearchRecord, trial: Trial, tracking_uri: str | None) -> dict[str, str]:
     from search.reporting.mlflow_files import DATABASE
-    from search.reporting.mlflow_logger import MlflowStore, read_run_tags
+    from search.reporting.mlflow_store import MlflowStore, read_run_tags
 
     storage = record.folder.storage
     if trial.run_id is None or (tracking_uri is None and not (storage / DATABASE).is_file()):

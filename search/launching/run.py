@@ -6,7 +6,7 @@ import errno
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,13 +22,14 @@ from search.execution.trial_stopper import ConfirmationStopper, TimeBudget, Tria
 from search.experiment import Experiment
 from search.launching import confirm, edits, plan, shutdown
 from search.launching.constraint_changes import record_constraints
+from search.launching.export import write_launched_space, write_winner
 from search.launching.lease import Lease, SearchLease
 from search.launching.lock import hold_lock
+from search.launching.mirror import open_logger
 from search.launching.table_results import report_table
 from search.reporting import next_steps, report
 from search.reporting.callback import SearchCallback
-from search.reporting.mlflow_files import relocate_artifacts
-from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
+from search.reporting.mlflow_logger import MlflowLogger
 from search.reporting.page.live import LivePage
 from search.reporting.progress import SearchProgress
 from search.reporting.spending import format_limits, format_spending, larger_budget_options
@@ -36,7 +37,7 @@ from search.results import FINGERPRINT, MAX_TRIALS, SearchFolder
 from search.study import storage as study_storage
 from search.study.edits import EDITS, START
 from search.study.spending import SpendingMeter
-from search.study.study import Study, read_parent_run_id
+from search.study.study import Study
 from search.study.trials import Trial
 from search.study.warm_start import WARM_START, to_plain
 
@@ -165,6 +166,7 @@ def _write_identity(experiment: Experiment, study: Study | None = None) -> None:
     record |= record_constraints(space)
     record |= {EDITS: study.edits} if study is not None and study.edits else {}
     experiment.results.write_identity(space.identity() | record, experiment.launch_folder)
+    write_launched_space(experiment)
 
 
 def _may_run(experiment: Experiment, study: Study) -> bool:
@@ -238,7 +240,7 @@ def _run_with_data(
     limit = _concurrency_limit(experiment)
     meter = _open_meter(experiment, study)
     progress = SearchProgress(console, experiment.space, limit() if has_ray else 1, meter=meter)
-    logger = _open_logger(experiment, study)
+    logger = open_logger(experiment, study)
     page = LivePage(experiment, study, console)
     callback = SearchCallback(experiment, study, logger, progress, datasets, on_trial, page.renew_if_due)
     try:
@@ -297,34 +299,29 @@ def _report_results(
     confirm.score_confirmations(experiment, study, console, functools.partial(score, keeps_scenes=True))
     confirmed = confirm.log_verdict(experiment, study, logger)
     report.write_final_report(experiment, study, logger, console, score, meter.total(), confirmed)
+    _keep_winner(experiment, study, logger, console)
 
 
-def _open_logger(experiment: Experiment, study: Study) -> MlflowLogger:
-    store = MlflowStore.from_uri(experiment.results.storage, experiment.tracking_uri)
-    if experiment.tracking_uri is None:
-        relocate_artifacts(experiment.results.storage)
-    parent = study.parent_run_id()
-    archives = {} if parent is not None else _archived_runs(experiment)
-    return MlflowLogger(store, experiment.space.name, parent, archives)
+def _keep_winner(experiment: Experiment, study: Study, logger: MlflowLogger, console: Console) -> None:
+    """Write and log the space file that trains the winner again, if the search has a winner."""
+    results, parent = experiment.results, study.parent_run_id()
+    winner = results.read_winner()
+    if winner is None:
+        return
+    try:
+        write_winner(results, study.get_trial(winner))
+    except StorageError:
+        raise
+    except InputError as error:  # a trial of another version
+        console.print_line(f"winner   {results.winner_path.name} is not written: {error.rule}")
+        return
+    if parent is not None:
+        logger.log_artifact(parent, results.fetch_file(results.winner_path))
 
 
 def _print_notices(logger: MlflowLogger, console: Console) -> None:
     for notice in logger.notices:
         console.print_line(f"MLflow   {notice}")
-
-
-def _archived_runs(experiment: Experiment) -> dict[str, str]:
-    """Return the names of the archived searches of this name by their MLflow run, oldest first."""
-    runs = {}
-    for folder in experiment.results.list_archives():
-        in_database = experiment.study_uri is not None
-        location = experiment.study_uri or folder.journal_path
-        run_id = None
-        with suppress(InputError):  # an archived search may have damaged files
-            run_id = read_parent_run_id(location, folder.study_name() if in_database else None)
-        if run_id is not None:
-            runs[run_id] = folder.name
-    return runs
 
 
 def _dataset_supplier(experiment: Experiment, console: Console, *, has_ray: bool) -> DatasetSupplier:

@@ -9,7 +9,8 @@ from search.experiment import Experiment
 from search.launching.confirm import score_confirmations
 from search.reporting import table as formats
 from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.report import Scorer, log_test_scores, print_failures, score_trials
+from search.reporting.mlflow_results import log_test_scores
+from search.reporting.report import Scorer, print_failures, score_trials
 from search.study.study import Study
 from search.study.table import ResultTable, collect_table, row_of
 
@@ -35,11 +36,9 @@ def report_table(experiment: Experiment, study: Study, logger: MlflowLogger, con
     score_trials(experiment, study, console, score, finished)
     score_confirmations(experiment, study, console, score)
     trials, confirmations = study.get_trials(), study.get_confirmations()
-    for trial in (*trials, *confirmations):
-        log_test_scores(trial, logger)
     table = collect_table(experiment.space, trials, confirmations)
     _write_files(experiment, table)
-    _log_table(experiment, study, logger, table)
+    log_table(experiment, study, logger)
     for line in formats.format_terminal(table):
         console.print_line(line)
     print_failures(experiment, [*trials, *confirmations], console)
@@ -55,8 +54,12 @@ def _write_files(experiment: Experiment, table: ResultTable) -> None:
             temporary.write_text(write(table), encoding="utf-8")
 
 
-def _log_table(experiment: Experiment, study: Study, logger: MlflowLogger, table: ResultTable) -> None:
+def log_table(experiment: Experiment, study: Study, logger: MlflowLogger) -> None:
+    """Log a table that has ended: its test scores, the rows of its runs, and its files."""
     results, parent = experiment.results, study.parent_run_id()
+    table = collect_table(experiment.space, study.get_trials(), study.get_confirmations())
+    for trial in study.get_trainings():
+        log_test_scores(trial, logger)
     rows = {trial.number: row_of(trial, experiment.space) for trial in study.get_trials()}
     for trial in study.get_trainings():
         name = rows.get(trial.number if trial.confirms is None else trial.confirms)

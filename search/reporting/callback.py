@@ -8,26 +8,20 @@ from typing import Final
 
 from datasets.building.provider import DatasetProvider
 from runtime.errors import InputError, StorageError
-from runtime.machines import machine
 from search.execution.dataset_provider import DatasetSupplier
 from search.execution.hooks import TrialCallback
 from search.experiment import Experiment
-from search.reporting.edits import list_edits
 from search.reporting.mlflow_logger import MlflowLogger, Status
-from search.reporting.mlflow_runs import list_parameters, name_run, origin_tags, role_of
-from search.reporting.mlflow_views import TableView
+from search.reporting.mlflow_metrics import end_tags
+from search.reporting.mlflow_search import SearchRuns
 from search.reporting.progress import SearchProgress
 from search.study.confirmations import is_reference
 from search.study.study import Study
 from search.study.trials import Epoch, Trial, rank_trials
-from search.study.warm_start import describe_origin
 from spaces.schema import Space
 
 KEPT_MODELS: Final = 5
 """Number of the best trials whose models are kept, in addition to those of the baseline and the starting points."""
-
-LOGGED_OUTPUT_BYTES: Final = 1_000_000
-"""Size up to which the output of a trial is logged in MLflow; that of failed trials is always."""
 
 
 class SearchCallback(TrialCallback):
@@ -60,7 +54,7 @@ class SearchCallback(TrialCallback):
         self._datasets = datasets
         self._on_trial = on_trial or (lambda _: None)
         self._on_change = on_change or (lambda: None)
-        self._tags = provenance_tags(experiment) | origin_tags()  # once: it asks git
+        self._runs = SearchRuns(experiment, study, logger)
         self._removed: set[int] = set()
         self._paused_bytes: dict[int, int] = {}
 
@@ -76,14 +70,8 @@ class SearchCallback(TrialCallback):
         Raises:
             InputError: If MLflow does not accept it.
         """
-        space, results = self._experiment.space, self._experiment.results
-        parameters: dict[str, object] = {
-            "epochs": space.budget.epochs,
-            "objectives": ", ".join(f"{direction} {name}" for name, direction in space.objectives),
-            **{f"fixed.{name}": value for name, value in space.fixed.items()},
-        }
-        parent = self._study.parent_run_id()
-        run_id = self._logger.open_run(parent, f"search {space.name}", parameters, self._tags | {"role": "search"})
+        self._runs.record_launch()
+        run_id = self._runs.open_search()
         if run_id is None:
             raise InputError(
                 "--tracking-uri",
@@ -91,23 +79,9 @@ class SearchCallback(TrialCallback):
                 value=self._logger.problems[-1],
                 remedy="check the server; then continue with --resume",
             )
-        dataset = self._experiment.dataset
-        if parent is None:
-            self._logger.log_dataset(run_id, self._experiment.dataset_storage, dataset)
-        self._study.set_parent_run_id(run_id)
-        self._logger.set_view(run_id, self._make_view())
-        tags = {"edits": "\n".join(list_edits(self._study.edits)), "warm_start": describe_origin(space)}
-        if any(tags.values()):
-            self._logger.set_tags(run_id, {name: text for name, text in tags.items() if text})
-        self._logger.log_artifact(run_id, results.fetch_file(results.identity_path))
-        self._log_build_time(run_id, dataset)
+        self._logger.watch_system(run_id)
+        self._log_build_time(run_id, self._experiment.dataset)
         self._progress.trials |= {trial.number: trial for trial in self._study.get_trials()}
-
-    def _make_view(self) -> TableView:
-        space = self._experiment.space
-        return TableView.of_search(
-            space.objectives, list(space.dataset.test_names()), [dimension.name for dimension in space.search]
-        )
 
     def on_search_end(self, status: Status = "FINISHED") -> None:
         """Remove files that were left behind, unless the search is interrupted, and end its MLflow run.
@@ -128,7 +102,7 @@ class SearchCallback(TrialCallback):
     def _end_running_runs(self) -> None:
         for trial in self._study.get_trainings():
             if trial.outcome == "running" and trial.run_id is not None:
-                self._logger.end_run(trial.run_id, "KILLED", {"outcome": "interrupted"})
+                self._logger.end_run(trial.run_id, "KILLED", end_tags(trial))
 
     def on_trial_start(self, trial: Trial) -> None:
         """Open the MLflow run of a trial and print its start."""
@@ -157,27 +131,10 @@ class SearchCallback(TrialCallback):
 
     def open_run(self, trial: Trial) -> str | None:
         """Return the MLflow run of a trial, created if necessary; None if MLflow is unavailable."""
-        name = name_run(trial, self._experiment.space.search)
-        dataset = self._experiment.dataset_for(trial.training_parameters)
-        tags = self._tags | {
-            "trial": str(trial.number),
-            "role": role_of(trial),
-            "dataset": dataset.fingerprint,
-            **({} if trial.seed is None else {"seed": str(trial.seed)}),
-            **({} if trial.retry_of is None else {"retry_of": str(trial.retry_of)}),
-        }
-        parameters = list_parameters(self._experiment, trial)
-        run_id = self._logger.open_run(trial.run_id, name, parameters, tags, parent=self._parent_of(trial))
+        run_id = self._runs.open_trial(trial)
         if run_id is not None:
-            if trial.run_id != run_id:
-                self._logger.log_dataset(run_id, self._experiment.dataset_storage, dataset)
-            self._log_build_time(run_id, dataset)
+            self._log_build_time(run_id, self._experiment.dataset_for(trial.training_parameters))
         return run_id
-
-    def _parent_of(self, trial: Trial) -> str | None:
-        """Return the MLflow run that a trial's run is nested in: that of the search, or of the trial that it confirms."""
-        confirmed = None if trial.confirms is None else self._study.get_trial(trial.confirms).run_id
-        return confirmed or self._study.parent_run_id()
 
     def _log_build_time(self, run_id: str, dataset: DatasetProvider) -> None:
         self._datasets.report_seconds(
@@ -207,7 +164,7 @@ class SearchCallback(TrialCallback):
         """
         self._logger.finish_trial(trial)
         self._progress.on_trial_end(trial)
-        self._log_output(trial)
+        self._runs.log_output(trial)
         results = self._experiment.results
         with suppress(StorageError):  # a file that stays behind does no harm
             if trial.outcome == "paused":
@@ -236,18 +193,6 @@ class SearchCallback(TrialCallback):
         results = self._experiment.results
         return sum(results.file_size(path_of(number)) for path_of in (results.checkpoint_path, results.model_path))
 
-    def _log_output(self, trial: Trial) -> None:
-        """Log what a trial has printed, unless a trial without a failure has printed very much."""
-        results = self._experiment.results
-        with suppress(OSError, StorageError):
-            path = results.log_path(trial.number)
-            if path.is_file() and not results.has_file(path):  # its process ended before it could upload the log
-                results.upload_file(path)
-            path = results.fetch_file(path)
-            is_wanted = trial.outcome == "failed" or path.stat().st_size <= LOGGED_OUTPUT_BYTES
-            if trial.run_id is not None and is_wanted:
-                self._logger.log_artifact(trial.run_id, path)
-
     def _remove_left_checkpoints(self) -> None:
         """Remove checkpoints of ended trials that a killed process or a rejected request left behind."""
         results = self._experiment.results
@@ -258,20 +203,6 @@ class SearchCallback(TrialCallback):
         with suppress(StorageError):  # a file that stays behind does no harm
             for number in results.checkpointed_trials() & ended:
                 results.remove_file(results.checkpoint_path(number))
-
-
-def provenance_tags(experiment: Experiment) -> dict[str, str]:
-    """Return the tags that make the results of a run reproducible."""
-    versions = {f"version.{package}": version for package, version in machine.package_versions().items()}
-    return {
-        "git.commit": machine.git_commit(),
-        "version.project": machine.project_digest(),  # cluster nodes have the code without its repository
-        "dataset": experiment.dataset.fingerprint,
-        "seed": str(experiment.space.seed),
-        "profile": experiment.space.profile or "full",
-        "sampler": experiment.space.sampler,
-        **versions,
-    }
 
 
 def prunable_models(trials: list[Trial], space: Space) -> set[int]:

@@ -1,61 +1,54 @@
-"""Mirror of a search in MLflow: one run per search, and one nested run per trial.
-
-Besides this module, only `mlflow_models` imports MLflow.
-"""
+"""Mirror of a search in MLflow: one run per search, and one nested run per trial."""
 
 from __future__ import annotations
 
 import json
-import logging
 import math
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault(
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"
-)  # default 7: trials start in the thread that waits for these requests
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # the URL may contain a password
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException, RestException
-
 from datasets.building.provider import DatasetProvider
-from runtime import uris
 from runtime.storage import Storage as DataStore
+from search.reporting.mlflow_api import (
+    INVALID,
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    MlflowException,
+    Param,
+    RestException,
+    Run,
+)
 from search.reporting.mlflow_errors import BUSY, closed_store_error, describe_error
 from search.reporting.mlflow_experiments import ExperimentFinder
-from search.reporting.mlflow_files import ARTIFACTS, DATABASE, remove_stray_folders
+from search.reporting.mlflow_files import remove_stray_folders
+from search.reporting.mlflow_metrics import (
+    STEP_METRIC,
+    end_metrics,
+    end_tags,
+    epoch_metrics,
+    log_metrics,
+    to_mlflow_metrics,
+    to_run_tags,
+)
 from search.reporting.mlflow_names import encode_name
-from search.reporting.mlflow_views import TableView, experiment_link, view_link, view_tag
+from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow_system import INTERVAL_S, SystemSampler
+from search.reporting.mlflow_views import TableView, view_tag
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.values import to_text
 
-for _noisy in ("alembic", "mlflow"):  # after the import, which sets log levels
-    logging.getLogger(_noisy).setLevel(logging.ERROR)
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs tracebacks of errors that are reported
-
 _PARENT: Final = "mlflow.parentRunId"
-_SEARCH_RUNS: Final = "tags.role = 'search'"
-_STEP_METRIC: Final = "epoch_seconds"
-"""Metric of every epoch of every trainable, which shows the epochs that are already logged."""
 _FLUSH_TIMEOUT_S: Final = 30.0
 _MAX_PARAM_LENGTH: Final = 6000
-_MAX_TAG_LENGTH: Final = 4000
-_METRICS_PER_BATCH: Final = 1000
-_INVALID: Final = "INVALID_PARAMETER_VALUE"
-_ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", _INVALID)
+_ABSENT: Final = ("RESOURCE_DOES_NOT_EXIST", INVALID)
 """Error codes of a request for a run that does not exist."""
 _OUTAGE_PAUSE_S: Final = 30.0
 """Pause of all requests after a server did not answer; the study has the values that are dropped meanwhile."""
@@ -70,26 +63,6 @@ STATUS_OF: Final[dict[Outcome, Status]] = {
     "stopped": "FINISHED",
     "failed": "FAILED",
 }
-
-
-@dataclass(frozen=True)
-class MlflowStore:
-    """Locations of MLflow's data.
-
-    Attributes:
-        uri: Tracking URI.
-        artifacts: URI of the artifact root; None leaves the location to the server.
-    """
-
-    uri: str
-    artifacts: str | None
-
-    @classmethod
-    def from_uri(cls, storage: Path, uri: str | None) -> MlflowStore:
-        """Create the store at a tracking URI, or by default in SQLite in the storage folder."""
-        if uri is not None:
-            return cls(uri, None if uri.startswith("http") else (storage / ARTIFACTS).as_uri())
-        return cls(uris.sqlite_uri(storage / DATABASE), (storage / ARTIFACTS).as_uri())
 
 
 class MlflowLogger:
@@ -121,10 +94,11 @@ class MlflowLogger:
     ) -> None:
         self._store = store
         self._paused_until = -math.inf
+        self._sampler: SystemSampler | None = None
         self.problems: list[str] = []
         self.notices: list[str] = []
         try:
-            self._client = MlflowClient(tracking_uri=store.uri)
+            self._client = store.open_client()
             finder = ExperimentFinder(self._client, self._find_run, self.notices.append)
             self.experiment_id = finder.find_or_create(experiment, store.artifacts, parent, archives)
             remove_stray_folders(store.uri)
@@ -141,6 +115,7 @@ class MlflowLogger:
         parameters: Mapping[str, Any],
         tags: Mapping[str, str],
         parent: str | None = None,
+        started_s: float | None = None,
     ) -> str | None:
         """Create a run, or reopen an interrupted one.
 
@@ -150,13 +125,16 @@ class MlflowLogger:
             parameters: Parameters of a new run.
             tags: Tags of a new run.
             parent: Run in which the run is nested.
+            started_s: Start of a new run, in seconds since 1970; None for now.
 
         Returns:
             Id of the run, or None if the store is unreachable; `reconcile` creates the run later.
         """
         nested = {} if parent is None else {_PARENT: parent}
         return self._attempt_request(
-            lambda: self._reopen_run(run_id, parent) or self._create_run(name, parameters, {**tags, **nested})
+            lambda: (
+                self._reopen_run(run_id, parent) or self._create_run(name, parameters, {**tags, **nested}, started_s)
+            )
         )
 
     def _reopen_run(self, run_id: str | None, parent: str | None) -> str | None:
@@ -167,9 +145,14 @@ class MlflowLogger:
         self._client.update_run(run_id, status="RUNNING")
         return run_id
 
-    def _create_run(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    def _create_run(
+        self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str], started_s: float | None
+    ) -> str:
         run = self._client.create_run(
-            self.experiment_id, run_name=name, tags={encode_name(tag): value for tag, value in tags.items()}
+            self.experiment_id,
+            start_time=_to_ms(started_s),
+            run_name=name,
+            tags={encode_name(tag): value for tag, value in tags.items()},
         )
         new_id = str(run.info.run_id)
         params = [Param(encode_name(key), to_text(value)[:_MAX_PARAM_LENGTH]) for key, value in parameters.items()]
@@ -196,43 +179,32 @@ class MlflowLogger:
 
     def log_epoch(self, run_id: str, epoch: Epoch) -> None:
         """Log the metrics of an epoch and its best inference parameters."""
-        metrics = _epoch_metrics(epoch)
-        self._queue.put(lambda: self._log_metrics(run_id, metrics))
+        metrics = epoch_metrics(epoch)
+        self._queue.put(lambda: log_metrics(self._client, run_id, metrics))
 
     def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
-        """Log metrics that belong to no epoch, at step 0."""
-        metrics = _to_mlflow_metrics(values, 0)
-        self._queue.put(lambda: self._log_metrics(run_id, metrics))
+        """Log metrics that belong to no epoch, at step 0, unless they have their values already."""
+        metrics = to_mlflow_metrics(values, 0)
+        self._queue.put(lambda: self._log_values(run_id, metrics))
 
-    def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        """Log metrics in batches; of a rejected batch, all that the store accepts one by one.
+    def _log_values(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        known = self._client.get_run(run_id).data.metrics
+        log_metrics(self._client, run_id, [metric for metric in metrics if known.get(metric.key) != metric.value])
 
-        Raises:
-            MlflowException: If the store is unreachable, or rejects one of the metrics.
-        """
-        rejected: MlflowException | None = None
-        for first in range(0, len(metrics), _METRICS_PER_BATCH):
-            batch = metrics[first : first + _METRICS_PER_BATCH]
-            try:
-                self._client.log_batch(run_id, metrics=batch)
-            except MlflowException as error:
-                if len(batch) == 1 or error.error_code != _INVALID:
-                    raise
-                rejected = self._log_one_by_one(run_id, batch) or rejected
-        if rejected is not None:
-            raise rejected
+    def watch_system(self, run_id: str, interval_s: float = INTERVAL_S) -> None:
+        """Log the load of this machine as the system metrics of a run from now on, until the logger is closed."""
 
-    def _log_one_by_one(self, run_id: str, metrics: Sequence[Metric]) -> MlflowException | None:
-        """Log each metric in a request of its own; return the last rejection."""
-        rejected = None
-        for metric in metrics:
-            try:
-                self._client.log_batch(run_id, metrics=[metric])
-            except MlflowException as error:
-                if error.error_code != _INVALID:
-                    raise
-                rejected = error
-        return rejected
+        def log(values: Mapping[str, float]) -> None:
+            now_s = time.time()
+            self._queue.put(lambda: self._log_load(run_id, values, now_s, interval_s))
+
+        if self._sampler is None:
+            self._sampler = SystemSampler(log, interval_s)
+
+    def _log_load(self, run_id: str, values: Mapping[str, float], now_s: float, interval_s: float) -> None:
+        """Log a sample; its step counts intervals since the start of the run, also over several launches."""
+        started_s = self._client.get_run(run_id).info.start_time / 1000
+        log_metrics(self._client, run_id, to_mlflow_metrics(values, int((now_s - started_s) / interval_s), now_s))
 
     def log_dataset(self, run_id: str, store: DataStore, source: DatasetProvider) -> None:
         """Log the splits of a dataset with digest, size and location."""
@@ -270,17 +242,17 @@ class MlflowLogger:
         """Log a file as an artifact."""
         self._queue.put(lambda: self._client.log_artifact(run_id, str(path)))
 
-    def end_run(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
-        """Set the final status and tags of a run."""
-        self._queue.put(lambda: self._end_run(run_id, status, tags))
+    def end_run(self, run_id: str, status: Status, tags: Mapping[str, str], ended_s: float | None = None) -> None:
+        """Set the final status and tags of a run, and its end in seconds since 1970 if it is not now."""
+        self._queue.put(lambda: self._end_run(run_id, status, tags, ended_s))
 
-    def _end_run(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
-        self._client.log_batch(run_id, tags=_to_run_tags(tags))
-        self._client.set_terminated(run_id, status)
+    def _end_run(self, run_id: str, status: Status, tags: Mapping[str, str], ended_s: float | None = None) -> None:
+        self._client.log_batch(run_id, tags=to_run_tags(tags))
+        self._client.set_terminated(run_id, status, _to_ms(ended_s))
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
-        self._queue.put(lambda: self._client.log_batch(run_id, tags=_to_run_tags(tags)))
+        self._queue.put(lambda: self._client.log_batch(run_id, tags=to_run_tags(tags)))
 
     def finish_trial(self, trial: Trial) -> None:
         """End the run of an ended trial, after logging its missing epochs."""
@@ -288,12 +260,15 @@ class MlflowLogger:
         if run_id is not None:
             self._queue.put(lambda: self._log_missing(trial, run_id))
 
-    def reconcile(self, study: Study, reopen: Callable[[Trial], str | None] = lambda _: None) -> None:
+    def reconcile(
+        self, study: Study, reopen: Callable[[Trial], str | None] = lambda _: None, *, idle: bool = False
+    ) -> None:
         """Update the runs of ended trials to the state of the study, and end running ones that belong to no trial.
 
         Args:
             study: The study to mirror.
             reopen: Function that creates the run of an ended trial without one, because the store was unreachable.
+            idle: Whether no launch runs the search, so that trials that have not ended are interrupted ones.
         """
         parent = study.parent_run_id()
         if parent is not None:
@@ -301,18 +276,17 @@ class MlflowLogger:
             self._queue.put(flushed)
             flushed.wait(_FLUSH_TIMEOUT_S)
             self._paused_until = -math.inf  # the store may be reachable again
-            self._attempt_request(lambda: self._reconcile(study, parent, reopen))
+            self._attempt_request(lambda: self._reconcile(study, parent, reopen, idle=idle))
 
-    def _reconcile(self, study: Study, parent: str, reopen: Callable[[Trial], str | None]) -> None:
-        trials = study.get_trainings()
-        run_ids = {trial.number: trial.run_id for trial in trials}
-        owned = set(run_ids.values())
+    def _reconcile(self, study: Study, parent: str, reopen: Callable[[Trial], str | None], *, idle: bool) -> None:
+        trials = [*study.get_trainings(), *(study.get_retried() if idle else ())]
+        owned = {trial.run_id for trial in trials}
         for run_id in self._unfinished_runs(parent):
             if run_id not in owned:
                 self._end_orphan(run_id)
         for trial in trials:
-            if trial.outcome != "running":
-                above = None if trial.confirms is None else run_ids.get(trial.confirms)
+            if trial.outcome != "running" or idle:
+                above = None if trial.confirms is None else study.get_trial(trial.confirms).run_id
                 self._reconcile_trial(study, above or parent, trial, reopen)
 
     def _end_orphan(self, run_id: str) -> None:
@@ -337,12 +311,14 @@ class MlflowLogger:
         has_gone_on = tags.get("outcome") == "paused" and any(tags.get(n) != v for n, v in end_tags(trial).items())
         if run.info.status in ("FINISHED", "FAILED") and not has_gone_on:
             return
-        logged = {metric.step for metric in self._client.get_metric_history(run_id, _STEP_METRIC)}
+        logged = {metric.step for metric in self._client.get_metric_history(run_id, STEP_METRIC)}
         for epoch in trial.epochs:
             if epoch.epoch not in logged:
-                self._log_metrics(run_id, _epoch_metrics(epoch))
-        self._log_metrics(run_id, _to_mlflow_metrics(_end_metrics(trial), 0))
-        self._end_run(run_id, STATUS_OF[trial.outcome], end_tags(trial))
+                time_s = None if logged else trial.epoch_end_s(epoch.epoch)  # of all, or of none: in order
+                log_metrics(self._client, run_id, epoch_metrics(epoch, time_s))
+        log_metrics(self._client, run_id, to_mlflow_metrics(end_metrics(trial), 0, trial.ended_s))
+        ended_s = trial.ended_s or trial.epoch_end_s(len(trial.epochs))
+        self._end_run(run_id, STATUS_OF[trial.outcome], end_tags(trial), ended_s)
 
     def _unfinished_runs(self, parent: str) -> list[str]:
         runs = self._client.search_runs(
@@ -350,12 +326,14 @@ class MlflowLogger:
         )
         return [str(run.info.run_id) for run in runs]
 
-    def close(self) -> None:
-        """Write the queued requests, then stop the thread."""
+    def close(self, timeout_s: float | None = _FLUSH_TIMEOUT_S) -> None:
+        """Write the queued requests, then stop the thread; without a timeout, however long the requests take."""
+        if self._sampler is not None:
+            self._sampler.close()
         self._queue.put(None)
-        self._thread.join(_FLUSH_TIMEOUT_S)
+        self._thread.join(timeout_s)
         if self._thread.is_alive():
-            self.problems.append(f"the store did not accept all values within {_FLUSH_TIMEOUT_S:g} s")
+            self.problems.append(f"the store did not accept all values within {timeout_s:g} s")
 
     def _process_queue(self) -> None:
         while (task := self._queue.get()) is not None:
@@ -377,84 +355,13 @@ class MlflowLogger:
             return None
 
 
+def _to_ms(time_s: float | None) -> int | None:
+    return None if time_s is None else int(time_s * 1000)
+
+
 def _is_unreachable(error: Exception) -> bool:
     """Return whether a server did not answer, or a server or database answered that it is temporarily unavailable."""
     if isinstance(error, RestException):
         return error.get_http_status_code() in (429, 502, 503, 504)
     text = str(error)
     return any(reason in text for reason in BUSY) or (isinstance(error, MlflowException) and "API request to" in text)
-
-
-def _epoch_metrics(epoch: Epoch) -> list[Metric]:
-    inference_params = {f"setting.{name}": value for name, value in epoch.setting.items()}
-    return _to_mlflow_metrics({**epoch.metrics, **inference_params, "epoch_seconds": epoch.seconds}, epoch.epoch)
-
-
-def _to_run_tags(tags: Mapping[str, str]) -> list[RunTag]:
-    return [RunTag(encode_name(name), value[:_MAX_TAG_LENGTH]) for name, value in tags.items()]
-
-
-def _to_mlflow_metrics(values: Mapping[str, float], step: int) -> list[Metric]:
-    now = int(time.time() * 1000)
-    return [Metric(encode_name(name), float(value), now, step) for name, value in values.items()]
-
-
-def end_tags(trial: Trial) -> dict[str, str]:
-    """Return the MLflow tags of an ended trial."""
-    tags = {"outcome": trial.outcome, "reason": trial.reason, "epochs": str(len(trial.epochs))}
-    if trial.is_judged:
-        tags |= {"feasible": "no" if trial.violated else "yes", "violated": ", ".join(map(str, trial.violated))}
-    return tags
-
-
-def _end_metrics(trial: Trial) -> dict[str, float]:
-    """Return the violation of constraints, and what was measured on the model of a trial without an epoch."""
-    if not trial.is_judged:
-        return {}
-    violation = trial.total_violation
-    return dict(trial.measured) | ({"constraint_violation": violation} if math.isfinite(violation) else {})
-
-
-def search_links(store: MlflowStore, parent: str | None, view: TableView | None) -> list[tuple[str, str]]:
-    """Return the URL fragments of the tables of searches by the names of their experiments.
-
-    Args:
-        store: Locations of MLflow's data.
-        parent: MLflow run of a search; None for all searches of the store.
-        view: View of that search, which is stored if it is not there yet: earlier versions did not.
-    """
-    client = MlflowClient(tracking_uri=store.uri)
-    if parent is None:
-        runs = client.search_runs([e.experiment_id for e in client.search_experiments()], _SEARCH_RUNS)
-    else:
-        runs = []
-        with suppress(MlflowException):
-            runs = [client.get_run(parent)]
-    links = []
-    for run in runs:
-        experiment = client.get_experiment(run.info.experiment_id)
-        number, own = experiment.experiment_id, run.info.run_id
-        has_view = view_tag(own) in experiment.tags
-        if view is not None and not has_view:
-            client.set_experiment_tag(number, view_tag(own), view.to_json(own))
-        is_known = has_view or view is not None
-        links.append((experiment.name, view_link(number, own) if is_known else experiment_link(number)))
-    return links
-
-
-def delete_runs(store: MlflowStore, run_ids: Sequence[str]) -> int:
-    """Delete runs; return their number without those that do not exist any more."""
-    client = MlflowClient(tracking_uri=store.uri)
-    deleted = 0
-    for run_id in run_ids:
-        with suppress(MlflowException):
-            client.delete_run(run_id)
-            deleted += 1
-    return deleted
-
-
-def read_run_tags(store: MlflowStore, run_id: str) -> dict[str, str]:
-    """Return the tags of a run; empty if it does not exist or the store cannot be read."""
-    with suppress(MlflowException, OSError):
-        return dict(MlflowClient(tracking_uri=store.uri).get_run(run_id).data.tags)
-    return {}

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 import datasets
 import runtime
 import trainables
+from search.reporting.mlflow_api import MlflowClient, MlflowException
 from trainables import served_model
 from trainables.contract import Trainable
 from trainables.prediction import SoundFormat
@@ -55,11 +54,12 @@ def register_model(client: MlflowClient, run_id: str, name: str, model: Path, de
         description: Description of the version, in Markdown.
 
     Returns:
-        Number of the new version; None if this model has the alias already.
+        Number of the new version; None if this model has the alias already, from this run.
     """
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     with suppress(MlflowException):
-        if client.get_model_version_by_alias(name, CHAMPION).tags.get(_DIGEST) == digest:
+        champion = client.get_model_version_by_alias(name, CHAMPION)
+        if (champion.tags.get(_DIGEST), champion.run_id) == (digest, run_id):
             return None
     artifact = f"{_FOLDER}-{digest[:_DIGEST_LENGTH]}"  # a run may have several, and a version must keep its files
     with tempfile.TemporaryDirectory() as folder:

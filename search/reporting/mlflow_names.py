@@ -11,6 +11,10 @@ _MAX_LENGTH: Final = 250
 _DIGEST_LENGTH: Final = 12
 _REJECTED: Final = r"[^/\w.\- :]"
 _REJECTED_IN_PATHS: Final = r"[^\w\- :]"
+_TRAINING: Final = "train_"
+_TRAINING_SECTION: Final = "train/"
+_OF_TRAINING: Final = ("learning_rate",)
+"""Metrics of training whose names do not tell."""
 _ESCAPE: Final = re.compile(r"_x([0-9a-f]*)_")
 
 
@@ -32,6 +36,15 @@ def encode_name(name: str) -> str:
         return encoded
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
     return f"{encoded[: _MAX_LENGTH - _DIGEST_LENGTH - 1].rstrip('/. ')}-{digest}"
+
+
+def encode_metric(name: str) -> str:
+    """Return the name of a metric that MLflow accepts: those of training form a section of their own, `train/loss`.
+
+    All others are of the validation split, or begin with what they are of: `test.`, `setting.` and `best.`.
+    """
+    is_training = name.startswith(_TRAINING) or name in _OF_TRAINING
+    return encode_name(_TRAINING_SECTION + name.removeprefix(_TRAINING) if is_training else name)
 
 
 def decode_name(encoded: str) -> str:

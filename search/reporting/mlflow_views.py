@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from search.reporting.mlflow_names import encode_name
+from search.reporting.mlflow_names import encode_metric, encode_name
 
 _TAG: Final = "mlflow.sharedViewState."
 _MAX_LENGTH: Final = 4900
@@ -50,10 +50,10 @@ class TableView:
             parent: MLflow run of the search.
         """
         columns = ["attributes.`Created`", "attributes.`Duration`", "tags.`role`", "tags.`outcome`"]
-        columns += [f"metrics.`{encode_name(name)}`" for name in self.metrics]
+        columns += [f"metrics.`{encode_metric(name)}`" for name in self.metrics]
         state: dict[str, Any] = {
             "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'",
-            "orderByKey": f"metrics.`{encode_name(self.order)}`",
+            "orderByKey": f"metrics.`{encode_metric(self.order)}`",
             "orderByAsc": self.ascending,
             "startTime": "ALL",
             "lifecycleFilter": "Active",

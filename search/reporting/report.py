@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from io import StringIO
-from pathlib import Path
 from typing import Final
 
 from runtime.console import Console
@@ -15,14 +14,12 @@ from search.execution.error_files import analyse_model
 from search.execution.error_text import describe_error
 from search.experiment import Experiment
 from search.reporting import next_steps, progress
-from search.reporting.callback import provenance_tags
 from search.reporting.finalists import Finalists, choose_finalists
 from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_runs import role_of
-from search.reporting.page.content import PageContent
+from search.reporting.mlflow_results import log_result
+from search.reporting.mlflow_runs import provenance_tags
 from search.reporting.page.gathering import gather_content
 from search.reporting.page.live import write_pages
-from search.reporting.page.markdown import make_summary
 from search.reporting.result_files import (
     MARKDOWN_NAME,
     format_markdown,
@@ -75,9 +72,7 @@ def write_final_report(
         return
     score_trials(experiment, study, console, score, [trial.number for trial in finalists.list_trials()])
     finalists = choose_finalists(study.get_trials(), experiment.space, preferred) or finalists  # with test scores
-    for trial in finalists.list_trials():
-        log_test_scores(trial, logger)
-    _log_models(experiment, study, logger, finalists, console)
+    _draw_models(experiment, finalists, console)
     described = registry.describe_trainable(experiment.space.trainable, "trainable")
     summary = summarise_search(experiment.space, study.get_trials(), finalists, described, confirmed)
     screen = _format_screen(experiment, study, summary)
@@ -221,41 +216,16 @@ def score_trials(
                 study.set_test_scores(number, scores)
 
 
-def log_test_scores(trial: Trial, logger: MlflowLogger) -> None:
-    """Log the test scores of a trial in its MLflow run."""
-    if trial.run_id is not None and trial.test_scores:
-        scores = {
-            f"test.{split}.{name}": v for split, metrics in trial.test_scores.items() for name, v in metrics.items()
-        }
-        logger.log_values(trial.run_id, scores)
-
-
-def _log_models(
-    experiment: Experiment, study: Study, logger: MlflowLogger, finalists: Finalists, console: Console
-) -> None:
-    """Plot predictions of the winner, the baseline and the starting points, and log them with the winner's model."""
-    results, objectives, winner = experiment.results, experiment.space.objectives, finalists.winner
-    model = results.fetch_file(results.model_path(winner.number))
-    if not model.is_file():
+def _draw_models(experiment: Experiment, finalists: Finalists, console: Console) -> None:
+    """Plot predictions of the winner, the baseline and the starting points, and analyse the errors of the winner."""
+    results, winner = experiment.results, finalists.winner
+    if not results.has_file(results.model_path(winner.number)):
         return
     problem = "page     the errors of the winner are not analysed"
     _try(lambda: analyse_model(experiment, winner.number, "cpu"), problem, console)
-    if winner.run_id is not None:
-        logger.log_artifact(winner.run_id, model)
-        if registry.has_predictor(registry.load_trainable(experiment.space.trainable, "trainable")):
-            description = f"Trial {winner.number} of the search {results.name}."
-            logger.register_model(winner.run_id, results.name, model, description)
-    for trial in {t.number: t for t in (winner, *finalists.references)}.values():
-        if results.has_file(results.model_path(trial.number)):
-            _try_drawing(experiment, trial.number, console)
-            figure = results.fetch_file(results.figure_path(trial.number))
-            if trial.run_id is not None and figure.is_file():
-                logger.log_artifact(trial.run_id, figure)
-    parent = study.parent_run_id()
-    best = winner.best_epoch(objectives)
-    if parent is not None and best is not None:
-        defined = [name for name, _ in objectives if name in best.metrics]
-        logger.log_values(parent, {f"best.{name}": best.metrics[name] for name in defined})
+    for number in {trial.number: None for trial in (winner, *finalists.references)}:
+        if results.has_file(results.model_path(number)):
+            _try_drawing(experiment, number, console)
 
 
 def _try(action: Callable[[], object], problem: str, console: Console) -> None:
@@ -300,15 +270,14 @@ def _format_screen(experiment: Experiment, study: Study, summary: Summary) -> li
     return [*lines, f"Files    {results.display_path(results.root_path / MARKDOWN_NAME)}, {results.result_path.name}"]
 
 
-def _write_page(experiment: Experiment, study: Study) -> tuple[PageContent | None, list[Path]]:
-    """Write the page about a search that is no table; return its content and its files."""
-    results = experiment.results
-    if experiment.space.table is not None:
-        return None, []
-    trials, confirmations = study.get_trials(), study.get_confirmations()
-    now = datetime.now()
-    content = gather_content(results, experiment.space.identity(), trials, confirmations, time=now, is_live=False)
-    return content, [results.fetch_file(path) for path in write_pages(results, content)]
+def _write_page(experiment: Experiment, study: Study) -> None:
+    """Write the page about a search that is no table."""
+    if experiment.space.table is None:
+        results = experiment.results
+        trials, confirmations = study.get_trials(), study.get_confirmations()
+        now = datetime.now()
+        content = gather_content(results, experiment.space.identity(), trials, confirmations, time=now, is_live=False)
+        write_pages(results, content)
 
 
 def _keep_result(
@@ -319,23 +288,12 @@ def _keep_result(
     screen: Sequence[str],
     spending: Spending,
 ) -> None:
-    """Write the result into the folder of the search, and log it in MLflow with a tag on the run of the winner."""
+    """Write the result into the folder of the search, and log it in MLflow."""
     results, winner = experiment.results, summary.finalists.winner
     former = results.read_result()
     content = summarise_result(summary, results, spending, provenance_tags(experiment), study.edits)
     page = [*screen, "", *format_spending(spending, budget_limits(experiment.space.budget))]
     page += ["", "Next", *next_steps.list_result_commands(experiment, winner.number)]
-    paths = write_result(results, content, format_markdown(results.name, page, summary))
-    report, pages = _write_page(experiment, study)
-    parent = study.parent_run_id()
-    if parent is not None:
-        for path in [*paths, *pages]:
-            logger.log_artifact(parent, path)
-        if report is not None:
-            logger.set_tags(parent, {"mlflow.note.content": make_summary(report)})
-    for trial in summary.trials:  # of an earlier end of the search
-        is_former = former is not None and trial.number == former["winner"] != winner.number
-        if is_former and trial.run_id is not None and not trial.is_baseline:
-            logger.set_tags(trial.run_id, {"role": role_of(trial)})
-    if winner.run_id is not None and not winner.is_baseline:
-        logger.set_tags(winner.run_id, {"role": "winner"})
+    write_result(results, content, format_markdown(results.name, page, summary))
+    _write_page(experiment, study)
+    log_result(experiment, study, logger, None if former is None else int(former["winner"]))

@@ -243,6 +243,8 @@ def decode_trial(
         seed=attributes.get(SEED),
         constraints=constraints,
         measured=attributes.get(MEASURED, {}),
+        started_s=None if frozen.datetime_start is None else frozen.datetime_start.timestamp(),
+        ended_s=None if frozen.datetime_complete is None else frozen.datetime_complete.timestamp(),
     )
 
 

@@ -71,6 +71,13 @@ def read_study(
             database.close_storage(storage)
 
 
+def read_study_name(journal: Path) -> str | None:
+    """Return the name of the study in a journal, which archiving the search does not change; None if there is none."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    names = optuna.get_all_study_names(open_journal_snapshot(journal)) if journal.is_file() else []
+    return names[0] if names else None
+
+
 def _read_from(
     storage: optuna.storages.BaseStorage,
     name: str | None,

@@ -44,6 +44,7 @@ _ENDED: Final = "ended"
 _OF_ONE_ATTEMPT: Final = (_ENDED, "reason", "run_id", RETRY_OF)
 """Attributes of a failed trial that its retry does not share."""
 _CONFIRMATION: Final = "confirm"
+_LAUNCHES: Final = "launches"
 
 
 class Study:
@@ -442,10 +443,18 @@ class Study:
 
         Optuna accepts attributes of running trials only; for ended trials the id becomes an attribute of the study.
         """
-        if number in self._live:
+        attribute = f"run:{number:05d}"
+        if number in self._live and attribute not in self._study.user_attrs:  # which would hide that of the trial
             self._live[number].set_user_attr("run_id", run_id)
         else:
-            self._study.set_user_attr(f"run:{number:05d}", run_id)
+            self._study.set_user_attr(attribute, run_id)
+
+    def forget_runs(self) -> None:
+        """Remove the MLflow runs of the search and of all its trials from the study."""
+        for frozen in self._read_stored():
+            if frozen.state != TrialState.WAITING:
+                self._study.set_user_attr(f"run:{frozen.number:05d}", None)
+        self._study.set_user_attr("run_id", None)
 
     def parent_run_id(self) -> str | None:
         """Return the MLflow run of the search; None while there is none."""
@@ -455,6 +464,18 @@ class Study:
     def set_parent_run_id(self, run_id: str) -> None:
         """Store the MLflow run of the search."""
         self._study.set_user_attr("run_id", run_id)
+
+    @property
+    def launches(self) -> list[dict[str, Any]]:
+        """Launches of the search as plain values, the oldest first: `first`, the number of the first new trial, and `tags`."""
+        return list(self._study.user_attrs.get(_LAUNCHES, []))
+
+    def record_launch(self, tags: Mapping[str, str]) -> None:
+        """Record what the results of the trials from here on depend on, unless it is the same as before."""
+        launches = self.launches
+        if not launches or launches[-1]["tags"] != tags:
+            first = max((trial.number for trial in self.get_trainings()), default=-1) + 1
+            self._study.set_user_attr(_LAUNCHES, [*launches, {"first": first, "tags": dict(tags)}])
 
     def set_test_scores(self, number: int, scores: Mapping[str, Mapping[str, float]]) -> None:
         """Store the test scores of a trial, per test split."""
@@ -478,6 +499,12 @@ class Study:
     def get_trainings(self) -> list[Trial]:
         """Return all trials of the search, and then all confirmations."""
         return [*self.get_trials(), *self.get_confirmations()]
+
+    def get_retried(self) -> list[Trial]:
+        """Return the failed trials that were taken up by another one."""
+        stored = self._read_stored()
+        retried = {frozen.user_attrs.get(RETRY_OF) for frozen in stored}
+        return self._as_trials([frozen for frozen in stored if frozen.number in retried])
 
     def _read_stored(self) -> list[FrozenTrial]:
         """Return all trials of Optuna as they are now; reading them takes milliseconds per thousand."""

@@ -52,6 +52,8 @@ class Trial:
         is_outside: Whether the trial is outside of a space that was edited after it.
         constraints: Constraints of the space.
         measured: Quantities of the model that were measured before its first epoch, if they end the trial.
+        started_s: Time of its start in seconds since 1970; None if it is unknown.
+        ended_s: Time of its end in seconds since 1970; None while it has not ended.
     """
 
     number: int
@@ -69,6 +71,8 @@ class Trial:
     is_outside: bool = False
     constraints: tuple[Constraint, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
+    started_s: float | None = field(default=None, compare=False)
+    ended_s: float | None = field(default=None, compare=False)
 
     @property
     def training_parameters(self) -> dict[str, Value]:
@@ -94,6 +98,13 @@ class Trial:
         """
         best = self.best_epoch_until(epoch, objectives)
         return None if best is None else constraints.comparable_values(best.metrics, objectives, self.constraints)
+
+    def epoch_end_s(self, epoch: int) -> float | None:
+        """Return when an epoch had ended if there was no pause before it, in seconds since 1970; None if it is unknown."""
+        if self.started_s is None:
+            return None
+        end_s = self.started_s + sum(each.seconds for each in self.epochs if each.epoch <= epoch)
+        return end_s if self.ended_s is None else min(end_s, self.ended_s)
 
     @property
     def fittest_metrics(self) -> Mapping[str, float]:

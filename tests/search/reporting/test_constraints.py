@@ -7,7 +7,7 @@ import io
 
 from runtime.console import Console
 from search.reporting.finalists import choose_finalists
-from search.reporting.mlflow_logger import _end_metrics, end_tags
+from search.reporting.mlflow_metrics import end_metrics, end_tags
 from search.reporting.progress import SearchProgress, format_best_trials
 from search.reporting.summary import format_summary, summarise_search
 from search.study.trials import Epoch, Trial
@@ -92,7 +92,7 @@ def test_runs_in_mlflow_have_tags_and_the_violation() -> None:
         "feasible": "no",
         "violated": "parameters <= 2,000,000",
     }
-    assert _end_metrics(BASELINE) == {"constraint_violation": 0.55}
+    assert end_metrics(BASELINE) == {"constraint_violation": 0.55}
     assert end_tags(FOUND)["feasible"] == "yes"
-    assert _end_metrics(UNBUILT) == {"constraint_violation": 1.0, "parameters": 4e6}
+    assert end_metrics(UNBUILT) == {"constraint_violation": 1.0, "parameters": 4e6}
     assert "feasible" not in end_tags(dataclasses.replace(FOUND, constraints=()))

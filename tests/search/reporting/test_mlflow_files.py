@@ -15,7 +15,8 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 from runtime.errors import InputError
 from search.reporting.mlflow_files import check_database, relocate_artifacts
-from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
+from search.reporting.mlflow_logger import MlflowLogger
+from search.reporting.mlflow_store import MlflowStore
 
 ODD = "runs #1 100%20?é&a=b_%"
 

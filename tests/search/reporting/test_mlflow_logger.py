@@ -13,7 +13,9 @@ from mlflow.exceptions import MlflowException
 from datasets.registry import prepare_dataset
 from datasets.rooms.spec import RoomSpec
 from runtime.storage import storage_at
-from search.reporting.mlflow_logger import MlflowLogger, MlflowStore, end_tags, search_links
+from search.reporting.mlflow_logger import MlflowLogger
+from search.reporting.mlflow_metrics import end_tags
+from search.reporting.mlflow_store import MlflowStore, search_links
 from search.reporting.mlflow_views import TableView
 from search.study.study import Study
 from spaces.schema import Budget

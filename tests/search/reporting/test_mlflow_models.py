@@ -20,8 +20,9 @@ import pytest
 from mlflow import MlflowClient
 
 from datasets.rooms.dataset import Dataset
-from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
+from search.reporting.mlflow_logger import MlflowLogger
 from search.reporting.mlflow_models import CHAMPION, save_package
+from search.reporting.mlflow_store import MlflowStore
 from search.saved_models import read_model
 from tests.search.saved_searches import SavedSearches, train_searches
 from trainables.doanet.trainable import Doanet

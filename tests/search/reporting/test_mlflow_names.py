@@ -8,7 +8,7 @@ import pytest
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils import validation
 
-from search.reporting.mlflow_names import decode_name, encode_name
+from search.reporting.mlflow_names import decode_name, encode_metric, encode_name
 
 ODD = [
     "MAP@10",
@@ -54,3 +54,9 @@ def test_short_names_are_recovered_and_stay_different() -> None:
 def test_long_names_stay_different() -> None:
     long = ["x" * 300, "x" * 301, "x" * 299 + "y", "@" * 300, "@" * 301]
     assert len({encode_name(name) for name in long}) == len(long)
+
+
+def test_metrics_of_training_are_a_section_of_their_own() -> None:
+    names = ["train_loss", "learning_rate", "loss", "f1_0.3m", "setting.threshold", "training_x", "MAP@10"]
+    expected = ["train/loss", "train/learning_rate", "loss", "f1_0.3m", "setting.threshold", "training_x", "MAP_x40_10"]
+    assert [encode_metric(name) for name in names] == expected

@@ -19,8 +19,9 @@ import pytest
 from mlflow import MlflowClient
 
 from datasets.rooms.dataset import Dataset
-from search.reporting.mlflow_logger import MlflowLogger, MlflowStore
+from search.reporting.mlflow_logger import MlflowLogger
 from search.reporting.mlflow_models import CHAMPION
+from search.reporting.mlflow_store import MlflowStore
 from search.saved_models import read_model
 from tests.e2e.services import free_port, mlflow_server, running
 from tests.search.saved_searches import train_searches

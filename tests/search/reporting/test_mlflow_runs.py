@@ -44,12 +44,22 @@ def test_a_name_of_many_values_is_cut_between_two_of_them() -> None:
     search = [Dimension(f"group.parameter_{number}", "uniform", 0, 1) for number in range(20)]
     trial = replace(TRIAL, parameters={dimension.name: 0.5 for dimension in search})
     name = name_run(trial, search)
-    assert len(name) <= 60
+    assert len(name) <= 64
     assert name.endswith("=0.5 …")
 
 
-def test_names_that_end_alike_are_not_shortened() -> None:
-    assert shorten_names(["a.x", "b.x", "c.y"]) == {"a.x": "a.x", "b.x": "b.x", "c.y": "y"}
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["a.x", "b.x", "c.y"], ["a.x", "b.x", "y"]),
+        (["loss.inactive_weight", "optimizer.batch_size", "optimizer.lr"], ["inact", "batch", "lr"]),
+        (["a.hidden_size", "a.hidden_depth"], ["hidden_size", "hidden_depth"]),
+        (["a.regression", "a.regress_size"], ["regression", "regress"]),
+        (["a._x"], ["_x"]),
+    ],
+)
+def test_names_are_as_short_as_they_are_different(names: list[str], short: list[str]) -> None:
+    assert list(shorten_names(names).values()) == short
 
 
 def test_the_parameters_are_complete_and_begin_with_those_that_are_searched() -> None:

@@ -192,3 +192,39 @@ def test_test_scores_of_a_trial_that_continues_are_dropped(tmp_path: Path) -> No
     assert continued is not None
     assert continued.number == 0
     assert not continued.test_scores
+
+
+def test_a_launch_is_recorded_with_its_first_new_trial_unless_nothing_has_changed(journal: Path) -> None:
+    study = Study(journal, space())
+    study.record_launch({"git.commit": "a"})
+    study.next_trial()
+    study.record_launch({"git.commit": "a"})
+    study.record_launch({"git.commit": "b"})
+    assert Study(journal, space(), joins=True).launches == [
+        {"first": 0, "tags": {"git.commit": "a"}},
+        {"first": 1, "tags": {"git.commit": "b"}},
+    ]
+
+
+def test_runs_are_forgotten_and_replaced_also_those_of_trials_that_run(journal: Path) -> None:
+    study = Study(journal, space())
+    study.set_parent_run_id("parent")
+    for number in range(2):
+        study.next_trial()
+        study.set_run_id(number, f"run {number}")
+    study.end_trial(0, "failed", "")
+    study.forget_runs()
+    assert [study.parent_run_id(), *(trial.run_id for trial in study.get_trials())] == [None, None, None]
+    for number in range(2):
+        study.set_run_id(number, f"new {number}")
+    assert [trial.run_id for trial in study.get_trials()] == ["new 0", "new 1"]
+
+
+def test_failed_trials_that_were_taken_up_are_listed_apart(journal: Path) -> None:
+    study = Study(journal, space())
+    study.next_trial()
+    study.end_trial(0, "failed", "")
+    assert study.get_retried() == []
+    study.retry_failed()
+    assert [trial.number for trial in study.get_retried()] == [0]
+    assert 0 not in [trial.number for trial in study.get_trials()]
