@@ -257,9 +257,11 @@ class MlflowLogger:
             lambda: self._client.set_experiment_tag(self.experiment_id, view_tag(parent), view.to_json(parent))
         )
 
-    def register_model(self, run_id: str, name: str, model: Path, description: str) -> None:
+    def register_model(
+        self, run_id: str, name: str, model: Path, description: str, tags: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Register a model under a name with the alias `champion`, unless it has that alias already."""
-        self._queue.put(lambda: register_model(self._client, run_id, name, model, description))
+        self._queue.put(lambda: register_model(self._client, run_id, name, model, description, tags))
 
     def log_artifact(self, run_id: str, path: Path) -> None:
         """Log a file as an artifact."""

@@ -16,9 +16,9 @@ from search.execution.error_text import describe_error
 from search.experiment import Experiment
 from search.reporting import next_steps, progress
 from search.reporting.callback import provenance_tags
+from search.reporting.champion import register_winner
 from search.reporting.finalists import Finalists, choose_finalists
 from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_models import can_register
 from search.reporting.mlflow_runs import role_of
 from search.reporting.page.content import PageContent
 from search.reporting.page.gathering import gather_content
@@ -242,9 +242,7 @@ def _log_models(
     _try_analysis(experiment, winner.number, console)
     if winner.run_id is not None:
         logger.log_artifact(winner.run_id, model)
-        if can_register(registry.load_trainable(experiment.space.trainable, "trainable")):
-            description = f"Trial {winner.number} of the search {results.name}."
-            logger.register_model(winner.run_id, results.name, model, description)
+        register_winner(experiment, winner, model, logger, console)
     for trial in {t.number: t for t in (winner, *finalists.references)}.values():
         if results.has_file(results.model_path(trial.number)):
             _try_drawing(experiment, trial.number, console)
