@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
 from trainables.contract import InferenceParams
-from trainables.localizer import retrieval
+from trainables.localizer import features, retrieval
 from trainables.localizer.array_layout import ArrayLayout, network_weights
 from trainables.localizer.config import LocalizerConfig
 from trainables.localizer.grid import CellGrid
@@ -136,16 +136,23 @@ class LocalizerPredictor(Predictor):
 
 
 class _WaveNetwork(nn.Module):
-    """Features and network of a localizer as one module."""
+    """Features and network of a localizer as one module, which computes what `run_network` does."""
+
+    _window: Tensor
 
     def __init__(self, network: nn.Module, config: LocalizerConfig) -> None:
         super().__init__()
         self._network = network
-        self._config = config
+        self._has_equal_gain = config.features.gain == "rms"
+        # A constant of the file, since the Hamming window of ONNX has other coefficients than that of torch.
+        self.register_buffer("_window", torch.hamming_window(features.WINDOW))
 
     def forward(self, waves: Float[Tensor, "batch arrays mics 2560"]) -> Float[Tensor, "batch out cells cells"]:
         """Return the raw output of the network."""
-        return run_network(self._network, waves, self._config, bf16=False)
+        if self._has_equal_gain:
+            waves = features.normalise_gain(waves)
+        output: Tensor = self._network(features.stft_features(waves, self._window))
+        return output
 
 
 def _draw_plan(*arguments: Any) -> Any:
