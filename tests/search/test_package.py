@@ -119,5 +119,5 @@ def test_a_model_without_predictor_and_an_existing_file_are_refused(
 
 
 def test_speed_is_the_median_with_its_deciles() -> None:
-    times = iter([0.0, *(value for i in range(5) for value in (i, i, i + 0.001 * (i + 1)))])
+    times = iter([0.0, *(value for i in range(5) for value in (i, i + 0.001 * (i + 1)))])
     assert speed.measure_speed(lambda: None, lambda: next(times)).median_s == pytest.approx(0.003)
