@@ -134,3 +134,23 @@ def parse_seed(text: str) -> int:
     if not 0 <= value < 2**31:
         raise argparse.ArgumentTypeError(f"must be in 0 … 2147483647, got {text}")
     return value
+
+
+def require_output(path: Path, *, force: bool) -> None:
+    """Check that the file of the option `-o` can be written.
+
+    Args:
+        path: File to write.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        InputError: If it exists already, or its folder cannot be written to.
+    """
+    if path.is_dir() or (path.exists() and not force):
+        rule = "the file must not exist" if path.is_file() else "the output must be a file"
+        raise InputError("-o", rule, value=str(path), remedy="name another file, or add --force to overwrite it")
+    obstacle = write_obstacle(path.parent)
+    if obstacle is not None:
+        raise InputError(
+            "-o", "the folder must be writable", value=f"{path.parent}: {obstacle}", remedy="name another one"
+        )

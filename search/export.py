@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runtime.cli import Parser, parse_seed, positive_number_type, run_command, whole_number_type
-from runtime.errors import InputError
-from runtime.files import write_obstacle, write_text_atomic
+from runtime.cli import Parser, parse_seed, positive_number_type, require_output, run_command, whole_number_type
+from runtime.files import write_text_atomic
 from search.catalog.reading import read_record
 from search.launching.export import ExportChoice, RecordedSpace, build_space
 from search.launching.storage_options import add_storage_options
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(options: argparse.Namespace) -> int:
     outputs = _list_outputs(options.output, options.seeds)
     for path in outputs:
-        _require_output(path, force=options.force)
+        require_output(path, force=options.force)
     record = read_record(options, options.search)
     trial = record.require_trial(options.trial)
     kind = "winner" if options.trial is None else f"trial{trial.number}"
@@ -79,22 +78,6 @@ def _list_outputs(output: Path, seeds: Sequence[int] | None) -> dict[Path, int |
     if seeds is None or len(seeds) == 1:
         return {output: None if seeds is None else seeds[0]}
     return {output.with_name(f"{output.stem}-seed{seed}{output.suffix}"): seed for seed in seeds}
-
-
-def _require_output(path: Path, *, force: bool) -> None:
-    """Check that a file can be written.
-
-    Raises:
-        InputError: If it exists already, or its folder cannot be written to.
-    """
-    if path.is_dir() or (path.exists() and not force):
-        rule = "the file must not exist" if path.is_file() else "the output must be a file"
-        raise InputError("-o", rule, value=str(path), remedy="name another file, or add --force to overwrite it")
-    obstacle = write_obstacle(path.parent)
-    if obstacle is not None:
-        raise InputError(
-            "-o", "the folder must be writable", value=f"{path.parent}: {obstacle}", remedy="name another one"
-        )
 
 
 def _parse_seeds(text: str) -> list[int]:

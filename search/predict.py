@@ -141,7 +141,7 @@ def _predict_recording(
         job.table_path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomic(job.table_path, _format_table(prediction))
         with atomic_write(job.figure_path) as temporary:
-            prediction.figure.savefig(temporary, dpi=110, format="png")
+            prediction.draw_figure().savefig(temporary, dpi=110, format="png")
     except OSError as error:
         raise InputError(
             str(job.table_path),

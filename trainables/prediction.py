@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainables.source_tracks import FoundTrack
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,19 @@ class Recording:
 
 
 @dataclass(frozen=True, eq=False)
+class PredictionTable:
+    """Table of a prediction for programs, with times in seconds and units in the names of columns.
+
+    Attributes:
+        columns: Names of the columns.
+        rows: Rows of the table, one value per column.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """Prediction from one recording, as a table and a figure.
 
@@ -53,8 +69,9 @@ class Prediction:
         columns: Names of the columns.
         rows: Rows of the table, one value per column.
         header: Whether the file begins with the names of the columns.
-        figure: A matplotlib figure.
+        figure: A matplotlib figure, or a function that draws it when a figure is wanted.
         tracks: Sources that were tracked over windows, for the summary; none by default.
+        served: Table for programs, which a served model returns; None, the default, for `columns` and `rows`.
     """
 
     columns: tuple[str, ...]
@@ -62,6 +79,34 @@ class Prediction:
     header: bool
     figure: Any
     tracks: Sequence[FoundTrack] = ()
+    served: PredictionTable | None = None
+
+    def draw_figure(self) -> Any:
+        """Return the figure, which is drawn now if it has not been yet."""
+        return self.figure() if callable(self.figure) else self.figure
+
+    def to_table(self) -> PredictionTable:
+        """Return the table for programs."""
+        return self.served or PredictionTable(self.columns, self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class ExportableNetwork:
+    """Network of a model as a function of tensors, for files that run without this project.
+
+    Attributes:
+        module: Module from a tensor to a tensor or a tuple of tensors, on the CPU in evaluation mode.
+        examples: Inputs of at least two samples; the first dimension is the batch, of any size later.
+        seconds: Duration of the sound of one sample, in seconds.
+        inputs: Meaning and shape of the input.
+        outputs: Meaning and shape of each output.
+    """
+
+    module: nn.Module
+    examples: Tensor
+    seconds: float
+    inputs: str
+    outputs: tuple[str, ...]
 
 
 class Predictor(ABC):
@@ -81,6 +126,10 @@ class Predictor(ABC):
             recording: Recording in the format of `sound`.
             inference_params: Inner parameters; missing ones take the Config's values.
         """
+
+    def export_network(self) -> ExportableNetwork | None:
+        """Return the network for an export; None, the default, if it has none that can be exported."""
+        return None
 
 
 def cover_segments(total: int, length: int) -> list[tuple[int, int]]:

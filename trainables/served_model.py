@@ -49,14 +49,15 @@ class ServedModel:
         samples: np.ndarray,  # MLflow infers nothing from the bare class, and warns of others
         params: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return the predictions of a recording as a table, with the columns of `search.predict`.
+        """Return the predictions of a recording as a table: `Prediction.served`, or else the columns of `search.predict`.
 
         Args:
             samples: Samples with full scale 1 at the sample rate of the model, shape (samples, channels).
-            params: Inference parameters to change, e.g. `{"threshold": 0.4}`.
+            params: Inference parameters to change, e.g. `{"threshold": 0.4}`; None as a value changes nothing.
 
         Raises:
-            ValueError: If the number of channels is wrong, or the recording is shorter than a prediction needs.
+            ValueError: If the number of channels is wrong, the recording is shorter than a prediction needs, or a parameter
+                is unknown or out of its range.
         """
         import pandas as pd
 
@@ -69,8 +70,23 @@ class ServedModel:
         if len(wave) < sound.least_samples:
             raise ValueError(f"{len(wave)} samples are fewer than the {sound.least_samples} that a prediction needs")
         recording = Recording("samples", len(wave), lambda first, count: wave[first : first + count])
-        prediction = self._predictor.predict(recording, {**self._inference_params, **(params or {})})
-        return pd.DataFrame([list(row) for row in prediction.rows], columns=list(prediction.columns))
+        changed = self._check_params(params or {})
+        table = self._predictor.predict(recording, {**self._inference_params, **changed}).to_table()
+        return pd.DataFrame([list(row) for row in table.rows], columns=list(table.columns))
+
+    def list_params(self) -> dict[str, float | None]:
+        """Return the inference parameters with the values of the model; None where its Config has the value."""
+        return {parameter.name: self._inference_params.get(parameter.name) for parameter in self.trainable.inner}
+
+    def _check_params(self, params: Mapping[str, Any]) -> dict[str, float]:
+        known = {parameter.name: parameter for parameter in self.trainable.inner}
+        changed = {name: value for name, value in params.items() if value is not None}
+        for name, value in changed.items():
+            if name not in known:
+                raise ValueError(f"{name} is no inference parameter of the model; it has {', '.join(known) or 'none'}")
+            if not known[name].low <= value <= known[name].high:
+                raise ValueError(f"{name} must be in [{known[name].low:g}, {known[name].high:g}], and is {value:g}")
+        return {name: float(value) for name, value in changed.items()}
 
 
 def load_served_model(path: Path, device: str = "cpu") -> ServedModel:

@@ -228,13 +228,15 @@ class MlflowLogger:
             lambda: self._client.set_experiment_tag(self.experiment_id, view_tag(parent), view.to_json(parent))
         )
 
-    def register_model(self, run_id: str, name: str, model: Path, description: str) -> None:
+    def register_model(
+        self, run_id: str, name: str, model: Path, description: str, tags: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Register a model under a name with the alias `champion`, unless it has that alias already."""
 
         def register() -> None:
             from search.reporting.mlflow_models import register_model  # imports torch, which most commands do without
 
-            register_model(self._client, run_id, name, model, description)
+            register_model(self._client, run_id, name, model, description, tags)
 
         self._queue.put(register)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from search.experiment import Experiment
+from search.reporting.champion import register_winner
 from search.reporting.mlflow_logger import MlflowLogger
 from search.reporting.mlflow_runs import role_of
 from search.reporting.page.gathering import gather_content
@@ -15,7 +16,6 @@ from search.reporting.result_files import MARKDOWN_NAME
 from search.study.confirmations import is_reference
 from search.study.study import Study
 from search.study.trials import Trial
-from trainables import registry
 
 
 def log_test_scores(trial: Trial, logger: MlflowLogger) -> None:
@@ -63,10 +63,8 @@ def _log_files(experiment: Experiment, trial: Trial, logger: MlflowLogger, *, is
     for path in (model, results.figure_path(trial.number)):
         if results.has_file(path):
             logger.log_artifact(trial.run_id, results.fetch_file(path))
-    trainable = registry.load_trainable(experiment.space.trainable, "trainable")
-    if is_winner and results.has_file(model) and registry.has_predictor(trainable):
-        description = f"Trial {trial.number} of the search {results.name}."
-        logger.register_model(trial.run_id, results.name, results.fetch_file(model), description)
+    if is_winner and results.has_file(model):
+        register_winner(experiment, trial, logger)
 
 
 def _log_search(

@@ -264,6 +264,8 @@ def _format_screen(experiment: Experiment, study: Study, summary: Summary) -> li
     lines += out.getvalue().splitlines()
     winner = summary.finalists.winner.number
     lines += ["", f"Model    {results.display_path(results.model_path(winner))}"]
+    if not registry.has_predictor(registry.load_trainable(space.trainable, "trainable")):
+        lines.append(f"         not registered in MLflow: {space.trainable} has no predictor for recordings")
     if results.has_file(results.figure_path(winner)):
         lines.append(f"Figure   {results.display_path(results.figure_path(winner))}")
     lines.append(f"Report   {results.display_path(results.report_path)}")

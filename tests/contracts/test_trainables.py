@@ -279,7 +279,7 @@ def test_a_predictor_is_built_from_weights_alone_or_not_at_all(name: str, tiny: 
     for prediction in (many, none):
         assert all(len(row) == len(prediction.columns) for row in prediction.rows)
         assert all(math.isfinite(value) for row in prediction.rows for value in row)
-        prediction.figure.savefig(io.BytesIO(), format="png")
+        prediction.draw_figure().savefig(io.BytesIO(), format="png")
     other = make(name, tiny, {}, seed=5)
     other.load_weights(trainable.weights())
     again = in_use(other)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,10 +18,26 @@ from datasets.tau2020.label_lines import COLUMNS
 from datasets.tau2020.labels import FRAMES
 from trainables.contract import InferenceParams
 from trainables.doanet.config import DoanetConfig
-from trainables.doanet.features import FRAMES_PER_LABEL, HOP, SAMPLE_RATE_HZ, FeatureScaler, extract_features
+from trainables.doanet.features import (
+    BANDS,
+    FEATURE_CHANNELS,
+    FRAMES_PER_LABEL,
+    HOP,
+    SAMPLE_RATE_HZ,
+    FeatureScaler,
+    extract_features,
+)
 from trainables.doanet.network import DoaNetwork
 from trainables.doanet.tracks import OutputChoice, TrackingOutputs, angles_deg, azimuth_deg, elevation_deg, is_sounding
-from trainables.prediction import Prediction, Predictor, Recording, SoundFormat, cover_segments
+from trainables.prediction import (
+    ExportableNetwork,
+    Prediction,
+    PredictionTable,
+    Predictor,
+    Recording,
+    SoundFormat,
+    cover_segments,
+)
 from trainables.source_tracks import FoundTrack, link_detections
 
 _FRAME: Final = FRAMES_PER_LABEL * HOP
@@ -89,8 +107,6 @@ class DoanetPredictor(Predictor):
 
     def predict(self, recording: Recording, inference_params: InferenceParams) -> Prediction:
         """Return trajectories in the label format of the dataset, linked to tracks, and a plot of the outputs over time."""
-        from trainables.doanet.plots import plot_timelines
-
         frames = recording.samples // _FRAME
         directions, activity = [], []
         for first, known in cover_segments(frames, FRAMES):
@@ -102,8 +118,30 @@ class DoanetPredictor(Predictor):
         choice = OutputChoice.from_params(self._config.inference, inference_params)
         directions, sounding = tracks.predicted[0], is_sounding(tracks, choice)[0]
         rows, vectors = _prediction_rows(directions, sounding), directions[sounding]
-        figure = plot_timelines({"": tracks}, choice, recording.name)
-        return Prediction(COLUMNS, rows, header=False, figure=figure, tracks=_summarise_tracks(rows, vectors))
+        return Prediction(
+            COLUMNS,
+            rows,
+            header=False,
+            figure=partial(_draw_timelines, {"": tracks}, choice, recording.name),
+            tracks=_summarise_tracks(rows, vectors),
+            served=_served_table(rows, vectors, None if tracks.activity is None else tracks.activity[0][sounding]),
+        )
+
+    def export_network(self) -> ExportableNetwork:
+        """Return the network for one sequence, from scaled features to directions and activity."""
+        frames, sources = self._config.sequence_frames, self._config.max_sources
+        channels = FEATURE_CHANNELS[self._config.format]
+        shape = (4, channels, frames * FRAMES_PER_LABEL, BANDS)
+        outputs = [f"directions x, y, z, of which only the direction matters, (batch, {frames} frames, {sources}, 3)"]
+        if self._config.loss.has_activity:
+            outputs.append(f"probability of activity, (batch, {frames} frames, {sources})")
+        return ExportableNetwork(
+            _SequenceNetwork(copy.deepcopy(self._network).cpu()).eval(),
+            torch.randn(shape, generator=torch.Generator().manual_seed(0)),
+            frames * _FRAME_S,
+            f"scaled features, (batch, {channels} channels, {frames * FRAMES_PER_LABEL} frames of 20 ms, {BANDS} bands)",
+            tuple(outputs),
+        )
 
     @torch.inference_mode()
     def _tracking_outputs(self, audio: Float[Tensor, "batch 4 samples"]) -> TrackingOutputs:
@@ -117,6 +155,41 @@ class DoanetPredictor(Predictor):
             directions.append(output.directions[:, known:].cpu().numpy())
             activity += [] if output.activity is None else [output.activity[:, known:].sigmoid().cpu().numpy()]
         return _concatenate_segments(directions, activity)
+
+
+class _SequenceNetwork(nn.Module):
+    """Network with probabilities in place of logits, and without an output that is None."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, features: Float[Tensor, "batch channels frames 64"]) -> tuple[Tensor, ...]:
+        """Return directions, and the probability of activity of a network that has it."""
+        directions, activity = self._network(features)
+        return (directions,) if activity is None else (directions, activity.sigmoid())
+
+
+def _draw_timelines(*arguments: Any) -> Any:
+    """Plot the outputs over time; matplotlib is imported only then."""
+    from trainables.doanet import plots
+
+    return plots.plot_timelines(*arguments)
+
+
+def _served_table(
+    rows: list[list[int]], vectors: NDArray[np.floating[Any]], activity: NDArray[np.floating[Any]] | None
+) -> PredictionTable:
+    """Return the rows of the label file for programs: times, tracks, angles in tenths of degrees, and activity if predicted."""
+    table: dict[str, list[Any]] = {
+        "time_s": [round(frame * _FRAME_S, 3) for frame, *_ in rows],
+        "track": [track for _, _, track, *_ in rows],
+        "azimuth_deg": azimuth_deg(vectors).round(1).tolist(),
+        "elevation_deg": elevation_deg(vectors).round(1).tolist(),
+    }
+    if activity is not None:
+        table["activity"] = activity.astype(np.float64).round(4).tolist()
+    return PredictionTable(tuple(table), list(zip(*table.values(), strict=True)))
 
 
 def _concatenate_segments(

@@ -16,14 +16,21 @@ FRAMES: Final = 9
 BINS: Final = 256
 
 
-def stft_features(waves: Float[Tensor, "batch arrays mics 2560"]) -> Float[Tensor, "batch arrays channels 9 256"]:
+def stft_features(
+    waves: Float[Tensor, "batch arrays mics 2560"], window: Float[Tensor, "512"] | None = None
+) -> Float[Tensor, "batch arrays channels 9 256"]:
     """Return real and imaginary parts of the STFT: 32 ms Hamming windows, half overlapping, no centring, no DC bin.
+
+    Args:
+        waves: Microphone signals.
+        window: The Hamming window, for exported files; None computes it.
 
     Returns:
         Spectra with channels [R1 … R4, I1 … I4], twice as many as microphones.
     """
     batch, arrays, mics, samples = waves.shape
-    window = torch.hamming_window(WINDOW, device=waves.device)
+    if window is None:
+        window = torch.hamming_window(WINDOW, device=waves.device)
     spectra = torch.stft(waves.reshape(-1, samples), WINDOW, HOP, window=window, center=False, return_complex=True)
     spectra = spectra[:, 1:].transpose(1, 2).reshape(batch, arrays, mics, FRAMES, BINS)
     return torch.cat([spectra.real, spectra.imag], dim=2)

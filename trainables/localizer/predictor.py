@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,14 +15,14 @@ from torch import Tensor, nn
 
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
 from trainables.contract import InferenceParams
-from trainables.localizer import retrieval
+from trainables.localizer import features, retrieval
 from trainables.localizer.array_layout import ArrayLayout, network_weights
 from trainables.localizer.config import LocalizerConfig
 from trainables.localizer.grid import CellGrid
 from trainables.localizer.network import LocalizerNetwork, run_network
 from trainables.localizer.retrieval import Keypoints
 from trainables.precision import use_bf16
-from trainables.prediction import Prediction, Predictor, Recording, SoundFormat
+from trainables.prediction import ExportableNetwork, Prediction, Predictor, Recording, SoundFormat
 from trainables.source_tracks import FoundTrack, link_detections
 
 COLUMNS: Final = ("frame", "time_s", "source", "x_m", "y_m", "score", "track")
@@ -95,10 +97,23 @@ class LocalizerPredictor(Predictor):
             for positions, scores, chosen in zip(candidates.positions_m, candidates.scores, selected, strict=True)
         ]
 
+    def export_network(self) -> ExportableNetwork:
+        """Return the features and the network, from the signals of a window to the raw output in single precision."""
+        noise = torch.randn((8, self._arrays, self._mics, MIXTURE_SAMPLES), generator=torch.Generator().manual_seed(0))
+        levels = torch.logspace(-3, -0.5, 8).reshape(-1, 1, 1, 1)
+        cells = self._config.grid.cells
+        channels = 3 if self._config.representation == "rg" else 1
+        return ExportableNetwork(
+            _WaveNetwork(copy.deepcopy(self._network).cpu(), self._config).eval(),
+            noise * levels,
+            _WINDOW_S,
+            f"signals of a window at {SAMPLE_RATE_HZ} Hz, (batch, {self._arrays} arrays, {self._mics} microphones,"
+            f" {MIXTURE_SAMPLES} samples)",
+            (f"raw {self._config.representation.upper()} grid, (batch, {channels}, {cells}, {cells})",),
+        )
+
     def predict(self, recording: Recording, inference_params: InferenceParams) -> Prediction:
         """Return the positions in consecutive windows of 160 ms, strongest first, and a room plan with them."""
-        from trainables.localizer.plots import plot_path_plan
-
         windows = recording.samples // MIXTURE_SAMPLES
         found: list[Keypoints] = []
         for first in range(0, windows, _BATCH):
@@ -116,8 +131,35 @@ class LocalizerPredictor(Predictor):
             for row in _prediction_rows(frame, keypoints, tracks)
         ]
         table = np.array(rows).reshape(-1, len(COLUMNS))
-        plan = plot_path_plan(self._layout, recording.name, table[:, 1], table[:, 3:5])
+        plan = partial(_draw_plan, self._layout, recording.name, table[:, 1], table[:, 3:5])
         return Prediction(COLUMNS, rows, header=True, figure=plan, tracks=_summarise_tracks(table))
+
+
+class _WaveNetwork(nn.Module):
+    """Features and network of a localizer as one module, which computes what `run_network` does."""
+
+    _window: Tensor
+
+    def __init__(self, network: nn.Module, config: LocalizerConfig) -> None:
+        super().__init__()
+        self._network = network
+        self._has_equal_gain = config.features.gain == "rms"
+        # A constant of the file, since the Hamming window of ONNX has other coefficients than that of torch.
+        self.register_buffer("_window", torch.hamming_window(features.WINDOW))
+
+    def forward(self, waves: Float[Tensor, "batch arrays mics 2560"]) -> Float[Tensor, "batch out cells cells"]:
+        """Return the raw output of the network."""
+        if self._has_equal_gain:
+            waves = features.normalise_gain(waves)
+        output: Tensor = self._network(features.stft_features(waves, self._window))
+        return output
+
+
+def _draw_plan(*arguments: Any) -> Any:
+    """Plot a room plan with the positions of a recording; matplotlib is imported only then."""
+    from trainables.localizer import plots
+
+    return plots.plot_path_plan(*arguments)
 
 
 def _distances_m(positions_m: NDArray[np.floating[Any]], others_m: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

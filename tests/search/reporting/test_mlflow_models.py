@@ -1,17 +1,12 @@
-"""Registered models are loaded and served without this project, and registered once per model."""
+"""Registered models are loaded without this project, and registered once per model."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +15,13 @@ import pytest
 from mlflow import MlflowClient
 
 from datasets.rooms.dataset import Dataset
+from search.reporting.champion import register_winner
 from search.reporting.mlflow_logger import MlflowLogger
 from search.reporting.mlflow_models import CHAMPION, save_package
 from search.reporting.mlflow_store import MlflowStore
 from search.saved_models import read_model
+from search.study.study import Study
+from tests.e2e.services import free_port, mlflow_server
 from tests.search.saved_searches import SavedSearches, train_searches
 from trainables.doanet.trainable import Doanet
 from trainables.hnet.trainable import Hnet
@@ -34,8 +32,27 @@ from trainables.served_model import load_served_model
 pytestmark = pytest.mark.slow  # MLflow's database, and other processes
 
 _LOAD = """
-import json, sys
-sys.meta_path = [finder for finder in sys.meta_path if "editable" not in str(finder).lower()]  # this project's installation
+import importlib.metadata as metadata, json, re, sys
+def plain(name): return re.sub("[-_.]+", "-", name).lower()
+todo = [plain(re.match("[A-Za-z0-9_.-]+", line).group()) for line in open(sys.argv[3])]
+required = set()
+while todo:  # the requirements, and theirs
+    name = todo.pop()
+    if name not in required:
+        required.add(name)
+        try:
+            needs = metadata.distribution(name).requires or []
+        except metadata.PackageNotFoundError:  # for another system
+            continue
+        todo += [plain(re.match("[A-Za-z0-9_.-]+", need).group()) for need in needs if "extra ==" not in need]
+carried = {"runtime", "datasets", "trainables"}
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in carried and top in owners and not any(plain(owner) in required for owner in owners[top]):
+            raise ImportError(f"{top} is not among the requirements")
+owners = metadata.packages_distributions()
+sys.meta_path = [Absent(), *(finder for finder in sys.meta_path if "editable" not in str(finder).lower())]
 import mlflow.pyfunc, numpy
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
@@ -44,8 +61,9 @@ try:
     import search
 except ImportError:
     search = None
-table = model.predict(numpy.load(sys.argv[3]))
-print(json.dumps({"code": trainables.__file__, "search": search is not None, "rows": table.to_dict("records")}))
+samples = numpy.load(sys.argv[4])
+rows = [model.predict(samples, params).to_dict("records") for params in (None, {"threshold": 1.0}, {"threshold": 0.0})]
+print(json.dumps({"code": trainables.__file__, "search": search is not None, "rows": rows, "tags": model.metadata.metadata}))
 """
 
 
@@ -64,79 +82,85 @@ def test_what_predicts_from_recordings_can_be_registered() -> None:
     assert [has_predictor(kind) for kind in (Localizer, Doanet, Hnet)] == [True, True, False]
 
 
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Address of a tracking server through which artifacts pass, too."""
+    with mlflow_server(tmp_path / "server", free_port()) as address:
+        yield address
+
+
+def register(store: MlflowStore, models: Sequence[Path]) -> MlflowClient:
+    """Register models one after the other as champions of the search `room`."""
+    logger = MlflowLogger(store, "room")
+    run_id = logger.open_run(None, "winner", {}, {})
+    assert run_id is not None
+    for model in models:
+        logger.register_model(run_id, "room", model, "Trial 0.", {"trial": "0", "mlflow_run": run_id})
+    logger.close()
+    assert logger.problems == []
+    return MlflowClient(store.uri)
+
+
+def load_elsewhere(store: MlflowStore, model: Path, folder: Path) -> Any:
+    """Return what a process with nothing but the requirements of the model `room` loads and predicts."""
+    save_package(model, folder / "packed")
+    np.save(folder / "samples.npy", draw_samples(model))
+    arguments = [
+        store.uri,
+        f"models:/room@{CHAMPION}",
+        str(folder / "packed/requirements.txt"),
+        str(folder / "samples.npy"),
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _LOAD, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def test_the_champion_is_loaded_where_this_project_is_not_and_registered_once(
     searches: SavedSearches, tmp_path: Path
 ) -> None:
     store = MlflowStore.from_uri(tmp_path, None)
     models = [searches.localizer.results.model_path(number) for number in (0, 1)]
-    logger = MlflowLogger(store, "room")
-    run_id = logger.open_run(None, "winner", {}, {})
-    assert run_id is not None
-    for model in (models[0], models[0], models[1]):
-        logger.register_model(run_id, "room", model, "Trial 0.")
-    logger.close()
-    assert logger.problems == []
-    client = MlflowClient(store.uri)
-    assert client.get_model_version_by_alias("room", CHAMPION).version == 2  # the same model is one version
-    np.save(tmp_path / "samples.npy", draw_samples(models[1]))
-    arguments = [store.uri, f"models:/room@{CHAMPION}", str(tmp_path / "samples.npy")]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", _LOAD, *arguments],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answer = json.loads(done.stdout.splitlines()[-1])
+    client = register(store, [models[0], models[0], models[1]])
+    version = client.get_model_version_by_alias("room", CHAMPION)
+    assert version.version == 2  # the same model is one version
+    assert version.tags["mlflow_run"] == version.run_id
+    answer = load_elsewhere(store, models[1], tmp_path)
     assert not answer["search"]
     assert "mlartifacts" in answer["code"]
-    expected = load_served_model(models[1]).predict(draw_samples(models[1])).to_dict("records")
-    assert answer["rows"] == expected
-    assert expected
+    served, samples = load_served_model(models[1]), draw_samples(models[1])
+    expected = served.predict(samples).to_dict("records")
+    assert answer["rows"][0] == expected
+    assert answer["rows"][1] == []  # parameters reach the model
+    assert answer["rows"][2] == served.predict(samples, {"threshold": 0.0}).to_dict("records")
 
 
-def test_a_served_doanet_answers_over_http_as_the_model_does(searches: SavedSearches, tmp_path: Path) -> None:
+def test_a_doanet_is_loaded_from_a_tracking_server_with_times_angles_and_activity(
+    searches: SavedSearches, tmp_path: Path, server: str
+) -> None:
     model = searches.doanet.results.model_path(0)
-    save_package(model, tmp_path / "packed")
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(tmp_path / "packed")]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    server = subprocess.Popen(
-        [*command, "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)],
-        cwd=tmp_path,
-        env=os.environ | {"PATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        samples = draw_samples(model)
-        answer = ask(f"http://127.0.0.1:{port}/invocations", {"inputs": samples.tolist()})
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-    expected = load_served_model(model).predict(samples).to_dict("records")
-    assert len(answer["predictions"]) == len(expected)
-    for row, other in zip(answer["predictions"], expected, strict=True):
-        assert row == pytest.approx(other)
+    store = MlflowStore.from_uri(tmp_path, server)
+    register(store, [model])
+    rows = load_elsewhere(store, model, tmp_path)["rows"][2]
+    assert set(rows[0]) == {"time_s", "track", "azimuth_deg", "elevation_deg", "activity"}
+    frames = len(draw_samples(model)) // 2400
+    assert {row["time_s"] for row in rows} == {round(frame * 0.1, 3) for frame in range(frames)}
+    assert all(0 < row["activity"] <= 1 for row in rows)
 
 
-def ask(address: str, content: dict[str, Any]) -> Any:
-    """Return the answer of a server that may still be starting."""
-    request = urllib.request.Request(address, json.dumps(content).encode(), {"Content-Type": "application/json"})
-    for _ in range(120):
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.load(answer)
-        except urllib.error.URLError as error:
-            if isinstance(error, urllib.error.HTTPError):
-                raise AssertionError(error.read().decode()) from error
-            time.sleep(0.5)
-    raise AssertionError("the server does not answer")
+def test_requirements_can_be_installed_from_an_index(searches: SavedSearches, tmp_path: Path) -> None:
+    save_package(searches.localizer.results.model_path(0), tmp_path / "packed")
+    lines = (tmp_path / "packed/requirements.txt").read_text().split()
+    assert {"mlflow", "torch"} <= {line.partition("==")[0] for line in lines}
+    assert not [line for line in lines if "+" in line or "==" not in line]  # a local version is in no index
 
 
 def test_samples_of_another_array_are_refused(searches: SavedSearches) -> None:
@@ -152,6 +176,10 @@ def test_inference_parameters_may_be_changed(searches: SavedSearches) -> None:
     model, samples = load_served_model(path), draw_samples(path)
     assert len(model.predict(samples, {"threshold": 1.0})) == 0
     assert len(model.predict(samples, {"threshold": 0.0})) > 0
+    with pytest.raises(ValueError, match=r"threshold must be in \[0, 1\], and is 2"):
+        model.predict(samples, {"threshold": 2.0})
+    with pytest.raises(ValueError, match="treshold is no inference parameter of the model; it has threshold"):
+        model.predict(samples, {"treshold": 0.5})
     assert read_model(path).inference_params["threshold"] > 0
 
 
@@ -163,3 +191,22 @@ def test_a_model_that_cannot_be_registered_is_a_problem_and_no_failure(tmp_path:
     logger.register_model(run_id, "broken", tmp_path / "model.pt", "")
     logger.close()
     assert len(logger.problems) == 1
+
+
+def test_a_winner_is_registered_with_its_scores_if_it_has_a_predictor(searches: SavedSearches, tmp_path: Path) -> None:
+    store = MlflowStore.from_uri(tmp_path, None)
+    logger = MlflowLogger(store, "winners")
+    for experiment in (searches.localizer, searches.hnet):
+        study = Study(experiment.results.journal_path, experiment.space)
+        run_id = logger.open_run(None, "winner", {}, {})
+        assert run_id is not None
+        study.set_run_id(0, run_id)
+        register_winner(experiment, study.get_trial(0), logger)
+    logger.close()
+    assert logger.problems == []
+    client = MlflowClient(store.uri)
+    version = client.get_model_version_by_alias("room", CHAMPION)
+    assert version.tags.items() >= {"search": "room", "trial": "0", "trainable": "localizer"}.items()
+    assert float(version.tags["validation.f1_1m"]) >= 0
+    assert version.run_id in version.description
+    assert [model.name for model in client.search_registered_models()] == ["room"]

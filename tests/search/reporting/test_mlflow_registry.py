@@ -30,18 +30,19 @@ from trainables.prediction import Recording
 pytestmark = pytest.mark.slow  # a tracking server, and a server of a model
 
 
-def draw_wave(model: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return noise of one second in the format of a model."""
-    sound = read_model(model).load_predictor("cpu").sound
-    noise = np.random.default_rng(0).standard_normal((sound.rate_hz, sound.channels))
-    return (0.1 * noise).astype(np.float32)
+def draw_wave(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return three rendered mixtures one after the other, shape (samples, channels)."""
+    waves = dataset.open_split("validate").read_batch(np.arange(3)).waves.numpy()  # (mixtures, arrays, mics, samples)
+    return np.ascontiguousarray(waves.transpose(0, 3, 1, 2).reshape(-1, waves.shape[1] * waves.shape[2]))
 
 
-def predict_directly(model: Path, wave: np.ndarray[Any, np.dtype[np.float32]]) -> list[dict[str, float]]:
+def predict_directly(
+    model: Path, wave: np.ndarray[Any, np.dtype[np.float32]], changed: Mapping[str, float]
+) -> list[dict[str, float]]:
     """Return the rows that `search.predict` writes."""
     saved = read_model(model)
-    recording = Recording("noise", len(wave), lambda first, count: wave[first : first + count])
-    prediction = saved.load_predictor("cpu").predict(recording, saved.inference_params)
+    recording = Recording("mixtures", len(wave), lambda first, count: wave[first : first + count])
+    prediction = saved.load_predictor("cpu").predict(recording, {**saved.inference_params, **changed})
     return [dict(zip(prediction.columns, row, strict=True)) for row in prediction.rows]
 
 
@@ -80,7 +81,7 @@ def ask(address: str, content: Mapping[str, object]) -> Any:
 def test_a_champion_on_a_tracking_server_is_served_by_its_alias(tiny: Dataset, tmp_path: Path) -> None:
     results = train_searches(tiny, tmp_path / "runs").localizer.results
     first, second = (results.model_path(number) for number in (0, 1))
-    wave = draw_wave(second)
+    wave, changed = draw_wave(tiny), {"threshold": 0.0}
     (tmp_path / "elsewhere").mkdir()
     with mlflow_server(tmp_path / "mlflow", free_port()) as uri:
         logger = MlflowLogger(MlflowStore.from_uri(tmp_path / "runs", uri), "room")
@@ -100,9 +101,10 @@ def test_a_champion_on_a_tracking_server_is_served_by_its_alias(tiny: Dataset, t
             kept = client.download_artifacts(run_id, f"{source.rpartition('/')[2]}/data/model.pt", str(tmp_path))
             assert Path(kept).read_bytes() == model.read_bytes()
         with served_champion(uri, "room", tmp_path / "elsewhere") as address:
-            answer = ask(address, {"inputs": wave.tolist()})
-    expected = predict_directly(second, wave)
-    assert expected
-    assert len(answer["predictions"]) == len(expected)
+            answer = ask(address, {"inputs": wave.tolist(), "params": changed})
+            with pytest.raises(AssertionError, match="3"):  # channels
+                ask(address, {"inputs": wave[:, :3].tolist()})
+    expected = predict_directly(second, wave, changed)
+    assert {row["frame"] for row in answer["predictions"]} == {0, 1, 2}
     for row, other in zip(answer["predictions"], expected, strict=True):
         assert row == pytest.approx(other)

@@ -90,7 +90,7 @@ def test_the_room_is_kept_with_the_weights(predictor: LocalizerPredictor, tiny: 
 
 def test_the_plan_leaves_out_nothing_that_was_found(predictor: LocalizerPredictor, tiny: Dataset) -> None:
     prediction = predictor.predict(recorded(tiny, 6), {"threshold": 0.05})
-    plan = prediction.figure.axes[0]
+    plan = prediction.draw_figure().axes[0]
     x_m, y_m = np.array(prediction.rows)[:, 3:5].T
     assert plan.get_xlim()[0] <= x_m.min() <= x_m.max() <= plan.get_xlim()[1]
     assert plan.get_ylim()[0] <= y_m.min() <= y_m.max() <= plan.get_ylim()[1]
