@@ -87,6 +87,11 @@ def _conclusion(result: ConfirmationResult) -> list[str]:
         return [f"{_capitalise(winner)} wins with {where} {value:.3f}: {claim}."]
     reference = result.find(verdict.reference).label
     gain = _format_difference(verdict.gain)
+    if verdict.is_open:
+        return [
+            f"{_capitalise(winner)} has the best {where}, {value:.3f}: {verdict.gain.estimate:+.3f} against {reference}. "
+            "Whether that is noise is open: each configuration has one seed."
+        ]
     if not verdict.gain.is_distinguishable:
         return [f"{_capitalise(winner)} and {reference} are not distinguishable: {gain} in {where}."]
     relation = "better" if verdict.gain.low > 0 else "worse"
@@ -107,7 +112,7 @@ def _list_infeasible(result: ConfirmationResult) -> list[str]:
 def _equals(result: ConfirmationResult) -> list[str]:
     """Return which configurations are not distinguishable from the best one, and why one of them wins."""
     verdict = result.verdict
-    if len(verdict.equals) < 2:
+    if len(verdict.equals) < 2 or verdict.is_open:
         return []
     names = [result.find(number).label for number in verdict.equals]
     listed = f"Not distinguishable from the best: {', '.join(names[:-1])} and {names[-1]}."
@@ -124,8 +129,8 @@ def _basis(result: ConfirmationResult) -> str:
     seeds = {len(c.confirmations) for c in result.confirmed}
     count = f"{min(seeds)}" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
     plural = "s" * (max(seeds) > 1)
-    unknown = "; one seed leaves the noise unknown" if max(seeds) == 1 else ""
-    return f"It rests on {count} fresh seed{plural} of {len(result.confirmed)} configurations{unknown}."
+    more = "; --resume --set 'confirm.seeds=3' adds two more" if max(seeds) == 1 else ""
+    return f"It rests on {count} fresh seed{plural} of {len(result.confirmed)} configurations{more}."
 
 
 def _failures(result: ConfirmationResult) -> list[str]:

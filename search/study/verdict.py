@@ -98,12 +98,14 @@ class Verdict:
 
     Attributes:
         winner: Number of the chosen configuration: the cheapest of those that are not distinguishable from the best. Of costs
-            that differ by less than a tenth, the better mean decides. One that violates constraints wins only if all do.
+            that differ by less than a tenth, the better mean decides. One that violates constraints wins only if all do. If no
+            configuration has a second seed, the one with the best mean: that others are as good is unknown.
         reference: Number of the best of baseline and starting points; None if none was confirmed.
         gain: Difference of the winner and that reference; None without a reference, or if they are the same.
         equals: Numbers of the configurations that are not distinguishable from the best one, which is the first; without
             those that violate constraints, unless all do.
         confidence: Simultaneous confidence of the intervals.
+        is_open: Whether no configuration has a second seed, so that the noise is unknown and no interval exists.
     """
 
     winner: int
@@ -111,6 +113,7 @@ class Verdict:
     gain: Difference | None
     equals: tuple[int, ...]
     confidence: float
+    is_open: bool = False
 
 
 def judge_candidates(candidates: Sequence[Candidate], confidence: float = CONFIDENCE) -> Verdict:
@@ -124,8 +127,11 @@ def judge_candidates(candidates: Sequence[Candidate], confidence: float = CONFID
     best = ranked[0]
     rivals = [candidate for candidate in ranked[1:] if candidate.is_feasible == best.is_feasible]
     equals = [best] + [c for c in rivals if not compare_candidates(best, c, candidates, confidence).is_distinguishable]
+    is_open = all(len(candidate.values) == 1 for candidate in candidates)
     most = (1 + _COST_NOISE) * min(candidate.cost for candidate in equals)
-    winner = next(candidate for candidate in equals if candidate.cost <= most)  # the best one first
+    winner = (
+        best if is_open else next(candidate for candidate in equals if candidate.cost <= most)
+    )  # the best one first
     references = [candidate for candidate in ranked if candidate.role != "trial"]
     reference = references[0] if references else None
     gain = None
@@ -137,6 +143,7 @@ def judge_candidates(candidates: Sequence[Candidate], confidence: float = CONFID
         gain,
         tuple(candidate.number for candidate in equals),
         confidence,
+        is_open,
     )
 
 

@@ -207,11 +207,17 @@ def test_equal_configurations_are_not_distinguishable(tmp_path: Path) -> None:
     assert "is better than" not in text
 
 
-def test_one_seed_leaves_the_noise_unknown(tmp_path: Path) -> None:
+def test_with_one_seed_the_best_value_wins_and_the_noise_is_open(tmp_path: Path) -> None:
     single = space(budget=SPACE.budget, confirm=Confirm(top=2, seeds=1))
     result = judge(tmp_path, {0: 0.4, 1: 0.6, 3: 0.7, 4: 0.65}, single)
-    assert result.verdict.gain is None or math.isinf(result.verdict.gain.high)
-    assert "one seed leaves the noise unknown" in " ".join(format_verdict(result))
+    assert result.verdict.gain is not None
+    assert math.isinf(result.verdict.gain.high)
+    first, last = format_verdict(result)
+    assert first == (
+        "Trial 3 has the best f1_0.3m on S0, 0.690: +0.105 against start 0. "
+        "Whether that is noise is open: each configuration has one seed."
+    )
+    assert "--set 'confirm.seeds=3' adds two more" in last
     assert all("Infinity" not in str(value) for value in summarise_verdict(result).values())
 
 

@@ -50,3 +50,11 @@ def test_costs_that_differ_by_less_than_a_tenth_are_equal() -> None:
     assert verdict.winner == 1
     assert verdict.gain is not None
     assert not verdict.gain.is_distinguishable
+
+
+def test_without_a_second_seed_the_best_value_wins_and_not_the_cheapest() -> None:
+    cheap = Candidate(0, "baseline", (0.515,), None, 50.0)
+    best = Candidate(1, "trial", (0.868,), None, 100.0)
+    verdict = judge_candidates([cheap, best])
+    assert (verdict.winner, verdict.is_open, verdict.equals) == (1, True, (1, 0))
+    assert not judge_candidates([candidate(0, 0.5, 50.0), best]).is_open
