@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
@@ -54,12 +55,26 @@ def require_dashboard() -> None:
         )
 
 
-def serve_dashboard(location: Path | str, study_name: str | None, port: int) -> int:
+@dataclass(frozen=True)
+class StudyPlace:
+    """Where a study is.
+
+    Attributes:
+        location: Path of a journal, or URI of a database.
+        name: Name of the study to link; None for the only one of a journal, or all of a database.
+        folder: Folder of the search, with the files that its study names; None if it is not known.
+    """
+
+    location: Path | str
+    name: str | None = None
+    folder: Path | None = None
+
+
+def serve_dashboard(place: StudyPlace, port: int) -> int:
     """Serve the dashboard on loopback until it is interrupted.
 
     Args:
-        location: Path of a journal, or URI of a database.
-        study_name: Name of the study to link; None for the only one of a journal, or all of a database.
+        place: Study to serve.
         port: Free port.
 
     Raises:
@@ -67,14 +82,14 @@ def serve_dashboard(location: Path | str, study_name: str | None, port: int) -> 
     """
     from search.study.storage import close_storage
 
-    storage = _open_for_reading(location)
+    storage = _open_for_reading(place.location)
     try:
-        return _serve_storage(storage, study_name, port)
+        return _serve_storage(storage, place.name, place.folder, port)
     finally:
         close_storage(storage)
 
 
-def _serve_storage(storage: BaseStorage, study_name: str | None, port: int) -> int:
+def _serve_storage(storage: BaseStorage, study_name: str | None, folder: Path | None, port: int) -> int:
     address = f"http://127.0.0.1:{port}/dashboard/"
     names = {study.study_name: study._study_id for study in storage.get_all_studies()}
     if study_name is not None and study_name not in names:
@@ -84,7 +99,7 @@ def _serve_storage(storage: BaseStorage, study_name: str | None, port: int) -> i
             value=study_name,
             remedy=f"name another search or --study; it holds: {', '.join(sorted(names)) or 'nothing'}",
         )
-    with make_server("127.0.0.1", port, build_application(storage), _Server, _QuietHandler) as server:
+    with make_server("127.0.0.1", port, build_application(storage, folder), _Server, _QuietHandler) as server:
         for name, number in names.items():
             if study_name in (None, name):
                 print(f"{name}\n  {address}studies/{number}")
@@ -93,11 +108,18 @@ def _serve_storage(storage: BaseStorage, study_name: str | None, port: int) -> i
     return 0
 
 
-def build_application(storage: BaseStorage) -> Application:
-    """Return the dashboard as a WSGI application that refuses to change the study."""
+def build_application(storage: BaseStorage, folder: Path | None = None) -> Application:
+    """Return the dashboard as a WSGI application that refuses to change the study.
+
+    Args:
+        storage: Storage of the study.
+        folder: Folder of the search, with the files that its study names; None if it is not known.
+    """
     from optuna_dashboard import wsgi
 
-    dashboard: Application = wsgi(storage)
+    from search.study.artifacts import FolderArtifacts
+
+    dashboard: Application = wsgi(storage, artifact_store=None if folder is None else FolderArtifacts(folder))
 
     def read_only(environment: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environment["REQUEST_METHOD"] in _READING:
@@ -121,8 +143,8 @@ def _open_for_reading(location: Path | str) -> BaseStorage:
     return storage
 
 
-def find_study(storage: str, search: str | None, study_uri: str | None) -> tuple[Path | str, str | None]:
-    """Return the location of the study of a search, and its name in a database; None for all studies.
+def find_study(storage: str, search: str | None, study_uri: str | None) -> StudyPlace:
+    """Return where the study of a search is.
 
     Args:
         storage: Storage folder.
@@ -133,16 +155,22 @@ def find_study(storage: str, search: str | None, study_uri: str | None) -> tuple
         InputError: If there is no such search, or it has no journal.
     """
     if study_uri is not None and uris.is_uri(storage):
-        return study_uri, None
+        return StudyPlace(study_uri)
     names = [] if uris.is_uri(storage) else SearchFolder(Path(storage), "").list_searches()
     chosen = names[0] if search is None and len(names) == 1 else search
     if study_uri is not None:
-        return study_uri, SearchFolder(Path(storage), chosen).study_name() if chosen in names else chosen
+        folder = SearchFolder(Path(storage), chosen) if chosen in names and chosen is not None else None
+        return (
+            StudyPlace(study_uri, chosen)
+            if folder is None
+            else StudyPlace(study_uri, folder.study_name(), folder.root_path)
+        )
     if chosen is None or chosen not in names:
         raise InputError(
             "SEARCH", "the search must exist in --storage", value=chosen, remedy=describe_names(chosen or "", names)
         )
-    journal = SearchFolder(Path(storage), chosen).journal_path
+    folder = SearchFolder(Path(storage), chosen)
+    journal = folder.journal_path
     if not journal.is_file():
         raise InputError(
             "--optuna",
@@ -150,4 +178,4 @@ def find_study(storage: str, search: str | None, study_uri: str | None) -> tuple
             value=f"no {journal}",
             remedy="if its study is in a database, add --study postgresql://…",
         )
-    return journal, None
+    return StudyPlace(journal, folder=folder.root_path)

@@ -14,6 +14,7 @@ from runtime.cli import Parser, run_command
 from runtime.errors import InputError
 from search import dashboard
 from search.launching.existing import describe_names
+from search.launching.storage_options import SERVER_SCHEMES, add_tracking_option
 from search.reporting.mlflow_files import check_database, relocate_artifacts
 from search.results import SearchFolder
 
@@ -40,28 +41,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--study", metavar="URI", help="with --optuna: postgresql://… or grpc://… of a study that is in a database"
     )
+    add_tracking_option(parser, "MLflow store as for search.launch; a server is only linked, a database is served")
     return run_command(lambda: _serve(parser.parse_args(arguments)), stopped="Stopped.")
 
 
 def _serve(options: argparse.Namespace) -> int:
     if options.optuna or options.study is not None:
         return _serve_dashboard(options)
-    database = _find_database(options)
+    if options.tracking_uri is not None and options.tracking_uri.startswith(SERVER_SCHEMES):
+        return _link_server(options.tracking_uri, options.search)
+    backend, links = _open_store(options)
     _require_free_port(options.port)
     address = f"http://127.0.0.1:{options.port}"
-    relocate_artifacts(database.parent)
-    for name, link in _table_links(database, options.search):
-        print(f"{name}\n  {address}/{link}")
+    _print_links(address, links)
     print(f"all searches\n  {address}\nThe server starts within seconds; press Ctrl-C to stop it.", flush=True)
     # Without the job runner the server has 2 processes instead of 15, and starts in half the time.
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
+    environment |= {"MLFLOW_BACKEND_STORE_URI": backend}  # no argument, which others see: it may hold a password
     command = [
         sys.executable,
         "-m",
         "mlflow",
         "server",
-        "--backend-store-uri",
-        uris.sqlite_uri(database),
         "--workers",
         "1",
         "--host",
@@ -72,11 +73,62 @@ def _serve(options: argparse.Namespace) -> int:
     return int(os.execve(sys.executable, command, environment))
 
 
+def _print_links(address: str, links: Sequence[tuple[str, str]]) -> None:
+    for name, link in links:
+        print(f"{name}\n  {address}/{link}")
+
+
+def _link_server(uri: str, search: str | None) -> int:
+    """Print the links of a server that runs already."""
+    links = _list_links(uri, search)
+    address = uris.redact_uri(uri).rstrip("/")
+    _print_links(address, links)
+    print(f"all searches\n  {address}")
+    return 0
+
+
+def _open_store(options: argparse.Namespace) -> tuple[str, list[tuple[str, str]]]:
+    """Return the URI of the database to serve, and the links of its searches."""
+    if options.tracking_uri is not None:
+        return options.tracking_uri, _list_links(options.tracking_uri, options.search)
+    database = _find_database(options)
+    relocate_artifacts(database.parent)
+    return uris.sqlite_uri(database), _table_links(database, options.search)
+
+
+def _list_links(uri: str, search: str | None) -> list[tuple[str, str]]:
+    """Return the links of a search, or of all searches, of a store at a tracking URI.
+
+    Raises:
+        InputError: If it cannot be read, or does not have the search.
+    """
+    from search.reporting.mlflow_api import MlflowException
+    from search.reporting.mlflow_errors import describe_error
+    from search.reporting.mlflow_store import MlflowStore, search_links
+
+    try:
+        links = search_links(MlflowStore(uri, None), None, None)
+    except MlflowException as error:
+        raise InputError(
+            "--tracking-uri",
+            "the MLflow store must be readable",
+            value=f"{uris.redact_uri(uri)}: {describe_error(error, uri)}",
+            remedy="check the address, and that the server runs",
+        ) from error
+    found = [link for link in links if search in (None, link[0])]
+    if search is not None and not found:
+        names = [name for name, _ in links]
+        raise InputError(
+            "SEARCH", "the search must be in the store", value=search, remedy=describe_names(search, names)
+        )
+    return found
+
+
 def _serve_dashboard(options: argparse.Namespace) -> int:
     dashboard.require_dashboard()
     _require_free_port(options.port)
-    location, name = dashboard.find_study(options.storage, options.search, options.study)
-    return dashboard.serve_dashboard(location, name, options.port)
+    place = dashboard.find_study(options.storage, options.search, options.study)
+    return dashboard.serve_dashboard(place, options.port)
 
 
 def _find_database(options: argparse.Namespace) -> Path:
@@ -85,7 +137,7 @@ def _find_database(options: argparse.Namespace) -> Path:
             "--storage",
             "searches in a bucket log to the MLflow server given by --tracking-uri",
             value=uris.redact_argument(options.storage),
-            remedy="open the address of that server in a browser",
+            remedy="give its address with --tracking-uri",
         )
     database = Path(options.storage).absolute() / "mlflow.db"
     if not database.is_file():

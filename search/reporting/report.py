@@ -298,4 +298,10 @@ def _keep_result(
     page += ["", "Next", *next_steps.list_result_commands(experiment, winner.number)]
     write_result(results, content, format_markdown(results.name, page, summary))
     _write_page(experiment, study)
+    trials = [t.number for t in (winner, *summary.finalists.references)]
+    files = [results.report_path, results.root_path / MARKDOWN_NAME, results.winner_path]
+    files += [
+        path for number in dict.fromkeys(trials) for path in (results.figure_path(number), results.model_path(number))
+    ]
+    study.name_artifacts(p.relative_to(results.root_path).as_posix() for p in files if results.has_file(p))
     log_result(experiment, study, logger, None if former is None else int(former["winner"]))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.study import confirmations, encoding, readable, sampler
+from search.study import artifacts, confirmations, encoding, readable, sampler
 from search.study import storage as database
 from search.study.editing import FIXED_PARAMS, apply_edits, list_named_points
 from search.study.edits import EDITS, EditedTrials, Editing
@@ -483,6 +483,10 @@ class Study:
         self._study.set_user_attr(f"tests:{number:05d}", defined)
         for name, text in readable.score_attributes(number, defined, self._study.user_attrs).items():
             self._study.set_user_attr(name, text)
+
+    def name_artifacts(self, paths: Iterable[str]) -> None:
+        """Name files of the search as artifacts of the study; see `search.study.artifacts.name_artifacts`."""
+        artifacts.name_artifacts(self._study, paths)
 
     def get_trial(self, number: int) -> Trial:
         """Return a trial by its number."""

@@ -119,6 +119,25 @@ def test_the_dashboard_shows_trials_values_and_importances_of_a_journal(address:
     assert b"<html" in page.lower()
 
 
+def test_files_of_the_search_are_artifacts_of_its_study(tmp_path: Path) -> None:
+    results = start_search(tmp_path, searched())
+    for number in (0, 1):
+        results.trial_path(number).mkdir(parents=True)
+    results.figure_path(1).write_bytes(b"a figure")
+    with closing(Study(results.journal_path, searched())) as study:
+        for _ in range(2):  # once each
+            study.name_artifacts(["trials/0001/room.png", "trials/0000/model.pt"])
+    for address in serve(tmp_path, "toy", "--storage", str(tmp_path)):
+        figure, model = sorted(
+            get(f"{address}/api/studies/0")["artifacts"], key=lambda one: one["filename"], reverse=True
+        )
+        assert (figure["filename"], figure["mimetype"]) == ("trials/0001/room.png", "image/png")
+        with urllib.request.urlopen(f"{address}/artifacts/0/{figure['artifact_id']}", timeout=60) as reply:
+            assert reply.read() == b"a figure"
+        with pytest.raises(urllib.error.HTTPError):  # deleted since
+            urllib.request.urlopen(f"{address}/artifacts/0/{model['artifact_id']}", timeout=60)
+
+
 def test_a_browser_cannot_change_the_study(address: str, journal: Path) -> None:
     before = journal.read_bytes()
     for method, path in (("DELETE", "studies/0"), ("POST", "studies"), ("PUT", "studies/0/note")):

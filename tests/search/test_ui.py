@@ -44,3 +44,17 @@ def test_for_a_taken_port_the_next_one_is_suggested(tmp_path: Path, capsys: pyte
         port = taken.getsockname()[1]
         assert main([*create_storage(tmp_path), "--port", str(port)]) == 2
     assert f"--port {port + 1}" in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    assert main(["--tracking-uri", f"http://me:secret@127.0.0.1:{port}"]) == 2
+    error = capsys.readouterr().err
+    assert "the MLflow store must be readable" in error
+    assert str(port) in error
+    assert "secret" not in error

@@ -38,6 +38,7 @@ class PageContent:
         meanings: Descriptions of metrics by name, as far as the trainable gives any.
         headlines: Metrics that tables show in addition to the objectives.
         commands: Commands for what to do next, with remarks.
+        dataset: Description of the dataset, as the search has recorded it.
         time: Time of the last change.
         is_live: Whether the search is running.
     """
@@ -56,6 +57,7 @@ class PageContent:
     meanings: Mapping[str, str] = field(default_factory=dict)
     headlines: Sequence[str] = ()
     commands: Sequence[str] = ()
+    dataset: Mapping[str, Any] = field(default_factory=dict)
     time: datetime | None = None
     is_live: bool = False
 
@@ -127,7 +129,9 @@ def format_number(value: object) -> str:
 
 
 def format_score(value: float | None) -> str:
-    """Format a metric with three decimals, or four significant digits from 10; a dash if it is undefined."""
+    """Format a metric with three decimals, or three or four significant digits if small or large; a dash if undefined."""
     if value is None or not math.isfinite(value):
         return "–"
+    if 0 < abs(value) < 1e-2:
+        return f"{value:.3g}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"

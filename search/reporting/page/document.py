@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from datasets.preview.playback import encode_wav, loop_sound, make_playable
 from runtime.console import format_duration
@@ -38,6 +40,10 @@ from trainables.error_analysis import Example
 _REFRESH_S: Final = 30
 _LOOPED_S: Final = 0.5
 """Length of a sound below which it is repeated, in seconds."""
+_REFERENCES: Final = (
+    "Inference parameters are those that were best on validation. The baseline is `baseline` of the space, "
+    "and start N is point N of its `start`: settings that were known before the search."
+)
 _SKIP: Final = Markup('<a class="skip" href="#answer">Skip to the answer</a>')
 
 
@@ -113,6 +119,25 @@ def tabulate_scores(content: PageContent, *, in_full: bool = False) -> DataTable
     return DataTable(["split", "metric", *map(content.label, trials)], rows)
 
 
+def tabulate_splits(content: PageContent) -> DataTable:
+    """Return what the splits of the dataset contain, as far as its description says so."""
+    described = {name: content.dataset.get(name) for name in ("train", "validate")}
+    tests = content.dataset.get("tests")
+    described |= tests if isinstance(tests, dict) else {}
+    rows = [[name, _describe_split(split)] for name, split in described.items() if isinstance(split, dict)]
+    return DataTable(["split", "content"], rows)
+
+
+def _describe_split(split: dict[str, Any]) -> str:
+    parts = []
+    for name, value in split.items():
+        if isinstance(value, list) and all(isinstance(each, int | float | str) for each in value):
+            parts.append(f"{name} {' – '.join(map(format_number, dict.fromkeys(value)))}")
+        elif isinstance(value, int | float | str):
+            parts.append(f"{name} {format_number(value)}")
+    return ", ".join(parts)
+
+
 def tabulate_trials(content: PageContent) -> DataTable:
     """Return all trials, best first, with the dimensions in the order of their importance."""
     names = [name for name, _ in content.objectives]
@@ -181,9 +206,12 @@ def _section_winner(content: PageContent) -> Section | None:
         return None
     parts = [
         make_heading("Scores"),
-        make_paragraph("Inference parameters are those that were best on validation.", "soft"),
+        make_paragraph(_REFERENCES, "soft"),
         make_data_table(tabulate_scores(content)),
     ]
+    splits = tabulate_splits(content)
+    if splits.rows:
+        parts.append(_fold("What the splits contain", make_data_table(splits)))
     confirmed = trial_charts.chart_confirmed(content)
     if confirmed is not None:
         parts.append(render_chart(confirmed, "confirmed"))
@@ -245,8 +273,15 @@ def _section_errors(content: PageContent) -> Section | None:
             inside.append(arrange_charts(render_charts(factors, f"factor-{number}")))
         sweeps = error_charts.list_sweep_charts(errors.sweeps.get(split, ()), chosen, objective)
         inside.append(arrange_charts(render_charts(sweeps, f"sweep-{number}")))
-        parts.append(_fold(f"Test split {split}", join_markup(inside), is_open=number == 0))
+        parts.append(_fold(_head_split(content, split), join_markup(inside), is_open=number == 0))
     return Section("errors", "Where it fails", join_markup(parts))
+
+
+def _head_split(content: PageContent, split: str) -> str:
+    """Return the title of a split with the objective of the winner, so that closed ones can be compared."""
+    metric = content.objectives[0][0]
+    value = None if content.winner is None else content.winner.test_scores.get(split, {}).get(metric)
+    return f"Test split {split}" + ("" if value is None else f": {metric} {format_score(value)}")
 
 
 def _section_examples(content: PageContent) -> Section | None:
@@ -272,18 +307,25 @@ def _play_example(example: Example) -> list[Markup]:
 
 
 def _make_trials(content: PageContent) -> Markup:
-    note = make_paragraph("Best first; a click on a heading sorts by that column.", "soft")
+    note = make_paragraph(
+        "Best first, by the best epoch of each; stopped and paused trials have had fewer epochs. "
+        "A click on a heading sorts by that column.",
+        "soft",
+    )
     return join_markup([note, make_data_table(tabulate_trials(content), "sortable")])
 
 
 def _section_provenance(content: PageContent) -> Section:
     parts: list[Markup] = []
     if content.commands:
-        parts += [make_heading("Commands"), _preformat(content.commands)]
+        parts += [make_heading("Commands"), _preformat([line.strip() for line in content.commands])]
     winner = None if content.result is None else _find_winner(content)
     if winner is not None:
         values = [(name, format_number(value)) for name, value in winner.items()]
         parts.append(_fold("Complete Config of the winner", make_table(values)))
+    if content.dataset:
+        described = yaml.safe_dump(dict(content.dataset), sort_keys=False, allow_unicode=True, default_flow_style=None)
+        parts.append(_fold("Dataset", _preformat(described.splitlines())))
     recorded = list_provenance(content)
     if recorded:
         parts += [make_heading("Recorded at the start"), make_table(recorded)]
@@ -297,7 +339,7 @@ def _find_winner(content: PageContent) -> dict[str, object] | None:
 
 
 def _preformat(lines: Sequence[str]) -> Markup:
-    return Markup(f'<pre tabindex="0">{html.escape(chr(10).join(line.strip() for line in lines))}</pre>')
+    return Markup(f'<pre tabindex="0">{html.escape(chr(10).join(lines))}</pre>')
 
 
 def _fold(title: str, body: Markup, *, is_open: bool = False) -> Markup:

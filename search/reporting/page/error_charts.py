@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
+import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from runtime.html_page import COLOURS, DataTable
@@ -44,6 +45,7 @@ def list_compared_factors(split: str, analyses: Mapping[str, ErrorAnalysis]) -> 
 
 
 def _compare_factor(split: str, name: str, analyses: Mapping[str, ErrorAnalysis]) -> Chart:
+    first = next(iter(analyses.values()))
     figure = new_figure(_title_axis(name), "recall", _SMALL_HEIGHT)
     rows = []
     for number, (label, analysis) in enumerate(analyses.items()):
@@ -54,7 +56,8 @@ def _compare_factor(split: str, name: str, analyses: Mapping[str, ErrorAnalysis]
         figure.add_scatter(x=middles, y=shares, mode="lines+markers", name=label, line=style)
         rows += [[_format_bin(b[0], b[1]), label, str(b[2]), f"{s:.3f}"] for b, s in zip(bins, shares, strict=True)]
     figure.update_yaxes(range=[0, 1.02])
-    axes = next(iter(analyses.values())).axes
+    _set_ticks(figure, first.sources.factors[name])
+    axes = first.axes
     factor = name.partition(",")[0]
     caption = f"Share of the sources that are found within {axes.gates[0]:g} {axes.unit} on {split}, over {factor}."
     return Chart(f"{split}: {factor}", figure, caption, DataTable([name, "model", "sources", "recall"], rows))
@@ -155,10 +158,18 @@ def _chart_factor(analysis: ErrorAnalysis, name: str, values: NDArray[np.float64
             for low, high, count, found in bins
         ]
     figure.update_yaxes(range=[0, 1.02])
+    _set_ticks(figure, values)
     caption = f"Share of the sources that are found, over {name.partition(',')[0]}; lines: intervals of 90 %."
     return Chart(
         name[:1].upper() + name[1:], figure, caption, DataTable([name, "within", "sources", "recall", "F1"], rows)
     )
+
+
+def _set_ticks(figure: go.Figure, values: NDArray[np.float64]) -> None:
+    """Label an axis of few different integers, such as numbers of sources, at these only."""
+    different = np.unique(values[np.isfinite(values)])
+    if 0 < len(different) <= _BINS and np.all(different == np.round(different)):
+        figure.update_xaxes(tickvals=different.tolist())
 
 
 def _title_axis(name: str) -> str:

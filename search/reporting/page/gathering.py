@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -21,6 +21,8 @@ from spaces.recorded import read_dimensions
 from spaces.schema import Stopping
 from trainables import registry
 from trainables.contract import Metric
+
+_MORE_TRIALS: Final = 12
 
 
 def gather_content(
@@ -59,6 +61,7 @@ def gather_content(
         importances=_read_importances(result) or parameter_importances(trials, search, objectives),
         meanings={metric.name: metric.meaning for metric in metrics},
         headlines=[metric.name for metric in metrics if metric.headline],
+        dataset=identity.get("dataset") or {},
         time=time,
         is_live=is_live,
     )
@@ -66,7 +69,7 @@ def gather_content(
     return content if winner is None else replace(
         content,
         errors=read_errors(folder, winner.number),
-        commands=_list_commands(folder, winner.number),
+        commands=_list_commands(folder, winner.number, len(trials)),
     )  # fmt: skip
 
 
@@ -78,15 +81,18 @@ def _list_metrics(trainable: str) -> tuple[Metric, ...]:
         return ()
 
 
-def _list_commands(folder: SearchFolder, number: int) -> list[str]:
-    """Return the commands that show a trial, train it again, or make the page."""
+def _list_commands(folder: SearchFolder, number: int, trials: int) -> list[str]:
+    """Return the commands that show a trial, train it again, continue a search of a number of trials, or make the page."""
     python, name = machine.python_command(), shlex.quote(folder.name)
     location = folder.display_path(folder.storage) if folder.bucket is None else folder.bucket.name
     storage = f"--storage {shlex.quote(location)}"
+    launch = f"{python} -m search.launch {shlex.quote(folder.display_path(folder.space_path))} {storage} --resume"
     return [
         f"{python} -m search.show {name} {number} {storage}    # the winner in full",
         f"{python} -m search.rerun {name} {number} {storage}    # train it again and compare all values",
         f"{python} -m search.export {name} --trial {number} {storage}    # a space that trains it longer or on other seeds",
+        f"{launch} --set confirm='{{top: 1, seeds: 3}}'    # confirm it, the baseline and the starts on three fresh seeds",
+        f"{launch} --trials {trials + _MORE_TRIALS}    # {_MORE_TRIALS} more trials",
         f"{python} -m search.report {name} {storage}    # this page",
     ]
 

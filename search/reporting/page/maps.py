@@ -20,6 +20,8 @@ _CELLS: Final = 12
 _MAP_HEIGHT: Final = 460
 _SCALES: Final = (1, 2, 5, 10, 20, 50, 100)
 """Factors by which arrows are lengthened."""
+_MARGIN: Final = 0.03
+"""Margin around a microphone, as a share of the axis."""
 LEAST: Final = 5
 """Number of sources below which a cell or a bin is left empty."""
 
@@ -32,8 +34,8 @@ def list_maps(analysis: ErrorAnalysis) -> list[Chart]:
 def new_plan(axes: PositionAxes, height: int = _MAP_HEIGHT) -> go.Figure:
     """Return a figure of the area with the microphones."""
     figure = new_figure(*axes.names, height=height)
-    figure.update_xaxes(range=list(axes.limits[0]))
-    figure.update_yaxes(range=list(axes.limits[1]))
+    figure.update_xaxes(range=_widen(axes, 0))
+    figure.update_yaxes(range=_widen(axes, 1))
     if not axes.is_circular:
         figure.update_yaxes(scaleanchor="x", scaleratio=1, constrain="domain")
         figure.update_xaxes(constrain="domain")
@@ -46,6 +48,16 @@ def new_plan(axes: PositionAxes, height: int = _MAP_HEIGHT) -> go.Figure:
             marker={"symbol": "square", "size": 8, "color": QUIET},
         )
     return figure
+
+
+def _widen(axes: PositionAxes, axis: int) -> list[float]:
+    """Return the limits of an axis, wide enough for the whole symbol of a microphone at the border."""
+    low, high = axes.limits[axis]
+    places = axes.landmarks[:, axis].tolist()
+    if not places:
+        return [low, high]
+    margin = _MARGIN * (high - low)
+    return [min(low, min(places) - margin), max(high, max(places) + margin)]
 
 
 def _cell_edges(axes: PositionAxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -244,7 +244,7 @@ def _chart_importances(content: PageContent) -> Chart:
     rows = [[name, f"{one.share:.0%}", f"{one.low:.0%} – {one.high:.0%}"] for name, one in content.importances.items()]
     caption = (
         "PED-ANOVA: how much each dimension decides whether a trial is among the better quarter. "
-        "Lines: 90 % of bootstrap resamples."
+        "Lines: 90 % of bootstrap resamples. Trials that were stopped early count with the best value that they had."
     )
     return Chart(
         "Importance of the dimensions", figure, caption, DataTable(["dimension", "share", "90 % interval"], rows)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+import search.ui
 from datasets.rooms.dataset import Dataset
 from search.reporting.mlflow_logger import MlflowLogger
 from search.reporting.mlflow_models import CHAMPION
@@ -78,14 +79,16 @@ def ask(address: str, content: Mapping[str, object]) -> Any:
             time.sleep(0.5)
 
 
-def test_a_champion_on_a_tracking_server_is_served_by_its_alias(tiny: Dataset, tmp_path: Path) -> None:
+def test_a_champion_on_a_tracking_server_is_served_by_its_alias(
+    tiny: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = train_searches(tiny, tmp_path / "runs").localizer.results
     first, second = (results.model_path(number) for number in (0, 1))
     wave, changed = draw_wave(tiny), {"threshold": 0.0}
     (tmp_path / "elsewhere").mkdir()
     with mlflow_server(tmp_path / "mlflow", free_port()) as uri:
         logger = MlflowLogger(MlflowStore.from_uri(tmp_path / "runs", uri), "room")
-        run_id = logger.open_run(None, "winner", {}, {})
+        run_id = logger.open_run(None, "winner", {}, {"role": "search"})
         assert run_id is not None
         for model in (first, second, second):
             logger.register_model(run_id, "room", model, "Winner.")
@@ -100,6 +103,10 @@ def test_a_champion_on_a_tracking_server_is_served_by_its_alias(tiny: Dataset, t
             assert source is not None
             kept = client.download_artifacts(run_id, f"{source.rpartition('/')[2]}/data/model.pt", str(tmp_path))
             assert Path(kept).read_bytes() == model.read_bytes()
+        assert search.ui.main(["room", "--tracking-uri", uri]) == 0
+        assert f"room\n  {uri}/#/experiments/" in capsys.readouterr().out
+        assert search.ui.main(["rooms", "--tracking-uri", uri]) == 2
+        assert "did you mean 'room'" in capsys.readouterr().err
         with served_champion(uri, "room", tmp_path / "elsewhere") as address:
             answer = ask(address, {"inputs": wave.tolist(), "params": changed})
             with pytest.raises(AssertionError, match="3"):  # channels

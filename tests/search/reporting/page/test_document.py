@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 
-from search.reporting.page.content import PageContent
-from search.reporting.page.document import make_page, tabulate_configurations, tabulate_scores, tabulate_trials
+from search.reporting.page.content import PageContent, format_score
+from search.reporting.page.document import (
+    make_page,
+    tabulate_configurations,
+    tabulate_scores,
+    tabulate_splits,
+    tabulate_trials,
+)
 from search.reporting.page.markdown import make_markdown
 from tests.datasets.paged import Page
 from tests.search.reporting.page.contents import make_content, make_errors, make_trial
@@ -22,6 +28,12 @@ VERDICT: dict[str, Any] = {
         {"trial": n, "splits": {"S0": {"mean": m, "values": [m - 0.01, m + 0.01], "difference": d}}}
         for n, m, d in ((5, 0.9, {"estimate": 0.4, "low": 0.3, "high": None}), (0, 0.5, None))
     ],
+}
+DATASET: dict[str, Any] = {
+    "kind": "room",
+    "size_m": [6.0, 6.0],
+    "train": {"samples": 1000, "sources": [1, 2], "snr_db": None},
+    "tests": {"S0": {"samples": 50, "sources": [3, 3], "acoustics": {"rooms": 5}}},
 }
 RESULT: dict[str, Any] = {
     "winner": 5,
@@ -35,7 +47,8 @@ RESULT: dict[str, Any] = {
 
 
 def finished() -> PageContent:
-    return make_content(24, result=RESULT, errors=make_errors(), commands=["python -m search.show a    # <winner>"])
+    content = make_content(24, result=RESULT, errors=make_errors(), commands=["python -m search.show a    # <winner>"])
+    return replace(content, dataset=DATASET)
 
 
 def charts_of(written: str) -> list[dict[str, Any]]:
@@ -112,6 +125,25 @@ def test_the_tables_have_the_winner_first_and_then_the_references() -> None:
     values = [float(row[1]) for row in trials.rows]
     assert values == sorted(values, reverse=True)
     assert len(values) == 24
+
+
+def test_the_splits_and_the_references_are_explained() -> None:
+    content = finished()
+    assert tabulate_splits(content).rows == [["train", "samples 1000, sources 1 – 2"], ["S0", "samples 50, sources 3"]]
+    text = visible_text(make_page(content))
+    assert "start N is point N of its `start`" in text
+    assert "size_m: [6.0, 6.0]" in text
+    assert not tabulate_splits(replace(content, dataset={"kind": "tau2020", "tests": ["fold1"]})).rows
+
+
+def test_small_metrics_keep_their_digits() -> None:
+    assert [format_score(value) for value in (0.0003, 0.0, 0.5, -0.004, 12.3456)] == [
+        "0.0003",
+        "0.000",
+        "0.500",
+        "-0.004",
+        "12.35",
+    ]
 
 
 def test_a_running_search_is_renewed_and_a_finished_one_is_not() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from search.reporting.page import error_charts, examples, maps
 from tests.search.reporting.page.contents import make_analysis, make_errors, make_trajectories
+from trainables.error_analysis import SIMULTANEOUS
 
 
 def test_the_map_of_f1_is_high_where_sources_are_found() -> None:
@@ -48,6 +49,22 @@ def test_few_different_values_have_a_bin_each() -> None:
     values = np.tile([1.0, 2.0, np.nan, 5.0], 100)
     bins = error_charts.summarise_factor(analysis, values, 0)
     assert [(low, high, count) for low, high, count, _ in bins] == [(1, 1, 100), (2, 2, 100), (5, 5, 100)]
+
+
+def test_whole_numbers_have_no_ticks_between_them() -> None:
+    analysis = make_errors().analyses["S0"]
+    charts = {chart.title: chart for chart in error_charts.list_factor_charts(analysis)}
+    name = SIMULTANEOUS[:1].upper() + SIMULTANEOUS[1:]
+    expected = np.unique(analysis.sources.factors[SIMULTANEOUS]).tolist()
+    assert list(charts[name].figure.layout.xaxis.tickvals) == expected
+
+
+def test_a_microphone_at_the_border_is_within_the_map() -> None:
+    analysis = make_errors().analyses["S0"]
+    axes = replace(analysis.axes, landmarks=np.array([[analysis.axes.limits[0][0], analysis.axes.limits[1][1]]]))
+    figure = maps.new_plan(axes)
+    assert figure.layout.xaxis.range[0] < axes.limits[0][0]
+    assert figure.layout.yaxis.range[1] > axes.limits[1][1]
 
 
 def test_f1_by_the_number_of_sources_agrees_with_its_definition() -> None:
