@@ -1,7 +1,13 @@
-"""Microphone arrays and source positions in the horizontal plane, in metres."""
+"""Microphone arrays, and source positions in the horizontal plane, in metres.
+
+Positions of microphones have two columns if all of them are at the height of the sources, and otherwise a third one: the height
+above that plane.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -29,6 +35,70 @@ ARRAY_LAYOUTS: Final[dict[str, tuple[ArrayPlacement, ...]]] = {
 """Named array placements for a room of 6 × 6 m. Seen from the array into the room, the direction points to the right."""
 
 
+def _circle(radius_m: float, *angles_deg: float) -> tuple[tuple[float, float], ...]:
+    return tuple(
+        (round(radius_m * math.cos(math.radians(a)), 6), round(radius_m * math.sin(math.radians(a)), 6))
+        for a in angles_deg
+    )
+
+
+def _sphere(radius_m: float, *directions_deg: tuple[float, float]) -> tuple[tuple[float, float, float], ...]:
+    """Return points on a sphere in directions given by azimuth and elevation."""
+    points = []
+    for azimuth, elevation in np.deg2rad(directions_deg):
+        flat = radius_m * math.cos(elevation)
+        place = (flat * math.cos(azimuth), flat * math.sin(azimuth), radius_m * math.sin(elevation))
+        points.append((round(place[0], 6), round(place[1], 6), round(place[2], 6)))
+    return tuple(points)
+
+
+_LEAST_PATH_M: Final = SPEED_OF_SOUND_M_S / SAMPLE_RATE_HZ / 10
+"""Path of sound in a tenth of a sample."""
+_FLAT_M: Final = 1e-3
+"""Distance from a line below which microphones are on it."""
+_TETRAHEDRON_DEG: Final = ((45.0, 35.0), (-45.0, -35.0), (135.0, -35.0), (-135.0, 35.0))
+_UMA_16_ROWS_M: Final = (-0.063, -0.021, 0.021, 0.063)
+
+MICROPHONE_ARRAYS: Final[dict[str, tuple[tuple[float, ...], ...]]] = {
+    "kinect": tuple((offset, 0.0) for offset in KINECT_OFFSETS_M),
+    "respeaker_4": _circle(0.032, 180, -90, 0, 90),
+    "respeaker_6": _circle(0.0463, 120, 180, -120, -60, 0, 60),
+    "uma_8": ((0.0, 0.0), *_circle(0.043, 90, 30, -30, -90, -150, 150)),
+    "uma_16": (
+        *((x, y) for y in _UMA_16_ROWS_M for x in (0.021, 0.063)),
+        *((x, y) for y in reversed(_UMA_16_ROWS_M) for x in (-0.063, -0.021)),
+    ),
+    "eigenmike_4": _sphere(0.042, *_TETRAHEDRON_DEG),
+    "tetrahedron": _sphere(0.05, *_TETRAHEDRON_DEG),
+}
+"""Microphones of common arrays relative to their centre, in metres and in the order of their channels.
+
+Sources: KINECT_OFFSETS_M; ReSpeaker USB Mic Array v2.0, ReSpeaker 6-Mic Circular Array and miniDSP UMA-8: configurations of ODAS
+(Grondin et al. 2022); miniDSP UMA-16: Acoular; Eigenmike: the four microphones of TAU-NIGENS Spatial Sound Events 2020, without
+the rigid sphere.
+"""
+
+
+def place_array(
+    centre_m: tuple[float, float], direction_deg: float, microphones_m: Sequence[Sequence[float]]
+) -> NDArray[np.float64]:
+    """Return the microphone positions of an array.
+
+    Args:
+        centre_m: Centre of the array.
+        direction_deg: Direction of its x axis, counter-clockwise from that of the area.
+        microphones_m: Microphones relative to the centre, each with two coordinates, or with a height as a third.
+
+    Returns:
+        Positions in metres, shape (microphones, 3); heights are relative to the sources.
+    """
+    angle = np.deg2rad(direction_deg)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    own = np.array([[*point, 0.0][:3] for point in microphones_m], np.float64)
+    turned = own[:, :2] @ np.array([[cosine, sine], [-sine, cosine]])
+    return np.column_stack([turned + np.asarray(centre_m), own[:, 2]])
+
+
 def linear_array(
     centre_m: tuple[float, float], direction_deg: float, offsets_m: tuple[float, ...]
 ) -> NDArray[np.float64]:
@@ -46,6 +116,35 @@ def linear_array(
     along = np.array([np.cos(angle), np.sin(angle)])
     positions: NDArray[np.float64] = np.asarray(centre_m) + np.asarray(offsets_m)[:, None] * along
     return positions
+
+
+def describe_ambiguities(size_m: tuple[float, float], microphones_m: NDArray[np.float64]) -> list[str]:
+    """Return sentences about positions in an area that the delays between microphones cannot tell apart.
+
+    The wavefront of a source at distance r bends by a² / 8r over an aperture a. Where that is less than the path of a tenth of a
+    sample, the delays determine the direction of the source only.
+
+    Args:
+        size_m: Size of the area, x by y.
+        microphones_m: Microphone positions, shape (arrays, microphones, 2 or 3).
+    """
+    every = microphones_m.reshape(-1, microphones_m.shape[-1])
+    corners = np.array([(x, y) for x in (0.0, size_m[0]) for y in (0.0, size_m[1])])
+    centre = every.mean(axis=0)
+    aperture = float(np.linalg.norm(every[:, None] - every, axis=-1).max())
+    reach = aperture**2 / (8 * _LEAST_PATH_M)
+    sentences = []
+    if reach < float(np.linalg.norm(corners - centre[:2], axis=-1).max()):
+        sentences.append(
+            f"all microphones are within {aperture:.2g} m: beyond {reach:.1g} m "
+            "they tell the direction of a source, hardly its distance"
+        )
+    _, spread, axes = np.linalg.svd(every - centre, full_matrices=True)
+    if len(spread) < 2 or spread[1] < _FLAT_M:
+        side = (corners - centre[:2]) @ np.array([-axes[0, 1], axes[0, 0]])
+        if side.min() < -_FLAT_M and side.max() > _FLAT_M:
+            sentences.append("all microphones are on a line: sources on its two sides cannot be told apart")
+    return sentences
 
 
 def raster_shape(size_m: tuple[float, float], raster_m: float) -> tuple[int, int]:
@@ -73,8 +172,8 @@ def draw_positions(
         size_m: Size of the room, x by y.
         raster_m: Edge length of a raster cell; positions are cell centres (section III-A: 5 cm).
         min_distance_m: Minimum distance between two sources of a mixture.
-        microphones_m: Microphone positions, shape (microphones, 2).
-        clearance_m: Minimum distance between a source and a microphone.
+        microphones_m: Microphone positions in the plane, shape (microphones, 2).
+        clearance_m: Minimum horizontal distance between a source and a microphone.
 
     Returns:
         Positions, shape (samples, sources, 2).

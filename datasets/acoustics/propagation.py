@@ -50,10 +50,11 @@ def propagation_window(size_m: tuple[float, float], microphones_m: NDArray[np.fl
 
     Args:
         size_m: Size of the room, x by y.
-        microphones_m: Microphone positions, shape (arrays, microphones, 2).
+        microphones_m: Microphone positions, shape (arrays, microphones, 2 or 3).
     """
-    corners = np.array([(x, y) for x in (0.0, size_m[0]) for y in (0.0, size_m[1])])
-    farthest = float(np.linalg.norm(microphones_m.reshape(-1, 1, 2) - corners, axis=-1).max())
+    axes = microphones_m.shape[-1]
+    corners = np.array([[x, y, 0.0][:axes] for x in (0.0, size_m[0]) for y in (0.0, size_m[1])])
+    farthest = float(np.linalg.norm(microphones_m.reshape(-1, 1, axes) - corners, axis=-1).max())
     lead = math.ceil(farthest / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ) + _WRAP_MARGIN
     return PropagationWindow(fft.next_fast_len(lead + MIXTURE_SAMPLES + _WRAP_MARGIN, real=True), lead)
 
@@ -63,13 +64,13 @@ class FreeField:
 
     Args:
         size_m: Size of the area, x by y.
-        microphones_m: Microphone positions, shape (arrays, microphones, 2).
+        microphones_m: Microphone positions, shape (arrays, microphones, 2), or 3 with heights above the sources.
     """
 
     def __init__(self, size_m: tuple[float, float], microphones_m: NDArray[np.float64]) -> None:
         self.window = propagation_window(size_m, microphones_m)
         self._shape = microphones_m.shape[:2]
-        self._microphones = torch.from_numpy(microphones_m.reshape(-1, 2).astype(np.float64))
+        self._microphones = torch.from_numpy(microphones_m.reshape(-1, microphones_m.shape[-1]).astype(np.float64))
         self._table = _delay_table(self.window.lead, self.window.length)
 
     def to(self, device: torch.device | str) -> FreeField:
@@ -89,7 +90,8 @@ class FreeField:
             Microphone signals, shape (batch, arrays, microphones, 2560), float32.
         """
         batch, slots, length = sources.shape
-        distance = torch.cdist(positions_m.double(), self._microphones.expand(batch, -1, -1))
+        placed = functional.pad(positions_m.double(), (0, self._microphones.shape[-1] - 2))
+        distance = torch.cdist(placed, self._microphones.expand(batch, -1, -1))
         delay = distance.flatten() * (SAMPLE_RATE_HZ / SPEED_OF_SOUND_M_S)
         step = delay.frac() * _TABLE_STEPS
         row = (delay.floor() * (_TABLE_STEPS + 1) + step.floor()).clamp(max=len(self._table) - 2)

@@ -24,7 +24,7 @@ def simulate_free_field(
     Args:
         sources: Source signals, shape (sources, length).
         positions_m: Source positions, shape (sources, 2).
-        microphones_m: Microphone positions, shape (arrays, microphones, 2).
+        microphones_m: Microphone positions, shape (arrays, microphones, 2), or 3 with heights above the sources.
         lead: Index of the first returned sample, not counting the constant delay of the simulator.
 
     Returns:
@@ -35,10 +35,11 @@ def simulate_free_field(
     pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
     # The 10 Hz high-pass of the simulator is truncated by impulse responses of about 20 ms, which causes artefacts.
     pyroomacoustics.constants.set("rir_hpf_enable", False)
-    room = pyroomacoustics.AnechoicRoom(dim=2, fs=SAMPLE_RATE_HZ)
+    axes = microphones_m.shape[-1]
+    room = pyroomacoustics.AnechoicRoom(dim=axes, fs=SAMPLE_RATE_HZ)
     for wave, position in zip(sources, positions_m, strict=True):
-        room.add_source(position, signal=wave)
-    room.add_microphone_array(microphones_m.reshape(-1, 2).T)
+        room.add_source([*position, 0.0][:axes], signal=wave)
+    room.add_microphone_array(microphones_m.reshape(-1, axes).T)
     room.simulate()
     start = lead + pyroomacoustics.constants.get("frac_delay_length") // 2
     signals = room.mic_array.signals[:, start : start + MIXTURE_SAMPLES]

@@ -55,7 +55,7 @@ class FloorPlan:
 
     Attributes:
         size_m: Size of the area, x by y.
-        microphones_m: Microphone positions, shape (arrays, microphones, 2).
+        microphones_m: Microphone positions, shape (arrays, microphones, 2 or more); heights are ignored.
         walls_m: Left, front, width and depth of each reverberant room, in area coordinates.
     """
 
@@ -110,11 +110,11 @@ def _draw_room(axis: Axes, plan: FloorPlan) -> None:
         axis.add_patch(Rectangle((left, front), width, depth, fill=False, edgecolor=COLOURS[4], linewidth=1.2))
     axis.add_patch(Rectangle((0, 0), *plan.size_m, fill=False, edgecolor=_INK, linewidth=0.6, linestyle="--"))
     for number, array in enumerate(plan.microphones_m, 1):
-        axis.plot(*array.T, "s", color=COLOURS[1], markersize=3)
+        axis.plot(*array[:, :2].T, "s", color=COLOURS[1], markersize=3)
         axis.annotate(
-            f"array {number}", array.mean(axis=0), (0, 7), textcoords="offset points", ha="center", fontsize=8
+            f"array {number}", array[:, :2].mean(axis=0), (0, 7), textcoords="offset points", ha="center", fontsize=8
         )
-    corners = [(0.0, 0.0), plan.size_m, *plan.microphones_m.reshape(-1, 2).tolist()]
+    corners = [(0.0, 0.0), plan.size_m, *plan.microphones_m[..., :2].reshape(-1, 2).tolist()]
     corners += [corner for x, y, w, d in plan.walls_m for corner in ((x, y), (x + w, y + d))]
     low, high = np.min(corners, axis=0) - 0.5, np.max(corners, axis=0) + 0.5
     axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", xlabel="x, m", ylabel="y, m")

@@ -91,7 +91,7 @@ def _affordable_images(
     spec: RoomSpec, acoustics: Acoustics, role: str, least: int, budget: int
 ) -> tuple[Acoustics, str]:
     """Choose rooms and positions that fit a budget of image sources; lower the reflection order if none fits."""
-    microphones = spec.microphones_m().size // 2
+    microphones = int(np.prod(spec.microphones_m().shape[:2]))
     rooms = [reverberation.draw_room(spec, acoustics, role, number) for number in range(min(2, acoustics.rooms))]
     order = max(room.max_order for room in rooms)
     sizes = [

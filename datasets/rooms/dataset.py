@@ -130,7 +130,7 @@ class Dataset:
         store: Local store that holds the parts.
         fingerprint: Identity of the dataset.
         spec: Description of the dataset.
-        microphones_m: Positions of the microphones in metres, shape (arrays, microphones, 2).
+        microphones_m: Positions of the microphones in metres, shape (arrays, microphones, 2), or 3 with heights above sources.
         manifests: Manifest of each split by name.
     """
 

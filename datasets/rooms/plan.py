@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.acoustics import arrays
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
 from datasets.acoustics.shoebox import PositionPool
 from datasets.audio.corpus import Corpus, MusicFile
@@ -56,7 +57,7 @@ class SamplePlan(TablePlan):
     Attributes:
         spec: Description of the dataset.
         sound_files: SHA-256 of each sound file by relative path; None if the sound is synthesised.
-        microphones_m: Positions of the microphones in metres, shape (arrays, microphones, 2).
+        microphones_m: Positions of the microphones in metres, shape (arrays, microphones, 2), or 3 with heights above sources.
     """
 
     spec: LocalizerSpec
@@ -69,8 +70,8 @@ class SamplePlan(TablePlan):
         return fingerprint([part.folder for part in self.list_parts()])
 
     def describe_notes(self) -> list[str]:
-        """Return what was found in the folder of the sound files, line by line; empty if there is none."""
-        return []
+        """Return what the microphones cannot tell apart, and what was found in the folder of the sound files, line by line."""
+        return arrays.describe_ambiguities(self.spec.size_m, self.microphones_m)
 
     def with_spec(self: AnyPlan, spec: LocalizerSpec) -> AnyPlan:
         """Return a plan of the same sound files for another description, whose music fields must not differ."""
@@ -119,8 +120,7 @@ class SamplePlan(TablePlan):
         )
 
     def _channels(self) -> int:
-        arrays, microphones, _ = self.microphones_m.shape
-        return int(arrays * microphones)
+        return int(np.prod(self.microphones_m.shape[:2]))
 
     def make_miniature(self: AnyPlan) -> AnyPlan:
         """Return a plan of few samples of every split, from which the duration of a build can be estimated."""
@@ -171,7 +171,8 @@ class MusicPlan(SamplePlan):
 
     def describe_notes(self) -> list[str]:
         """Return the genres, files and minutes of the music folder, and what is left out."""
-        return [] if self.corpus is None else music_folder.describe_corpus(self.spec, self.corpus)
+        found = [] if self.corpus is None else music_folder.describe_corpus(self.spec, self.corpus)
+        return super().describe_notes() + found
 
     @property
     def music_part(self) -> SamplePart:

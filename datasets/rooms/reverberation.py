@@ -60,9 +60,9 @@ def draw_room(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) -> S
     left, right, front, back = generator.uniform(*acoustics.margin_m, 4)
     height = generator.uniform(*acoustics.height_m)
     size = (spec.size_m[0] + left + right, spec.size_m[1] + front + back, height)
-    microphones = spec.microphones_m() + np.array([left, front])
-    raised = np.full((*microphones.shape[:2], 1), generator.uniform(*acoustics.array_height_m))
-    placed = np.concatenate([microphones, raised], axis=-1)
+    microphones = spec.microphones_m()
+    heights = generator.uniform(*acoustics.array_height_m) + microphones[..., 2:].sum(axis=-1, keepdims=True)
+    placed = np.concatenate([microphones[..., :2] + np.array([left, front]), heights], axis=-1)
     if (placed <= 0).any() or (placed >= size).any():
         raise InputError(
             "dataset: acoustics.margin_m",
@@ -108,7 +108,7 @@ def draw_source_positions(spec: RoomSpec, acoustics: Acoustics, role: str, numbe
         InputError: If the raster has fewer points.
     """
     generator = np.random.default_rng([spec.seed, zlib.crc32(role.encode()), 4, number])
-    microphones = spec.microphones_m().reshape(-1, 2)
+    microphones = spec.microphones_m()[..., :2].reshape(-1, 2)
     cells = np.stack(np.meshgrid(*map(np.arange, arrays.raster_shape(spec.size_m, spec.raster_m)), indexing="ij"), -1)
     points = (cells.reshape(-1, 2) + 0.5) * spec.raster_m
     clear = points[(np.linalg.norm(points[:, None] - microphones, axis=-1) >= spec.clearance_m).all(1)]

@@ -14,6 +14,8 @@ from datasets.acoustics import arrays as geometry
 from datasets.building.spec import PROCEDURAL, DatasetSpec, Frozen, Range, validate_range
 from runtime.uris import expand_home
 
+_LEAST_APART_M: Final = 1e-4
+"""Distance of two microphones of an array below which they are at the same place."""
 PROCEDURAL_GENRES: Final = ("classical", "funk", "jazz")
 
 Count = Annotated[int, Field(ge=1, le=4)]
@@ -22,14 +24,65 @@ Side = Annotated[float, Field(gt=0, le=1000)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
 
-class ArraySpec(Frozen):
-    """Linear microphone array."""
+Place = tuple[float, float] | tuple[float, float, float]
 
-    centre_m: tuple[float, float] = Field(description="centre of the bar, m")
-    direction_deg: float = Field(description="direction of the bar, degrees counter-clockwise from x")
-    offsets_m: tuple[float, ...] = Field(
-        geometry.KINECT_OFFSETS_M, min_length=2, description="microphones along the bar, m"
+
+class ArraySpec(Frozen):
+    """Microphone array: on a bar, of a common model, or with any positions."""
+
+    centre_m: tuple[float, float] = Field(description="centre of the array, m")
+    direction_deg: float = Field(
+        0.0, description="direction of the bar, or of the array's x axis, degrees counter-clockwise from x"
     )
+    offsets_m: tuple[float, ...] = Field(
+        geometry.KINECT_OFFSETS_M, min_length=1, description="microphones along the bar, m"
+    )
+    model: str | None = Field(
+        None, description=f"common array, instead of a bar: {', '.join(geometry.MICROPHONE_ARRAYS)}"
+    )
+    mics_m: tuple[Place, ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="microphones relative to the centre, instead of a bar: [x, y], or [x, y, height above the sources], m",
+    )
+
+    @model_validator(mode="after")
+    def _check_microphones(self) -> Self:
+        given = [name for name in ("offsets_m", "model", "mics_m") if name in self.model_fields_set]
+        if len(given) > 1:
+            raise ValueError(f"an array has one of offsets_m, model and mics_m, got {' and '.join(given)}")
+        if self.model is not None and self.model not in geometry.MICROPHONE_ARRAYS:
+            raise ValueError(
+                f"model {self.model!r} is unknown; known models: {', '.join(geometry.MICROPHONE_ARRAYS)}; "
+                "write other arrays as mics_m"
+            )
+        positions = self.positions_m()
+        apart = np.linalg.norm(positions[:, None] - positions, axis=-1) + np.where(
+            np.eye(len(positions)) > 0, np.inf, 0
+        )
+        if apart.min() < _LEAST_APART_M:
+            first, second = sorted(np.unravel_index(int(apart.argmin()), apart.shape))
+            raise ValueError(f"microphones {first} and {second} are at the same place, {positions[first].tolist()} m")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _omit_unused_fields(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out fields without effect, as in the descriptions of versions that lack them."""
+        described: dict[str, Any] = serialize(self)
+        is_bar = self.model is None and self.mics_m is None
+        unused = (
+            {"model", "mics_m"} if is_bar else {"offsets_m"} | {n for n in ("model", "mics_m") if described[n] is None}
+        )
+        return {name: value for name, value in described.items() if name not in unused}
+
+    def positions_m(self) -> NDArray[np.float64]:
+        """Return the positions of the microphones and their heights above the sources in metres, shape (microphones, 3)."""
+        if self.model is None and self.mics_m is None:
+            bar = geometry.linear_array(self.centre_m, self.direction_deg, self.offsets_m)
+            return np.column_stack([bar, np.zeros(len(bar))])
+        places = self.mics_m if self.model is None else geometry.MICROPHONE_ARRAYS[self.model]
+        return geometry.place_array(self.centre_m, self.direction_deg, places or ())
 
 
 class Acoustics(Frozen):
@@ -179,8 +232,12 @@ class LocalizerSpec(DatasetSpec):
     def _check_consistency(self) -> Self:
         if self.arrays is None and self.layout not in geometry.ARRAY_LAYOUTS:
             raise ValueError(f"layout {self.layout!r} is unknown; known layouts: {', '.join(geometry.ARRAY_LAYOUTS)}")
-        if len({len(array.offsets_m) for array in self.arrays or ()}) > 1:
-            raise ValueError("all arrays need the same number of microphones, since they share one encoder")
+        counts = [len(array.positions_m()) for array in self.arrays or ()]
+        if len(set(counts)) > 1:
+            numbers = ", ".join(map(str, counts))
+            raise ValueError(
+                f"all arrays need the same number of microphones, since they share one encoder, got {numbers}"
+            )
         _require_ordered("level_db", self.level_db)
         if "train" in self.tests or "validate" in self.tests:
             raise ValueError("a test set cannot be called train or validate")
@@ -211,12 +268,16 @@ class LocalizerSpec(DatasetSpec):
         return self.train_seed if split == "train" and self.train_seed is not None else self.seed
 
     def microphones_m(self) -> NDArray[np.float64]:
-        """Return the positions of the microphones in metres, shape (arrays, microphones, 2)."""
+        """Return the positions of the microphones in metres, shape (arrays, microphones, 2).
+
+        The last axis has a third value, the height above the sources, if any microphone has one.
+        """
         arrays = self.arrays or tuple(
             ArraySpec(centre_m=centre, direction_deg=direction)
             for centre, direction in geometry.ARRAY_LAYOUTS[self.layout]
         )
-        return np.stack([geometry.linear_array(a.centre_m, a.direction_deg, a.offsets_m) for a in arrays])
+        positions = np.stack([array.positions_m() for array in arrays])
+        return positions if positions[..., 2].any() else positions[..., :2]
 
     def resolve_splits(self) -> dict[str, SplitSpec]:
         """Return all splits by name, training first, with absent fields taken from the dataset."""
@@ -347,7 +408,7 @@ class RoomSpec(MusicSpec):
             size_m=self.size_m,
             raster_m=self.raster_m,
             min_distance_m=self.min_distance_m,
-            microphones_m=self.microphones_m().reshape(-1, 2),
+            microphones_m=self.microphones_m()[..., :2].reshape(-1, 2),
             clearance_m=self.clearance_m,
         )
 

@@ -21,7 +21,8 @@ class ArrayLayout:
 
     Attributes:
         size_m: Size of the room along x and y, in metres.
-        microphones_m: Positions of the microphones, in metres, shape (arrays, microphones, 2).
+        microphones_m: Positions of the microphones, in metres, shape (arrays, microphones, 2), or 3 with heights above the
+            sources.
     """
 
     size_m: tuple[float, float]

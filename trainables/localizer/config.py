@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from datasets.building.provider import DatasetProvider, require_kind
+from datasets.rooms.provider import SampleProvider
+from runtime.errors import InputError
 from trainables.contract import ConfigSection, InnerParameter, Metric, TrainableConfig
 
 Representation = Literal["tg", "hm", "rg"]
@@ -187,12 +189,20 @@ class LocalizerConfig(TrainableConfig):
         return length // size * size
 
     def check_data(self, dataset: DatasetProvider) -> None:
-        """Require a dataset of 160 ms mixtures at microphone arrays.
+        """Require a dataset of 160 ms mixtures at microphone arrays, with pairs of microphones for the combined encoder.
 
         Raises:
-            InputError: If the dataset is of another kind.
+            InputError: If the dataset is of another kind, or its arrays have one microphone each.
         """
         require_kind(dataset, "room", "measured", "recordings")
+        has_pairs = not isinstance(dataset, SampleProvider) or dataset.plan.microphones_m.shape[1] > 1
+        if self.encoder == "combined" and not has_pairs:
+            raise InputError(
+                "encoder",
+                "the combined encoder needs pairs of microphones within each array",
+                value="combined, with one microphone per array",
+                remedy="choose encoder: single or array, or put the microphones into one array",
+            )
 
     @model_validator(mode="before")
     @classmethod

@@ -71,7 +71,7 @@ def analyse_scenes(
         ((0.0, layout.size_m[0]), (0.0, layout.size_m[1])),
         "m",
         tuple(gates_m),
-        np.asarray(layout.microphones_m, np.float64).reshape(-1, 2),
+        np.asarray(layout.microphones_m, np.float64)[..., :2].reshape(-1, 2),
     )
     counts = [len(scene.truth_m) for scene in scenes]
     estimate_counts = [len(scene.estimates_m) for scene in scenes]
@@ -108,7 +108,7 @@ def analyse_scenes(
 
 def _find_factors(layout: ArrayLayout, scenes: Sequence[LocatedScene]) -> Mapping[str, NDArray[np.float64]]:
     """Return distances to the arrays, and distances and angles between sources."""
-    centres = np.asarray(layout.microphones_m, np.float64).mean(axis=1)
+    centres = np.asarray(layout.microphones_m, np.float64)[..., :2].mean(axis=1)
     truth = _stack([scene.truth_m for scene in scenes])
     away = cdist(truth, centres)
     all_truth = [scene.truth_m for scene in scenes]

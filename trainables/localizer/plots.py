@@ -81,7 +81,7 @@ def _draw_room(plan: Axes, layout: ArrayLayout) -> None:
     width, depth = layout.size_m
     plan.add_patch(_room_outline((width, depth)))
     for number, array in enumerate(layout.microphones_m):
-        plan.plot(*array.T, "s", color="0.45", markersize=3, label="microphones" if number == 0 else None)
+        plan.plot(*array[:, :2].T, "s", color="0.45", markersize=3, label="microphones" if number == 0 else None)
     plan.set(xlim=(-0.6, width + 0.6), ylim=(-0.6, depth + 0.6), aspect="equal", xlabel="x, m")
 
 

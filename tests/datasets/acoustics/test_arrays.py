@@ -122,3 +122,56 @@ def test_scenes_that_do_not_fit_are_refused(sources: int, distance_m: float) -> 
 def test_a_room_wholly_within_the_clearance_is_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         draw(4, 1, clearance_m=10.0)
+
+
+def test_every_named_array_has_the_published_size() -> None:
+    widths = {
+        "kinect": 0.226,
+        "respeaker_4": 0.064,
+        "respeaker_6": 0.0926,
+        "uma_8": 0.086,
+        "uma_16": 0.126 * math.sqrt(2),
+        "eigenmike_4": 0.0688,
+        "tetrahedron": 0.0819,
+    }
+    counts = {
+        "kinect": 4,
+        "respeaker_4": 4,
+        "respeaker_6": 6,
+        "uma_8": 7,
+        "uma_16": 16,
+        "eigenmike_4": 4,
+        "tetrahedron": 4,
+    }
+    assert set(widths) == set(arrays.MICROPHONE_ARRAYS)
+    for name, places in arrays.MICROPHONE_ARRAYS.items():
+        found = arrays.place_array((0.0, 0.0), 0.0, places)
+        apart = np.linalg.norm(found[:, None] - found, axis=-1)
+        assert len(found) == counts[name]
+        assert apart.max() == pytest.approx(widths[name], abs=2e-3), name
+        assert (apart + np.eye(len(found)) > 0.02).all(), name
+
+
+def test_the_grid_of_the_uma_16_has_a_microphone_at_each_point() -> None:
+    found = {tuple(place) for place in arrays.MICROPHONE_ARRAYS["uma_16"]}
+    assert found == set(itertools.product((-0.063, -0.021, 0.021, 0.063), repeat=2))
+
+
+def test_an_array_turns_around_its_centre_and_keeps_its_heights() -> None:
+    found = arrays.place_array((1.0, 2.0), 90.0, [(0.1, 0.0), (0.0, 0.2, 0.3)])
+    assert_allclose(found, [(1.0, 2.1, 0.0), (0.8, 2.0, 0.3)], atol=MICROMETRE)
+    bar = arrays.place_array((1.0, 2.0), 30.0, arrays.MICROPHONE_ARRAYS["kinect"])
+    assert_allclose(bar[:, :2], arrays.linear_array((1.0, 2.0), 30.0, arrays.KINECT_OFFSETS_M), atol=MICROMETRE)
+
+
+def test_what_microphones_cannot_tell_apart_is_said() -> None:
+    room = (6.0, 6.0)
+    assert arrays.describe_ambiguities(room, RoomSpec().microphones_m()) == []
+    small = arrays.place_array((3.0, 3.0), 0.0, arrays.MICROPHONE_ARRAYS["respeaker_4"])[None, :, :2]
+    assert arrays.describe_ambiguities(room, small) == [
+        "all microphones are within 0.064 m: beyond 0.2 m they tell the direction of a source, hardly its distance"
+    ]
+    line = arrays.linear_array((3.0, 3.0), 0.0, (-2.9, -1.0, 0.5, 2.9))[None]
+    assert "two sides" in arrays.describe_ambiguities(room, line)[0]
+    assert arrays.describe_ambiguities(room, line - [0.0, 3.0]) == []  # along a wall
+    assert "hardly its distance" in arrays.describe_ambiguities(room, small[:, :1])[0]

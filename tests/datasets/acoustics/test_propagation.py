@@ -146,6 +146,20 @@ def test_arrays_of_other_shapes_are_rendered_in_their_order() -> None:
     assert level * distance == pytest.approx(level[0, 0] * distance[0, 0], rel=0.05)  # the noise itself varies by that
 
 
+def test_microphones_at_heights_equal_pyroomacoustics() -> None:
+    model = arrays.MICROPHONE_ARRAYS["tetrahedron"]
+    mics = np.stack([arrays.place_array((1.0, 1.0), 20.0, model), arrays.place_array((5.0, 2.0), 0.0, model)])
+    mics[..., 2] += 0.4
+    places = np.array([[(3.0, 3.0), (1.0, 5.0)]])
+    field = propagation.FreeField((6.0, 6.0), mics)
+    played = np.random.default_rng(0).standard_normal((1, 2, field.window.length)).astype(np.float32)
+    ours = field.propagate(torch.from_numpy(played), torch.from_numpy(places)).double().numpy()[0]
+    theirs = pyroom.simulate_free_field(played[0], places[0], mics, field.window.lead)
+    assert decibels(ours, theirs, 7000) < -60
+    flat = propagation.FreeField((6.0, 6.0), mics[..., :2])
+    assert not np.allclose(flat.propagate(torch.from_numpy(played), torch.from_numpy(places))[0], ours, atol=0.01)
+
+
 def test_a_copy_on_a_device_leaves_the_original_and_renders_the_same() -> None:
     spec = RoomSpec()
     field = propagation.FreeField(spec.size_m, spec.microphones_m())

@@ -14,7 +14,7 @@ from datasets.acoustics import propagation, pyroom, shoebox
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
 from datasets.acoustics.shoebox import PositionPool, ShoeboxRoom
 from datasets.rooms import reverberation
-from datasets.rooms.spec import Acoustics, MeasuredSpec, RoomSpec
+from datasets.rooms.spec import Acoustics, ArraySpec, MeasuredSpec, RoomSpec
 from runtime.errors import InputError
 
 DELAY = 40
@@ -157,6 +157,16 @@ def test_rooms_are_drawn_from_the_ranges_asked_for_and_differ() -> None:
         assert ((room.microphones_m > 0) & (room.microphones_m < room.size_m)).all()
         np.testing.assert_allclose(room.microphones_m[..., :2] - room.origin_m, spec.microphones_m(), atol=1e-12)
         assert 1.0 <= room.microphones_m[0, 0, 2] <= 1.4
+
+
+def test_microphones_of_an_array_have_their_heights_in_a_room() -> None:
+    spec, acoustics = spec_of(rt60_s=0.4, array_height_m=(1.0, 1.4))
+    raised = spec.model_copy(
+        update={"arrays": (ArraySpec(centre_m=(3, 3), mics_m=((0, 0), (0.1, 0, 0.05), (0, 0.1, -0.05))),)}
+    )
+    placed = reverberation.draw_room(raised, acoustics, "train", 0).microphones_m[0]
+    np.testing.assert_allclose(placed[:, 2] - placed[0, 2], [0, 0.05, -0.05], atol=1e-12)
+    assert 1.0 <= placed[0, 2] <= 1.4
 
 
 def test_microphones_outside_the_room_are_refused() -> None:

@@ -88,6 +88,13 @@ def test_an_unknown_test_is_answered_with_the_known_ones() -> None:
         ({"held_out": "polka"}, "not polka"),
         ({"tests": {"train": 5}}, "cannot be called train"),
         ({"arrays": (ARRAY, ARRAY | {"offsets_m": (0.0, 0.1, 0.2)})}, "the same number of microphones"),
+        ({"arrays": (ARRAY | {"model": "uma_8"},)}, "one of offsets_m, model and mics_m, got offsets_m and model"),
+        ({"arrays": ({"centre_m": (1, 1), "model": "uma8"},)}, "known models: kinect, respeaker_4"),
+        (
+            {"arrays": ({"centre_m": (1, 1), "mics_m": [(0, 0), (0.1, 0), (0, 0)]},)},
+            "microphones 0 and 2 are at the same",
+        ),
+        ({"arrays": (ARRAY | {"offsets_m": (0.1, 0.1)},)}, "microphones 0 and 1 are at the same place"),
         ({"trian": 5}, "trian"),
         ({"train": 0}, "train"),
         ({"size_m": (6.0, -1.0)}, "size_m"),
@@ -314,3 +321,24 @@ def test_a_spec_survives_being_written_as_json() -> None:
     assert again == spec
     assert fingerprint(again) == fingerprint(spec)
     assert np.array_equal(again.microphones_m(), spec.microphones_m())
+
+
+def test_arrays_of_any_shape_are_placed_in_the_area() -> None:
+    circle = {"centre_m": (3.0, 3.0), "model": "respeaker_4"}
+    spec = read(arrays=(circle, circle | {"centre_m": (1.0, 1.0), "direction_deg": 90.0}))
+    assert spec.microphones_m().shape == (2, 4, 2)
+    assert_allclose(spec.microphones_m()[0], [(2.968, 3), (3, 2.968), (3.032, 3), (3, 3.032)], atol=1e-9)
+    assert_allclose(spec.microphones_m()[1, 0], (1.0, 0.968), atol=1e-9)
+    raised = read(arrays=({"centre_m": (1, 2), "mics_m": [(0, 0), (0, 0, 0.2)]},))
+    assert_allclose(raised.microphones_m(), [[(1, 2, 0), (1, 2, 0.2)]])
+    assert read(arrays=({"centre_m": (1, 2), "mics_m": [(0, 0)]},)).microphones_m().shape == (1, 1, 2)
+
+
+def test_a_bar_is_described_as_in_earlier_versions() -> None:
+    """Fingerprints of datasets with bars must not change."""
+    assert read(arrays=(ARRAY,)).model_dump(mode="json")["arrays"] == [
+        {"centre_m": [3.0, 0.0], "direction_deg": 0.0, "offsets_m": [-0.1, 0.1]}
+    ]
+    model = read(arrays=({"centre_m": (1, 1), "model": "uma_8"},))
+    assert model.model_dump(mode="json")["arrays"] == [{"centre_m": [1.0, 1.0], "direction_deg": 0.0, "model": "uma_8"}]
+    assert RoomSpec.model_validate(model.model_dump(mode="json", by_alias=True)).microphones_m().shape == (1, 7, 2)
