@@ -13,8 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from datasets.building.spec import DatasetSpec
 from datasets.registry import KINDS, AnySpec, kind_of, resolve_custom_kind, spec_class
-from datasets.rooms.spec import LocalizerSpec
-from datasets.rooms.variants import with_changes
+from datasets.rooms.spec import LocalizerSpec, SampleSpec
 from runtime.errors import InputError, suggest_name
 from runtime.inputs import validation, yaml_text
 
@@ -350,7 +349,7 @@ def read_specs(
         for name, written in search.items()
         if name.startswith("dataset.train.") and isinstance(written, dict) and isinstance(written.get("choice"), list)
     }
-    if not isinstance(spec, LocalizerSpec) or not asked:
+    if not isinstance(spec, SampleSpec) or not asked:
         return [spec]
     if (count := math.prod(map(len, asked.values()))) > _MOST_VARIANTS:
         rule = f"a search must request at most {_MOST_VARIANTS:,} training sets"
@@ -359,7 +358,7 @@ def read_specs(
     return [spec, *build_variants(spec, points, path)]
 
 
-def build_variants(spec: LocalizerSpec, points: Sequence[Mapping[str, Any]], path: Path) -> list[DatasetSpec]:
+def build_variants(spec: SampleSpec, points: Sequence[Mapping[str, Any]], path: Path) -> list[DatasetSpec]:
     """Return the variants of a dataset, without impossible combinations of choices.
 
     Raises:
@@ -371,7 +370,7 @@ def build_variants(spec: LocalizerSpec, points: Sequence[Mapping[str, Any]], pat
     for point in points:
         choices = {repr(item): item[0] for item in point.items()}
         try:
-            variants.append(with_changes(spec, point))
+            variants.append(spec.with_changes(point))
             possible |= choices.keys()
         except ValidationError as error:
             refused |= {choice: (name, error) for choice, name in choices.items() if choice not in refused}

@@ -18,6 +18,7 @@ from datasets.building.provider import DatasetProvider
 from datasets.building.spec import DatasetSpec
 from datasets.custom import CustomData
 from datasets.matrices import MatricesSpec
+from datasets.mixed.spec import MixedSpec
 from datasets.none import NoneSpec
 from datasets.recordings.spec import RecordingsSpec
 from datasets.rooms.spec import MeasuredSpec, RoomSpec
@@ -47,6 +48,7 @@ KINDS: Final[dict[str, DatasetKind]] = {
     "room": DatasetKind(RoomSpec, "datasets.rooms.provider:RoomProvider"),
     "measured": DatasetKind(MeasuredSpec, "datasets.rooms.provider:MeasuredProvider"),
     "recordings": DatasetKind(RecordingsSpec, "datasets.recordings.provider:RecordingsProvider", "manifest"),
+    "mixed": DatasetKind(MixedSpec, "datasets.mixed.provider:MixedProvider", "kind"),
     "scenes": DatasetKind(SceneSpec, "datasets.scenes.provider:SceneProvider", "events"),
     "tau2020": DatasetKind(FolderSpec, "datasets.tau2020.provider:FolderProvider", "folder"),
     "matrices": DatasetKind(MatricesSpec, "datasets.matrices:MatricesProvider"),

@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 
 from datasets.config_file import explain_validation
-from datasets.rooms.spec import LocalizerSpec
+from datasets.rooms.spec import SampleSpec
 from runtime.errors import InputError
 from spaces.configs import build_config
 from spaces.schema import DATASET, Dimension, Space, Value
@@ -88,7 +88,7 @@ class PointChecker:
     def _explain_variant(self, asked: Point) -> str | None:
         try:
             spec = self._space.dataset_of(asked)
-            if self._draws_rooms and isinstance(spec, LocalizerSpec):
+            if self._draws_rooms and isinstance(spec, SampleSpec):
                 spec.require_feasible()
         except ValidationError as error:
             return _describe_error(explain_validation(error, type(self._space.dataset), lambda key: key))
@@ -175,7 +175,7 @@ def require_feasible_datasets(space: Space) -> None:
     Raises:
         InputError: If the space's own dataset, or all variants with a choice or bound, are impossible.
     """
-    if not isinstance(space.dataset, LocalizerSpec):
+    if not isinstance(space.dataset, SampleSpec):
         return
     space.dataset.require_feasible()
     possible: set[str] = set()

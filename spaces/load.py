@@ -23,7 +23,7 @@ from datasets.config_file import (
     read_yaml,
 )
 from datasets.registry import resolve_custom_kind
-from datasets.rooms.spec import Acoustics, LocalizerSpec, SplitSpec
+from datasets.rooms.spec import Acoustics, SampleSpec, SplitSpec
 from runtime.errors import InputError, unknown_name_error
 from runtime.inputs.validation import field_meanings
 from spaces import feasibility, field_types, points, value_checks
@@ -189,7 +189,7 @@ class _SpaceChecker:
         self._require_dataset(described)
         meanings = field_meanings(described.config)
         fixed = self._check_fixed(meanings)
-        training_data = _TRAINING_DATA if isinstance(self.file.dataset, LocalizerSpec) else {}
+        training_data = _TRAINING_DATA if isinstance(self.file.dataset, SampleSpec) else {}
         search = read_dimensions(self.file.search, meanings | dict(training_data), self.path)
         require_few_datasets(search, f"{self.path}: search")
         self._check_values(described.config, fixed, search)
@@ -288,7 +288,7 @@ class _SpaceChecker:
         searched = [dimension for dimension in search if dimension.name.startswith(DATASET)]
         for dimension in searched:
             value_checks.check_split_dimension(dimension, self.path)
-        if isinstance(self.file.dataset, LocalizerSpec) and searched:
+        if isinstance(self.file.dataset, SampleSpec) and searched:
             values = {d.name.removeprefix(DATASET): d.boundary_values() for d in searched}
             combinations = itertools.islice(itertools.product(*values.values()), _COMBINATIONS)
             points = [dict(zip(values, point, strict=True)) for point in combinations]

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from datasets.building.spec import parse_range
 from datasets.config_file import explain_validation
-from datasets.rooms.spec import LocalizerSpec
-from datasets.rooms.variants import write_out_splits
+from datasets.rooms.spec import SampleSpec
 from runtime.errors import InputError
 from spaces.configs import build_config
 from spaces.feasibility import find_config
@@ -87,9 +86,9 @@ def is_settled(space: Space, point: Point, values: Point) -> bool:
 
 def dataset_value(space: Space, dimension: Dimension) -> Value:
     """Return the value of a searched dimension that leaves the dataset unchanged; None if the dataset has none."""
-    if not isinstance(space.dataset, LocalizerSpec):
+    if not isinstance(space.dataset, SampleSpec):
         return None
-    written: Any = write_out_splits(space.dataset)
+    written: Any = space.dataset.write_out()
     for key in dimension.name.removeprefix(DATASET).split("."):
         written = None if written is None else written.get(key)
     if isinstance(written, list) and written[0] == written[1]:

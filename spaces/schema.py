@@ -15,8 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, PositiveIn
 from datasets.building.spec import DatasetSpec, Frozen
 from datasets.none import NoneSpec
 from datasets.registry import AnySpec
-from datasets.rooms.spec import LocalizerSpec
-from datasets.rooms.variants import with_changes
+from datasets.rooms.spec import SampleSpec
 from runtime.inputs.validation import field_meanings
 from spaces.constraints import Constraint
 from spaces.tables import Row, TableFile, TableText
@@ -339,28 +338,28 @@ class Space:
         asked = {name.removeprefix(DATASET): v for name, v in parameters.items() if name.startswith(DATASET)}
         seed = asked.pop(TRAIN_SEED.removeprefix(DATASET), None)
         dataset = self.dataset.with_train_seed(seed) if isinstance(seed, int) else self.dataset
-        return with_changes(dataset, asked) if asked and isinstance(dataset, LocalizerSpec) else dataset
+        return dataset.with_changes(asked) if asked and isinstance(dataset, SampleSpec) else dataset
 
     def list_dataset_specs(self) -> list[DatasetSpec] | None:
         """Return the datasets of all possible trials, the space's own first; None if their number is unlimited."""
-        if not isinstance(self.dataset, LocalizerSpec):
+        if not isinstance(self.dataset, SampleSpec):
             return [self.dataset]
         searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
         return [*self.boundary_datasets()] if all(d.kind == "choice" for d in searched) else None
 
-    def boundary_datasets(self) -> list[LocalizerSpec]:
+    def boundary_datasets(self) -> list[SampleSpec]:
         """Return the space's own dataset and those at choices and bounds of ranges; empty for kinds without variants."""
-        if not isinstance(self.dataset, LocalizerSpec):
+        if not isinstance(self.dataset, SampleSpec):
             return []
-        specs: list[LocalizerSpec] = [self.dataset]
+        specs: list[SampleSpec] = [self.dataset]
         for _, spec in self.boundary_variants():
             if all(spec.split_identity("train") != other.split_identity("train") for other in specs):
                 specs.append(spec)
         return specs
 
-    def boundary_variants(self) -> list[tuple[dict[str, Value], LocalizerSpec]]:
+    def boundary_variants(self) -> list[tuple[dict[str, Value], SampleSpec]]:
         """Return the datasets at choices and bounds of ranges with their searched values, without impossible ones."""
-        if not isinstance(self.dataset, LocalizerSpec):
+        if not isinstance(self.dataset, SampleSpec):
             return []
         searched = [dimension for dimension in self.search if dimension.name.startswith(DATASET)]
         variants = []
@@ -368,7 +367,7 @@ class Space:
             point = dict(zip((d.name for d in searched), values, strict=True))
             asked = {d.name.removeprefix(DATASET): point[d.name] for d in searched if d.is_active(point)}
             with suppress(ValidationError):  # no trial has this combination
-                variants.append((asked, with_changes(self.dataset, asked)))
+                variants.append((asked, self.dataset.with_changes(asked)))
         return variants
 
     def identity(self) -> dict[str, Any]:

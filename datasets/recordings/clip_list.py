@@ -17,12 +17,13 @@ from runtime.errors import InputError, suggest_name
 _SEGMENT_S = MIXTURE_SAMPLES / SAMPLE_RATE_HZ
 
 
-def read_clip_list(spec: RecordingsSpec, location: str) -> tuple[Clip, ...]:
+def read_clip_list(spec: RecordingsSpec, location: str, only: tuple[str, ...] | None = None) -> tuple[Clip, ...]:
     """Read the manifest and the headers of all sound files that it names.
 
     Args:
         spec: Description of the dataset.
         location: Option or key that names the manifest, for errors.
+        only: Names of the splits that need clips; None for all.
 
     Raises:
         InputError: With file, row and column, for every mistake that is visible without decoding the files.
@@ -33,7 +34,7 @@ def read_clip_list(spec: RecordingsSpec, location: str) -> tuple[Clip, ...]:
     clips = tuple(_read_clip(spec, name, rows) for name, rows in groups.items())
     _require_own_files(clips)
     rules.require_separate(spec, clips)
-    rules.require_splits(spec, clips)
+    rules.require_splits(spec, clips, only or tuple(spec.resolve_splits()))
     return clips
 
 

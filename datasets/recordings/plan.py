@@ -25,18 +25,19 @@ class RecordingsPlan(SamplePlan):
     clips: tuple[Clip, ...] = ()
 
     @classmethod
-    def from_spec(cls, spec: RecordingsSpec, location: str) -> RecordingsPlan:
+    def from_spec(cls, spec: RecordingsSpec, location: str, only: tuple[str, ...] | None = None) -> RecordingsPlan:
         """Check the manifest and the headers of its sound files, and hash them.
 
         Args:
             spec: Description of the dataset.
             location: Option or key that names the manifest, for errors.
+            only: Names of the splits that are built; None for all.
 
         Raises:
             InputError: If the manifest or a sound file is missing, unreadable or inconsistent.
         """
-        clips = clip_list.read_clip_list(spec, location)
-        return cls(spec, clip_list.hash_clips(spec, clips), spec.microphones_m(), clips)
+        clips = clip_list.read_clip_list(spec, location, only)
+        return cls(spec, clip_list.hash_clips(spec, clips), spec.microphones_m(), clips, only=only)
 
     def make_synthesizer(self, part: DatasetPart, reader: PartReader) -> Synthesizer:
         """Return the source of a split's samples, with its clips in memory."""

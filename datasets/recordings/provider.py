@@ -11,6 +11,6 @@ class RecordingsProvider(SampleProvider):
     """Provider of a dataset of recordings."""
 
     @classmethod
-    def from_spec(cls, spec: RecordingsSpec, location: str) -> RecordingsProvider:
+    def from_spec(cls, spec: RecordingsSpec, location: str, only: tuple[str, ...] | None = None) -> RecordingsProvider:
         """Check and hash the sound files of a description; see `RecordingsPlan.from_spec`."""
-        return cls(RecordingsPlan.from_spec(spec, location))
+        return cls(RecordingsPlan.from_spec(spec, location, only))

@@ -72,14 +72,14 @@ def _require_held_out(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
                 )
 
 
-def require_splits(spec: RecordingsSpec, clips: Sequence[Clip]) -> None:
-    """Check that every split has clips with the numbers of sources of its samples.
+def require_splits(spec: RecordingsSpec, clips: Sequence[Clip], names: Sequence[str]) -> None:
+    """Check that splits have clips with the numbers of sources of their samples.
 
     Raises:
         InputError: If a split has none, if train or validate has a clip with several sources, if a clip has another
             number of sources than its split, or if there are no positions far enough apart to superpose.
     """
-    for name in spec.resolve_splits():
+    for name in names:
         own = clips_of_split(clips, name)
         if not own:
             raise InputError(

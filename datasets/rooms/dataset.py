@@ -17,7 +17,7 @@ Columns of impulse responses, one row per source position:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from datasets.building.builder import Builder, Progress
 from datasets.building.manifest import MANIFEST, Manifest, ShardEntry
 from datasets.building.parts import SPLIT
 from datasets.rooms.plan import SamplePlan
-from datasets.rooms.spec import LocalizerSpec
+from datasets.rooms.spec import SampleSpec
 from runtime.errors import InputError
 from runtime.storage import Storage, storage_at
 
@@ -92,7 +92,7 @@ class Split:
         self._waves: Sequence[NDArray[np.int16]] = columns[0]
         self._scale: NDArray[np.float32] = np.concatenate(columns[1])
         self._first = np.cumsum([0] + [len(part) for part in columns[0]])
-        self.positions_m = torch.from_numpy(np.concatenate(columns[2]))
+        self.positions_m = torch.from_numpy(_join_positions(columns[2]))
         self.counts = torch.from_numpy(np.concatenate(columns[3])).long()
 
     def __len__(self) -> int:
@@ -122,6 +122,18 @@ class Split:
         return torch.from_numpy(waves), torch.from_numpy(self._scale[indices])
 
 
+def _join_positions(shards: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the positions of all shards; those of splits with fewer slots get empty ones."""
+    slots = max(part.shape[1] for part in shards)
+    padded = [
+        np.pad(part, ((0, 0), (0, slots - part.shape[1]), (0, 0)), constant_values=np.nan)
+        if part.shape[1] < slots
+        else part
+        for part in shards
+    ]
+    return np.concatenate(padded)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Finished dataset in local storage.
@@ -136,7 +148,7 @@ class Dataset:
 
     store: Storage
     fingerprint: str
-    spec: LocalizerSpec
+    spec: SampleSpec
     microphones_m: NDArray[np.float64]
     manifests: Mapping[str, Manifest]
 
@@ -157,6 +169,12 @@ class Dataset:
     def count_shards(self) -> tuple[ShardEntry, ...]:
         """Return the shards of all splits."""
         return tuple(shard for manifest in self.manifests.values() for shard in manifest.shards)
+
+
+def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
+    """Return the manifest of several splits as one: their shards one after the other."""
+    first = manifests[0]
+    return replace(first, shards=tuple(shard for manifest in manifests for shard in manifest.shards))
 
 
 def find_dataset(plan: SamplePlan, store: Storage) -> Dataset | None:

@@ -58,11 +58,13 @@ class SamplePlan(TablePlan):
         spec: Description of the dataset.
         sound_files: SHA-256 of each sound file by relative path; None if the sound is synthesised.
         microphones_m: Positions of the microphones in metres, shape (arrays, microphones, 2), or 3 with heights above sources.
+        only: Names of the splits that are built; None for all.
     """
 
     spec: LocalizerSpec
     sound_files: dict[str, str] | None
     microphones_m: NDArray[np.float64] = field(compare=False)
+    only: tuple[str, ...] | None = field(default=None, kw_only=True)
 
     @property
     def fingerprint(self) -> str:
@@ -84,7 +86,9 @@ class SamplePlan(TablePlan):
     @cached_property
     def _parts(self) -> tuple[SamplePart, ...]:
         shared = self._shared_parts()
-        responses = {name: self._responses_part(name, split) for name, split in self.spec.resolve_splits().items()}
+        resolved = self.spec.resolve_splits()
+        names = [name for name in resolved if self.only is None or name in self.only]
+        responses = {name: self._responses_part(name, resolved[name]) for name in names}
         distinct = {part.folder: part for part in responses.values() if part is not None}
         splits = (self._split_part(name, part, shared) for name, part in responses.items())
         return (*shared, *distinct.values(), *splits)
@@ -225,18 +229,19 @@ class RoomPlan(MusicPlan):
     spec: RoomSpec
 
     @classmethod
-    def from_spec(cls, spec: RoomSpec, location: str) -> RoomPlan:
+    def from_spec(cls, spec: RoomSpec, location: str, only: tuple[str, ...] | None = None) -> RoomPlan:
         """Check the rooms, and check and hash the music.
 
         Args:
             spec: Description of the dataset.
             location: Option or key that names the music, for errors.
+            only: Names of the splits that are built; None for all.
 
         Raises:
             InputError: If music is missing or unreadable, or a room is impossible.
         """
         spec.require_feasible()
-        return cls(spec, None, spec.microphones_m()).with_music(location)
+        return cls(spec, None, spec.microphones_m(), only=only).with_music(location)
 
     def _responses_part(self, name: str, split: SplitSpec) -> SamplePart | None:
         acoustics = split.acoustics
@@ -299,18 +304,19 @@ class MeasuredPlan(MusicPlan):
     bank: str = ""
 
     @classmethod
-    def from_spec(cls, spec: MeasuredSpec, location: str) -> MeasuredPlan:
+    def from_spec(cls, spec: MeasuredSpec, location: str, only: tuple[str, ...] | None = None) -> MeasuredPlan:
         """Check the bank of impulse responses, and check and hash the music.
 
         Args:
             spec: Description of the dataset.
             location: Option or key that names the music, for errors.
+            only: Names of the splits that are built; None for all.
 
         Raises:
             InputError: If music or impulse responses are missing or unreadable, or a split has too few positions.
         """
-        microphones_m = _require_positions(spec, location.replace("dataset.music", "dataset.bank"))
-        plan = cls(spec, None, microphones_m, bank=hashing.hash_file(expand_home(spec.bank)))
+        microphones_m = _require_positions(spec, location.removesuffix("music") + "bank", only)
+        plan = cls(spec, None, microphones_m, bank=hashing.hash_file(expand_home(spec.bank)), only=only)
         return plan.with_music(location)
 
     def _bank_checksum(self) -> str | None:
@@ -329,12 +335,13 @@ def fingerprint(content: Any) -> str:
     return hashing.hash_values([SIMULATOR_VERSION, content])
 
 
-def _require_positions(spec: MeasuredSpec, location: str) -> NDArray[np.float64]:
-    """Check that every split has positions for its sources; return the positions of the microphones."""
+def _require_positions(spec: MeasuredSpec, location: str, only: tuple[str, ...] | None) -> NDArray[np.float64]:
+    """Check that every split, or those given, has positions for its sources; return the positions of the microphones."""
     from datasets.acoustics import rirs  # loads the SOFA libraries
 
     bank = rirs.read_rir_bank(expand_home(spec.bank), location, arrays=spec.bank_arrays, size_m=spec.size_m)
-    for name, split in spec.resolve_splits().items():
+    splits = {name: split for name, split in spec.resolve_splits().items() if only is None or name in only}
+    for name, split in splits.items():
         positions_m = bank.positions_m[reverberation.positions_of_split(spec, name, len(bank.positions_m))]
         sources = source_range(split)[1]
         try:

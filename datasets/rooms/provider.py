@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from datasets.building.parts import SPLIT
 from datasets.building.plan import missing_parts, part_bytes
@@ -18,11 +22,25 @@ if TYPE_CHECKING:
     from datasets.building.builder import Builder
 
 
+class ArrayProvider(DatasetProvider):
+    """Provider of 160 ms mixtures at microphone arrays."""
+
+    @property
+    @abstractmethod
+    def microphones_m(self) -> NDArray[np.float64]:
+        """Positions of the microphones in metres, shape (arrays, microphones, 2), or 3 with heights above sources."""
+
+
 @dataclass(frozen=True)
-class SampleProvider(DatasetProvider):
+class SampleProvider(ArrayProvider):
     """Provider of a dataset for the 2D localizer, which is built part by part."""
 
     plan: SamplePlan
+
+    @property
+    def microphones_m(self) -> NDArray[np.float64]:
+        """Positions of the microphones in metres; see `ArrayProvider`."""
+        return self.plan.microphones_m
 
     @property
     def spec(self) -> LocalizerSpec:
@@ -81,7 +99,7 @@ class SampleProvider(DatasetProvider):
 
         return builder.estimate_seconds(self.plan, self.plan.make_miniature(), workers)
 
-    def with_spec(self, spec: Any) -> DatasetProvider:
+    def with_spec(self, spec: Any) -> Self:
         """Return a provider of the same sound files for another description."""
         return replace(self, plan=self.plan.with_spec(spec))
 
@@ -90,15 +108,15 @@ class RoomProvider(SampleProvider):
     """Provider of a dataset of simulated rooms."""
 
     @classmethod
-    def from_spec(cls, spec: RoomSpec, location: str) -> RoomProvider:
+    def from_spec(cls, spec: RoomSpec, location: str, only: tuple[str, ...] | None = None) -> RoomProvider:
         """Check and hash the sound files of a description; see `RoomPlan.from_spec`."""
-        return cls(RoomPlan.from_spec(spec, location))
+        return cls(RoomPlan.from_spec(spec, location, only))
 
 
 class MeasuredProvider(SampleProvider):
     """Provider of a dataset of measured impulse responses."""
 
     @classmethod
-    def from_spec(cls, spec: MeasuredSpec, location: str) -> MeasuredProvider:
+    def from_spec(cls, spec: MeasuredSpec, location: str, only: tuple[str, ...] | None = None) -> MeasuredProvider:
         """Check and hash the sound files of a description; see `MeasuredPlan.from_spec`."""
-        return cls(MeasuredPlan.from_spec(spec, location))
+        return cls(MeasuredPlan.from_spec(spec, location, only))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -182,8 +183,55 @@ PAPER_TESTS: Final = {
 """Table I, synthetic."""
 
 
-class LocalizerSpec(DatasetSpec):
-    """Common fields of the datasets for the 2D localizer: geometry and splits.
+class SampleSpec(DatasetSpec):
+    """Description of a dataset of 160 ms mixtures, whose training split a search may vary."""
+
+    @abstractmethod
+    def area_m(self) -> tuple[float, float]:
+        """Return the size of the area, x and y, in metres."""
+
+    @abstractmethod
+    def microphones_m(self) -> NDArray[np.float64]:
+        """Return the positions of the microphones in metres, shape (arrays, microphones, 2).
+
+        The last axis has a third value, the height above the sources, if any microphone has one.
+        """
+
+    @property
+    def has_own_arrays(self) -> bool:
+        """Whether the description has the arrays; otherwise a file of the dataset has them."""
+        return True
+
+    @abstractmethod
+    def split_identity(self, split: str) -> dict[str, Any]:
+        """Return all values that the samples of a split depend on, except for the sound files."""
+
+    @abstractmethod
+    def require_feasible(self) -> None:
+        """Check that the rooms can hold the sources.
+
+        Raises:
+            InputError: If a simulated room is impossible.
+        """
+
+    @abstractmethod
+    def write_out(self) -> dict[str, Any]:
+        """Return the description as plain values, with absent fields of the training split taken from the dataset."""
+
+    @abstractmethod
+    def with_changes(self, values: Mapping[str, Any]) -> Self:
+        """Return a description with changed fields.
+
+        Args:
+            values: New values by dotted name, e.g. `train.snr_db`.
+
+        Raises:
+            ValidationError: If a value is out of its bounds.
+        """
+
+
+class LocalizerSpec(SampleSpec):
+    """Common fields of the datasets for the 2D localizer of one kind: geometry and splits.
 
     Attributes:
         papers: Test splits of the paper by name.
@@ -267,11 +315,12 @@ class LocalizerSpec(DatasetSpec):
         """Return the seed of the samples of a split."""
         return self.train_seed if split == "train" and self.train_seed is not None else self.seed
 
-    def microphones_m(self) -> NDArray[np.float64]:
-        """Return the positions of the microphones in metres, shape (arrays, microphones, 2).
+    def area_m(self) -> tuple[float, float]:
+        """Return the size of the area, x and y, in metres."""
+        return self.size_m
 
-        The last axis has a third value, the height above the sources, if any microphone has one.
-        """
+    def microphones_m(self) -> NDArray[np.float64]:
+        """Return the positions of the microphones; see `SampleSpec.microphones_m`."""
         arrays = self.arrays or tuple(
             ArraySpec(centre_m=centre, direction_deg=direction)
             for centre, direction in geometry.ARRAY_LAYOUTS[self.layout]
@@ -298,11 +347,28 @@ class LocalizerSpec(DatasetSpec):
         return max(source_range(split)[1] for split in self.resolve_splits().values())
 
     def require_feasible(self) -> None:
-        """Check that the rooms can hold the sources.
+        """Accept the rooms, which exist; only simulated ones may be impossible."""
 
-        Raises:
-            InputError: If a simulated room is impossible.
-        """
+    def write_out(self) -> dict[str, Any]:
+        """Return the description as plain values; see `SampleSpec.write_out`."""
+        described = self.model_dump(mode="json", by_alias=True)
+        left_out = {
+            name: field for name, field in type(self).model_fields.items() if (field.alias or name) not in described
+        }
+        described |= {name: getattr(self, name) for name in left_out}
+        return described | {"train": self.resolve_splits()["train"].model_dump(mode="json")}
+
+    def with_changes(self, values: Mapping[str, Any]) -> Self:
+        """Return a description with changed fields; see `SampleSpec.with_changes`."""
+        described = self.write_out()
+        for name, value in values.items():
+            *parents, last = name.split(".")
+            group = described
+            for parent in parents:
+                group[parent] = group.get(parent) or {}
+                group = group[parent]
+            group[last] = value
+        return type(self).model_validate(described)
 
     def split_identity(self, split: str) -> dict[str, Any]:
         """Return all values that the samples of a split depend on, except for the sound files.
@@ -444,6 +510,11 @@ class MeasuredSpec(MusicSpec):
     validate_share: float = Field(
         0.15, gt=0, lt=0.5, description="share of the measured positions for the validation split"
     )
+
+    @property
+    def has_own_arrays(self) -> bool:
+        """Whether the description has the arrays: no, the bank has them."""
+        return False
 
     def split_identity(self, split: str) -> dict[str, Any]:
         """Return all values that the samples of a split depend on, except for the content of the bank and the music."""

@@ -82,7 +82,7 @@ class _Location:
 
     def enter(self, part: str | int, kinds: Mapping[str, type[BaseModel]]) -> _Location:
         """Return the location one part further."""
-        if len(self.path) <= 1 and part in kinds:
+        if part in kinds and (len(self.path) <= 1 or _mentions(self.field, kinds[str(part)])):
             return _Location(self.path, kinds[str(part)], self.field)
         field = next((f for name, f in self.model.model_fields.items() if part in (name, f.alias)), None)
         if field is not None:
@@ -90,6 +90,17 @@ class _Location:
         if isinstance(part, str) and _UNION_MEMBER.match(part):
             return self
         return _Location((*self.path, part), self.model, self.field, inside=True)
+
+
+def _mentions(field: FieldInfo | None, model: type[BaseModel]) -> bool:
+    """Return whether a model is a member of the annotation of a field."""
+    todo: list[Any] = [] if field is None else [field.annotation]
+    while todo:
+        annotation = todo.pop()
+        if annotation is model:
+            return True
+        todo += get_args(annotation)
+    return False
 
 
 def explain_validation(
@@ -164,6 +175,8 @@ def _missing_error(where: str, location: _Location) -> InputError:
 
 def _rule_and_remedy(errors: Sequence[ErrorDetails], location: _Location) -> tuple[str, str]:
     first = errors[0]
+    if "url" not in first:  # an error type of a model of this project
+        return first["msg"], _own_remedy(location)
     if first["type"] in ("value_error", "assertion_error"):
         message = str(first.get("ctx", {}).get("error", ""))
         return message[:1].lower() + message[1:], _own_remedy(location)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from datasets.registry import AnySpec
-from datasets.rooms.spec import LocalizerSpec
+from datasets.rooms.spec import SampleSpec
 from runtime.errors import InputError
 from runtime.html_page import DataTable
 from search.catalog.details import config_values
@@ -129,7 +129,7 @@ def _describe_split(written: Mapping[str, Any], split: str) -> Mapping[str, Any]
     """Return what the samples of a split depend on; the whole description where it is not known for a single split."""
     try:
         spec = TypeAdapter(AnySpec).validate_python(dict(written))
-        return spec.split_identity(split) if isinstance(spec, LocalizerSpec) else written
+        return spec.split_identity(split) if isinstance(spec, SampleSpec) else written
     except (ValidationError, InputError, KeyError):
         return written
 

@@ -41,7 +41,7 @@ def test_a_space_trains_at_its_baseline_and_at_proposals(name: str, tiny: Datase
         epoch = TrialRunner(experiment, number, parameters, 0, "cpu").next_epoch()
         assert 0 <= epoch.metrics["f1_0.3m"] <= epoch.metrics["f1_1m"] <= 1
         assert set(epoch.setting) == set(searched.inner)
-        assert set(score_test_splits(experiment, number, "cpu")) == set(tiny.spec.tests)
+        assert set(score_test_splits(experiment, number, "cpu")) == set(tiny.spec.test_names())
     model, setting = load_trial_model(experiment, 0, "cpu")
     assert model.plot_predictions(["S0", "S1"], setting) is not None
 

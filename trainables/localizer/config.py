@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from datasets.building.provider import DatasetProvider, require_kind
-from datasets.rooms.provider import SampleProvider
+from datasets.rooms.provider import ArrayProvider
 from runtime.errors import InputError
 from trainables.contract import ConfigSection, InnerParameter, Metric, TrainableConfig
 
@@ -194,8 +194,8 @@ class LocalizerConfig(TrainableConfig):
         Raises:
             InputError: If the dataset is of another kind, or its arrays have one microphone each.
         """
-        require_kind(dataset, "room", "measured", "recordings")
-        has_pairs = not isinstance(dataset, SampleProvider) or dataset.plan.microphones_m.shape[1] > 1
+        require_kind(dataset, "room", "measured", "recordings", "mixed")
+        has_pairs = not isinstance(dataset, ArrayProvider) or dataset.microphones_m.shape[1] > 1
         if self.encoder == "combined" and not has_pairs:
             raise InputError(
                 "encoder",

@@ -14,7 +14,7 @@ from torch import Tensor
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
 from datasets.building.spec import DatasetSpec
 from datasets.rooms.dataset import Batch, Dataset, Split
-from datasets.rooms.spec import LocalizerSpec, MeasuredSpec
+from datasets.rooms.spec import SampleSpec
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
 from trainables.error_analysis import ErrorAnalysis
@@ -46,7 +46,7 @@ class Localizer(NetworkTrainable):
     def __init__(self, config: LocalizerConfig, data: Dataset, *, device: str, seed: int, epochs: int) -> None:
         super().__init__(config, device=device, seed=seed, epochs=epochs)
         self.data = data
-        self._layout = ArrayLayout(data.spec.size_m, data.microphones_m)
+        self._layout = ArrayLayout(data.spec.area_m(), data.microphones_m)
         self.network = self._build_seeded(lambda: LocalizerNetwork(config, *self._layout.microphones_m.shape[:2]))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.grid = grid.CellGrid.over_area(config.grid, self._layout.size_m)
@@ -187,9 +187,9 @@ class Localizer(NetworkTrainable):
     @classmethod
     def expected_parameters(cls, config: LocalizerConfig, dataset: DatasetSpec) -> int | None:
         """Return the number of parameters for the arrays of a dataset; None if a file of the dataset has the arrays."""
-        if isinstance(dataset, MeasuredSpec) or not isinstance(dataset, LocalizerSpec):
+        if not isinstance(dataset, SampleSpec) or not dataset.has_own_arrays:
             return None
-        arrays, mics, _ = dataset.microphones_m().shape
+        arrays, mics = dataset.microphones_m().shape[:2]
         return count_unbuilt(lambda: LocalizerNetwork(config, arrays, mics))
 
     def training_excerpts(self, count: int) -> SoundExcerpts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -121,11 +121,21 @@ def tabulate_scores(content: PageContent, *, in_full: bool = False) -> DataTable
 
 def tabulate_splits(content: PageContent) -> DataTable:
     """Return what the splits of the dataset contain, as far as its description says so."""
-    described = {name: content.dataset.get(name) for name in ("train", "validate")}
+    if content.dataset.get("kind") == "mixed":
+        return DataTable(["split", "content"], _list_mixed_splits(content.dataset))
     tests = content.dataset.get("tests")
+    described = {name: content.dataset.get(name) for name in ("train", "validate")}
     described |= tests if isinstance(tests, dict) else {}
     rows = [[name, _describe_split(split)] for name, split in described.items() if isinstance(split, dict)]
     return DataTable(["split", "content"], rows)
+
+
+def _list_mixed_splits(dataset: Mapping[str, Any]) -> list[list[str]]:
+    """Return the splits of a mixed dataset, each with the kind of data that it comes from."""
+    rows = [["train", part["kind"], part["train"]] for part in dataset["train"]]
+    rows.append(["validate", dataset["validate"]["kind"], dataset["validate"]["validate"]])
+    rows += [[name, part["kind"], split] for part in dataset["tests"] for name, split in part["tests"].items()]
+    return [[name, f"{kind}: {_describe_split(split)}"] for name, kind, split in rows]
 
 
 def _describe_split(split: dict[str, Any]) -> str:

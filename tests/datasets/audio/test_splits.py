@@ -18,7 +18,6 @@ from datasets.registry import prepare_dataset
 from datasets.rooms.music import list_excerpts
 from datasets.rooms.music_folder import divide_music, scan_corpus
 from datasets.rooms.spec import RoomSpec
-from datasets.rooms.variants import with_changes
 from runtime.errors import InputError
 from tests.datasets.audio.test_corpus import gather
 
@@ -274,7 +273,7 @@ def test_the_way_is_part_of_a_folder_s_fingerprint_only(folder: Path) -> None:
 
 @pytest.mark.parametrize("way", ["auto", "excerpts", "time"])
 def test_variants_keep_what_their_dumps_leave_out(folder: Path, way: str) -> None:
-    changed = with_changes(spec_of(folder, split_by=way, skip_broken=True), {"train.snr_db": 20})
+    changed = spec_of(folder, split_by=way, skip_broken=True).with_changes({"train.snr_db": 20})
     assert (changed.split_by, changed.skip_broken) == (way, True)
 
 

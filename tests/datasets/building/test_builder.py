@@ -18,7 +18,7 @@ from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
 from datasets.building.plan import part_bytes
 from datasets.rooms import synthesis
 from datasets.rooms.dataset import Dataset, build_dataset
-from datasets.rooms.spec import RoomSpec, source_range
+from datasets.rooms.spec import LocalizerSpec, RoomSpec, source_range
 from runtime.errors import InputError
 from tests.datasets.audio.test_corpus import gather
 from tests.datasets.small import content, made, part_of, plan_samples, root_of, shard_of, source
@@ -33,7 +33,7 @@ def test_a_split_is_cut_into_shards_and_the_last_is_shorter(built: Dataset) -> N
     assert [name for name, _ in found] == [
         f"{part_of(split).folder}/{number:05d}.arrow" for split in sizes for number in range(len(sizes[split]))
     ]
-    assert {name: len(built.open_split(name)) for name in built.spec.resolve_splits()} == {
+    assert {name: len(built.open_split(name)) for name in source().spec.resolve_splits()} == {
         name: sum(split) for name, split in sizes.items()
     }
 
@@ -121,6 +121,7 @@ def test_a_batch_comes_in_the_order_asked_across_shards(built: Dataset) -> None:
 
 
 def test_counts_and_positions_agree_with_each_other_and_with_the_spec(tiny: Dataset) -> None:
+    assert isinstance(tiny.spec, LocalizerSpec)
     for name, split in tiny.spec.resolve_splits().items():
         stored = tiny.open_split(name)
         low, high = source_range(split)
@@ -149,6 +150,7 @@ def test_waves_arrive_as_the_stored_positions_say(tiny: Dataset, array: int) -> 
 
 
 def test_the_size_on_disk_is_foretold_to_a_percent(built: Dataset, tiny: Dataset) -> None:
+    assert isinstance(tiny.spec, LocalizerSpec)
     told = part_bytes(plan_samples(tiny.spec, "tests"))
     for folder, expected in told.items():
         shards = list(tiny.store.local_path(folder).glob("*.arrow"))

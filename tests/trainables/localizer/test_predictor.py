@@ -85,7 +85,7 @@ def test_long_recordings_are_read_in_pieces(
 
 def test_the_room_is_kept_with_the_weights(predictor: LocalizerPredictor, tiny: Dataset) -> None:
     assert np.array_equal(predictor._layout.microphones_m, tiny.microphones_m)
-    assert predictor._layout.size_m == tiny.spec.size_m
+    assert predictor._layout.size_m == tiny.spec.area_m()
 
 
 def test_the_plan_leaves_out_nothing_that_was_found(predictor: LocalizerPredictor, tiny: Dataset) -> None:

@@ -134,6 +134,17 @@ def test_the_splits_and_the_references_are_explained() -> None:
     assert "start N is point N of its `start`" in text
     assert "size_m: [6.0, 6.0]" in text
     assert not tabulate_splits(replace(content, dataset={"kind": "tau2020", "tests": ["fold1"]})).rows
+    mixed = {
+        "kind": "mixed",
+        "train": [DATASET],
+        "validate": {"kind": "measured", "validate": {"samples": 5}},
+        "tests": [DATASET],
+    }
+    assert tabulate_splits(replace(content, dataset=mixed)).rows == [
+        ["train", "room: samples 1000, sources 1 – 2"],
+        ["validate", "measured: samples 5"],
+        ["S0", "room: samples 50, sources 3"],
+    ]
 
 
 def test_small_metrics_keep_their_digits() -> None:

@@ -1,0 +1,1 @@
+"""Datasets whose splits are of different kinds, such as simulated training data and recorded tests."""
