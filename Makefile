@@ -10,8 +10,14 @@ ARGS ?=
 search: $(VENV)/ready
 	$(RUN) -m search.launch spaces/rg_rep.yaml $(ARGS)
 
+# All tests: the fast ones in two processes, then the slow ones alone, since Ray's start gives up on a busy machine.
 test: $(VENV)/ready .venv-moto/ready
+ifeq ($(strip $(ARGS)),)
+	$(RUN) -m pytest -n 2 -m "not slow and not cluster"
+	$(RUN) -m pytest -m "slow and not cluster"
+else
 	$(RUN) -m pytest $(ARGS)
+endif
 
 # Start the cluster of cluster.yaml on simulated hosts on this machine. Needs root, openssh-server, iproute2 and rsync.
 test-cluster: $(VENV)/ready .venv-moto/ready
