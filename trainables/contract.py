@@ -226,6 +226,18 @@ class Trainable(ABC):
         del split, inference_params
         return None
 
+    def score_yardsticks(self, splits: Sequence[str]) -> Mapping[str, Mapping[str, Metrics]]:
+        """Return the metrics of methods without training on the same data, tuned on validation, for comparison in reports.
+
+        Args:
+            splits: Names of the test splits.
+
+        Returns:
+            Metrics by name of the method and split; none by default.
+        """
+        del splits
+        return {}
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return everything that continuing needs: weights, optimizer, schedule, random state, epoch.

@@ -31,6 +31,7 @@ _CALLS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "plot_predictions": (("splits", "inference_params"), ()),
     "predictor": (("config", "weights"), ("device",)),
     "training_excerpts": (("count",), ()),
+    "score_yardsticks": (("splits",), ()),
     "count_parameters": ((), ()),
     "expected_parameters": (("config", "dataset"), ()),
     "prepare_prediction": ((), ()),

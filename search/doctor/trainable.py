@@ -219,7 +219,11 @@ def _class_checks(subject: Subject) -> list[_Check]:
             "all test splits are evaluated",
             "accept the name of every split in evaluate",
         ),
-        (lambda: _use_optional_methods(subject), "plot_predictions, analyse_errors and predictor run", _PAGE),
+        (
+            lambda: _use_optional_methods(subject),
+            "plot_predictions, analyse_errors, score_yardsticks and predictor run",
+            _PAGE,
+        ),
     ]
 
 
@@ -249,6 +253,9 @@ def _use_optional_methods(subject: Subject) -> None:
     analyses = [trainable.analyse_errors(split, {}) for split in subject.test_splits]
     for analysis in filter(None, analyses):
         analysis.check_shapes()
+    for by_split in trainable.score_yardsticks(subject.test_splits).values():
+        for metrics in by_split.values():
+            [float(value) for value in metrics.values()]
     subject.trainable.predictor(subject.config(), read_back(trainable.weights()), device="cpu")
 
 

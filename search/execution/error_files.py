@@ -53,11 +53,13 @@ class ModelErrors:
         analyses: Errors by source, by split; without splits on which the trainable gives none.
         sweeps: Sweeps of the inference parameters, by split.
         model: Digest of the file of the model; empty if it is unknown.
+        yardsticks: Metrics of methods without training, by name of the method and split.
     """
 
     analyses: Mapping[str, ErrorAnalysis] = field(default_factory=dict)
     sweeps: Mapping[str, tuple[Sweep, ...]] = field(default_factory=dict)
     model: str = ""
+    yardsticks: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
 
 def analyse_model(experiment: Experiment, number: int, device: str) -> ModelErrors:
@@ -85,9 +87,20 @@ def analyse_model(experiment: Experiment, number: int, device: str) -> ModelErro
         analyses,
         {split: sweep_parameters(model, split, setting) for split in splits} if model.inner else {},
         digest,
+        _score_yardsticks(model, splits),
     )
     write_errors(results, number, errors)
     return errors
+
+
+def _score_yardsticks(model: Trainable, splits: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
+    return {
+        method: {
+            split: {name: float(value) for name, value in metrics.items() if np.isfinite(value)}
+            for split, metrics in by_split.items()
+        }
+        for method, by_split in model.score_yardsticks(splits).items()
+    }
 
 
 def sweep_parameters(model: Trainable, split: str, setting: Mapping[str, float]) -> tuple[Sweep, ...]:
@@ -127,6 +140,7 @@ def write_errors(results: SearchFolder, number: int, errors: ModelErrors) -> Non
     """Write the errors of a trial's model into the folder of the trial, atomically."""
     arrays: dict[str, NDArray[Any]] = {}
     meta: dict[str, Any] = {"version": _VERSION, "model": errors.model, "splits": {}, "sweeps": {}}
+    meta["yardsticks"] = errors.yardsticks
     for split, analysis in errors.analyses.items():
         meta["splits"][split] = _describe_analysis(analysis)
         arrays |= {f"{split}/{name}": array for name, array in _list_arrays(analysis).items()}
@@ -155,7 +169,7 @@ def read_errors(results: SearchFolder, number: int) -> ModelErrors:
         analyses = {split: _build_analysis(split, described, arrays) for split, described in meta["splits"].items()}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return ModelErrors()
-    return ModelErrors(analyses, sweeps, meta.get("model", ""))
+    return ModelErrors(analyses, sweeps, meta.get("model", ""), meta.get("yardsticks", {}))
 
 
 def _widen(array: NDArray[Any]) -> NDArray[Any]:

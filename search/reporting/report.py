@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from io import StringIO
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from runtime.console import Console
 from runtime.errors import InputError
 from search.execution import scoring
-from search.execution.error_files import analyse_model
+from search.execution.error_files import analyse_model, read_errors
 from search.execution.error_text import describe_error
 from search.experiment import Experiment
 from search.reporting import next_steps, progress
@@ -75,6 +76,8 @@ def write_final_report(
     _draw_models(experiment, finalists, console)
     described = registry.describe_trainable(experiment.space.trainable, "trainable")
     summary = summarise_search(experiment.space, study.get_trials(), finalists, described, confirmed)
+    errors = read_errors(experiment.results, finalists.winner.number)
+    summary = replace(summary, yardsticks=errors.yardsticks)
     screen = _format_screen(experiment, study, summary)
     for line in screen:
         console.print_line(line)

@@ -56,6 +56,7 @@ def summarise_result(
         "trials": [_describe_trial(trial, space, results) for trial in finalists.list_trials()],
         "conclusion": list_conclusions(summary),
         "verdict": None if summary.confirmed is None else summarise_verdict(summary.confirmed),
+        "yardsticks": {method: dict(scores) for method, scores in summary.yardsticks.items()},
         "importance": {name: asdict(importance) for name, importance in summary.importances.items()},
         "edges": [asdict(edge) | {"text": edge.describe()} for edge in summary.edges],
         "spent": asdict(spending),

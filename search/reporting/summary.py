@@ -45,6 +45,7 @@ class Summary:
         importances: Importance of the hyperparameters; empty if there are too few trials.
         edges: Values of the winner at an edge of what is searched.
         confirmed: Results of the confirmations; None without any.
+        yardsticks: Test scores of methods without training, by name of the method and split.
     """
 
     space: Space
@@ -54,6 +55,7 @@ class Summary:
     importances: Mapping[str, Importance] = field(default_factory=dict)
     edges: Sequence[Edge] = ()
     confirmed: ConfirmationResult | None = None
+    yardsticks: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
 
 def summarise_search(
@@ -158,6 +160,7 @@ def format_scores(summary: Summary, *, in_full: bool = False) -> list[str]:
     columns = {finalists.head(trial): trial.test_scores for trial in scored}
     if not space.search:
         columns = {"value": finalists.winner.test_scores}
+    columns |= summary.yardsticks
     chosen = " (inference parameters chosen on validation)" if space.inner else ""
     title = "Scores" if space.search else "The training"
     return ["", f"{title} on the test splits{chosen}", *format_test_scores(columns, metrics).splitlines()]

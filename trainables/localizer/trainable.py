@@ -18,7 +18,7 @@ from datasets.rooms.spec import SampleSpec
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
 from trainables.error_analysis import ErrorAnalysis
-from trainables.localizer import features, grid, losses, retrieval
+from trainables.localizer import features, grid, losses, retrieval, srp_phat
 from trainables.localizer.array_layout import ArrayLayout, network_weights
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, OptimizerConfig
 from trainables.localizer.error_analysis import LocatedScene, analyse_scenes
@@ -150,6 +150,14 @@ class Localizer(NetworkTrainable):
 
         return analyse_scenes(self._layout, scenes, sorted(RESOLUTIONS_M), read_sound)
 
+    def score_yardsticks(self, splits: Sequence[str]) -> dict[str, dict[str, Metrics]]:
+        """Return the metrics of SRP-PHAT on the same samples, its threshold and radius chosen on validation."""
+        yardstick = _SteeredLocalizer(self.data, device=str(self.device))
+        grid_params = srp_phat.list_inference_params()
+        validated = [metrics["f1_mean"] for metrics in yardstick.evaluate("validate", grid_params)]
+        chosen = grid_params[validated.index(max(validated))]
+        return {srp_phat.SRP_PHAT: {split: _without_loss(yardstick.evaluate(split, [chosen])[0]) for split in splits}}
+
     @classmethod
     def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:
         """Return the metrics of sums of the terms of `evaluate_scenes`."""
@@ -232,6 +240,19 @@ class Localizer(NetworkTrainable):
             batch = samples.read_batch(np.arange(min(_PLOTTED_SAMPLES, len(samples))))
             samples_by_split[name] = (batch.positions_m, self.predict(batch.waves, inference_params))
         return plot_room_plans(self._layout, samples_by_split)
+
+
+class _SteeredLocalizer(Localizer):
+    """Localizer whose network is replaced by the steered response, so that its maps are read and counted in the same way."""
+
+    def __init__(self, data: Dataset, *, device: str) -> None:
+        config = srp_phat.reading_config(data.spec.area_m())
+        super().__init__(config, data, device=device, seed=0, epochs=1)
+        self.network = srp_phat.SteeredResponse(data.microphones_m, self.grid.centres_m()).to(self.device)
+
+
+def _without_loss(metrics: Metrics) -> Metrics:
+    return {name: value for name, value in metrics.items() if name != "loss"}
 
 
 def _read_batches(samples: Split) -> Iterator[Batch]:

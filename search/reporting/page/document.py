@@ -44,6 +44,9 @@ _REFERENCES: Final = (
     "Inference parameters are those that were best on validation. The baseline is `baseline` of the space, "
     "and start N is point N of its `start`: settings that were known before the search."
 )
+_YARDSTICKS: Final = (
+    "Columns beyond the trials are methods without training, whose parameters were chosen on validation as well."
+)
 _SKIP: Final = Markup('<a class="skip" href="#answer">Skip to the answer</a>')
 
 
@@ -105,6 +108,7 @@ def tabulate_scores(content: PageContent, *, in_full: bool = False) -> DataTable
     columns = [
         {"validation": {} if b is None else b.metrics, **t.test_scores} for b, t in zip(best, trials, strict=True)
     ]
+    columns += [dict(scores) for scores in content.errors.yardsticks.values()]
     splits = dict.fromkeys(split for column in columns for split in column)
     rows = []
     for split in splits:
@@ -116,7 +120,7 @@ def tabulate_scores(content: PageContent, *, in_full: bool = False) -> DataTable
             for name in dict.fromkeys(names)
             if name in present
         ]
-    return DataTable(["split", "metric", *map(content.label, trials)], rows)
+    return DataTable(["split", "metric", *map(content.label, trials), *content.errors.yardsticks], rows)
 
 
 def tabulate_splits(content: PageContent) -> DataTable:
@@ -219,6 +223,8 @@ def _section_winner(content: PageContent) -> Section | None:
         make_paragraph(_REFERENCES, "soft"),
         make_data_table(tabulate_scores(content)),
     ]
+    if content.errors.yardsticks:
+        parts.append(make_paragraph(_YARDSTICKS, "soft"))
     splits = tabulate_splits(content)
     if splits.rows:
         parts.append(_fold("What the splits contain", make_data_table(splits)))

@@ -86,6 +86,16 @@ def test_the_file_holds_what_was_computed(name: str, searches: SavedSearches) ->
             assert len(one.sound) == min(len(other.sound), 20 * other.rate_hz)
 
 
+def test_the_file_has_the_scores_of_the_yardsticks(searches: SavedSearches) -> None:
+    analyse_model(searches.localizer, 0, "cpu")
+    splits = list(searches.localizer.space.dataset.test_names())
+    kept = read_errors(searches.localizer.results, 0).yardsticks
+    assert list(kept) == ["SRP-PHAT"]
+    assert list(kept["SRP-PHAT"]) == splits
+    assert kept["SRP-PHAT"]["S0"]["f1_1m"] > 0.5
+    assert analyse_model(searches.doanet, 0, "cpu").yardsticks == {}
+
+
 def test_a_sweep_contains_the_chosen_value_and_its_metrics(searches: SavedSearches) -> None:
     experiment = searches.localizer
     split = first_split(experiment)
@@ -112,6 +122,7 @@ def test_errors_are_computed_again_only_if_the_model_has_changed(
         return [{}] * len(params_grid)
 
     monkeypatch.setattr(Localizer, "evaluate", evaluate)
+    monkeypatch.setattr(Localizer, "score_yardsticks", lambda *_: {})
     assert analyse_model(experiment, 1, "cpu").model == first.model
     assert calls == []
     model = experiment.results.model_path(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,8 @@ def test_the_baseline_every_start_and_the_runner_up_have_a_column() -> None:
     assert next(line for line in lines if line.startswith("S0")).split()[2:] == [
         "0.700", "0.750", "0.200", "0.800", "0.100",
     ]  # fmt: skip
+    measured = replace(summary_of(trials), yardsticks={"SRP-PHAT": {"S0": {"f1_0.3m": 0.4567}}})
+    assert next(line for line in format_summary(measured) if line.startswith("S0")).split()[-1] == "0.457"
 
 
 def test_the_configuration_has_full_names_and_the_inference_parameters() -> None:

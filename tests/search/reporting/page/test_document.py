@@ -147,6 +147,18 @@ def test_the_splits_and_the_references_are_explained() -> None:
     ]
 
 
+def test_methods_without_training_have_a_column_of_their_own() -> None:
+    errors = replace(make_errors(), yardsticks={"SRP-PHAT": {"S0": {"f1": 0.4567}}})
+    content = replace(finished(), errors=errors)
+    table = tabulate_scores(content)
+    assert table.header[-1] == "SRP-PHAT"
+    rows = {(row[0], row[1]): row for row in table.rows}
+    assert rows["S0", "f1"][-1] == "0.457"
+    assert rows["validation", "f1"][-1] == "–"
+    assert "methods without training" in visible_text(make_page(content))
+    assert "methods without training" not in visible_text(make_page(finished()))
+
+
 def test_small_metrics_keep_their_digits() -> None:
     assert [format_score(value) for value in (0.0003, 0.0, 0.5, -0.004, 12.3456)] == [
         "0.0003",
