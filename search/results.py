@@ -29,6 +29,8 @@ MAX_TRIALS: Final = "max_trials"
 """Key of the number of trials of the last launch in the identity file; searches of earlier versions lack it."""
 CONSTRAINTS: Final = "constraints"
 """Key of the constraints of the last launch in the identity file; searches without constraints lack it."""
+STRESS_FILE: Final = "stress.json"
+"""Name of the file with the robustness map of a model."""
 RESULT_VERSION: Final = 1
 """Version of the format of `result.json`; it changes if a key changes its meaning or disappears."""
 _LAUNCH_FOLDER: Final = "launch_folder"
@@ -147,6 +149,10 @@ class SearchFolder:
     def errors_path(self, number: int) -> Path:
         """Return the path of the errors of a trial's model on the test splits."""
         return self.trial_path(number) / "errors.npz"
+
+    def stress_path(self, number: int) -> Path:
+        """Return the path of the robustness map of a trial's model."""
+        return self.trial_path(number) / STRESS_FILE
 
     def figure_path(self, number: int) -> Path:
         """Return the path of the figure with a trial's predictions."""

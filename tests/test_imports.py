@@ -57,6 +57,7 @@ LIGHT = [
     "search.table",
     "search.predict",
     "search.package",
+    "search.stress",
     "spaces.load",
     "datasets.building.parts",
     "datasets.building.manifest",
@@ -147,7 +148,7 @@ SEARCH_LEVELS = [
     {"study"},
     {"execution"},
     {"reporting"},
-    {"launching", "saved_models", "prediction"},
+    {"launching", "saved_models", "prediction", "robustness"},
     {"catalog"},
     {
         "api",
@@ -166,6 +167,7 @@ SEARCH_LEVELS = [
         "rerun",
         "record",
         "report",
+        "stress",
         "dashboard",
     },
 ]

@@ -152,7 +152,7 @@ class Localizer(NetworkTrainable):
 
     def score_yardsticks(self, splits: Sequence[str]) -> dict[str, dict[str, Metrics]]:
         """Return the metrics of SRP-PHAT on the same samples, its threshold and radius chosen on validation."""
-        yardstick = _SteeredLocalizer(self.data, device=str(self.device))
+        yardstick = SteeredLocalizer(self.data, device=str(self.device))
         grid_params = srp_phat.list_inference_params()
         validated = [metrics["f1_mean"] for metrics in yardstick.evaluate("validate", grid_params)]
         chosen = grid_params[validated.index(max(validated))]
@@ -242,7 +242,7 @@ class Localizer(NetworkTrainable):
         return plot_room_plans(self._layout, samples_by_split)
 
 
-class _SteeredLocalizer(Localizer):
+class SteeredLocalizer(Localizer):
     """Localizer whose network is replaced by the steered response, so that its maps are read and counted in the same way."""
 
     def __init__(self, data: Dataset, *, device: str) -> None:

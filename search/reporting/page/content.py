@@ -39,6 +39,7 @@ class PageContent:
         headlines: Metrics that tables show in addition to the objectives.
         commands: Commands for what to do next, with remarks.
         dataset: Description of the dataset, as the search has recorded it.
+        robustness: Scores of the winner under other conditions, as `search.stress` has written them; empty without.
         time: Time of the last change.
         is_live: Whether the search is running.
     """
@@ -58,6 +59,7 @@ class PageContent:
     headlines: Sequence[str] = ()
     commands: Sequence[str] = ()
     dataset: Mapping[str, Any] = field(default_factory=dict)
+    robustness: Sequence[Mapping[str, Any]] = ()
     time: datetime | None = None
     is_live: bool = False
 

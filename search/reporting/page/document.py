@@ -24,7 +24,7 @@ from runtime.html_page import (
     make_paragraph,
     make_table,
 )
-from search.reporting.page import error_charts, examples, maps, trial_charts
+from search.reporting.page import error_charts, examples, maps, robustness, trial_charts
 from search.reporting.page.chart import (
     THEME_BUTTON,
     arrange_charts,
@@ -210,6 +210,7 @@ def _list_sections(content: PageContent) -> Iterable[Section | None]:
     yield _section_progress(content)
     yield _section_dimensions(content)
     yield _section_errors(content)
+    yield _section_robustness(content)
     yield _section_examples(content)
     yield Section("trials", "All trials", _make_trials(content))
     yield _section_provenance(content)
@@ -298,6 +299,19 @@ def _head_split(content: PageContent, split: str) -> str:
     metric = content.objectives[0][0]
     value = None if content.winner is None else content.winner.test_scores.get(split, {}).get(metric)
     return f"Test split {split}" + ("" if value is None else f": {metric} {format_score(value)}")
+
+
+def _section_robustness(content: PageContent) -> Section | None:
+    if not content.robustness:
+        return None
+    rows = content.robustness
+    parts = [make_paragraph(sentence) for sentence in robustness.summarise_conditions(rows)]
+    parts.append(
+        make_paragraph("Measured by `search.stress` on new music in simulated rooms of the same geometry.", "soft")
+    )
+    parts.append(arrange_charts(render_charts(robustness.list_condition_maps(rows), "robustness")))
+    parts.append(_fold("All conditions", make_data_table(robustness.tabulate_conditions(rows), "sortable")))
+    return Section("robustness", "How it holds elsewhere", join_markup(parts))
 
 
 def _section_examples(content: PageContent) -> Section | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -69,8 +71,19 @@ def gather_content(
     return content if winner is None else replace(
         content,
         errors=read_errors(folder, winner.number),
+        robustness=_read_robustness(folder, winner.number),
         commands=_list_commands(folder, winner.number, len(trials)),
     )  # fmt: skip
+
+
+def _read_robustness(folder: SearchFolder, number: int) -> list[Mapping[str, Any]]:
+    """Return the scores in `stress.json`; none if there is no file, or the model has changed since."""
+    try:
+        content = json.loads(folder.fetch_file(folder.stress_path(number)).read_text())
+        digest = hashlib.sha256(folder.fetch_file(folder.model_path(number)).read_bytes()).hexdigest()
+        return list(content["scores"]) if content["sha256"] == digest else []
+    except (OSError, ValueError, KeyError):
+        return []
 
 
 def _list_metrics(trainable: str) -> tuple[Metric, ...]:

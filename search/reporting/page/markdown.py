@@ -15,6 +15,7 @@ from search.reporting.page.document import (
     tabulate_trials,
 )
 from search.reporting.page.error_charts import count_simultaneous
+from search.reporting.page.robustness import summarise_conditions, tabulate_conditions
 from search.reporting.table import format_markdown_table
 
 _LISTED_TRIALS: Final = 20
@@ -30,6 +31,9 @@ def make_markdown(content: PageContent) -> str:
         gates = [f"F1 at {gate:g} {analysis.axes.unit}" for gate in (analysis.axes.gates[0], analysis.axes.gates[-1])]
         table = format_table(DataTable(["sources at the same time", *gates], count_simultaneous(analysis)))
         parts += [f"## Errors of the winner on {split}", table]
+    if content.robustness:
+        table = format_table(tabulate_conditions(content.robustness))
+        parts += ["## Robustness", " ".join(summarise_conditions(content.robustness)), table]
     if content.importances:
         shares = [
             [name, f"{one.share:.0%}", f"{one.low:.0%} – {one.high:.0%}"] for name, one in content.importances.items()

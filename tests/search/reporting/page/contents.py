@@ -114,3 +114,23 @@ def make_errors() -> ModelErrors:
     }
     sweep = Sweep("threshold", values, metrics)
     return ModelErrors({"S0": make_analysis(), "S1": make_trajectories()}, {"S0": (sweep,), "S1": (sweep,)})
+
+
+def make_robustness() -> list[dict[str, Any]]:
+    """Return scores over two reverberation times and two levels of noise, for the model and a yardstick."""
+    return [
+        {
+            "rt60_s": rt60_s,
+            "snr_db": snr_db,
+            "gain_db": 0.0,
+            "sources": 1,
+            "method": method,
+            "metrics": {"f1_mean": value, "f1_1m": value, "f1_0.3m": value / 2},
+        }
+        for method, gain in (("model", 0.0), ("SRP-PHAT", -0.1))
+        for (rt60_s, snr_db), value in zip(
+            ((0.0, None), (0.0, 10.0), (0.4, None), (0.4, 10.0)),
+            (0.9 + gain, 0.8 + gain, 0.5 + gain, 0.3 + gain),
+            strict=True,
+        )
+    ]

@@ -18,8 +18,9 @@ from search.reporting.page.document import (
     tabulate_trials,
 )
 from search.reporting.page.markdown import make_markdown
+from search.reporting.page.robustness import list_condition_maps
 from tests.datasets.paged import Page
-from tests.search.reporting.page.contents import make_content, make_errors, make_trial
+from tests.search.reporting.page.contents import make_content, make_errors, make_robustness, make_trial
 
 VERDICT: dict[str, Any] = {
     "objective": "f1",
@@ -48,7 +49,7 @@ RESULT: dict[str, Any] = {
 
 def finished() -> PageContent:
     content = make_content(24, result=RESULT, errors=make_errors(), commands=["python -m search.show a    # <winner>"])
-    return replace(content, dataset=DATASET)
+    return replace(content, dataset=DATASET, robustness=make_robustness())
 
 
 def charts_of(written: str) -> list[dict[str, Any]]:
@@ -145,6 +146,22 @@ def test_the_splits_and_the_references_are_explained() -> None:
         ["validate", "measured: samples 5"],
         ["S0", "room: samples 50, sources 3"],
     ]
+
+
+def test_the_robustness_map_has_its_mean_its_worst_condition_and_a_map_of_each_method() -> None:
+    written = make_page(finished())
+    text = visible_text(written)
+    assert (
+        "model: f1_mean 0.625 in the mean of 4 combinations, 0.300 in the worst one (RT60 0.4 s, SNR 10 dB, 1 source)."
+        in text
+    )
+    maps = {chart.title: chart.figure.data[0] for chart in list_condition_maps(make_robustness())}
+    assert list(maps) == ["model, 1 source", "SRP-PHAT, 1 source"]
+    first = maps["model, 1 source"]
+    assert (first.x, first.y) == (("0", "0.4"), ("10", "none"))
+    assert [list(row) for row in first.z] == [[0.8, 0.3], [0.9, 0.5]]
+    assert "## Robustness" in make_markdown(finished())
+    assert "How it holds elsewhere" not in make_page(replace(finished(), robustness=()))
 
 
 def test_methods_without_training_have_a_column_of_their_own() -> None:

@@ -1,0 +1,1 @@
+"""How a localizer holds in rooms, noise and with microphones that its training did not have."""
