@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Condition:
+class AcousticCondition:
     """Surroundings of samples.
 
     Attributes:
@@ -30,6 +30,6 @@ class Condition:
 
 def list_conditions(
     rt60_s: Sequence[float], snr_db: Sequence[float | None], gain_db: Sequence[float]
-) -> list[Condition]:
+) -> list[AcousticCondition]:
     """Return all combinations, in the order of the values."""
-    return [Condition(*values) for values in itertools.product(rt60_s, snr_db, gain_db)]
+    return [AcousticCondition(*values) for values in itertools.product(rt60_s, snr_db, gain_db)]

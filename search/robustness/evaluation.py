@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datasets.acoustics.conditions import Condition
+from datasets.acoustics.conditions import AcousticCondition
 from datasets.acoustics.noise import add_noise
 from datasets.rooms.dataset import Batch, Dataset, Split
 from search.robustness.rooms import name_split
@@ -33,7 +33,7 @@ class StressedScore:
         metrics: Metrics by name.
     """
 
-    condition: Condition
+    condition: AcousticCondition
     sources: int
     method: str
     metrics: Mapping[str, float]
@@ -42,7 +42,7 @@ class StressedScore:
 class _StressedSplit(Split):
     """Samples of a split with noise and deviating gains, the same ones whenever a sample is read first in a batch."""
 
-    def __init__(self, split: Split, condition: Condition) -> None:
+    def __init__(self, split: Split, condition: AcousticCondition) -> None:
         self._split = split
         self._condition = condition
         self.positions_m = split.positions_m
@@ -67,7 +67,7 @@ class _StressedSplit(Split):
 class _StressedDataset(Dataset):
     """Dataset of which every split has the same condition."""
 
-    condition: Condition = field(kw_only=True)
+    condition: AcousticCondition = field(kw_only=True)
 
     def open_split(self, name: str) -> Split:
         """Open a split of the dataset under the condition."""
@@ -76,7 +76,7 @@ class _StressedDataset(Dataset):
 
 def score_conditions(
     model: SavedModel,
-    conditions: Sequence[Condition],
+    conditions: Sequence[AcousticCondition],
     sources: Sequence[int],
     open_rooms: Callable[[float], Dataset],
     device: str,

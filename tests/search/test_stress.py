@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.acoustics.conditions import Condition, list_conditions
+from datasets.acoustics.conditions import AcousticCondition, list_conditions
 from datasets.rooms.dataset import Dataset
 from datasets.rooms.spec import RoomSpec
 from search import stress
@@ -51,16 +51,16 @@ def test_rooms_have_the_microphones_of_the_model_inside(arrays: list[dict[str, o
 def test_noise_and_gains_are_those_of_the_condition_and_the_same_each_time(tiny: Dataset) -> None:
     clean, rows = tiny.open_split("S0"), np.arange(20)
     waves = clean.read_batch(rows).waves
-    stressed = _StressedSplit(clean, Condition(0.0, 10.0, 0.0)).read_batch(rows)
+    stressed = _StressedSplit(clean, AcousticCondition(0.0, 10.0, 0.0)).read_batch(rows)
     ratio = waves.square().mean((1, 2, 3)) / (stressed.waves - waves).square().mean((1, 2, 3))
     assert torch.allclose(10 * ratio.log10(), torch.full((20,), 10.0), atol=0.5)
-    gained = _StressedSplit(clean, Condition(0.0, None, 3.0))
+    gained = _StressedSplit(clean, AcousticCondition(0.0, None, 3.0))
     first, second = gained.read_batch(rows).waves, gained.read_batch(rows).waves
     assert torch.equal(first, second)
     levels_db = 10 * (first.square().mean(-1) / waves.square().mean(-1)).log10()
     assert levels_db.abs().max() <= 3.001
     assert levels_db.std() == pytest.approx(3 / np.sqrt(3), rel=0.1)
-    assert torch.equal(_StressedSplit(clean, Condition(0.0, None, 0.0)).read_batch(rows).waves, waves)
+    assert torch.equal(_StressedSplit(clean, AcousticCondition(0.0, None, 0.0)).read_batch(rows).waves, waves)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from datasets.acoustics.conditions import Condition
+from datasets.acoustics.conditions import AcousticCondition
 from runtime.html_page import (
     DataTable,
     Markup,
@@ -52,7 +52,7 @@ def tabulate_conditions(rows: Rows, metrics: Sequence[str] = _METRICS) -> DataTa
     """Return one row per condition, number of sources and method."""
     body = [
         [
-            Condition(row["rt60_s"], row["snr_db"], row["gain_db"]).describe(),
+            AcousticCondition(row["rt60_s"], row["snr_db"], row["gain_db"]).describe(),
             str(row["sources"]),
             row["method"],
             *(format_score(row["metrics"].get(name)) for name in metrics),
@@ -69,7 +69,7 @@ def summarise_conditions(rows: Rows, metric: str = "f1_mean") -> list[str]:
         own = [row for row in rows if row["method"] == method]
         values = [row["metrics"].get(metric, 0.0) for row in own]
         worst = own[values.index(min(values))]
-        place = Condition(worst["rt60_s"], worst["snr_db"], worst["gain_db"]).describe()
+        place = AcousticCondition(worst["rt60_s"], worst["snr_db"], worst["gain_db"]).describe()
         sentences.append(
             f"{method}: {metric} {sum(values) / len(values):.3f} in the mean of {len(own)} combinations, "
             f"{min(values):.3f} in the worst one ({place}, {_count(worst['sources'])})."
