@@ -126,6 +126,12 @@ class AugmentConfig(ConfigSection):
 
     level_db: float = Field(0.0, ge=0, le=40, description="a sample's level changes by up to ± this, dB")
     channel_gain_db: float = Field(0.0, ge=0, le=12, description="each microphone's level changes by up to ± this, dB")
+    array_delay_us: float = Field(
+        0.0, ge=0, le=1000, description="each array is delayed by up to ± this, as by a clock of its own, µs"
+    )
+    snr_db: float | None = Field(
+        None, ge=-20, le=80, description="lowest SNR of added white noise, drawn up to 30 dB above, dB; none if absent"
+    )
 
 
 class RetrievalConfig(ConfigSection):

@@ -18,7 +18,7 @@ from datasets.rooms.spec import SampleSpec
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
 from trainables.error_analysis import ErrorAnalysis
-from trainables.localizer import features, grid, losses, retrieval, srp_phat
+from trainables.localizer import augmentation, grid, losses, retrieval, srp_phat
 from trainables.localizer.array_layout import ArrayLayout, network_weights
 from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, OptimizerConfig
 from trainables.localizer.error_analysis import LocatedScene, analyse_scenes
@@ -79,12 +79,8 @@ class Localizer(NetworkTrainable):
         return epoch_indices(self.epoch, length, samples, permutation)
 
     def _train_step(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
-        augment = self.config.augment
         waves = batch.waves.to(self.device, non_blocking=True)
-        if augment.level_db or augment.channel_gain_db:
-            waves = features.vary_levels(
-                waves, generator, level_db=augment.level_db, channel_gain_db=augment.channel_gain_db
-            )
+        waves = augmentation.augment_waves(waves, generator, self.config.augment)
         output = run_network(self._ddp_network(), waves, self.config, bf16=self._bf16)
         loss = self._compute_loss(output, batch.positions_m.to(self.device))
         self._optimizer_step(loss)
@@ -203,12 +199,8 @@ class Localizer(NetworkTrainable):
     def training_excerpts(self, count: int) -> SoundExcerpts:
         """Return training samples, evenly spread and augmented as in training; arrays and microphones are the channels."""
         indices = np.unique(np.linspace(0, len(self._train) - 1, count).round().astype(np.int64))
-        waves = self._train.read_batch(indices).waves
-        augment = self.config.augment
         generator = torch.Generator().manual_seed(self.seed)
-        waves = features.vary_levels(
-            waves, generator, level_db=augment.level_db, channel_gain_db=augment.channel_gain_db
-        )
+        waves = augmentation.augment_waves(self._train.read_batch(indices).waves, generator, self.config.augment)
         return SoundExcerpts(SAMPLE_RATE_HZ, waves.flatten(1, 2).transpose(1, 2).numpy())
 
     def prepare_prediction(self) -> Callable[[], object]:
