@@ -70,7 +70,7 @@ def _list_runs(record: SearchRecord) -> list[str]:
 
 
 def _delete_runs(options: argparse.Namespace, folder: SearchFolder, runs: Sequence[str]) -> None:
-    from search.reporting.mlflow_store import MlflowStore, delete_runs
+    from search.reporting.mlflow.store import MlflowStore, delete_runs
 
     count = delete_runs(MlflowStore.from_uri(folder.storage, options.tracking_uri), runs)
     print(f"MLflow   {count} runs deleted; `mlflow gc` removes their files")

@@ -15,7 +15,7 @@ from runtime.errors import InputError
 from search import dashboard
 from search.launching.existing import describe_names
 from search.launching.storage_options import SERVER_SCHEMES, add_tracking_option
-from search.reporting.mlflow_files import check_database, relocate_artifacts
+from search.reporting.mlflow.files import check_database, relocate_artifacts
 from search.results import SearchFolder
 
 
@@ -102,9 +102,9 @@ def _list_links(uri: str, search: str | None) -> list[tuple[str, str]]:
     Raises:
         InputError: If it cannot be read, or does not have the search.
     """
-    from search.reporting.mlflow_api import MlflowException
-    from search.reporting.mlflow_errors import describe_error
-    from search.reporting.mlflow_store import MlflowStore, search_links
+    from search.reporting.mlflow.api import MlflowException
+    from search.reporting.mlflow.errors import describe_error
+    from search.reporting.mlflow.store import MlflowStore, search_links
 
     try:
         links = search_links(MlflowStore(uri, None), None, None)
@@ -169,8 +169,8 @@ def _require_free_port(port: int) -> None:
 
 def _table_links(database: Path, search: str | None) -> list[tuple[str, str]]:
     """Return the links of a search, or of all searches."""
-    from search.reporting.mlflow_store import MlflowStore, search_links
-    from search.reporting.mlflow_views import TableView
+    from search.reporting.mlflow.store import MlflowStore, search_links
+    from search.reporting.mlflow.views import TableView
     from search.study.study import read_parent_run_id
 
     store = MlflowStore.from_uri(database.parent, None)

@@ -16,7 +16,7 @@ ONE_FILE = {
     "pyroomacoustics": "datasets/acoustics/pyroom.py",
     "sofar": "datasets/acoustics/sofa.py",
 }
-KNOW_MLFLOW = {"search/reporting/mlflow_api.py", "search/reporting/mlflow_models.py"}
+KNOW_MLFLOW = {"search/reporting/mlflow/api.py", "search/reporting/mlflow/models.py"}
 KNOW_RAY = {
     "runtime/machines/ray_cluster.py",
     "datasets/building/ray_data.py",

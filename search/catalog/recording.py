@@ -23,10 +23,10 @@ from search.launching.lock import hold_lock
 from search.launching.mirror import open_logger
 from search.launching.origin import explain_missing_data
 from search.launching.table_results import FILES, log_table
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_results import log_result
-from search.reporting.mlflow_search import SearchRuns
-from search.reporting.mlflow_store import MlflowStore, delete_runs
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.results import log_result
+from search.reporting.mlflow.search import SearchRuns
+from search.reporting.mlflow.store import MlflowStore, delete_runs
 from search.results import FINGERPRINT
 from search.study.reading import read_study_name
 from search.study.study import Study

@@ -180,8 +180,8 @@ def describe_environment(
 
 
 def _read_tags(record: SearchRecord, trial: Trial, tracking_uri: str | None) -> dict[str, str]:
-    from search.reporting.mlflow_files import DATABASE
-    from search.reporting.mlflow_store import MlflowStore, read_run_tags
+    from search.reporting.mlflow.files import DATABASE
+    from search.reporting.mlflow.store import MlflowStore, read_run_tags
 
     storage = record.folder.storage
     if trial.run_id is None or (tracking_uri is None and not (storage / DATABASE).is_file()):

@@ -13,8 +13,8 @@ from search.execution.trial_stopper import ConfirmationStopper
 from search.experiment import Experiment
 from search.reporting.callback import SearchCallback
 from search.reporting.confirmation_progress import ConfirmationProgress, describe_confirmations
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_results import log_test_scores
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.results import log_test_scores
 from search.reporting.report import Scorer
 from search.reporting.verdict import format_verdict, verdict_metrics
 from search.study.confirmations import Confirmation, pending_confirmations, plan_confirmations

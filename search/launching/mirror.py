@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from runtime.errors import InputError
 from search.experiment import Experiment
-from search.reporting.mlflow_files import relocate_artifacts
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow.files import relocate_artifacts
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.store import MlflowStore
 from search.study.study import Study, read_parent_run_id
 
 

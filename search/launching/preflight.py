@@ -24,7 +24,7 @@ from search.experiment import Experiment
 from search.launching import edits, existing, plan
 from search.launching.lease import held_error, read_holder
 from search.launching.storage_options import SERVER_SCHEMES
-from search.reporting.mlflow_files import check_database
+from search.reporting.mlflow.files import check_database
 from search.results import SearchFolder
 from search.study import storage as study_storage
 from spaces.configs import build_config

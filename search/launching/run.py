@@ -29,7 +29,7 @@ from search.launching.mirror import open_logger
 from search.launching.table_results import report_table
 from search.reporting import next_steps, report
 from search.reporting.callback import SearchCallback
-from search.reporting.mlflow_logger import MlflowLogger
+from search.reporting.mlflow.logger import MlflowLogger
 from search.reporting.page.live import LivePage
 from search.reporting.progress import SearchProgress
 from search.reporting.spending import format_limits, format_spending, larger_budget_options

@@ -8,8 +8,8 @@ from runtime.console import Console
 from search.experiment import Experiment
 from search.launching.confirm import score_confirmations
 from search.reporting import table as formats
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_results import log_test_scores
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.results import log_test_scores
 from search.reporting.report import Scorer, print_failures, score_trials
 from search.study.study import Study
 from search.study.table import ResultTable, collect_table, row_of

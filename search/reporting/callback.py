@@ -11,9 +11,9 @@ from runtime.errors import InputError, StorageError
 from search.execution.dataset_provider import DatasetSupplier
 from search.execution.hooks import TrialCallback
 from search.experiment import Experiment
-from search.reporting.mlflow_logger import MlflowLogger, Status
-from search.reporting.mlflow_metrics import end_tags
-from search.reporting.mlflow_search import SearchRuns
+from search.reporting.mlflow.logger import MlflowLogger, Status
+from search.reporting.mlflow.metrics import end_tags
+from search.reporting.mlflow.search import SearchRuns
 from search.reporting.progress import SearchProgress
 from search.study.confirmations import is_reference
 from search.study.study import Study

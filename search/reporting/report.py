@@ -16,9 +16,9 @@ from search.execution.error_text import describe_error
 from search.experiment import Experiment
 from search.reporting import next_steps, progress
 from search.reporting.finalists import Finalists, choose_finalists
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_results import log_result
-from search.reporting.mlflow_runs import provenance_tags
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.results import log_result
+from search.reporting.mlflow.runs import provenance_tags
 from search.reporting.page.gathering import gather_content
 from search.reporting.page.live import write_pages
 from search.reporting.result_files import (

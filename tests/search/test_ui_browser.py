@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_runs import name_run, role_of
-from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.runs import name_run, role_of
+from search.reporting.mlflow.store import MlflowStore
 from search.study.study import Study
 from tests.search.catalog.planted import plant_search
 from tests.search.reporting.page.test_browser import CHROMIUM

@@ -12,9 +12,9 @@ from runtime.storage import storage_at
 from search.execution.dataset_provider import DatasetSupplier
 from search.experiment import Experiment
 from search.reporting.callback import KEPT_MODELS, SearchCallback, prunable_models
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_runs import provenance_tags
-from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.runs import provenance_tags
+from search.reporting.mlflow.store import MlflowStore
 from search.reporting.progress import SearchProgress
 from search.results import SearchFolder
 from search.study.study import Study

@@ -7,7 +7,7 @@ import io
 
 from runtime.console import Console
 from search.reporting.finalists import choose_finalists
-from search.reporting.mlflow_metrics import end_metrics, end_tags
+from search.reporting.mlflow.metrics import end_metrics, end_tags
 from search.reporting.progress import SearchProgress, format_best_trials
 from search.reporting.summary import format_summary, summarise_search
 from search.study.trials import Epoch, Trial

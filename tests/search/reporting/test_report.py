@@ -15,8 +15,8 @@ from runtime.storage import storage_at
 from runtime.uris import sqlite_uri
 from search.experiment import Experiment
 from search.reporting import report
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.store import MlflowStore
 from search.reporting.next_steps import list_result_commands
 from search.reporting.progress import format_best_trials
 from search.results import SearchFolder

@@ -8,8 +8,8 @@ from contextlib import suppress
 from runtime.errors import StorageError
 from search.experiment import Experiment
 from search.reporting.edits import list_edits
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_runs import (
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.runs import (
     describe_search,
     describe_trial,
     list_parameters,
@@ -19,7 +19,7 @@ from search.reporting.mlflow_runs import (
     provenance_tags,
     role_of,
 )
-from search.reporting.mlflow_views import TableView
+from search.reporting.mlflow.views import TableView
 from search.study.study import Study
 from search.study.trials import Trial
 from search.study.warm_start import describe_origin

@@ -18,7 +18,7 @@ import numpy as np
 import datasets
 import runtime
 import trainables
-from search.reporting.mlflow_api import MlflowClient, MlflowException
+from search.reporting.mlflow.api import MlflowClient, MlflowException
 from trainables import served_model
 from trainables.contract import Trainable
 from trainables.prediction import SoundFormat

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from search.reporting.mlflow_api import INVALID, Metric, MlflowClient, MlflowException, RunTag
-from search.reporting.mlflow_names import encode_metric, encode_name
+from search.reporting.mlflow.api import INVALID, Metric, MlflowClient, MlflowException, RunTag
+from search.reporting.mlflow.names import encode_metric, encode_name
 from search.study.trials import Epoch, Trial
 
 STEP_METRIC: Final = "epoch_seconds"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.experiment import Experiment
-from search.reporting.mlflow_logger import MlflowLogger
+from search.reporting.mlflow.logger import MlflowLogger
 from search.study.trials import Trial
 from trainables import registry
 

@@ -1,6 +1,6 @@
 """The parts of MLflow that are used, imported in an environment that keeps it quiet.
 
-Besides this module, only `mlflow_models` imports MLflow.
+Besides this module, only `models` imports MLflow.
 """
 
 from __future__ import annotations

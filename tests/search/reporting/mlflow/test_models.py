@@ -15,10 +15,10 @@ import pytest
 from mlflow import MlflowClient
 
 from datasets.rooms.dataset import Dataset
-from search.reporting.champion import register_winner
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_models import CHAMPION, save_package
-from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow.champion import register_winner
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.models import CHAMPION, save_package
+from search.reporting.mlflow.store import MlflowStore
 from search.saved_models import read_model
 from search.study.study import Study
 from tests.e2e.services import free_port, mlflow_server

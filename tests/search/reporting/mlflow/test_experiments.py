@@ -10,8 +10,8 @@ from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from runtime.errors import InputError
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.store import MlflowStore
 from search.study.study import Study, read_parent_run_id
 from search.study.trials import Epoch
 from spaces.schema import Budget
@@ -199,7 +199,7 @@ def test_odd_names_and_values_lose_nothing(store: MlflowStore, client: MlflowCli
 def test_a_metric_that_a_store_rejects_does_not_take_others_with_it(
     store: MlflowStore, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.reporting.mlflow_metrics.encode_metric", lambda name: name)  # as for a stricter server
+    monkeypatch.setattr("search.reporting.mlflow.metrics.encode_metric", lambda name: name)  # as for a stricter server
     logger = MlflowLogger(store, "strict")
     run_id = logger.open_run(None, "strict", {}, {})
     assert run_id is not None

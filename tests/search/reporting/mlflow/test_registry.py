@@ -20,9 +20,9 @@ from mlflow import MlflowClient
 
 import search.ui
 from datasets.rooms.dataset import Dataset
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_models import CHAMPION
-from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.models import CHAMPION
+from search.reporting.mlflow.store import MlflowStore
 from search.saved_models import read_model
 from tests.e2e.services import free_port, mlflow_server, running
 from tests.search.saved_searches import train_searches

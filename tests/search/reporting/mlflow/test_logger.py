@@ -13,10 +13,10 @@ from mlflow.exceptions import MlflowException
 from datasets.registry import prepare_dataset
 from datasets.rooms.spec import RoomSpec
 from runtime.storage import storage_at
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_metrics import end_tags
-from search.reporting.mlflow_store import MlflowStore, search_links
-from search.reporting.mlflow_views import TableView
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.metrics import end_tags
+from search.reporting.mlflow.store import MlflowStore, search_links
+from search.reporting.mlflow.views import TableView
 from search.study.study import Study
 from spaces.schema import Budget
 from tests.search.support import epoch, space

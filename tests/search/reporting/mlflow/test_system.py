@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from search.reporting import mlflow_system
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_store import MlflowStore
-from search.reporting.mlflow_system import SystemSampler
+from search.reporting.mlflow import system as mlflow_system
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.store import MlflowStore
+from search.reporting.mlflow.system import SystemSampler
 
 INTERVAL_S = 0.02
 WAIT_S = 20.0

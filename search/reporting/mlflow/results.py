@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from search.experiment import Experiment
-from search.reporting.champion import register_winner
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_runs import role_of
+from search.reporting.mlflow.champion import register_winner
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.runs import role_of
 from search.reporting.page.gathering import gather_content
 from search.reporting.page.markdown import make_summary
 from search.reporting.result_files import MARKDOWN_NAME

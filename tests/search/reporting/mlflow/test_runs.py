@@ -9,7 +9,7 @@ import pytest
 from datasets.registry import prepare_dataset
 from runtime.storage import storage_at
 from search.experiment import Experiment
-from search.reporting.mlflow_runs import list_parameters, name_run, origin_tags, role_of, shorten_names
+from search.reporting.mlflow.runs import list_parameters, name_run, origin_tags, role_of, shorten_names
 from search.results import SearchFolder
 from search.study.trials import Trial
 from spaces.schema import Dimension

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from search.reporting.mlflow_names import encode_metric, encode_name
+from search.reporting.mlflow.names import encode_metric, encode_name
 
 _TAG: Final = "mlflow.sharedViewState."
 _MAX_LENGTH: Final = 4900

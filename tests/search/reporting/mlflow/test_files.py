@@ -14,9 +14,9 @@ from mlflow import MlflowClient
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 from runtime.errors import InputError
-from search.reporting.mlflow_files import check_database, relocate_artifacts
-from search.reporting.mlflow_logger import MlflowLogger
-from search.reporting.mlflow_store import MlflowStore
+from search.reporting.mlflow.files import check_database, relocate_artifacts
+from search.reporting.mlflow.logger import MlflowLogger
+from search.reporting.mlflow.store import MlflowStore
 
 ODD = "runs #1 100%20?é&a=b_%"
 

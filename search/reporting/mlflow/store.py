@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from runtime import uris
-from search.reporting.mlflow_api import MlflowClient, MlflowException
-from search.reporting.mlflow_files import ARTIFACTS, DATABASE
-from search.reporting.mlflow_views import TableView, experiment_link, view_link, view_tag
+from search.reporting.mlflow.api import MlflowClient, MlflowException
+from search.reporting.mlflow.files import ARTIFACTS, DATABASE
+from search.reporting.mlflow.views import TableView, experiment_link, view_link, view_tag
 
 _SEARCH_RUNS: Final = "tags.role = 'search'"
 

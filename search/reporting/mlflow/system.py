@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from search.reporting.mlflow_api import open_system_monitors
+from search.reporting.mlflow.api import open_system_monitors
 
 INTERVAL_S: Final = 30.0
 """Time between two samples, in seconds; each is one request to the store."""

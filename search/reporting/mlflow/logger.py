@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from datasets.building.provider import DatasetProvider
 from runtime.storage import Storage as DataStore
-from search.reporting.mlflow_api import (
+from search.reporting.mlflow.api import (
     INVALID,
     Dataset,
     DatasetInput,
@@ -25,10 +25,10 @@ from search.reporting.mlflow_api import (
     RestException,
     Run,
 )
-from search.reporting.mlflow_errors import BUSY, closed_store_error, describe_error
-from search.reporting.mlflow_experiments import ExperimentFinder
-from search.reporting.mlflow_files import remove_stray_folders
-from search.reporting.mlflow_metrics import (
+from search.reporting.mlflow.errors import BUSY, closed_store_error, describe_error
+from search.reporting.mlflow.experiments import ExperimentFinder
+from search.reporting.mlflow.files import remove_stray_folders
+from search.reporting.mlflow.metrics import (
     STEP_METRIC,
     end_metrics,
     end_tags,
@@ -37,10 +37,10 @@ from search.reporting.mlflow_metrics import (
     to_mlflow_metrics,
     to_run_tags,
 )
-from search.reporting.mlflow_names import encode_name
-from search.reporting.mlflow_store import MlflowStore
-from search.reporting.mlflow_system import INTERVAL_S, SystemSampler
-from search.reporting.mlflow_views import TableView, view_tag
+from search.reporting.mlflow.names import encode_name
+from search.reporting.mlflow.store import MlflowStore
+from search.reporting.mlflow.system import INTERVAL_S, SystemSampler
+from search.reporting.mlflow.views import TableView, view_tag
 from search.study.study import Study
 from search.study.trials import Epoch, Outcome, Trial
 from spaces.values import to_text
@@ -234,7 +234,7 @@ class MlflowLogger:
         """Register a model under a name with the alias `champion`, unless it has that alias already."""
 
         def register() -> None:
-            from search.reporting.mlflow_models import register_model  # imports torch, which most commands do without
+            from search.reporting.mlflow.models import register_model  # imports torch, which most commands do without
 
             register_model(self._client, run_id, name, model, description, tags)
 

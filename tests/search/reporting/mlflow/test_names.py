@@ -8,7 +8,7 @@ import pytest
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils import validation
 
-from search.reporting.mlflow_names import decode_name, encode_metric, encode_name
+from search.reporting.mlflow.names import decode_name, encode_metric, encode_name
 
 ODD = [
     "MAP@10",

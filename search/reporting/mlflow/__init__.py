@@ -1,0 +1,1 @@
+"""MLflow: runs, metrics, files, views and registered models of a search."""
