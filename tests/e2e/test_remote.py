@@ -175,7 +175,10 @@ def test_a_search_on_servers_alone_survives_them_and_itself(servers: Servers, tm
 
     kept = objects(servers)
     names = {name.removeprefix("searches/rg_rep/") for name in kept if name.startswith("searches/")}
-    files = {"space.json", "result.json", "result.md", "report.html", "report.md", "live.html"}
+    files = {"space.json", "result.json", "result.md", "report.html", "report.md", "live.html"} | {
+        "space.yaml",
+        "winner.yaml",
+    }
     assert {name.partition("/")[0] for name in names} == {*files, "trials"}
     waiting = {f"trials/{trial.number:04d}/checkpoint.pt" for trial in done if trial.outcome == "paused"}
     assert {name for name in names if name.endswith("checkpoint.pt")} == waiting

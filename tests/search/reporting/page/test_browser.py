@@ -80,11 +80,11 @@ def test_the_page_can_be_used_by_keyboard(browser: Any, address: str) -> None:
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.keyboard.press("Enter")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
-    page.focus("table.sortable thead th:nth-child(2) button")
+    page.focus("#trials table.sortable thead th:nth-child(2) button")
     page.keyboard.press("Enter")
     values = page.evaluate(
-        "[...document.querySelectorAll('table.sortable tbody tr')].map(r => +r.children[1].textContent)"
+        "[...document.querySelectorAll('#trials table.sortable tbody tr')].map(r => +r.children[1].textContent)"
     )
     assert values == sorted(values)
-    assert page.get_attribute("table.sortable thead th:nth-child(2)", "aria-sort") == "ascending"
+    assert page.get_attribute("#trials table.sortable thead th:nth-child(2)", "aria-sort") == "ascending"
     page.context.close()
