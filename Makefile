@@ -10,11 +10,11 @@ ARGS ?=
 search: $(VENV)/ready
 	$(RUN) -m search.launch spaces/rg_rep.yaml $(ARGS)
 
-# All tests: the fast ones in two processes, then the slow ones alone, since Ray's start gives up on a busy machine.
+# All tests in two processes, the slow ones file by file: more would be too many for Ray, whose start gives up on a busy machine.
 test: $(VENV)/ready .venv-moto/ready
 ifeq ($(strip $(ARGS)),)
 	$(RUN) -m pytest -n 2 -m "not slow and not cluster"
-	$(RUN) -m pytest -m "slow and not cluster"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "slow and not cluster"
 else
 	$(RUN) -m pytest $(ARGS)
 endif
@@ -38,6 +38,7 @@ docs: $(VENV)/docs
 # The speed measurements of docs/benchmarks.md, except benchmarks.nodes, which needs 24 GB of memory.
 bench: $(VENV)/ready
 	$(RUN) -m benchmarks.render
+	$(RUN) -m benchmarks.reverberation
 	$(RUN) -m benchmarks.generate
 	$(RUN) -m benchmarks.training
 	$(RUN) -m benchmarks.doanet

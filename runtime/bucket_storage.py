@@ -83,10 +83,6 @@ class BucketStorage(Storage):
         paths = self._request(lambda opened: opened.list_files(self._remote_path(folder)))
         return sorted(path.removeprefix(self._remote_path("")) for path in paths)
 
-    def arrow_filesystem(self, name: str) -> tuple[Any, str]:
-        """Return pyarrow's filesystem of the bucket and the path of a name in it, for libraries that write there."""
-        return self._bucket.filesystem, self._remote_path(name)
-
     def copy_within(self, name: str, to: str) -> None:
         """Copy an object within the bucket."""
         self._request(lambda opened: opened.filesystem.copy_file(self._remote_path(name), self._remote_path(to)))

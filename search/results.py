@@ -121,11 +121,6 @@ class SearchFolder:
         """Folder of the datasets, shared by all searches."""
         return self.storage / "datasets"
 
-    @property
-    def ray_path(self) -> Path:
-        """Folder of Ray Tune's own files, which are not needed afterwards."""
-        return self.root_path / "ray"
-
     def trial_path(self, number: int) -> Path:
         """Return the folder of a trial."""
         return self.root_path / "trials" / f"{number:04d}"
@@ -272,21 +267,6 @@ class SearchFolder:
         else:
             paths = [Path(name) for name in self.bucket.list_names(self._relative_key(folder))]
         return {int(path.parent.name) for path in paths if path.name == "checkpoint.pt"}
-
-    def scratch_options(self) -> dict[str, Any]:
-        """Return the storage options of `tune.RunConfig` for Tune's own files, which every node of a cluster must reach."""
-        if self.bucket is None:
-            return {"storage_path": str(self.ray_path)}
-        filesystem, path = self.bucket.arrow_filesystem(self._relative_key(self.ray_path))
-        return {"storage_path": path, "storage_filesystem": filesystem}
-
-    def clear_scratch(self) -> None:
-        """Remove Ray Tune's own files; those that cannot be removed do no harm."""
-        shutil.rmtree(self.ray_path, ignore_errors=True)
-        if self.bucket is not None:
-            with suppress(InputError):
-                for name in self.bucket.list_names(self._relative_key(self.ray_path)):
-                    self.bucket.delete_file(name)
 
     def is_started(self) -> bool:
         """Return whether the search has been started."""

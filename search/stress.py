@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     result = Parser(
         prog="python -m search.stress",
-        description="Score a localizer, and SRP-PHAT beside it, on new music in simulated rooms of the model's geometry: over"
+        description="Score a localizer, SRP-PHAT and MUSIC on new music in simulated rooms of the model's geometry: over"
         " reverberation, sensor noise, number of sources and deviating gains of the microphones.",
         epilog="Example: python -m search.stress runs/searches/rg_rep --rt60 0,0.3 --snr none,20,10",
         allow_abbrev=False,

@@ -23,11 +23,13 @@ from datasets.config_file import (
     read_yaml,
 )
 from datasets.registry import resolve_custom_kind
-from datasets.rooms.spec import Acoustics, SampleSpec, SplitSpec
+from datasets.rooms.acoustics_spec import Acoustics
+from datasets.rooms.spec import SampleSpec
+from datasets.rooms.split_spec import SplitSpec
 from runtime.errors import InputError, unknown_name_error
 from runtime.inputs.validation import field_meanings
 from spaces import feasibility, field_types, points, value_checks
-from spaces.configs import build_config
+from spaces.configs import build_config, list_metrics
 from spaces.constraints import Constraint, ConstraintReader
 from spaces.dimensions import read_dimensions
 from spaces.overrides import apply_overrides, list_origins, resolve_conditions, resolve_synonyms
@@ -192,7 +194,9 @@ class _SpaceChecker:
         training_data = _TRAINING_DATA if isinstance(self.file.dataset, SampleSpec) else {}
         search = read_dimensions(self.file.search, meanings | dict(training_data), self.path)
         require_few_datasets(search, f"{self.path}: search")
-        self._check_values(described.config, fixed, search)
+        self._check_values(described, fixed, search)
+        metrics = list_metrics(described, value_checks.fill_required(described.config, fixed, search))
+        described = dataclasses.replace(described, metrics=metrics)
         space = Space(
             name=self.file.name,
             trainable=self.file.trainable,
@@ -263,8 +267,11 @@ class _SpaceChecker:
                 )
         return fixed
 
-    def _check_values(self, config: type[BaseModel], fixed: Mapping[str, Value], search: Sequence[Dimension]) -> None:
+    def _check_values(
+        self, described: TrainableDescription, fixed: Mapping[str, Value], search: Sequence[Dimension]
+    ) -> None:
         """Check the fixed values, and every dimension with the Config at its boundary values."""
+        config = described.config
         written = [("fixed", name, value) for name, value in fixed.items()]
         for key, name, value in (*written, *(("search", d.name, value) for d in search for value in d.choices)):
             field_types.check_boolean(value, field_types.find_field(config, name), f"{self.path}: {key}.{name}")
@@ -273,6 +280,7 @@ class _SpaceChecker:
         for dimension in search:
             if not dimension.name.startswith(DATASET):
                 value_checks.check_dimension(config, values, dimension, search, self.path)
+                value_checks.require_same_metrics(described, values, dimension, self.path)
         self._check_variants(search)
 
     def _check_config(

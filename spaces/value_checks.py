@@ -8,12 +8,13 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from datasets.config_file import explain_validation
-from datasets.rooms.spec import SplitSpec
+from datasets.rooms.split_spec import SplitSpec
 from runtime.errors import InputError
 from spaces import field_types
-from spaces.configs import build_config
+from spaces.configs import build_config, list_metrics
 from spaces.schema import DATASET, Dimension, Value, flatten_names
 from spaces.values import is_equal_number, is_same_value
+from trainables.registry import TrainableDescription
 
 _DEPENDENT: Final = ("value_error", "assertion_error", "multiple_of")
 """Types of errors at a bound of a range that other values of the range, or of other fields, need not have."""
@@ -82,6 +83,32 @@ def check_dimension(
     built = [_check_value(config, values, dimension, value, path) for value in dimension.boundary_values()]
     if dimension.kind == "choice":
         _check_difference(dimension, built, place)
+
+
+def require_same_metrics(
+    described: TrainableDescription, values: Mapping[str, Value], dimension: Dimension, path: str
+) -> None:
+    """Check that all values of a searched field leave the metrics as they are.
+
+    Args:
+        described: The trainable.
+        values: Values of fields without which its Config is not valid.
+        dimension: The searched field.
+        path: Path of the file, for errors.
+
+    Raises:
+        InputError: If trials with different values would report different metrics.
+    """
+    expected = [metric.name for metric in list_metrics(described, values)]
+    for value in dimension.boundary_values():
+        listed = [metric.name for metric in list_metrics(described, dict(values) | {dimension.name: value})]
+        if listed != expected:
+            raise InputError(
+                f"{path}: search.{dimension.name}",
+                "a field that decides which metrics are reported must be fixed: trials with different ones cannot be compared",
+                value=value,
+                remedy=f"write one of its values under  fixed: {{{dimension.name}: …}}",
+            )
 
 
 def _conditions(dimension: Dimension, search: Sequence[Dimension]) -> dict[str, Value]:

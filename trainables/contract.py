@@ -130,6 +130,17 @@ class TrainableConfig(ConfigSection):
         del dataset
         return None
 
+    def reported_metrics(self, declared: tuple[Metric, ...]) -> tuple[Metric, ...]:
+        """Return the metrics that `evaluate` returns with these hyperparameters, which all trials of a search must share.
+
+        Args:
+            declared: Metrics that the trainable declares.
+
+        Returns:
+            Those, by default.
+        """
+        return declared
+
 
 class Trainable(ABC):
     """A model in training.
@@ -202,11 +213,12 @@ class Trainable(ABC):
         return None
 
     @classmethod
-    def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:
+    def summarise_scenes(cls, sums: NDArray[np.float64], config: Any) -> list[Metrics]:
         """Return the metrics of sums over scenes.
 
         Args:
             sums: Sums of the rows of `evaluate_scenes`, shape (resamples, terms).
+            config: Instance of `Config` of one of the models; they all report the same metrics.
 
         Returns:
             One mapping of metrics per resample; that of the sum over all scenes equals the result of `evaluate`.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from runtime.errors import InputError
-from trainables.contract import TrainableConfig
+from trainables.contract import Metric, TrainableConfig
 
 if TYPE_CHECKING:
     from datasets.building.provider import DatasetProvider
@@ -22,18 +23,35 @@ def check_data(config: BaseModel, dataset: DatasetProvider) -> None:
     hook = getattr(config, "check_data", None)
     if hook is None:
         return
+    _call_hook(
+        hook,
+        dataset,
+        lambda raised: InputError(
+            "dataset",
+            f"check_data of {type(config).__qualname__} must accept the dataset",
+            value=raised,
+            remedy="name another dataset, or correct check_data",
+        ),
+    )
+
+
+def _call_hook(hook: Callable[[Any], Any], argument: object, explain: Callable[[str], InputError]) -> Any:
+    """Return what a hook returns.
+
+    Args:
+        hook: The hook.
+        argument: Its argument.
+        explain: Returns the error for an exception, of which it is given the first line.
+
+    Raises:
+        InputError: If the hook raises one, or another exception.
+    """
     try:
-        hook(dataset)
+        return hook(argument)
     except InputError:
         raise
     except Exception as error:
-        message = str(error).partition("\n")[0]
-        raise InputError(
-            "dataset",
-            f"check_data of {type(config).__qualname__} must accept the dataset",
-            value=f"{type(error).__name__}: {message}",
-            remedy="name another dataset, or correct check_data",
-        ) from error
+        raise explain(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
 
 
 def epoch_presentations(config: BaseModel, dataset: DatasetProvider) -> int | None:
@@ -45,12 +63,7 @@ def epoch_presentations(config: BaseModel, dataset: DatasetProvider) -> int | No
     hook = getattr(config, "epoch_presentations", None)
     if hook is None:
         return None
-    try:
-        count: Any = hook(dataset)
-    except InputError:
-        raise
-    except Exception as error:
-        raise _presentations_error(config, f"{type(error).__name__}: {error}") from error
+    count = _call_hook(hook, dataset, lambda raised: _presentations_error(config, raised))
     if count is None or (isinstance(count, int) and not isinstance(count, bool) and count > 0):
         return count
     raise _presentations_error(config, repr(count))
@@ -62,6 +75,32 @@ def _presentations_error(config: BaseModel, returned: str) -> InputError:
         f"epoch_presentations of {type(config).__qualname__} must return a positive integer or None",
         value=returned.partition("\n")[0],
         remedy="correct epoch_presentations of the Config",
+    )
+
+
+def reported_metrics(config: BaseModel, declared: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    """Return the metrics of a model with these hyperparameters.
+
+    Raises:
+        InputError: If the hook raises an exception, or returns anything but metrics.
+    """
+    hook = getattr(config, "reported_metrics", None)
+    if hook is None:
+        return declared
+    metrics: tuple[Any, ...] = _call_hook(
+        lambda known: tuple(hook(known)), declared, lambda raised: _metrics_error(config, raised)
+    )
+    if not metrics or not all(isinstance(metric, Metric) for metric in metrics):
+        raise _metrics_error(config, repr(metrics))
+    return metrics
+
+
+def _metrics_error(config: BaseModel, returned: str) -> InputError:
+    return InputError(
+        "trainable",
+        f"reported_metrics of {type(config).__qualname__} must return a tuple of trainables.contract.Metric",
+        value=returned.partition("\n")[0],
+        remedy="correct reported_metrics of the Config",
     )
 
 

@@ -13,7 +13,7 @@ from runtime.errors import InputError
 from trainables import hooks
 from trainables.contract import InnerParameter, Metric, Trainable, TrainableConfig
 
-_CONFIG_HOOKS: Final = ("check_data", "ddp_batch_size", "supports_ddp")
+_CONFIG_HOOKS: Final = ("check_data", "ddp_batch_size", "reported_metrics", "supports_ddp")
 """Members of `TrainableConfig` that a Config may override."""
 _SIMILARITY: Final = 0.85
 """Ratio of common characters from which a public name of a Config counts as a misspelt hook."""
@@ -32,6 +32,7 @@ _CALLS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "predictor": (("config", "weights"), ("device",)),
     "training_excerpts": (("count",), ()),
     "score_yardsticks": (("splits",), ()),
+    "summarise_scenes": (("sums", "config"), ()),
     "count_parameters": ((), ()),
     "expected_parameters": (("config", "dataset"), ()),
     "prepare_prediction": ((), ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -22,7 +23,8 @@ _NetworkT = TypeVar("_NetworkT", bound=nn.Module)
 class NetworkTrainable(Trainable):
     """Trainable with one network.
 
-    A subclass sets `network`, with `_build_seeded`, and `optimizer`, and `train_epoch` returns `_end_epoch(loss)`. The methods
+    A subclass sets `network`, with `_build_seeded`, and builds its optimizer in `_build_optimizer` or sets `optimizer` itself;
+    its `train_epoch` returns `_end_epoch(loss)`. The methods
     `_set_lr` and `_optimizer_step` need a Config with a group `optimizer` of `lr`, `schedule` and `clip_norm`; a subclass
     without it steps the optimizer itself. If the Config supports DDP, training steps call `_ddp_network()` instead of
     `network`. The order of samples and the augmentation are functions of `seed` and `epoch`, so the state does not contain
@@ -30,7 +32,8 @@ class NetworkTrainable(Trainable):
 
     Attributes:
         network: Network in training.
-        optimizer: Optimizer of its parameters.
+        optimizer: Optimizer of its parameters, built at its first use: prediction needs none, and building the first one of a
+            process takes seconds, in which torch imports its compiler.
         config: Hyperparameters.
         device: Device of the network.
         seed: Seed of the training.
@@ -39,7 +42,6 @@ class NetworkTrainable(Trainable):
     """
 
     network: nn.Module
-    optimizer: torch.optim.Optimizer
     _ddp: nn.Module | None = None
 
     def __init__(self, config: Any, *, device: str, seed: int, epochs: int) -> None:
@@ -48,6 +50,14 @@ class NetworkTrainable(Trainable):
         self.seed = seed
         self.epochs = epochs
         self.epoch = 0
+
+    @functools.cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Optimizer of the parameters of the network."""
+        return self._build_optimizer()
+
+    def _build_optimizer(self) -> torch.optim.Optimizer:
+        raise NotImplementedError
 
     def _build_seeded(self, build: Callable[[], _NetworkT]) -> _NetworkT:
         """Build a network with initial weights from the seed, leaving the global random state unchanged."""

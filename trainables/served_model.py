@@ -56,8 +56,8 @@ class ServedModel:
             params: Inference parameters to change, e.g. `{"threshold": 0.4}`; None as a value changes nothing.
 
         Raises:
-            ValueError: If the number of channels is wrong, the recording is shorter than a prediction needs, or a parameter
-                is unknown or out of its range.
+            ValueError: If the number of channels is wrong, the recording is shorter than a prediction needs, a sample is not
+                finite, or a parameter is unknown or out of its range.
         """
         import pandas as pd
 
@@ -69,6 +69,9 @@ class ServedModel:
             )
         if len(wave) < sound.least_samples:
             raise ValueError(f"{len(wave)} samples are fewer than the {sound.least_samples} that a prediction needs")
+        if not np.isfinite(wave).all():
+            row = int(np.argmin(np.isfinite(wave).all(axis=1)))
+            raise ValueError(f"sample {row} is NaN or infinite; samples are finite numbers with full scale 1")
         recording = Recording("samples", len(wave), lambda first, count: wave[first : first + count])
         changed = self._check_params(params or {})
         table = self._predictor.predict(recording, {**self._inference_params, **changed}).to_table()

@@ -6,6 +6,7 @@ Impulse responses and image sources enter the data. The mixtures are the referen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
-from datasets.acoustics.shoebox import ShoeboxRoom
+from datasets.acoustics.materials import OCTAVES_HZ
+from datasets.acoustics.shoebox import SURFACES, ShoeboxRoom
 
 
 def simulate_free_field(
@@ -41,13 +43,24 @@ def simulate_free_field(
         room.add_source([*position, 0.0][:axes], signal=wave)
     room.add_microphone_array(microphones_m.reshape(-1, axes).T)
     room.simulate()
-    start = lead + pyroomacoustics.constants.get("frac_delay_length") // 2
+    start = lead + delay_samples()
     signals = room.mic_array.signals[:, start : start + MIXTURE_SAMPLES]
     return np.asarray(signals).reshape(*microphones_m.shape[:2], MIXTURE_SAMPLES)
 
 
+def delay_samples() -> int:
+    """Return the constant delay of impulse responses, in samples, which keeps their fractional delay filters complete."""
+    import pyroomacoustics
+
+    return int(pyroomacoustics.constants.get("frac_delay_length")) // 2
+
+
 def compute_impulse_responses(
-    room: ShoeboxRoom, positions_m: NDArray[np.float64], *, decay_db: float = 70.0
+    room: ShoeboxRoom,
+    positions_m: NDArray[np.float64],
+    *,
+    decay_db: float = 70.0,
+    directivities: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """Compute impulse responses of a shoebox room by the image source method, truncated after the energy has decayed.
 
@@ -58,21 +71,37 @@ def compute_impulse_responses(
         room: Shoebox room.
         positions_m: Source positions in room coordinates, shape (positions, 3).
         decay_db: Minimum level difference between the energy of a response and that of its truncated tail, in dB.
+        directivities: Azimuth in degrees that each source faces, and its pattern p + (1 - p) cos; shape (positions, 2).
 
     Returns:
         Impulse responses, shape (positions, arrays, microphones, taps).
     """
     # By reciprocity, sources and microphones are interchanged: the few microphones have fewer images than the positions.
-    simulated = _build_shoebox(room, sources=room.microphones_m.reshape(-1, 3), microphones=positions_m)
+    simulated = _build_shoebox(
+        room, sources=room.microphones_m.reshape(-1, 3), microphones=positions_m, directivities=directivities
+    )
     simulated.compute_rir()
-    taps = max(len(response) for row in simulated.rir for response in row)
-    full = np.zeros((len(positions_m), room.microphones_m.size // 3, taps), np.float32)
-    for position, row in enumerate(simulated.rir):
+    stacked = stack_responses(simulated.rir, decay_db)
+    return stacked.reshape(len(positions_m), *room.microphones_m.shape[:2], -1)
+
+
+def stack_responses(rows: Sequence[Sequence[NDArray[Any]]], decay_db: float) -> NDArray[np.float32]:
+    """Pad impulse responses to one length, truncated after the energy of each has decayed.
+
+    Args:
+        rows: Responses of different lengths by position and microphone.
+        decay_db: Minimum level difference between the energy of a response and that of its truncated tail, in dB.
+
+    Returns:
+        Shape (positions, microphones, taps).
+    """
+    taps = max(len(response) for row in rows for response in row)
+    full = np.zeros((len(rows), len(rows[0]), taps), np.float32)
+    for position, row in enumerate(rows):
         for microphone, response in enumerate(row):
             full[position, microphone, : len(response)] = response
     remaining = np.cumsum(np.square(full[..., ::-1], dtype=np.float64), axis=-1)[..., ::-1]
-    length = int((remaining > 10 ** (-decay_db / 10) * remaining[..., :1]).sum(-1).max())
-    return full[..., :length].reshape(len(positions_m), *room.microphones_m.shape[:2], length)
+    return full[..., : int((remaining > 10 ** (-decay_db / 10) * remaining[..., :1]).sum(-1).max())]
 
 
 def simulate_shoebox(
@@ -103,8 +132,10 @@ def _build_shoebox(
     sources: NDArray[np.float64],
     microphones: NDArray[np.float64],
     signals: NDArray[np.float32] | None = None,
+    directivities: NDArray[np.float64] | None = None,
 ) -> Any:
     import pyroomacoustics
+    from pyroomacoustics.directivities import CardioidFamily, DirectionVector
 
     pyroomacoustics.constants.set("c", SPEED_OF_SOUND_M_S)
     pyroomacoustics.constants.set("rir_hpf_enable", True)
@@ -112,13 +143,38 @@ def _build_shoebox(
     simulated = pyroomacoustics.ShoeBox(
         room.size_m,
         fs=SAMPLE_RATE_HZ,
-        materials=pyroomacoustics.Material(room.absorption),
+        materials=_build_materials(room.absorption),
         max_order=room.max_order,
+        air_absorption=np.ndim(room.absorption) > 0,
     )
     for number, position in enumerate(sources):
         simulated.add_source(position, signal=None if signals is None else signals[number])
-    simulated.add_microphone_array(microphones.T)
+    patterns = None
+    if directivities is not None:  # of the sources, which are the microphones here
+        patterns = [
+            CardioidFamily(DirectionVector(azimuth=azimuth, colatitude=90.0, degrees=True), p=pattern)
+            for azimuth, pattern in directivities.tolist()
+        ]
+    simulated.add_microphone_array(microphones.T, directivity=patterns)
     return simulated
+
+
+def air_absorption() -> NDArray[np.float64]:
+    """Return the energy that air absorbs per metre in the octaves of `materials.OCTAVES_HZ`."""
+    from pyroomacoustics.parameters import Physics
+
+    return np.array(Physics.from_speed(SPEED_OF_SOUND_M_S).get_air_absorption()["coeffs"], np.float64)
+
+
+def _build_materials(absorption: float | NDArray[np.float64]) -> Any:
+    import pyroomacoustics
+
+    if isinstance(absorption, float | int):
+        return pyroomacoustics.Material(float(absorption))
+    return {
+        name: pyroomacoustics.Material({"coeffs": coefficients.tolist(), "center_freqs": list(OCTAVES_HZ)})
+        for name, coefficients in zip(SURFACES, absorption, strict=True)
+    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
+
+SURFACES: Final = ("west", "east", "south", "north", "floor", "ceiling")
+"""Walls at the lower and the upper end of x, of y and of the height."""
 
 
 @dataclass(frozen=True)
@@ -19,16 +23,19 @@ class ShoeboxRoom:
     Attributes:
         size_m: Width, depth and height.
         origin_m: Position of the corner (0, 0) of the area in room coordinates.
-        absorption: Energy absorption coefficient of all surfaces.
+        absorption: Energy absorption coefficient of all surfaces; or of each surface in octaves, shape (6, 7), in the order of
+            `SURFACES` and `materials.OCTAVES_HZ`; the air absorbs, too, then.
         max_order: Maximum reflection order.
         microphones_m: Microphone positions in room coordinates, shape (arrays, microphones, 3).
+        is_hybrid: Whether the image sources end at the mixing time, followed by noise; see `datasets.acoustics.hybrid`.
     """
 
     size_m: tuple[float, float, float]
     origin_m: tuple[float, float]
-    absorption: float
+    absorption: float | NDArray[np.float64]
     max_order: int
     microphones_m: NDArray[np.float64]
+    is_hybrid: bool = False
 
 
 def sabine_absorption(rt60_s: float, size_m: tuple[float, float, float]) -> tuple[float, int]:
@@ -47,6 +54,27 @@ def sabine_absorption(rt60_s: float, size_m: tuple[float, float, float]) -> tupl
         )
     inscribed = min(a * b / math.hypot(a, b) for a, b in combinations(size_m, 2))
     return absorption, math.ceil(SPEED_OF_SOUND_M_S * rt60_s / inscribed - 1)
+
+
+def image_distance_m(size_m: tuple[float, float, float], images: int) -> float:
+    """Return the distance within which a number of image sources is on average, and the direct sound in any case.
+
+    There is one image source per volume of the room.
+    """
+    return max(math.cbrt(3 * images * math.prod(size_m) / (4 * math.pi)), math.hypot(*size_m))
+
+
+def order_within(size_m: tuple[float, float, float], distance_m: float) -> int:
+    """Return the reflection order that contains all image sources within a distance.
+
+    An image of order n along an axis of length L is at least (n - 1) L away, and the orders along the axes add up.
+    """
+    return math.ceil(distance_m * math.hypot(*(1 / side for side in size_m))) + 3
+
+
+def count_images(order: int) -> int:
+    """Return the number of image sources of a shoebox up to a reflection order: the lattice points of an octahedron."""
+    return (2 * order + 1) * (2 * order * order + 2 * order + 3) // 3
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,15 @@ def estimate_seconds(plan: DatasetPlan, miniature: DatasetPlan, workers: int) ->
         Builder(storage_at(f"{folder}/datasets"), measure).build(miniature)
     total = 0.0
     for unit in dict.fromkeys(part.unit for part in plan.list_parts()):
-        rows = sum(part.samples for part in plan.list_parts() if part.unit == unit)
         if unit in spent:
-            total += spent[unit][0] / spent[unit][1] * rows / workers
+            measured = spent[unit][0] / spent[unit][1] * _count_rows(miniature, unit)
+            total += measured * _sum_effort(plan, unit) / _sum_effort(miniature, unit) / workers
     return total
+
+
+def _count_rows(plan: DatasetPlan, unit: str) -> int:
+    return sum(part.samples for part in plan.list_parts() if part.unit == unit)
+
+
+def _sum_effort(plan: DatasetPlan, unit: str) -> float:
+    return sum(part.samples * part.effort for part in plan.list_parts() if part.unit == unit)

@@ -49,6 +49,7 @@ class DatasetPart:
         row_bytes: Approximate size of a row on disk, in bytes.
         made_from: Folders of the parts that have to be built before.
         uses_sound_files: Whether the content depends on the sound files of the dataset.
+        effort: Mean effort of a row relative to other parts with the same unit, for estimates of the duration.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class DatasetPart:
     row_bytes: int = 0
     made_from: tuple[str, ...] = ()
     uses_sound_files: bool = True
+    effort: float = 1.0
 
     def list_shards(self) -> tuple[Shard, ...]:
         """Return all shards in order."""

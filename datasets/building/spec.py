@@ -86,3 +86,21 @@ def validate_range(value: object) -> object:
 
 Range = Annotated[tuple[float, float], BeforeValidator(validate_range)]
 """Limits of a uniform draw; written [low, high], `low-high` or as one number."""
+
+
+def require_ordered(name: str, value: tuple[float, float], *, least: float | None = None) -> None:
+    """Check that a range starts with its smaller number.
+
+    Args:
+        name: Name of the field, for the error.
+        value: The range.
+        least: Smallest number that it may start with.
+
+    Raises:
+        ValueError: If the range is reversed, or starts too low.
+    """
+    low, high = value
+    if low > high:
+        raise ValueError(f"{name} is reversed: {[low, high]}; write the smaller number first")
+    if least is not None and low < least:
+        raise ValueError(f"{name} starts at {least:g} or above, got {low:g}")

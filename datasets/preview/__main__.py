@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from datasets import cli_options, config_file, registry
+from datasets.building.provider import DatasetProvider
+from datasets.mixed.provider import MixedProvider
 from datasets.rooms.provider import SampleProvider
-from datasets.rooms.spec import LocalizerSpec
+from datasets.rooms.spec import SampleSpec
 from datasets.scenes.plan import ScenePlan
 from datasets.scenes.spec import SceneSpec
 from runtime import uris
@@ -21,6 +25,10 @@ from runtime.errors import InputError
 from runtime.files import write_obstacle, write_text_atomic
 from runtime.machines import machine
 from runtime.storage import Storage
+
+if TYPE_CHECKING:
+    from datasets.preview.material import Material
+    from runtime.html_page import Markup, Section
 
 _DEFAULT_SAMPLES: Final = 6
 _DEFAULT_RECORDINGS: Final = 3
@@ -66,12 +74,12 @@ def _run_preview(options: argparse.Namespace) -> int:
     if isinstance(spec, SceneSpec):
         plan = ScenePlan.from_spec(spec, location)
         document = _scene_page(plan, store, heading, options.samples or _DEFAULT_RECORDINGS)
-    elif isinstance(spec, LocalizerSpec):
+    elif isinstance(spec, SampleSpec):
         document = _localizer_page(spec, store, location, heading, options.samples or _DEFAULT_SAMPLES)
     else:
         raise InputError(
             str(options.spec),
-            "a preview needs a dataset that contains sound (kind room, measured, recordings or scenes)",
+            "a preview needs a dataset that contains sound (kind room, measured, recordings, mixed or scenes)",
             value=f"kind {spec.kind}",
             remedy="choose a dataset of one of these kinds",
         )
@@ -115,23 +123,64 @@ def _lead_paragraph(options: argparse.Namespace, variants: int) -> str:
     return " ".join(words) + "." + more
 
 
-def _localizer_page(spec: LocalizerSpec, store: Storage, location: str, heading: tuple[str, str], samples: int) -> str:
+def _localizer_page(spec: SampleSpec, store: Storage, location: str, heading: tuple[str, str], samples: int) -> str:
     provider = registry.prepare_dataset(spec, location)
-    if not isinstance(provider, SampleProvider):
-        raise TypeError(f"data of kind {spec.kind!r} has no samples for the localizer")
     # Imported late: torch and matplotlib take seconds to load, and mistakes are to be reported at once.
     from datasets.preview import localizer_page
     from datasets.preview.material import gather_material
     from runtime import html_page
 
-    with gather_material(provider.plan, store) as material:
-        notices: tuple[str, ...] = ()
-        if material.state == "miniature":
-            notices = (_MINIATURE_NOTICE, *material.notes)
-        elif material.state == "first_shards":
-            notices = ("The dataset is stored in a bucket: this page shows the first shard of each split only.",)
-        facts = localizer_page.build_facts(material, store.name)
-        return html_page.make_document(*heading, notices, facts, localizer_page.build_sections(material, samples))
+    members = _list_members(provider)
+    notices: list[str] = []
+    facts: list[Markup] = []
+    sections: list[Section] = []
+    for name, member in members:
+        with gather_material(member.plan, store) as material:
+            noted = _list_notices(material)
+            notices += [f"{name}: {notice}" for notice in noted] if len(members) > 1 else noted
+            facts += [html_page.make_heading(name)] * (len(members) > 1)
+            facts.append(localizer_page.build_facts(material, store.name))
+            sections += _mark_sections(
+                localizer_page.build_sections(material, samples), name if len(members) > 1 else ""
+            )
+    return html_page.make_document(*heading, notices, html_page.join_markup(facts), sections)
+
+
+def _list_notices(material: Material) -> list[str]:
+    """Return how the samples that are shown differ from the dataset."""
+    if material.state == "miniature":
+        return [_MINIATURE_NOTICE, *material.notes]
+    return [_BUCKET_NOTICE] if material.state == "first_shards" else []
+
+
+def _list_members(provider: DatasetProvider) -> list[tuple[str, SampleProvider]]:
+    """Return the datasets that a dataset consists of, with their places in it."""
+    if isinstance(provider, MixedProvider):
+        return [(member.place, member.provider) for member in provider.members]
+    if isinstance(provider, SampleProvider):
+        return [("", provider)]
+    raise TypeError(f"data of kind {provider.spec.kind!r} has no samples for the localizer")
+
+
+def _mark_sections(sections: Sequence[Section], place: str) -> list[Section]:
+    """Return sections whose titles and ids name the place of their dataset, if it has one; figures of two may be the same."""
+    if not place:
+        return list(sections)
+    from runtime import html_page
+
+    prefix = place.replace(".", "-")
+    return [
+        replace(
+            section,
+            anchor=f"{prefix}-{section.anchor}",
+            title=f"{place}: {section.title}",
+            body=html_page.Markup(re.sub(r'( id="|url\(#|xlink:href="#)', rf"\1{prefix}-", section.body)),
+        )
+        for section in sections
+    ]
+
+
+_BUCKET_NOTICE: Final = "The dataset is stored in a bucket: this page shows the first shard of each split only."
 
 
 _MINIATURE_NOTICE: Final = (

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from datasets.preview.playback import EnergyDecay
+from datasets.acoustics.measures import EnergyDecay
 from runtime.html_page import COLOURS, Markup
 
 _INK: Final = "#010203"

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.acoustics import measures
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
 from datasets.building.plan import part_bytes
 from datasets.preview import figures, playback, responses, split_statistics
@@ -45,7 +46,7 @@ def build_sections(material: Material, samples: int) -> list[Section]:
     """
     genres = split_statistics.count_genres(material)
     sections = []
-    for name in material.plan.spec.resolve_splits():
+    for name in material.list_splits():
         split = material.data.open_split(name)
         measured = split_statistics.measure_split(split)
         plan = _room_plan(material, name)
@@ -81,7 +82,8 @@ _PLAYBACK_NOTE: Final = (
 def build_facts(material: Material, location: str) -> Markup:
     """Build the table of key figures: content, location and origin of the dataset."""
     spec, plan = material.plan.spec, material.plan
-    splits = ", ".join(f"{name} {split.samples:,}" for name, split in spec.resolve_splits().items())
+    resolved = spec.resolve_splits()
+    splits = ", ".join(f"{name} {resolved[name].samples:,}" for name in material.list_splits())
     arrays, microphones, _ = plan.microphones_m.shape
     first = next(iter(material.data.manifests.values()))
     versions = ", ".join(f"{name} {version}" for name, version in first.versions.items())
@@ -195,7 +197,7 @@ def _sample_card(plan: FloorPlan, name: str, waves: NDArray[np.float32], positio
 def _rooms_section(material: Material) -> list[Section]:
     cards = []
     for example in responses.iterate_responses(material, RESPONSE_ROOMS):
-        decay = playback.energy_decay(example.response)
+        decay = measures.energy_decay(example.response)
         measured = "not measurable" if decay.rt60_s is None else f"{decay.rt60_s:.2f} s"
         requested = "none" if example.requested_rt60_s is None else f"{example.requested_rt60_s:.2f} s"
         title = f"{', '.join(example.splits)}: {example.label}"

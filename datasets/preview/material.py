@@ -39,6 +39,10 @@ class Material:
     state: State
     notes: tuple[str, ...] = ()
 
+    def list_splits(self) -> list[str]:
+        """Return the names of the splits that the dataset has, training first."""
+        return [part.split for part in self.plan.list_parts() if part.split is not None]
+
     def find_part(self, split: str) -> SamplePart:
         """Return the part of the complete dataset that holds a split."""
         return next(part for part in self.plan.list_parts() if part.split == split)

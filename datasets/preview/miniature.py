@@ -8,13 +8,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from datasets.recordings import groups, rules
+from datasets.acoustics.shoebox import count_images
+from datasets.recordings import rules
 from datasets.recordings.clips import Clip
 from datasets.recordings.plan import RecordingsPlan
 from datasets.recordings.spec import RecordingsSpec
-from datasets.rooms import reverberation
+from datasets.rooms import groups, reverberation
+from datasets.rooms.acoustics_spec import Acoustics
 from datasets.rooms.plan import SamplePlan
-from datasets.rooms.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, SplitSpec, source_range
+from datasets.rooms.spec import LocalizerSpec, MusicSpec, RoomSpec
+from datasets.rooms.split_spec import SplitSpec, source_range
 
 SPLIT_SAMPLES: Final = 120
 """Maximum number of samples per split."""
@@ -25,11 +28,6 @@ _ROOMS_AND_POSITIONS: Final = ((2, 16), (2, 12), (2, 8), (1, 8), (1, 6))
 """Candidate numbers of rooms and of source positions per room, in order of preference."""
 _IMAGE_BUDGET: Final = 16_000_000
 """Maximum number of image sources, over all positions and microphones; takes about 10 s."""
-
-
-def count_images(order: int) -> int:
-    """Return the number of image sources of a shoebox up to a reflection order: the lattice points of an octahedron."""
-    return (2 * order + 1) * (2 * order * order + 2 * order + 3) // 3
 
 
 def make_miniature(plan: SamplePlan) -> tuple[SamplePlan, tuple[str, ...]]:
@@ -65,26 +63,11 @@ def _reduce_acoustics(spec: RoomSpec) -> tuple[dict[str, dict[str, Any]], list[s
     result: dict[str, dict[str, Any]] = {}
     notes = []
     for (role, acoustics), names in sharing.items():
-        least = max(_fewest_positions(spec, splits[name], acoustics, role) for name in names)
+        least = max(reverberation.fewest_positions(spec, splits[name], acoustics, role) for name in names)
         chosen, note = _affordable_images(spec, acoustics, role, least, _IMAGE_BUDGET // len(sharing))
         result |= {name: {"acoustics": chosen} for name in names}
         notes.append(f"{', '.join(names)}: {note}.")
     return result, notes
-
-
-def _fewest_positions(spec: RoomSpec, split: SplitSpec, acoustics: Acoustics, role: str) -> int:
-    """Return the number of positions per room that a split needs to keep the minimum distance between its sources."""
-    for many in (6, 8, 12, 16, 24, 32, 48, 64, 96):
-        positions = min(many, acoustics.positions)
-        shrunk = acoustics.model_copy(update={"positions": positions})
-        rooms = range(min(2, acoustics.rooms))
-        drawn = [reverberation.draw_source_positions(spec, shrunk, role, number)[:, :2] for number in rooms]
-        if all(
-            groups.has_combination(groups.are_separated(room, spec.min_distance_m), source_range(split)[1])
-            for room in drawn
-        ):
-            return positions
-    return acoustics.positions
 
 
 def _affordable_images(
@@ -101,7 +84,11 @@ def _affordable_images(
     changed = {"rooms": chosen[0], "positions": chosen[1]}
     note = f"{chosen[0]} of {acoustics.rooms} rooms, {chosen[1]} of {acoustics.positions} source positions per room"
     followed = order
-    while followed > 1 and chosen[0] * chosen[1] * microphones * count_images(followed) > budget:
+    while (
+        not rooms[0].is_hybrid
+        and followed > 1
+        and chosen[0] * chosen[1] * microphones * count_images(followed) > budget
+    ):
         followed -= 1
     if followed < order:
         changed["max_order"] = followed

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-
-from datasets.acoustics.arrays import SAMPLE_RATE_HZ
 
 PLAYED_PEAK: Final = 0.7
 """Peak of played sound, relative to full scale."""
@@ -21,7 +18,6 @@ REPEATS: Final = 9
 
 _FULL_SCALE: Final = 32_767
 _MIN_POWER: Final = 1e-12
-_FIT_DB: Final = (-5.0, -25.0)
 
 
 def encode_wav(channels: NDArray[np.float32], rate_hz: int) -> bytes:
@@ -117,34 +113,3 @@ def level_db(waves: NDArray[np.float32]) -> NDArray[np.float64]:
     power = np.mean(np.square(waves, dtype=np.float64), axis=(1, 2, 3))
     level: NDArray[np.float64] = 10 * np.log10(np.maximum(power, _MIN_POWER))
     return level
-
-
-@dataclass(frozen=True, eq=False)
-class EnergyDecay:
-    """Energy decay of an impulse response.
-
-    Attributes:
-        curve_db: Remaining energy relative to the total energy in dB, shape (taps,) (Schroeder, "New Method of
-            Measuring Reverberation Time", 1965).
-        rt60_s: Reverberation time T20 according to ISO 3382, in seconds: three times the decay time from -5 to -25 dB
-            of a line fitted to the curve; None if the curve does not fall to -25 dB.
-    """
-
-    curve_db: NDArray[np.float64]
-    rt60_s: float | None
-
-
-def energy_decay(response: NDArray[np.float32], rate_hz: int = SAMPLE_RATE_HZ) -> EnergyDecay:
-    """Compute the energy decay of an impulse response by backward integration.
-
-    Args:
-        response: Impulse response, shape (taps,).
-        rate_hz: Sample rate.
-    """
-    remaining = np.cumsum(np.square(response[::-1], dtype=np.float64))[::-1]
-    curve = 10 * np.log10(np.maximum(remaining, _MIN_POWER * remaining[0] + 1e-300) / (remaining[0] + 1e-300))
-    fitted = np.flatnonzero((curve <= _FIT_DB[0]) & (curve >= _FIT_DB[1]))
-    if len(fitted) < 3 or curve.min() > _FIT_DB[1]:
-        return EnergyDecay(curve, None)
-    slope = float(np.polyfit(fitted / rate_hz, curve[fitted], 1)[0])
-    return EnergyDecay(curve, -60 / slope if slope < 0 else None)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.acoustics import pyroom, rirs
+from datasets.acoustics import hybrid, rirs
 from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
-from datasets.acoustics.shoebox import ShoeboxRoom
+from datasets.acoustics.shoebox import ShoeboxRoom, count_images
 from datasets.building.arrow import read_columns
 from datasets.preview.material import Material
-from datasets.preview.miniature import count_images
 from datasets.rooms import reverberation
 from datasets.rooms.plan import SamplePart
 from datasets.rooms.spec import MeasuredSpec, RoomSpec
@@ -68,7 +67,9 @@ def source_positions_m(material: Material, split: str, limit: int) -> NDArray[np
 
 
 def sabine_rt60_s(room: ShoeboxRoom) -> float:
-    """Return the reverberation time of a shoebox by Sabine's formula, in seconds."""
+    """Return the reverberation time of a shoebox of uniform walls by Sabine's formula, in seconds."""
+    if not isinstance(room.absorption, float):
+        raise TypeError("Sabine's formula is for uniform walls here")
     width, depth, height = room.size_m
     surface = 2 * (width * depth + width * height + depth * height)
     return 24 * math.log(10) / SPEED_OF_SOUND_M_S * width * depth * height / (surface * room.absorption)
@@ -85,7 +86,7 @@ def iterate_responses(material: Material, rooms: int) -> Iterator[ExampleRespons
     """
     spec = material.plan.spec
     if isinstance(spec, MeasuredSpec):
-        yield from _bank_responses(spec)
+        yield from _bank_responses(spec, material.list_splits())
     for folder, splits in _splits_by_responses(material).items():
         if folder is None:
             continue
@@ -114,12 +115,20 @@ def _simulate_response(material: Material, splits: tuple[str, ...], room: Shoebo
     spec, part = material.plan.spec, material.find_part(splits[0])
     if not isinstance(spec, RoomSpec) or part.acoustics is None:
         raise TypeError(f"split {splits[0]!r} has no simulated rooms")
-    position = reverberation.draw_source_positions(spec, part.acoustics, reverberation.rir_role(splits[0]), 0)[:1]
+    role = reverberation.rir_role(splits[0])
+    position = reverberation.draw_source_positions(spec, part.acoustics, role, 0)[:1]
+    directivities = reverberation.draw_directivities(spec, part.acoustics, role, 0, slice(1))
     order = room.max_order
-    while count_images(order) > _MAX_IMAGES:
+    while not room.is_hybrid and count_images(order) > _MAX_IMAGES:
         order -= 1
     single = replace(room, max_order=order, microphones_m=room.microphones_m[:1, :1])
-    response = pyroom.compute_impulse_responses(single, position + np.array([*room.origin_m, 0.0]))[0, 0, 0]
+    placed = position + np.array([*room.origin_m, 0.0])
+    response = hybrid.compute_responses(
+        np.random.default_rng(spec.seed),
+        single,
+        placed,
+        directivities=directivities,
+    )[0, 0, 0]
     note = ""
     if order < room.max_order:
         note = (
@@ -148,10 +157,10 @@ def _room_label(number: int, x_m: float, y_m: float) -> str:
     return f"room {number + 1}, source at ({x_m:.2f}, {y_m:.2f}) m, first microphone"
 
 
-def _bank_responses(spec: MeasuredSpec) -> Iterator[ExampleResponse]:
+def _bank_responses(spec: MeasuredSpec, names: Sequence[str]) -> Iterator[ExampleResponse]:
     bank = rirs.read_rir_bank(expand_home(spec.bank), "dataset.bank", arrays=spec.bank_arrays, size_m=spec.size_m)
     by_role: dict[str, tuple[str, ...]] = {}
-    for name in spec.resolve_splits():
+    for name in names:
         by_role[reverberation.rir_role(name)] = (*by_role.get(reverberation.rir_role(name), ()), name)
     for splits in by_role.values():
         row = int(reverberation.positions_of_split(spec, splits[0], len(bank.positions_m))[0])

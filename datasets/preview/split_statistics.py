@@ -20,7 +20,8 @@ from datasets.recordings.spec import RecordingsSpec
 from datasets.rooms.dataset import Split
 from datasets.rooms.music import assemble_excerpts, list_excerpts
 from datasets.rooms.plan import MusicPlan
-from datasets.rooms.spec import LocalizerSpec, MusicSpec, RoomSpec, SplitSpec
+from datasets.rooms.spec import LocalizerSpec, MusicSpec, RoomSpec
+from datasets.rooms.split_spec import SplitSpec
 from runtime.console import format_bytes
 
 LEVEL_SAMPLES: Final = 2_000
@@ -121,7 +122,10 @@ def statistics_rows(
         ("Source distance", _describe_distances(spec, measured)),
         ("Level", _describe_levels(measured.levels_db)),
         ("Level requested", _describe_requested_level(spec)),
-        ("SNR requested", format_span(split.snr_db, "dB") if split.snr_db is not None else "no sensor noise"),
+        (
+            "SNR requested",
+            f"{format_span(split.snr_db, 'dB')}, {split.noise} noise" if split.snr_db is not None else "no noise",
+        ),
         ("Reverberation requested", describe_reverberation(split) if isinstance(spec, RoomSpec) else "as recorded"),
         *_music_rows(material, name, genres),
         ("Size on disk", _describe_size(material, name)),
@@ -142,9 +146,15 @@ def describe_reverberation(split: SplitSpec) -> str:
     if acoustics is None or not acoustics.is_reverberant:
         return "none (free field)"
     rooms = f"{acoustics.rooms:,} rooms with {acoustics.positions:,} source positions each"
+    if acoustics.method == "hybrid":
+        rooms += ", image sources until the mixing time and noise thereafter"
     if acoustics.rt60_s is not None:
         return f"RT60 {format_span(acoustics.rt60_s, 's')} (Sabine), {rooms}"
-    return f"absorption {format_span(acoustics.absorption, '')}, reflections up to order {acoustics.max_order}, {rooms}"
+    order = "" if acoustics.max_order is None else f"reflections up to order {acoustics.max_order}, "
+    if acoustics.materials is not None:
+        names = sorted({name for surface in acoustics.materials.model_dump().values() for name in surface})
+        return f"surfaces of {', '.join(names)}, {order}{rooms}"
+    return f"absorption {format_span(acoustics.absorption, '')}, {order}{rooms}"
 
 
 def _describe_samples(material: Material, split: SplitSpec, read: int) -> str:

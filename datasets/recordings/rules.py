@@ -7,10 +7,10 @@ from itertools import combinations
 
 import numpy as np
 
-from datasets.recordings import groups
 from datasets.recordings.clips import Clip
 from datasets.recordings.spec import RecordingsSpec
-from datasets.rooms.spec import source_range
+from datasets.rooms import groups
+from datasets.rooms.split_spec import source_range
 from runtime.errors import InputError
 
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from datasets.building.spec import Range
-from datasets.rooms.spec import FileName, LocalizerSpec, Split, SplitSpec
+from datasets.rooms.spec import LocalizerSpec
+from datasets.rooms.split_spec import FileName, Split, SplitSpec
 from runtime.uris import expand_home
 
 PAPER_TESTS: Final = {

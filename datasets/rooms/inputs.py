@@ -14,8 +14,9 @@ from datasets.building.arrow import read_columns
 from datasets.building.parts import DatasetPart
 from datasets.building.reader import PartReader
 from datasets.rooms import music, reverberation
+from datasets.rooms.acoustics_spec import Acoustics
 from datasets.rooms.music import MusicExcerpts
-from datasets.rooms.spec import Acoustics, MeasuredSpec, MusicSpec
+from datasets.rooms.spec import MeasuredSpec, MusicSpec
 from runtime.uris import expand_home
 
 RoomsOfShard = Callable[[int], tuple[PositionPool, NDArray[np.float32]]]

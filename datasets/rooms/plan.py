@@ -19,8 +19,10 @@ from datasets.building.parts import SPLIT, DatasetPart, split_evenly
 from datasets.building.plan import Synthesizer, TablePlan
 from datasets.building.reader import PartReader
 from datasets.rooms import music, music_folder, reverberation
+from datasets.rooms.acoustics_spec import Acoustics
 from datasets.rooms.reverberation import POSITIONS_PER_BLOCK
-from datasets.rooms.spec import Acoustics, LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec, SplitSpec, source_range
+from datasets.rooms.spec import LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec
+from datasets.rooms.split_spec import SplitSpec, source_range
 from runtime import hashing
 from runtime.errors import InputError
 from runtime.uris import expand_home
@@ -33,6 +35,7 @@ RESPONSES: Final = "responses"
 
 _MINIATURE_SAMPLES: Final = 8
 _MINIATURE_TRAINING_SAMPLES: Final = 500
+_MINIATURE_POSITIONS: Final = 8
 
 AnyPlan = TypeVar("AnyPlan", bound="SamplePlan")
 
@@ -129,17 +132,17 @@ class SamplePlan(TablePlan):
     def make_miniature(self: AnyPlan) -> AnyPlan:
         """Return a plan of few samples of every split, from which the duration of a build can be estimated."""
         spec = self.spec
-        small = self._miniature_split()
         changes: dict[str, Any] = {
-            "train": spec.train.model_copy(update=small | {"samples": _MINIATURE_TRAINING_SAMPLES}),
-            "validate_": spec.validate_.model_copy(update=small),
-            "tests": {name: test.model_copy(update=small) for name, test in spec.tests.items()},
+            "train": self._shrink_split("train", spec.train, _MINIATURE_TRAINING_SAMPLES),
+            "validate_": self._shrink_split("validate", spec.validate_, _MINIATURE_SAMPLES),
+            "tests": {name: self._shrink_split(name, test, _MINIATURE_SAMPLES) for name, test in spec.tests.items()},
         }
         return self.with_spec(spec.model_copy(update=changes | self._miniature_fields()))
 
-    def _miniature_split(self) -> dict[str, Any]:
-        """Return the fields of every split of a miniature."""
-        return {"samples": _MINIATURE_SAMPLES}
+    def _shrink_split(self, name: str, split: SplitSpec, samples: int) -> SplitSpec:
+        """Return a split of a miniature."""
+        del name
+        return split.model_copy(update={"samples": samples})
 
     def _miniature_fields(self) -> dict[str, Any]:
         """Return the fields of a miniature's description, apart from the splits."""
@@ -249,8 +252,9 @@ class RoomPlan(MusicPlan):
             return None
         described = self.spec.split_identity(name)
         geometry = {key: described[key] for key in ("layout", "arrays", "size_m", "raster_m", "clearance_m", "seed")}
-        identity = geometry | {"role": reverberation.rir_role(name), **acoustics.model_dump(mode="json")}
-        longest_s = acoustics.rt60_s[1] if acoustics.rt60_s is not None else 0.5
+        role = reverberation.rir_role(name)
+        identity = geometry | {"role": role, **acoustics.model_dump(mode="json")}
+        rooms = reverberation.first_rooms(self.spec, acoustics, role)
         return SamplePart(
             RESPONSES,
             f"responses-{fingerprint(identity)}",
@@ -259,8 +263,9 @@ class RoomPlan(MusicPlan):
             unit="places",
             # Blocks of positions do not cross rooms.
             shard_sizes=split_evenly(acoustics.positions, POSITIONS_PER_BLOCK) * acoustics.rooms,
-            row_bytes=self._channels() * int(1.5 * longest_s * SAMPLE_RATE_HZ + 500) * 4,
+            row_bytes=self._channels() * reverberation.longest_taps(acoustics, rooms) * 4,
             uses_sound_files=False,
+            effort=reverberation.mean_effort(acoustics, rooms),
             acoustics=acoustics,
         )
 
@@ -283,13 +288,18 @@ class RoomPlan(MusicPlan):
             return synthesis.free_field_synthesizer(self.spec, part, excerpts)
         responses = self._find_part(split.responses)
         taps, rooms = inputs.read_rooms(reader, responses, split.acoustics, shards=len(part.list_shards()))
-        return synthesis.rir_synthesizer(self.spec, part, excerpts, taps, rooms)
+        return synthesis.rir_synthesizer(self.spec, part, excerpts, self.microphones_m, taps, rooms)
 
-    def _miniature_split(self) -> dict[str, Any]:
-        small = super()._miniature_split()
-        if self.spec.acoustics is not None:
-            small["acoustics"] = self.spec.acoustics.model_copy(update={"rooms": 1, "positions": 8})
-        return small
+    def _shrink_split(self, name: str, split: SplitSpec, samples: int) -> SplitSpec:
+        """Return a split of a miniature with one room; `DatasetPart.effort` accounts for the others."""
+        small, whole = super()._shrink_split(name, split, samples), self.spec.resolve_splits()[name]
+        acoustics = whole.acoustics
+        if acoustics is None or not acoustics.is_reverberant:
+            return small
+        least = reverberation.fewest_positions(self.spec, whole, acoustics, reverberation.rir_role(name))
+        positions = max(least, POSITIONS_PER_BLOCK if acoustics.method == "hybrid" else _MINIATURE_POSITIONS)
+        changes = {"rooms": 1, "positions": min(acoustics.positions, positions)}
+        return small.model_copy(update={"acoustics": acoustics.model_copy(update=changes)})
 
 
 @dataclass(frozen=True)
@@ -327,7 +337,7 @@ class MeasuredPlan(MusicPlan):
 
         del reader
         taps, rooms = inputs.read_measured_rooms(self.spec, str(part.split))
-        return synthesis.rir_synthesizer(self.spec, part, excerpts, taps, rooms)
+        return synthesis.rir_synthesizer(self.spec, part, excerpts, self.microphones_m, taps, rooms)
 
 
 def fingerprint(content: Any) -> str:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.acoustics import arrays
-from datasets.acoustics.shoebox import ShoeboxRoom, sabine_absorption
-from datasets.rooms.spec import Acoustics, MeasuredSpec, RoomSpec
+from datasets.acoustics import arrays, hybrid
+from datasets.acoustics.arrays import SAMPLE_RATE_HZ
+from datasets.acoustics.materials import absorption_of
+from datasets.acoustics.shoebox import ShoeboxRoom, count_images, sabine_absorption
+from datasets.rooms import groups
+from datasets.rooms.acoustics_spec import Acoustics, SurfaceMaterials
+from datasets.rooms.spec import MeasuredSpec, RoomSpec
+from datasets.rooms.split_spec import SplitSpec, source_range
 from runtime.errors import InputError
 
 POSITIONS_PER_BLOCK: Final = 25
 """Number of source positions whose impulse responses are computed together and stored in one shard."""
+_SAMPLED_ROOMS: Final = 16
+"""Number of rooms that estimates are made from."""
+_LONGEST_S: Final = 5.0
+"""Longest late reverberation; longer ones are not of rooms with surfaces of this world, and fill the memory."""
+_HEARD_S: Final = 0.3
+"""Part of an excerpt that is kept for the sample that is heard."""
+_LATE_EFFORT: Final = 4_000
+"""Number of image sources that take about as long as drawing late reverberation."""
 
 
 def rir_role(split: str) -> str:
@@ -40,8 +55,57 @@ def require_rooms(spec: RoomSpec) -> None:
     for name, split in spec.resolve_splits().items():
         if split.acoustics is not None and split.acoustics.is_reverberant:
             for number in range(split.acoustics.rooms):
-                draw_room(spec, split.acoustics, rir_role(name), number)
+                _require_short(draw_room(spec, split.acoustics, rir_role(name), number), spec.excerpt_s)
             draw_source_positions(spec, split.acoustics, rir_role(name), 0)
+
+
+def _require_short(room: ShoeboxRoom, excerpt_s: float) -> None:
+    """Check that the late reverberation of a hybrid room ends within an excerpt of music, and within five seconds."""
+    if not room.is_hybrid:
+        return
+    longest_s = min(_LONGEST_S, excerpt_s - _HEARD_S)
+    if not hybrid.has_decayed(room, longest_s, hybrid.DECAY_DB):
+        length_s = hybrid.late_samples(room, hybrid.DECAY_DB) / SAMPLE_RATE_HZ
+        raise InputError(
+            "dataset: acoustics",
+            f"the reverberation must decay by {hybrid.DECAY_DB:g} dB within {longest_s:g} s, so that it fits into an excerpt",
+            value=f"{length_s:.1f} s in a room of {' × '.join(f'{side:.1f}' for side in room.size_m)} m",
+            remedy="choose a shorter rt60_s, more absorption, or a surface that absorbs more; or raise dataset.excerpt_s",
+        )
+
+
+def first_rooms(spec: RoomSpec, acoustics: Acoustics, role: str) -> list[ShoeboxRoom]:
+    """Draw the rooms that estimates are made from: the first sixteen, or all of fewer."""
+    return [draw_room(spec, acoustics, role, number) for number in range(min(_SAMPLED_ROOMS, acoustics.rooms))]
+
+
+def longest_taps(acoustics: Acoustics, rooms: Sequence[ShoeboxRoom]) -> int:
+    """Return the approximate length of the longest impulse response in some of the rooms, in samples."""
+    if acoustics.method == "hybrid":
+        return max(hybrid.late_samples(room, hybrid.DECAY_DB) for room in rooms)
+    longest_s = acoustics.rt60_s[1] if acoustics.rt60_s is not None else 0.5
+    return int(1.5 * longest_s * SAMPLE_RATE_HZ + 500)
+
+
+def mean_effort(acoustics: Acoustics, rooms: Sequence[ShoeboxRoom]) -> float:
+    """Return the mean cost of the impulse responses of a source position in some of the rooms, in image sources."""
+    late = _LATE_EFFORT if acoustics.method == "hybrid" else 0
+    return sum(count_images(room.max_order) for room in rooms) / len(rooms) + late
+
+
+def fewest_positions(spec: RoomSpec, split: SplitSpec, acoustics: Acoustics, role: str) -> int:
+    """Return the number of positions per room that a split needs to keep the minimum distance between its sources."""
+    for many in (6, 8, 12, 16, 24, 32, 48, 64, 96):
+        positions = min(many, acoustics.positions)
+        shrunk = acoustics.model_copy(update={"positions": positions})
+        rooms = range(min(2, acoustics.rooms))
+        drawn = [draw_source_positions(spec, shrunk, role, number)[:, :2] for number in rooms]
+        if all(
+            groups.has_combination(groups.are_separated(room, spec.min_distance_m), source_range(split)[1])
+            for room in drawn
+        ):
+            return positions
+    return acoustics.positions
 
 
 def draw_room(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) -> ShoeboxRoom:
@@ -63,6 +127,9 @@ def draw_room(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) -> S
     microphones = spec.microphones_m()
     heights = generator.uniform(*acoustics.array_height_m) + microphones[..., 2:].sum(axis=-1, keepdims=True)
     placed = np.concatenate([microphones[..., :2] + np.array([left, front]), heights], axis=-1)
+    if acoustics.microphone_error_m:
+        errors = np.random.default_rng([spec.seed, zlib.crc32(role.encode()), 8, number])
+        placed = placed + errors.normal(0, acoustics.microphone_error_m, placed.shape)
     if (placed <= 0).any() or (placed >= size).any():
         raise InputError(
             "dataset: acoustics.margin_m",
@@ -70,8 +137,19 @@ def draw_room(spec: RoomSpec, acoustics: Acoustics, role: str, number: int) -> S
             value=f"a wall {min(left, right, front, back):.2f} m from the area",
             remedy="raise the lower end of acoustics.margin_m, or move the arrays into the area",
         )
-    absorption, order = _wall_absorption(acoustics, size, generator)
-    return ShoeboxRoom(size, (left, front), absorption, order, placed)
+    absorption: float | NDArray[np.float64]
+    if acoustics.materials is None:
+        absorption, order = _wall_absorption(acoustics, size, generator)
+    else:
+        absorption, order = _draw_materials(acoustics.materials, generator), acoustics.max_order or 0
+    room = ShoeboxRoom(size, (left, front), absorption, order, placed, is_hybrid=acoustics.method == "hybrid")
+    return replace(room, max_order=hybrid.early_order(room)) if room.is_hybrid else room
+
+
+def _draw_materials(materials: SurfaceMaterials, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Draw the material of each surface; return their absorption as `ShoeboxRoom.absorption`."""
+    choices = [materials.walls] * 4 + [materials.floor, materials.ceiling]  # in the order of SURFACES
+    return np.stack([absorption_of(names[generator.integers(len(names))]) for names in choices])
 
 
 def _wall_absorption(
@@ -122,6 +200,22 @@ def draw_source_positions(spec: RoomSpec, acoustics: Acoustics, role: str, numbe
     chosen = clear[generator.permutation(len(clear))[: acoustics.positions]]
     heights = generator.uniform(*acoustics.source_height_m, len(chosen))
     return np.concatenate([chosen, heights[:, None]], axis=1)
+
+
+def draw_directivities(
+    spec: RoomSpec, acoustics: Acoustics, role: str, number: int, positions: slice = slice(None)
+) -> NDArray[np.float64] | None:
+    """Draw in which direction the source at each of some positions of a room faces, and its pattern.
+
+    Returns:
+        Azimuths in degrees and patterns, shape (positions, 2); None for omnidirectional sources.
+    """
+    if acoustics.source_directivity is None:
+        return None
+    generator = np.random.default_rng([spec.seed, zlib.crc32(role.encode()), 9, number])
+    azimuths = generator.uniform(0, 360, acoustics.positions)
+    patterns = generator.uniform(*acoustics.source_directivity, acoustics.positions)
+    return np.stack([azimuths, patterns], axis=1)[positions]
 
 
 def positions_of_split(spec: MeasuredSpec, split: str, places: int) -> NDArray[np.int64]:

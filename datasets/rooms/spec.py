@@ -1,4 +1,4 @@
-"""Descriptions of datasets for the 2D localizer: arrays, splits, rooms and music. Imports neither torch nor scipy."""
+"""Descriptions of datasets for the 2D localizer: geometry, rooms and music. Imports neither torch nor scipy."""
 
 from __future__ import annotations
 
@@ -9,178 +9,27 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from datasets.acoustics import arrays as geometry
-from datasets.building.spec import PROCEDURAL, DatasetSpec, Frozen, Range, validate_range
+from datasets.building.spec import PROCEDURAL, DatasetSpec, Range, require_ordered
+from datasets.rooms.acoustics_spec import Acoustics
+from datasets.rooms.array_spec import ArraySpec
+from datasets.rooms.split_spec import (
+    PAPER_TESTS,
+    FileName,
+    Noise,
+    SourceRange,
+    Split,
+    SplitSpec,
+    source_range,
+    with_paper_values,
+)
 from runtime.uris import expand_home
 
-_LEAST_APART_M: Final = 1e-4
-"""Distance of two microphones of an array below which they are at the same place."""
 PROCEDURAL_GENRES: Final = ("classical", "funk", "jazz")
 
-Count = Annotated[int, Field(ge=1, le=4)]
-SourceRange = Annotated[tuple[Count, Count], BeforeValidator(validate_range)]
 Side = Annotated[float, Field(gt=0, le=1000)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
-
-
-Place = tuple[float, float] | tuple[float, float, float]
-
-
-class ArraySpec(Frozen):
-    """Microphone array: on a bar, of a common model, or with any positions."""
-
-    centre_m: tuple[float, float] = Field(description="centre of the array, m")
-    direction_deg: float = Field(
-        0.0, description="direction of the bar, or of the array's x axis, degrees counter-clockwise from x"
-    )
-    offsets_m: tuple[float, ...] = Field(
-        geometry.KINECT_OFFSETS_M, min_length=1, description="microphones along the bar, m"
-    )
-    model: str | None = Field(
-        None, description=f"common array, instead of a bar: {', '.join(geometry.MICROPHONE_ARRAYS)}"
-    )
-    mics_m: tuple[Place, ...] | None = Field(
-        None,
-        min_length=1,
-        max_length=64,
-        description="microphones relative to the centre, instead of a bar: [x, y], or [x, y, height above the sources], m",
-    )
-
-    @model_validator(mode="after")
-    def _check_microphones(self) -> Self:
-        given = [name for name in ("offsets_m", "model", "mics_m") if name in self.model_fields_set]
-        if len(given) > 1:
-            raise ValueError(f"an array has one of offsets_m, model and mics_m, got {' and '.join(given)}")
-        if self.model is not None and self.model not in geometry.MICROPHONE_ARRAYS:
-            raise ValueError(
-                f"model {self.model!r} is unknown; known models: {', '.join(geometry.MICROPHONE_ARRAYS)}; "
-                "write other arrays as mics_m"
-            )
-        positions = self.positions_m()
-        apart = np.linalg.norm(positions[:, None] - positions, axis=-1) + np.where(
-            np.eye(len(positions)) > 0, np.inf, 0
-        )
-        if apart.min() < _LEAST_APART_M:
-            first, second = sorted(np.unravel_index(int(apart.argmin()), apart.shape))
-            raise ValueError(f"microphones {first} and {second} are at the same place, {positions[first].tolist()} m")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _omit_unused_fields(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out fields without effect, as in the descriptions of versions that lack them."""
-        described: dict[str, Any] = serialize(self)
-        is_bar = self.model is None and self.mics_m is None
-        unused = (
-            {"model", "mics_m"} if is_bar else {"offsets_m"} | {n for n in ("model", "mics_m") if described[n] is None}
-        )
-        return {name: value for name, value in described.items() if name not in unused}
-
-    def positions_m(self) -> NDArray[np.float64]:
-        """Return the positions of the microphones and their heights above the sources in metres, shape (microphones, 3)."""
-        if self.model is None and self.mics_m is None:
-            bar = geometry.linear_array(self.centre_m, self.direction_deg, self.offsets_m)
-            return np.column_stack([bar, np.zeros(len(bar))])
-        places = self.mics_m if self.model is None else geometry.MICROPHONE_ARRAYS[self.model]
-        return geometry.place_array(self.centre_m, self.direction_deg, places or ())
-
-
-class Acoustics(Frozen):
-    """Reverberant shoebox rooms, by the image source method (Allen and Berkley 1979); ranges are drawn per room."""
-
-    rt60_s: Range | None = Field(
-        None,
-        description="reverberation time after Sabine, s; 0 for anechoic rooms",
-        json_schema_extra={"bounds": "≥ 0"},
-    )
-    absorption: Range | None = Field(
-        None,
-        description="energy absorption of all surfaces, instead of rt60_s",
-        json_schema_extra={"bounds": "> 0, ≤ 1"},
-    )
-    margin_m: Range = Field(
-        (0.5, 1.5), description="distance from the area to each wall, m", json_schema_extra={"bounds": "≥ 0"}
-    )
-    height_m: Range = Field(
-        (2.5, 3.0),
-        description="height of the room, m",
-        json_schema_extra={"bounds": "≥ 0"},
-    )
-    array_height_m: Range = Field(
-        (1.2, 1.2), description="height of the arrays, m", json_schema_extra={"bounds": "≥ 0, below height_m"}
-    )
-    source_height_m: Range = Field(
-        (1.2, 1.2),
-        description="height of the sources, drawn per position, m",
-        json_schema_extra={"bounds": "≥ 0, below height_m"},
-    )
-    max_order: int | None = Field(
-        None, ge=0, le=200, description="order of reflections; as high as the RT60 needs if absent"
-    )
-    rooms: Annotated[int, Field(ge=1, le=1000)] = Field(4, description="number of rooms")
-    positions: Annotated[int, Field(ge=4, le=20_000)] = Field(100, description="number of source positions per room")
-
-    @model_validator(mode="after")
-    def _check_consistency(self) -> Self:
-        if (self.rt60_s is None) == (self.absorption is None):
-            raise ValueError("acoustics takes rt60_s or absorption, one of them")
-        for name in ("rt60_s", "absorption", "margin_m", "height_m", "array_height_m", "source_height_m"):
-            _require_ordered(name, getattr(self, name) or (0.0, 0.0), least=0.0)
-        if self.rt60_s is not None and self.rt60_s[0] == 0 < self.rt60_s[1]:
-            raise ValueError("rt60_s is 0 or above 0, not a range from one to the other")
-        if self.absorption is not None and not 0 < self.absorption[0] <= self.absorption[1] <= 1:
-            raise ValueError(f"absorption lies above 0 and at most at 1, got {list(self.absorption)}")
-        if self.absorption is not None and self.max_order is None:
-            raise ValueError("absorption needs max_order, the number of reflections to follow")
-        highest = max(self.array_height_m[1], self.source_height_m[1])
-        if highest >= self.height_m[0]:
-            raise ValueError(f"arrays and sources stand below the ceiling: {highest} m in {self.height_m[0]} m")
-        return self
-
-    @property
-    def is_reverberant(self) -> bool:
-        """Whether the rooms have reflections."""
-        return self.rt60_s != (0.0, 0.0) and self.max_order != 0
-
-
-def _require_ordered(name: str, value: tuple[float, float], *, least: float | None = None) -> None:
-    low, high = value
-    if low > high:
-        raise ValueError(f"{name} is reversed: {[low, high]}; write the smaller number first")
-    if least is not None and low < least:
-        raise ValueError(f"{name} starts at {least:g} or above, got {low:g}")
-
-
-class SplitSpec(Frozen):
-    """Split of a dataset; absent fields have the values of the dataset."""
-
-    samples: int = Field(gt=0, le=10**9, description="number of samples")
-    sources: SourceRange | None = Field(None, description="number of sources per sample, in equal shares")
-    genres: Literal["seen", "held_out"] = Field(
-        "seen", description="genres of the music: those of the training, or the held-out one"
-    )
-    acoustics: Acoustics | None = Field(None, description="reverberant rooms; those of the dataset if absent")
-    snr_db: Range | None = Field(None, description="signal-to-noise ratio, dB; that of the dataset if absent")
-
-
-def _parse_split(value: object) -> object:
-    """Read `4000` as `{samples: 4000}`."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return {"samples": value}
-    if not isinstance(value, Mapping | SplitSpec):  # pydantic's message would name the class
-        raise ValueError("a split is a number of samples, an integer, or a mapping such as {samples: 4000, snr_db: 20}")
-    return value
-
-
-Split = Annotated[SplitSpec, BeforeValidator(_parse_split)]
-
-PAPER_TESTS: Final = {
-    "S0": SplitSpec(samples=5000, sources=(1, 2)),
-    "S1": SplitSpec(samples=2500, sources=(3, 3)),
-    "S2": SplitSpec(samples=5000, sources=(1, 2), genres="held_out"),
-}
-"""Table I, synthetic."""
 
 
 class SampleSpec(DatasetSpec):
@@ -254,7 +103,12 @@ class LocalizerSpec(SampleSpec):
     )
     gate: float = Field(0.02, ge=0, lt=0.2, description="minimum mean |x| of a source whose excerpt has an RMS of 0.1")
     level_db: Range = Field((-20.0, 0.0), description="level of each sample, drawn uniformly, dB")
-    snr_db: Range | None = Field(None, description="signal-to-noise ratio of the sensor noise, dB; no noise if absent")
+    snr_db: Range | None = Field(None, description="signal-to-noise ratio, dB; no noise if absent")
+    noise: Noise = Field(
+        "white",
+        description="kind of the noise: `white` or `pink` of each microphone alone, or `diffuse`: pink, from all directions at "
+        "once, as of ventilation",
+    )
     seed: int = Field(0, ge=0, description="seed of the samples")
     train_seed: int | None = Field(
         None, ge=0, description="seed of the training samples, drawn from the same sound and rooms; `seed` if absent"
@@ -273,7 +127,7 @@ class LocalizerSpec(SampleSpec):
                 raise ValueError(f"tests names {unknown[0]!r}; the paper's test sets are {', '.join(cls.papers)}")
             tests = {name: cls.papers[name] for name in tests}
         elif isinstance(tests, dict):
-            tests = {name: _with_paper_values(cls.papers.get(str(name)), test) for name, test in tests.items()}
+            tests = {name: with_paper_values(cls.papers.get(str(name)), test) for name, test in tests.items()}
         return data | {"tests": tests}
 
     @model_validator(mode="after")
@@ -284,16 +138,19 @@ class LocalizerSpec(SampleSpec):
         if len(set(counts)) > 1:
             numbers = ", ".join(map(str, counts))
             raise ValueError(
-                f"all arrays need the same number of microphones, since they share one encoder, got {numbers}"
+                f"all arrays need the same number of microphones, since they share one encoder, got {numbers}; for unequal "
+                "ones, write each microphone as an array (mics_m: [[0, 0]]) and encoder: single"
             )
-        _require_ordered("level_db", self.level_db)
+        require_ordered("level_db", self.level_db)
         if "train" in self.tests or "validate" in self.tests:
             raise ValueError("a test set cannot be called train or validate")
         for name, split in self.resolve_splits().items():
             low, high = split.sources or self.sources
             if low > high:
                 raise ValueError(f"sources of {name} are reversed: {low}-{high}; write the smaller number first")
-            _require_ordered(f"snr_db of {name}", split.snr_db or (0.0, 0.0))
+            require_ordered(f"snr_db of {name}", split.snr_db or (0.0, 0.0))
+            if split.noise != "white" and split.snr_db is None:
+                raise ValueError(f"{name} asks for {split.noise} noise without snr_db, its level; add snr_db")
             if split.acoustics is not None and not self.can_echo:
                 raise ValueError(f"{name} asks for acoustics, which only simulated rooms have; remove it")
         return self
@@ -305,7 +162,8 @@ class LocalizerSpec(SampleSpec):
         return {name: value for name, value in described.items() if name not in self._unused_fields()}
 
     def _unused_fields(self) -> set[str]:
-        return {"train_seed"} if self.train_seed is None else set()
+        usual = {"train_seed": None, "noise": "white"}
+        return {name for name, value in usual.items() if getattr(self, name) == value}
 
     def with_train_seed(self, seed: int) -> Self:
         """Return the description with training samples of another seed and the same other splits."""
@@ -336,7 +194,11 @@ class LocalizerSpec(SampleSpec):
         }
 
     def _split_defaults(self, split: SplitSpec) -> dict[str, Any]:
-        return {"sources": split.sources or self.sources, "snr_db": split.snr_db or self.snr_db}
+        return {
+            "sources": split.sources or self.sources,
+            "snr_db": split.snr_db or self.snr_db,
+            "noise": split.noise or self.noise,
+        }
 
     def test_names(self) -> tuple[str, ...]:
         """Return the names of the test splits."""
@@ -375,17 +237,13 @@ class LocalizerSpec(SampleSpec):
 
         The sizes of the other splits are not among them.
         """
-        excluded = {"train", "validate_", "tests", "snr_db", "sources"}
+        excluded = {"train", "validate_", "tests", "snr_db", "noise", "sources"}
         excluded |= {"train_seed"} if split != "train" else set()
         described = self.model_dump(mode="json", exclude=excluded)
-        return described | {"split": split, "of_split": self.resolve_splits()[split].model_dump(mode="json")}
-
-
-def source_range(split: SplitSpec) -> tuple[int, int]:
-    """Return the range of the number of sources of a split from `LocalizerSpec.resolve_splits`."""
-    if split.sources is None:
-        raise ValueError("the split has not been filled in by its dataset")
-    return split.sources
+        resolved = self.resolve_splits()[split].model_dump(mode="json")
+        if resolved["noise"] == "white":  # as in the descriptions of versions that lack the field
+            del resolved["noise"]
+        return described | {"split": split, "of_split": resolved}
 
 
 class MusicSpec(LocalizerSpec):
@@ -521,11 +379,3 @@ class MeasuredSpec(MusicSpec):
         described = super().split_identity(split)
         described.pop("bank")
         return described
-
-
-def _with_paper_values(paper: SplitSpec | None, test: object) -> object:
-    """Fill absent fields of a test split with the values of the paper's split of the same name."""
-    test = _parse_split(test)
-    if paper is not None and isinstance(test, dict):
-        return paper.model_dump(exclude_none=True) | test
-    return test

@@ -11,17 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.acoustics import arrays, propagation, pyroom
-from datasets.acoustics.noise import add_noise
+from datasets.acoustics import arrays, hybrid, propagation
+from datasets.acoustics.noise import add_noise, noise_source
 from datasets.acoustics.propagation import PropagationWindow
 from datasets.audio.corpus import MusicFile
 from datasets.building.parts import DatasetPart, Shard
 from datasets.rooms import mixtures, reverberation
+from datasets.rooms.acoustics_spec import Acoustics
 from datasets.rooms.dataset import Batch, columns_of
 from datasets.rooms.inputs import RoomsOfShard
 from datasets.rooms.mixtures import DrawPositions, Mixtures
 from datasets.rooms.music import EXCERPTS_PER_SHARD, MusicExcerpts, list_excerpts, load_excerpt
-from datasets.rooms.spec import Acoustics, LocalizerSpec, MusicSpec, RoomSpec, source_range
+from datasets.rooms.spec import LocalizerSpec, MusicSpec, RoomSpec
+from datasets.rooms.split_spec import source_range
 from runtime.errors import InputError
 
 _CHUNK: Final = 32
@@ -40,6 +42,7 @@ class MixtureSynthesizer:
         spec: Description of the dataset.
         part: Part of the split.
         music: Excerpts of music.
+        microphones_m: Positions of the microphones, shape (arrays, microphones, 2 or 3).
         window: Length of the source waves that are needed.
         open_room: Returns for the number of a shard how positions are drawn and how sound propagates.
     """
@@ -50,6 +53,7 @@ class MixtureSynthesizer:
         part: DatasetPart,
         music: MusicExcerpts,
         *,
+        microphones_m: NDArray[np.float64],
         window: PropagationWindow,
         open_room: RoomOfShard,
     ) -> None:
@@ -58,6 +62,7 @@ class MixtureSynthesizer:
         self._split = spec.resolve_splits()[self._name]
         self._music = music
         self._window = window
+        self._draw_noise = noise_source(self._split.noise or spec.noise, microphones_m)
         self._open_room = open_room
         rows = music.rows_by_split[self._name]
         self._starts = mixtures.audible_starts(music, rows, heard=window.length, lead=window.lead, gate=spec.gate)
@@ -96,7 +101,7 @@ class MixtureSynthesizer:
             rows = slice(first, first + _CHUNK)
             waves = propagate(torch.from_numpy(self._load_waveforms(drawn, rows)), drawn, rows)
             if self._split.snr_db is not None:
-                add_noise(waves, generator, self._split.snr_db)
+                add_noise(waves, generator, self._split.snr_db, self._draw_noise)
             yield Batch(waves, torch.from_numpy(drawn.positions_m[rows]), torch.from_numpy(drawn.counts[rows]))
 
     def _load_waveforms(self, drawn: Mixtures, rows: slice) -> NDArray[np.float32]:
@@ -123,11 +128,23 @@ def free_field_synthesizer(spec: RoomSpec, part: DatasetPart, music: MusicExcerp
             sources, torch.from_numpy(np.nan_to_num(drawn.positions_m[rows], nan=spec.size_m[0] / 2))
         )
 
-    return MixtureSynthesizer(spec, part, music, window=field.window, open_room=lambda _: (draw_positions, propagate))
+    return MixtureSynthesizer(
+        spec,
+        part,
+        music,
+        microphones_m=spec.microphones_m(),
+        window=field.window,
+        open_room=lambda _: (draw_positions, propagate),
+    )
 
 
 def rir_synthesizer(
-    spec: LocalizerSpec, part: DatasetPart, music: MusicExcerpts, taps: int, rooms: RoomsOfShard
+    spec: LocalizerSpec,
+    part: DatasetPart,
+    music: MusicExcerpts,
+    microphones_m: NDArray[np.float64],
+    taps: int,
+    rooms: RoomsOfShard,
 ) -> MixtureSynthesizer:
     """Return the synthesizer of a split in rooms with simulated or measured impulse responses.
 
@@ -135,6 +152,7 @@ def rir_synthesizer(
         spec: Description of the dataset.
         part: Part of the split.
         music: Excerpts of music.
+        microphones_m: Positions of the microphones, shape (arrays, microphones, 2 or 3).
         taps: Length of the longest impulse response, in samples.
         rooms: Returns the source positions and the impulse responses of a shard.
 
@@ -165,7 +183,14 @@ def rir_synthesizer(
 
         return draw_positions, propagate
 
-    return MixtureSynthesizer(spec, part, music, window=propagation.response_window(taps), open_room=open_room)
+    return MixtureSynthesizer(
+        spec,
+        part,
+        music,
+        microphones_m=microphones_m,
+        window=propagation.response_window(taps),
+        open_room=open_room,
+    )
 
 
 class ExcerptSynthesizer:
@@ -199,11 +224,18 @@ class RirSynthesizer:
         number, block = divmod(shard.number, blocks)
         room = reverberation.draw_room(self._spec, self._acoustics, self._role, number)
         places = reverberation.draw_source_positions(self._spec, self._acoustics, self._role, number)
-        chosen = places[
-            block * reverberation.POSITIONS_PER_BLOCK : block * reverberation.POSITIONS_PER_BLOCK + shard.samples
-        ]
+        first = block * reverberation.POSITIONS_PER_BLOCK
+        rows = slice(first, first + shard.samples)
+        chosen = places[rows]
+        directivities = reverberation.draw_directivities(self._spec, self._acoustics, self._role, number, rows)
+        generator = np.random.default_rng([self._spec.seed, zlib.crc32(self._role.encode()), 7, shard.number])
         return {
-            "responses": pyroom.compute_impulse_responses(room, chosen + np.array([*room.origin_m, 0.0])),
+            "responses": hybrid.compute_responses(
+                generator,
+                room,
+                chosen + np.array([*room.origin_m, 0.0]),
+                directivities=directivities,
+            ),
             "place": chosen.astype(np.float32),
             "room": np.full(len(chosen), number, np.int32),
         }

@@ -19,6 +19,7 @@ from scipy import fft
 from datasets.acoustics import pyroom
 from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
 from datasets.acoustics.directions import unit_vectors
+from datasets.acoustics.shoebox import image_distance_m, order_within
 from datasets.scenes import array_response, diffuse
 from datasets.scenes.array_response import LEAD, TAPS
 from datasets.scenes.diffuse import EIGHT
@@ -65,7 +66,7 @@ class SceneRoom:
     @property
     def early_m(self) -> float:
         """Length of the longest path that is rendered as an image source; longer ones belong to the tail."""
-        return max(math.cbrt(3 * _EARLY_IMAGES * self.volume_m3 / (4 * math.pi)), math.hypot(*self.size_m))
+        return image_distance_m(self.size_m, _EARLY_IMAGES)
 
     def farthest_m(self, azimuth_deg: float | None, elevation_deg: float) -> float:
         """Return the maximum distance of a source from the array, with the clearance from the walls.
@@ -112,14 +113,12 @@ def early_response(room: SceneRoom, sources_m: NDArray[np.float64]) -> NDArray[n
         array's centre; delays between the channels are exact.
     """
     array = np.array(room.array_m)
-    # An image of order n_x along x has a distance of at least (n_x - 1) x; the same holds for y and z.
-    orders = room.early_m * math.hypot(*(1 / side for side in room.size_m))
     images = pyroom.compute_image_sources(
         room.size_m,
         array,
         array + sources_m,
         absorption=room.mean_absorption,
-        max_order=math.ceil(orders) + 3 if room.rt60_s > 0 else 0,
+        max_order=order_within(room.size_m, room.early_m) if room.rt60_s > 0 else 0,
     )
     distance = np.linalg.norm(images.offsets_m, axis=-1)
     audible = (distance <= room.early_m) & (images.damping > 0)

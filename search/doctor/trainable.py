@@ -173,9 +173,10 @@ def _check_contract(subject: Subject) -> Iterator[CheckResult]:
 def _common_checks(subject: Subject) -> list[_Check]:
     """Return the checks that apply to classes and functions."""
     grid = contract_checks.inference_choices(subject.trainable.inner)
+    metrics = hooks.reported_metrics(subject.config(), subject.trainable.metrics)
     return [
         (
-            lambda: contract_checks.check_metrics(subject.build, subject.trainable.metrics, grid),
+            lambda: contract_checks.check_metrics(subject.build, metrics, grid),
             "all declared metrics are returned as numbers",
             "return what is declared, as numbers",
         ),

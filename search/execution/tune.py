@@ -21,6 +21,8 @@ os.environ.update(
 
 import ray
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
+from pyarrow.fs import FSSpecHandler, PyFileSystem
 from ray import tune
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
@@ -127,7 +129,8 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name="tune",
-            **experiment.results.scratch_options(),
+            **_memory_storage(),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # trials write their own, every epoch
             verbose=0,
             stop=_StopOnStorageError(scheduler),
             callbacks=[failures, _PauseCheck(policy)],
@@ -145,14 +148,16 @@ def run_trials(
             if isinstance(error, TuneError) and error.__context__ is not None:
                 raise error.__context__ from None  # raised by a callback or the study; Tune keeps only its text
             raise
-    finally:
-        if study.is_writable():  # otherwise the files are those of another launch, which has taken over
-            experiment.results.clear_scratch()
     if scheduler.storage_error is not None:  # takes precedence: Tune itself may fail on an unavailable bucket, too
         raise scheduler.storage_error
     if study.has_running():
         raise KeyboardInterrupt
     return False
+
+
+def _memory_storage() -> dict[str, Any]:
+    """Return the storage options of `tune.RunConfig` for snapshots in memory: none is needed, and a bucket may refuse them."""
+    return {"storage_path": "tune", "storage_filesystem": PyFileSystem(FSSpecHandler(MemoryFileSystem()))}
 
 
 @contextmanager

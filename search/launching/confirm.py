@@ -20,6 +20,7 @@ from search.reporting.verdict import format_verdict, verdict_metrics
 from search.study.confirmations import Confirmation, pending_confirmations, plan_confirmations
 from search.study.confirmed import ConfirmationResult, collect_confirmed, judge_confirmations
 from search.study.study import Study
+from spaces.configs import build_config
 from trainables import registry
 from trainables.contract import Trainable
 from trainables.function import FunctionTrainable
@@ -120,7 +121,9 @@ def read_verdict(experiment: Experiment, study: Study) -> ConfirmationResult | N
     scenes = {number: read_scenes(experiment.results, number) for number in numbers}
     failed = [trial for trial in confirmations if trial.outcome == "failed"]
     trainable = registry.load_trainable(experiment.space.trainable, "trainable")
-    return judge_confirmations(confirmed, failed, experiment.space.objectives, scenes, trainable.summarise_scenes)
+    config = build_config(trainable.Config, experiment.space.config_values(experiment.space.baseline))
+    summarise = functools.partial(trainable.summarise_scenes, config=config)
+    return judge_confirmations(confirmed, failed, experiment.space.objectives, scenes, summarise)
 
 
 def log_verdict(experiment: Experiment, study: Study, logger: MlflowLogger) -> ConfirmationResult | None:

@@ -35,6 +35,7 @@ from search.study.failures import failure_cause, group_failures
 from search.study.spending import Spending, SpendingMeter, budget_limits
 from search.study.study import Study
 from search.study.trials import Trial, rank_trials
+from spaces.configs import describe_space
 from trainables import registry
 from trainables.function import FunctionTrainable
 
@@ -74,7 +75,7 @@ def write_final_report(
     score_trials(experiment, study, console, score, [trial.number for trial in finalists.list_trials()])
     finalists = choose_finalists(study.get_trials(), experiment.space, preferred) or finalists  # with test scores
     _draw_models(experiment, finalists, console)
-    described = registry.describe_trainable(experiment.space.trainable, "trainable")
+    described = describe_space(experiment.space)
     summary = summarise_search(experiment.space, study.get_trials(), finalists, described, confirmed)
     errors = read_errors(experiment.results, finalists.winner.number)
     summary = replace(summary, yardsticks=errors.yardsticks)
@@ -176,7 +177,7 @@ def _count_interrupted(trials: Sequence[Trial]) -> str:
 
 
 def _headlines(experiment: Experiment) -> list[str]:
-    described = registry.describe_trainable(experiment.space.trainable, "trainable")
+    described = describe_space(experiment.space)
     return [metric.name for metric in described.metrics if metric.headline]
 
 

@@ -1,4 +1,4 @@
-"""Metrics of a localizer, and of SRP-PHAT, under the conditions of a robustness map."""
+"""Metrics of a localizer, and of SRP-PHAT and MUSIC, under the conditions of a robustness map."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from datasets.acoustics.conditions import AcousticCondition
-from datasets.acoustics.noise import add_noise
-from datasets.rooms.dataset import Batch, Dataset, Split
+from datasets.rooms.dataset import Dataset, Split
+from datasets.rooms.disturbed import DisturbedSplit
 from search.robustness.rooms import name_split
 from search.saved_models import SavedModel
-from trainables.localizer import srp_phat
-from trainables.localizer.trainable import Localizer, SteeredLocalizer
+from trainables.localizer.trainable import YARDSTICKS, Localizer, SteeredLocalizer
 
 MODEL: Final = "model"
-_SEED: Final = 7
 
 
 @dataclass(frozen=True)
@@ -39,30 +35,6 @@ class StressedScore:
     metrics: Mapping[str, float]
 
 
-class _StressedSplit(Split):
-    """Samples of a split with noise and deviating gains, the same ones whenever a sample is read first in a batch."""
-
-    def __init__(self, split: Split, condition: AcousticCondition) -> None:
-        self._split = split
-        self._condition = condition
-        self.positions_m = split.positions_m
-        self.counts = split.counts
-
-    def __len__(self) -> int:
-        return len(self._split)
-
-    def read_batch(self, indices: NDArray[np.int64]) -> Batch:
-        """Read samples, change the gains of their microphones, and add noise."""
-        batch = self._split.read_batch(indices)
-        generator = np.random.default_rng([_SEED, int(indices[0])])
-        shape = (*batch.waves.shape[:3], 1)
-        gains = generator.uniform(-self._condition.gain_db, self._condition.gain_db, shape)
-        waves = batch.waves * torch.from_numpy(10 ** (gains / 20)).float()
-        if self._condition.snr_db is not None:
-            add_noise(waves, generator, (self._condition.snr_db, self._condition.snr_db))
-        return Batch(waves, batch.positions_m, batch.counts)
-
-
 @dataclass(frozen=True)
 class _StressedDataset(Dataset):
     """Dataset of which every split has the same condition."""
@@ -71,7 +43,7 @@ class _StressedDataset(Dataset):
 
     def open_split(self, name: str) -> Split:
         """Open a split of the dataset under the condition."""
-        return _StressedSplit(super().open_split(name), self.condition)
+        return DisturbedSplit(super().open_split(name), self.condition)
 
 
 def score_conditions(
@@ -81,10 +53,10 @@ def score_conditions(
     open_rooms: Callable[[float], Dataset],
     device: str,
 ) -> Iterator[StressedScore]:
-    """Yield the metrics of a model and of SRP-PHAT under each condition.
+    """Yield the metrics of a model and of the yardsticks, SRP-PHAT and MUSIC, under each condition.
 
-    The inference parameters of the model are those of its search; those of SRP-PHAT are chosen on the validation samples of the
-    first condition.
+    The inference parameters of the model are those of its search; those of a yardstick are chosen on the validation samples of
+    the first condition.
 
     Args:
         model: Saved model of the localizer.
@@ -93,28 +65,24 @@ def score_conditions(
         open_rooms: Returns the dataset of a reverberation time.
         device: Torch device.
     """
-    chosen: dict[str, float] = {}
+    config = model.config.without_conditions()
+    chosen = {MODEL: dict(model.inference_params)}
     for condition in conditions:
         rooms = open_rooms(condition.rt60_s)
         data = _StressedDataset(**{name: getattr(rooms, name) for name in vars(rooms)}, condition=condition)
-        localizer = Localizer(model.config, data, device=device, seed=0, epochs=1)
+        localizer = Localizer(config, data, device=device, seed=0, epochs=1)
         localizer.load_weights(model.weights)
-        steered = SteeredLocalizer(data, device=device)
-        chosen = chosen or _choose_params(steered)
+        subjects: dict[str, Localizer] = {MODEL: localizer}
+        for method in YARDSTICKS:
+            yardstick = SteeredLocalizer(data, method, device=device, evaluation=config.evaluation)
+            if method not in chosen:
+                chosen[method] = yardstick.choose_inference_params()
+            subjects[method] = yardstick
         for count in sources:
             split = name_split(count)
-            for method, subject, params in (
-                (MODEL, localizer, model.inference_params),
-                (srp_phat.SRP_PHAT, steered, chosen),
-            ):
-                metrics = subject.evaluate(split, [dict(params)])[0]
+            for method, subject in subjects.items():
+                metrics = subject.evaluate(split, [chosen[method]])[0]
                 yield StressedScore(condition, count, method, {n: v for n, v in metrics.items() if n != "loss"})
-
-
-def _choose_params(steered: SteeredLocalizer) -> dict[str, float]:
-    choices = srp_phat.list_inference_params()
-    values = [metrics["f1_mean"] for metrics in steered.evaluate("validate", choices)]
-    return choices[values.index(max(values))]
 
 
 def to_plain(score: StressedScore) -> dict[str, Any]:

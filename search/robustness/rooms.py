@@ -51,6 +51,7 @@ def describe_rooms(
     beyond = max(0.0, float(-flat.min()), float((flat - size_m).max()))  # microphones outside of the area
     margin = _MARGIN_M + beyond
     echo: dict[str, Any] = {
+        "method": "hybrid",
         "rt60_s": rt60_s,
         "rooms": 1,
         "positions": _PLACES,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _POSTGRESQL: Final = ("postgresql://", "postgresql+psycopg://")
 _GRPC: Final = "grpc://"
 _CONNECT_TIMEOUT_S: Final = 10
+_CREATION_LOCK: Final = 0x534F554E44
+"""Key of the advisory lock of a database that is being opened."""
 _WRITES: Final = ("create_", "delete_", "set_")
 """Beginnings of the names of the methods of Optuna's storages that change a study."""
 RETRY_TIMEOUT_S: Final = 600.0
@@ -64,7 +66,7 @@ def open_storage(location: Path | str) -> BaseStorage:
     Raises:
         InputError: If a journal cannot be used.
     """
-    from optuna.storages import GrpcStorageProxy, RDBStorage, get_storage
+    from optuna.storages import GrpcStorageProxy
 
     from search.study.journal_storage import open_journal
 
@@ -75,10 +77,27 @@ def open_storage(location: Path | str) -> BaseStorage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # GrpcStorageProxy is experimental
             storage: BaseStorage = GrpcStorageProxy(host=host, port=port)
-    else:  # pre-ping replaces connections that the server has closed
-        database = RDBStorage(_psycopg_uri(location), engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600})
-        storage = get_storage(database)
+    else:
+        storage = _open_database(location)
     return cast("BaseStorage", RetryingStorage(storage, location))
+
+
+def _open_database(uri: str) -> BaseStorage:
+    """Open a database, and create its tables if it is new.
+
+    Optuna creates the tables in several transactions, which fail if another process creates them at the same moment. An
+    advisory lock therefore lets one process after the other open the database.
+    """
+    from optuna.storages import RDBStorage, get_storage
+    from sqlalchemy import NullPool, create_engine, text
+
+    address = _psycopg_uri(uri)
+    with create_engine(address, poolclass=NullPool).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATION_LOCK})
+        # pre-ping replaces connections that the server has closed
+        database = RDBStorage(address, engine_kwargs={"pool_pre_ping": True, "pool_recycle": 600})
+    return get_storage(database)
 
 
 class RetryingStorage:

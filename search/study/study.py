@@ -527,7 +527,7 @@ class Study:
 
 
 def read_trials(journal: Path, *, confirming: bool = False, constraints: tuple[Constraint, ...] = ()) -> list[Trial]:
-    """Return all started trials by number, without joining the study or changing its journal.
+    """Return all started trials by number, without joining the study or changing its journal; none of a study not yet created.
 
     Args:
         journal: Journal of the study.
@@ -536,13 +536,12 @@ def read_trials(journal: Path, *, confirming: bool = False, constraints: tuple[C
 
     Raises:
         InputError: If the journal is corrupt.
-        KeyError: If the journal holds no study.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = open_journal_snapshot(journal)
     names = [summary.study_name for summary in storage.get_all_studies()]
     if not names:
-        raise KeyError(str(journal))
+        return []
     study = optuna.load_study(study_name=names[0], storage=storage)
     chosen = select_confirmations if confirming else select_search_trials
     attributes = study.user_attrs

@@ -23,6 +23,7 @@ from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
 from spaces.load import load_space
+from tests.e2e.killed import start_process
 from tests.search.local_cluster import local_cluster
 
 pytestmark = pytest.mark.slow
@@ -53,14 +54,8 @@ def nodes() -> Iterator[Any]:
 def launch(nodes: Any, folder: Path, *options: str) -> subprocess.Popen[str]:
     (folder / "space.yaml").write_text(yaml.safe_dump(SPACE))
     command = [sys.executable, "-m", "search.launch", str(folder / "space.yaml"), "--address", nodes.address]
-    return subprocess.Popen(
-        [*command, "--storage", str(folder / "runs"), *options],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    where = ["--storage", str(folder / "runs")]
+    return start_process([*command, *where, *options], env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
 def trials(folder: Path) -> list[Trial]:

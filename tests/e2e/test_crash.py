@@ -21,6 +21,7 @@ from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
 from spaces.load import load_space
+from tests.e2e.killed import processes_of, start_process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SPACE = ROOT / "spaces" / "rg_rep.yaml"
@@ -55,9 +56,7 @@ def launch(storage: Path, *options: str) -> subprocess.Popen[str]:
         *sets,
         *options,
     ]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    return start_process(command)
 
 
 def trials(storage: Path) -> list[Trial]:
@@ -82,19 +81,6 @@ def wait_for(condition: object, process: subprocess.Popen[str], storage: Path, w
         time.sleep(0.5)
     process.kill()
     pytest.fail(f"never {what}:\n{process.communicate()[0]}")
-
-
-def processes_of(session: int) -> list[tuple[int, str]]:
-    """Return ids and command lines of the processes in a session."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if entry.name.isdigit() and int(fields[3]) == session and fields[0] != "Z":
-                found.append((int(entry.name), (entry / "cmdline").read_text().replace("\0", " ")))
-        except (OSError, ValueError, IndexError):
-            continue
-    return found
 
 
 def working(session: int) -> list[int]:
@@ -227,14 +213,7 @@ def wait_for_process(name: str, process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_while_ray_starts_leaves_no_process(number: signal.Signals) -> None:
-    starting = subprocess.Popen(
-        [sys.executable, "-c", START_RAY],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    starting = start_process([sys.executable, "-c", START_RAY])
     wait_for_process("raylet/raylet", starting)
     os.kill(starting.pid, number)
     output = starting.communicate(timeout=60)[0]

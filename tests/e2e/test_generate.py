@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_crash import processes_of
+from tests.e2e.killed import kill_session, start_process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KILLS = 10
@@ -33,9 +30,7 @@ def generate(folder: Path, *options: str) -> subprocess.Popen[str]:
         folder.mkdir(exist_ok=True)
         spec.write_text(SPEC)
     command = [sys.executable, "-m", "datasets.generate", str(spec), "--storage", str(folder), *options]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    return start_process(command)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -47,21 +42,6 @@ def content(folder: Path) -> dict[str, bytes]:
 def whole(folder: Path) -> int:
     """How many files there are under their final names."""
     return sum(path.is_file() and path.suffix != ".part" for path in (folder / "datasets").rglob("*"))
-
-
-def kill_all(process: subprocess.Popen[str]) -> None:
-    """Nothing gets a chance to tidy up: neither the command nor Ray nor its workers."""
-    for pid, _ in [*processes_of(process.pid), (process.pid, "")]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    process.communicate()
-    for _ in range(40):
-        if not processes_of(process.pid):
-            return
-        time.sleep(0.25)
-    pytest.fail(f"still there: {processes_of(process.pid)}")
 
 
 def test_killed_ten_times_it_ends_byte_for_byte_the_same_and_damage_is_mended(tmp_path: Path) -> None:
@@ -79,7 +59,7 @@ def test_killed_ten_times_it_ends_byte_for_byte_the_same_and_damage_is_mended(tm
         try:
             process.communicate(timeout=moments.uniform(4, 14))
         except subprocess.TimeoutExpired:
-            kill_all(process)
+            kill_session(process)
         kept.append(whole(killed))
     assert kept == sorted(kept)  # nothing that was whole is ever lost
     last = generate(killed)

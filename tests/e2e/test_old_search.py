@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from search import saved_models
@@ -66,9 +67,13 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def resume(storage: Path) -> subprocess.CompletedProcess[str]:
-    """Resume the search with the options it was started with."""
+    """Resume the search with the space and the options it was started with."""
+    space = yaml.safe_load((ROOT / "spaces" / "rg_rep.yaml").read_text())
+    del space["profiles"]["laptop"]["search"]["features.kind"]  # which that version did not search
+    path = storage.parent / "rg_rep.yaml"
+    path.write_text(yaml.safe_dump(space, sort_keys=False))
     sets = [word for change in CHANGES for word in ("--set", change)]
-    command = [sys.executable, "-m", "search.launch", "spaces/rg_rep.yaml", "--storage", str(storage)]
+    command = [sys.executable, "-m", "search.launch", str(path), "--storage", str(storage)]
     return subprocess.run(
         [*command, "--profile", "laptop", *sets, "--resume"],
         cwd=ROOT,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ from search.results import SearchFolder
 from search.study.study import Study
 from search.study.trials import Trial
 from spaces.load import load_space
+from tests.e2e.killed import kill_session, start_process
 from tests.e2e.services import ROOT, SECRET, Throttle, free_port, mlflow_server, moto_server, postgresql, throttled
 
 SPACE = ROOT / "spaces" / "rg_rep.yaml"
@@ -75,9 +74,7 @@ def launch(servers: Servers, cache: Path, *options: str) -> subprocess.Popen[str
     where = ["--storage", servers.storage, "--study", servers.study, "--tracking-uri", servers.tracking]
     command = [sys.executable, "-m", "search.launch", str(SPACE), "--profile", "laptop", *where, "--cache", str(cache)]
     with cache.with_suffix(".log").open("a") as log:
-        return subprocess.Popen(
-            [*command, *sets, *options], cwd=ROOT, stdout=log, stderr=log, text=True, start_new_session=True
-        )
+        return start_process([*command, *sets, *options], stdout=log, stderr=log)
 
 
 def said(cache: Path) -> str:
@@ -150,8 +147,7 @@ def test_a_search_on_servers_alone_survives_them_and_itself(servers: Servers, tm
     with mlflow_server(tmp_path / "mlflow", servers.tracking_port):
         first = launch(servers, one)
         wait_for(lambda now: any(len(t.epochs) >= 2 for t in now), first, servers, one)
-        os.killpg(first.pid, signal.SIGKILL)  # the machine is gone, and its disk with it
-        first.wait(60)
+        kill_session(first)  # the machine is gone, and its disk with it
         before = trials(servers, one)
 
         second = launch(servers, other, "--resume")
@@ -167,6 +163,9 @@ def test_a_search_on_servers_alone_survives_them_and_itself(servers: Servers, tm
         assert done[trial.number].parameters == trial.parameters
         assert done[trial.number].epochs[: len(trial.epochs)] == trial.epochs  # nothing is trained or told twice
     assert len(servers.throttle.asked) > 100
+    assert not [
+        path for _, path in servers.throttle.asked if "tuner.pkl" in path
+    ]  # Tune gives up on a bucket that refuses
 
     with mlflow_server(tmp_path / "mlflow", servers.tracking_port):
         third = launch(servers, other, "--resume")

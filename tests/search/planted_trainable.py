@@ -53,7 +53,7 @@ class Planted(Trainable):
 
     def evaluate(self, split: str, params_grid: Sequence[Mapping[str, float]]) -> list[Metrics]:
         """Return the recall."""
-        return self.summarise_scenes(self._find_sources(split).sum(0)[None]) * len(params_grid)
+        return self.summarise_scenes(self._find_sources(split).sum(0)[None], None) * len(params_grid)
 
     def evaluate_scenes(self, split: str, inference_params: Mapping[str, float]) -> NDArray[np.float64]:
         """Return sources found and sources of each scene, shape (scenes, 2)."""
@@ -61,7 +61,7 @@ class Planted(Trainable):
         return self._find_sources(split)
 
     @classmethod
-    def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:
+    def summarise_scenes(cls, sums: NDArray[np.float64], config: Any) -> list[Metrics]:  # noqa: ARG003
         """Return the recall of each resample."""
         return [{"recall": float(found / sources)} for found, sources in sums]
 

@@ -16,6 +16,9 @@ from search.prediction import network_files, speed
 from search.prediction.formats import FORMATS
 from search.saved_models import read_model
 from tests.search.saved_searches import SavedSearches, train_searches
+from trainables.localizer.config import LocalizerConfig
+from trainables.localizer.predictor import LocalizerPredictor
+from trainables.localizer.trainable import Localizer
 from trainables.prediction import ExportableNetwork
 
 pytestmark = pytest.mark.slow  # the tracing and compiling of networks
@@ -54,6 +57,21 @@ def test_a_file_agrees_with_its_model(
     assert "allowed 1e-05 + 0.0001 of the value; batches of 1, 2 and" in shown
     assert "real-time factor" in shown
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("file_format", list(FORMATS))
+def test_phase_differences_are_part_of_the_file(
+    searches: SavedSearches, tiny: Dataset, file_format: str, tmp_path: Path
+) -> None:
+    small = {"width": 8, "tail_width": 8, "decoder_width": 16}
+    config = LocalizerConfig.model_validate(
+        {"representation": "rg", "encoder": "single", "features": {"kind": "ipd", "gain": "rms"}, "network": small}
+    )
+    weights = Localizer(config, tiny, device="cpu", seed=0, epochs=1).weights()
+    network = LocalizerPredictor.from_weights(config, weights, torch.device("cpu")).export_network()
+    saved = read_model(searches.localizer.results.model_path(0))
+    run = network_files.write_network(saved, network, file_format, tmp_path / FORMATS[file_format])
+    assert network_files.compare_outputs(network, run)[1]
 
 
 def test_a_program_is_loaded_without_this_project_and_finds_what_the_predictor_finds(

@@ -233,6 +233,8 @@ def write_search(folder: Path, journal: bytes | None) -> None:
         (folder / "toy" / "study.journal").write_bytes(journal)
 
 
+BROKEN_JOURNAL = b'17\n{"op_code": 0, "worker_id": "a", "study_name": "toy", "directions": [2]}\n'
+
 BAD = [
     Case("no such model", ("nowhere.pt", "must exist"), model="{tmp}/nowhere.pt"),
     Case("an empty model", ("model.pt", "saved by a search"), lambda f: (f / "model.pt").write_bytes(b"")),
@@ -264,7 +266,15 @@ BAD = [
     Case("a model without its room", ("room.size_m", "search again"), with_weights(lambda w: w.pop("room.size_m"))),
     Case("an empty folder as the model", ("hold a model", "model.pt"), lambda f: (f / "x").mkdir(), "{tmp}/x"),
     Case("a search with its study elsewhere", ("toy", "database"), lambda f: write_search(f, None), "{tmp}/toy"),
-    Case("a search with broken records", ("toy", "readable"), lambda f: write_search(f, b"{\n{\n"), "{tmp}/toy"),
+    Case(
+        "a search that is being created", ("toy", "trial with a result"), lambda f: write_search(f, b"{\n"), "{tmp}/toy"
+    ),
+    Case(
+        "broken records",
+        ("study.journal: line 1", "op_code"),
+        lambda f: write_search(f, BROKEN_JOURNAL),
+        "{tmp}/toy",
+    ),
     Case("a model without audio input", ("hnet.pt", "must have a predictor"), model="{tmp}/hnet.pt"),
     Case("no such recording", ("missing.wav", "existing file"), recordings=("{tmp}/missing.wav",)),
     Case("a folder as a recording", ("a folder", "wav"), recordings=("{tmp}",)),

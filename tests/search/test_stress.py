@@ -11,10 +11,10 @@ import torch
 
 from datasets.acoustics.conditions import AcousticCondition, list_conditions
 from datasets.rooms.dataset import Dataset
+from datasets.rooms.disturbed import DisturbedSplit
 from datasets.rooms.spec import RoomSpec
 from search import stress
 from search.reporting.page.gathering import _read_robustness
-from search.robustness.evaluation import _StressedSplit
 from search.robustness.rooms import describe_rooms
 from tests.search.saved_searches import SavedSearches, train_searches
 
@@ -51,20 +51,20 @@ def test_rooms_have_the_microphones_of_the_model_inside(arrays: list[dict[str, o
 def test_noise_and_gains_are_those_of_the_condition_and_the_same_each_time(tiny: Dataset) -> None:
     clean, rows = tiny.open_split("S0"), np.arange(20)
     waves = clean.read_batch(rows).waves
-    stressed = _StressedSplit(clean, AcousticCondition(0.0, 10.0, 0.0)).read_batch(rows)
+    stressed = DisturbedSplit(clean, AcousticCondition(0.0, 10.0, 0.0)).read_batch(rows)
     ratio = waves.square().mean((1, 2, 3)) / (stressed.waves - waves).square().mean((1, 2, 3))
     assert torch.allclose(10 * ratio.log10(), torch.full((20,), 10.0), atol=0.5)
-    gained = _StressedSplit(clean, AcousticCondition(0.0, None, 3.0))
+    gained = DisturbedSplit(clean, AcousticCondition(0.0, None, 3.0))
     first, second = gained.read_batch(rows).waves, gained.read_batch(rows).waves
     assert torch.equal(first, second)
     levels_db = 10 * (first.square().mean(-1) / waves.square().mean(-1)).log10()
     assert levels_db.abs().max() <= 3.001
     assert levels_db.std() == pytest.approx(3 / np.sqrt(3), rel=0.1)
-    assert torch.equal(_StressedSplit(clean, AcousticCondition(0.0, None, 0.0)).read_batch(rows).waves, waves)
+    assert torch.equal(DisturbedSplit(clean, AcousticCondition(0.0, None, 0.0)).read_batch(rows).waves, waves)
 
 
 @pytest.mark.slow
-def test_the_command_scores_the_model_and_the_yardstick(
+def test_the_command_scores_the_model_and_the_yardsticks(
     searches: SavedSearches, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = searches.localizer.results
@@ -75,10 +75,12 @@ def test_the_command_scores_the_model_and_the_yardstick(
     assert "4 conditions, 16 samples for each of 2 numbers of sources" in shown
     assert "in the mean of 8 combinations" in shown
     assert "SRP-PHAT: f1_mean" in shown
+    assert "MUSIC: f1_mean" in shown
     scores = json.loads((results.trial_path(1) / "stress.json").read_text())["scores"]
-    assert len(scores) == 4 * 2 * 2
+    assert len(scores) == 4 * 2 * 3
     by_key = {(s["rt60_s"], s["snr_db"], s["sources"], s["method"]): s["metrics"]["f1_1m"] for s in scores}
     assert by_key[0.0, None, 1, "SRP-PHAT"] > 0.8
+    assert by_key[0.0, None, 1, "MUSIC"] > 0.8
     assert "RT60 0.2 s, SNR 10 dB" in (results.trial_path(1) / "stress.html").read_text()
     assert _read_robustness(results, 1) == scores
     model = results.model_path(1).read_bytes()

@@ -31,6 +31,8 @@ def searching(folder: Path, search: dict[str, Any], **dataset: Any) -> Space:
         ({"snr_db": 20}, "snr_db", {"choice": [10, 20]}, 20),
         ({"snr_db": (10, 30)}, "snr_db", {"choice": [20, "10-30"]}, "10-30"),
         ({"snr_db": 30, "train": {"samples": 9, "snr_db": 20}}, "snr_db", {"choice": [30, 20]}, 20),
+        ({"snr_db": 20}, "noise", {"choice": ["white", "diffuse"]}, "white"),
+        ({"snr_db": 20, "noise": "diffuse"}, "noise", {"choice": ["white", "diffuse"]}, "diffuse"),
         ({}, "samples", {"log_int": [50, 500]}, 100),
         ({}, "samples", {"choice": [100, 1000]}, 100),
         ({"sources": "1-2"}, "sources", {"choice": [1, "1-2", "1-3"]}, "1-2"),

@@ -45,6 +45,7 @@ def test_the_spaces_are_there() -> None:
         "hnet",
         "rg_rep",
         "rooms",
+        "sim_to_real",
         "table3",
         "table4",
         "tg_rep",

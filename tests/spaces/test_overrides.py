@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_every_searched_field_of_every_space_can_be_fixed(path: Path, profile: s
     space = load_space(path, has_gpu=True, profile=profile)
     for dimension in space.search:
         value = dimension.choices[0] if dimension.choices else dimension.low
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        text = json.dumps(value) if isinstance(value, bool | None) else str(value)
         fixed = load_space(path, has_gpu=True, profile=profile, overrides=[f"{dimension.name}={text}"])
         assert dimension.name not in names(fixed)
         assert all(dimension.name not in point for point in (fixed.baseline, *fixed.start))

@@ -61,10 +61,11 @@ class Doanet(NetworkTrainable):
         self._scaler = fit_split_scaler(self._splits["train"])
         self._assign = build_association(config, data.cache, device)
         self.network = self._build_seeded(lambda: DoaNetwork(config))
-        kind = torch.optim.Adam if config.optimizer.name == "adam" else torch.optim.AdamW
-        self.optimizer = kind(
-            self.network.parameters(), config.optimizer.lr, weight_decay=config.optimizer.weight_decay, fused=True
-        )
+
+    def _build_optimizer(self) -> torch.optim.Optimizer:
+        config = self.config.optimizer
+        kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
+        return kind(self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=True)
 
     def train_epoch(self) -> Metrics:
         """Train on sequences of recordings; seed and epoch determine the order of recordings, and sequences stay in order."""
@@ -138,7 +139,7 @@ class Doanet(NetworkTrainable):
         return analyse_recordings(tracks, choice, sorted(GATES_DEG), read_sound)
 
     @classmethod
-    def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:
+    def summarise_scenes(cls, sums: NDArray[np.float64], config: DoanetConfig) -> list[Metrics]:  # noqa: ARG003
         """Return the metrics of sums of the terms of `evaluate_scenes`."""
         return summarise_terms(sums)
 

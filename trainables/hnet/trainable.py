@@ -39,13 +39,11 @@ class Hnet(NetworkTrainable):
         self._splits = {name: _draw_split(config, data.seed_of_split(name), name) for name in _SPLITS}
         self._prevalence = metrics.class_prevalence(torch.from_numpy(self._splits["train"].associations))
         self.network = self._build_seeded(lambda: HungarianNetwork(config))
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            config.optimizer.lr,
-            weight_decay=config.optimizer.weight_decay,
-            fused=True,
-        )
         self._bf16 = use_bf16(config.precision, self.device)
+
+    def _build_optimizer(self) -> torch.optim.Optimizer:
+        config = self.config.optimizer
+        return torch.optim.AdamW(self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=True)
 
     def train_epoch(self) -> Metrics:
         """Train on all matrices once; seed and epoch determine their order."""

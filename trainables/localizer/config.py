@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from datasets.acoustics.conditions import AcousticCondition, list_conditions
 from datasets.building.provider import DatasetProvider, require_kind
 from datasets.rooms.provider import ArrayProvider
 from runtime.errors import InputError
@@ -14,28 +16,47 @@ from trainables.contract import ConfigSection, InnerParameter, Metric, Trainable
 Representation = Literal["tg", "hm", "rg"]
 Encoder = Literal["single", "array", "combined"]
 
-RESOLUTIONS_M: Final = (0.3, 1.0)
-"""Distances below which a prediction matches a source, in metres (section III-B)."""
+_RESOLUTIONS_M: Final = (0.3, 1.0)
+_LARGEST_RESOLUTION_M: Final = 20.0
+_MOST_RESOLUTIONS: Final = 5
+_MOST_LEVELS: Final = 4
 
-METRICS: Final = (
+
+def list_metrics(resolutions_m: Sequence[float]) -> tuple[Metric, ...]:
+    """Return the metrics of an evaluation at some resolutions, in metres."""
+    listed = " and ".join(f"at {resolution:g} m" for resolution in resolutions_m)
+    meanings = (
+        ("f1", "F1"),
+        ("precision", "precision"),
+        ("recall", "recall"),
+        ("rmse", "RMSE of the matched, m,"),
+    )
+    return (
+        Metric("f1_mean", "maximize", f"mean of F1 {listed}, so that none is bought with another", headline=True),
+        *(
+            Metric(
+                f"{name}_{resolution:g}m",
+                "minimize" if name == "rmse" else "maximize",
+                f"{meaning} at {resolution:g} m",
+                headline=name in ("f1", "rmse"),
+            )
+            for resolution in resolutions_m
+            for name, meaning in meanings
+        ),
+    )
+
+
+METRICS: Final = list_metrics(_RESOLUTIONS_M)
+WORST: Final = "f1_mean_worst"
+AVERAGE: Final = "f1_mean_average"
+CONDITION_METRICS: Final = (
     Metric(
-        "f1_mean", "maximize", "mean of F1 at 0.3 m and at 1 m, so that neither is bought with the other", headline=True
+        WORST,
+        "maximize",
+        "least f1_mean of the conditions of `evaluation`, undisturbed samples among them",
+        headline=True,
     ),
-    *(
-        Metric(
-            f"{name}_{resolution:g}m",
-            "minimize" if name == "rmse" else "maximize",
-            f"{meaning} at {resolution:g} m",
-            headline=name in ("f1", "rmse"),
-        )
-        for resolution in RESOLUTIONS_M
-        for name, meaning in (
-            ("f1", "F1"),
-            ("precision", "precision"),
-            ("recall", "recall"),
-            ("rmse", "RMSE of the matched, m,"),
-        )
-    ),
+    Metric(AVERAGE, "maximize", "mean of f1_mean over these conditions"),
 )
 
 INNER: Final = (
@@ -45,9 +66,51 @@ INNER: Final = (
 )
 
 
+class EvaluationConfig(ConfigSection):
+    """Resolutions of the metrics (section III-B), and conditions that the samples of every evaluation are also tried under."""
+
+    resolutions_m: tuple[float, ...] = Field(
+        _RESOLUTIONS_M,
+        min_length=1,
+        max_length=_MOST_RESOLUTIONS,
+        description="distances below which a prediction matches a source, increasing; they name the metrics, so all trials "
+        "have the same",
+    )
+    snr_db: tuple[Annotated[float, Field(ge=-30, le=100)], ...] = Field(
+        (),
+        max_length=_MOST_LEVELS,
+        description="SNRs of white noise under which all samples are evaluated again, dB; every combination with `gain_db` "
+        f"lasts as long as an evaluation, and gives `{WORST}` and `{AVERAGE}`",
+    )
+    gain_db: tuple[Annotated[float, Field(gt=0, le=20)], ...] = Field(
+        (),
+        max_length=_MOST_LEVELS,
+        description="gains under which they are evaluated again: each microphone deviates by up to ± this, dB",
+    )
+
+    def list_conditions(self) -> list[AcousticCondition]:
+        """Return the conditions of an evaluation, of which the first leaves the samples as they are."""
+        return list_conditions((0.0,), (None, *self.snr_db), (0.0, *self.gain_db))
+
+    @field_validator("resolutions_m")
+    @classmethod
+    def _require_increasing(cls, resolutions_m: tuple[float, ...]) -> tuple[float, ...]:
+        names = [f"{resolution:g}" for resolution in resolutions_m]
+        if any(not 0 < resolution <= _LARGEST_RESOLUTION_M for resolution in resolutions_m):
+            raise ValueError(f"resolutions must be above 0 and at most {_LARGEST_RESOLUTION_M:g} m")
+        if sorted(resolutions_m) != list(resolutions_m) or len(set(names)) < len(names):
+            raise ValueError("resolutions must increase, and differ in their first six digits")
+        return resolutions_m
+
+
 class FeaturesConfig(ConfigSection):
     """Input features of the network (section III-C)."""
 
+    kind: Literal["spectra", "ipd"] = Field(
+        "spectra",
+        description="`spectra` as in the paper; `ipd`: cosine and sine of the phase differences to the first microphone of an "
+        "array (of all, for the single encoder), and the log power",
+    )
     gain: Literal["none", "rms"] = Field("none", description="`rms` divides a sample by the RMS of all its microphones")
 
 
@@ -179,8 +242,19 @@ class LocalizerConfig(TrainableConfig):
     target: TargetConfig = Field(default_factory=TargetConfig)
     loss: LossConfig
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
     retrieval: RetrievalConfig
+
+    def reported_metrics(self, declared: tuple[Metric, ...]) -> tuple[Metric, ...]:  # noqa: ARG002
+        """Return the metrics at the resolutions of the evaluation, and those over its conditions if there are several."""
+        several = len(self.evaluation.list_conditions()) > 1
+        return list_metrics(self.evaluation.resolutions_m) + (CONDITION_METRICS if several else ())
+
+    def without_conditions(self) -> LocalizerConfig:
+        """Return the hyperparameters with an evaluation of the samples as they are only."""
+        evaluation = self.evaluation.model_copy(update={"snr_db": (), "gain_db": ()})
+        return self.model_copy(update={"evaluation": evaluation})
 
     @property
     def ddp_batch_size(self) -> int:
@@ -195,20 +269,37 @@ class LocalizerConfig(TrainableConfig):
         return length // size * size
 
     def check_data(self, dataset: DatasetProvider) -> None:
-        """Require a dataset of 160 ms mixtures at microphone arrays, with pairs of microphones for the combined encoder.
+        """Require a dataset of 160 ms mixtures at arrays, with the pairs of microphones that encoder and features need.
 
         Raises:
             InputError: If the dataset is of another kind, or its arrays have one microphone each.
         """
         require_kind(dataset, "room", "measured", "recordings", "mixed")
-        has_pairs = not isinstance(dataset, ArrayProvider) or dataset.microphones_m.shape[1] > 1
-        if self.encoder == "combined" and not has_pairs:
+        if not isinstance(dataset, ArrayProvider):
+            return
+        arrays, mics = dataset.microphones_m.shape[:2]
+        if self.encoder == "combined" and mics == 1:
             raise InputError(
                 "encoder",
                 "the combined encoder needs pairs of microphones within each array",
                 value="combined, with one microphone per array",
                 remedy="choose encoder: single or array, or put the microphones into one array",
             )
+        if self.features.kind == "ipd" and mics * (arrays if self.encoder == "single" else 1) == 1:
+            raise InputError(
+                "features.kind",
+                "phase differences need two microphones in an array, or the single encoder with two arrays",
+                value=f"ipd, with one microphone per array and encoder: {self.encoder}",
+                remedy="choose encoder: single or features.kind: spectra, or put the microphones into one array",
+            )
+
+    @model_validator(mode="after")
+    def _require_spectra(self) -> LocalizerConfig:
+        if self.features.kind == "ipd" and self.encoder == "combined":
+            raise ValueError(
+                "features.kind: ipd needs encoder: single or array, since the combined one pairs spectra itself"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.localizer.config import LocalizerConfig, NetworkConfig
-from trainables.localizer.features import FRAMES, normalise_gain, stft_features
+from trainables.localizer.features import FRAMES, compute_features, count_channels
 
 _CODE: Final = 512
 """Values per encoded array."""
@@ -137,13 +137,13 @@ def _upsample_block(channels: int, filters: int, size: int, target: int) -> nn.C
 
 
 class LocalizerNetwork(nn.Module):
-    """Network from the spectra of all arrays to the raw output of the representation.
+    """Network from the features of all arrays to the raw output of the representation.
 
     TG and RG return logits of activity (channel 0); channels 1 and 2 of RG are logits of the position within the cell; HM
     returns the map after its last activation.
 
     Shape:
-        input (batch, arrays, 2 · mics, 9, 256), output (batch, 1 or 3, cells, cells).
+        input (batch, arrays, channels, 9, 256) of `features.compute_features`, output (batch, 1 or 3, cells, cells).
     """
 
     def __init__(self, config: LocalizerConfig, arrays: int, mics: int) -> None:
@@ -152,7 +152,7 @@ class LocalizerNetwork(nn.Module):
         self.joint = config.encoder == "single"
         self.merge = network.merge
         pairs = PairExtractor(mics, network.leak) if config.encoder == "combined" else None
-        channels = pairs.pair_channels if pairs is not None else 2 * mics * (arrays if self.joint else 1)
+        channels = pairs.pair_channels if pairs is not None else count_channels(config, arrays, mics)
         self.pairs = pairs if pairs is not None else nn.Identity()
         self.encoder = ArrayEncoder(channels, network)
         code = _CODE * (arrays if not self.joint and network.merge == "concat" else 1)
@@ -162,13 +162,13 @@ class LocalizerNetwork(nn.Module):
         activations = {"relu": nn.ReLU(), "linear": nn.Identity(), "sigmoid": nn.Sigmoid()}
         self.last = activations[network.heatmap_activation] if config.representation == "hm" else nn.Identity()
 
-    def forward(self, spectra: Float[Tensor, "batch arrays channels 9 256"]) -> Float[Tensor, "batch out cells cells"]:
+    def forward(self, inputs: Float[Tensor, "batch arrays channels 9 256"]) -> Float[Tensor, "batch out cells cells"]:
         """Encode each array with the same weights, merge the codes, decode."""
-        batch, arrays = spectra.shape[:2]
+        batch, arrays = inputs.shape[:2]
         if self.joint:
-            code = self.encoder(self.pairs(spectra.flatten(1, 2)))
+            code = self.encoder(self.pairs(inputs.flatten(1, 2)))
         else:
-            codes = self.encoder(self.pairs(spectra.flatten(0, 1))).unflatten(0, (batch, arrays))
+            codes = self.encoder(self.pairs(inputs.flatten(0, 1))).unflatten(0, (batch, arrays))
             code = codes.flatten(1) if self.merge == "concat" else codes.sum(1)
         result: Tensor = self.last(self.decoder(code))
         return result
@@ -185,8 +185,6 @@ def run_network(
         config: Hyperparameters.
         bf16: Whether the network computes in bf16.
     """
-    if config.features.gain == "rms":
-        waves = normalise_gain(waves)
     with torch.autocast(waves.device.type, torch.bfloat16, enabled=bf16):
-        output: Tensor = network(stft_features(waves))
+        output: Tensor = network(compute_features(waves, config))
     return output.float()

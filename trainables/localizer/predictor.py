@@ -28,8 +28,6 @@ from trainables.source_tracks import FoundTrack, link_detections
 COLUMNS: Final = ("frame", "time_s", "source", "x_m", "y_m", "score", "track")
 _BATCH: Final = 250
 """Number of windows that are predicted at once, 40 s."""
-_GATE_M: Final = 1.0
-"""Largest distance of consecutive positions of a track, the coarser of the resolutions of evaluation."""
 _MAX_GAP: Final = 6
 """Largest number of windows without a position of a track, about one second."""
 _WINDOW_S: Final = MIXTURE_SAMPLES / SAMPLE_RATE_HZ
@@ -51,6 +49,7 @@ class LocalizerPredictor(Predictor):
         self.sound = SoundFormat(SAMPLE_RATE_HZ, self._arrays * self._mics, meaning, MIXTURE_SAMPLES)
         self._grid = CellGrid.over_area(config.grid, layout.size_m)
         self._config = config
+        self._gate_m = max(config.evaluation.resolutions_m)  # between consecutive positions of a track
         self._layout = layout
         self._network = network
         self._device = device
@@ -123,7 +122,7 @@ class LocalizerPredictor(Predictor):
             waves = np.ascontiguousarray(sound.reshape(shape).transpose(0, 2, 3, 1))
             found += self.find_keypoints(torch.from_numpy(waves), inference_params)
         numbers = link_detections(
-            [keypoints.positions_m.numpy() for keypoints in found], _distances_m, gate=_GATE_M, max_gap=_MAX_GAP
+            [keypoints.positions_m.numpy() for keypoints in found], _distances_m, gate=self._gate_m, max_gap=_MAX_GAP
         )
         rows = [
             row
@@ -143,15 +142,13 @@ class _WaveNetwork(nn.Module):
     def __init__(self, network: nn.Module, config: LocalizerConfig) -> None:
         super().__init__()
         self._network = network
-        self._has_equal_gain = config.features.gain == "rms"
+        self._config = config
         # A constant of the file, since the Hamming window of ONNX has other coefficients than that of torch.
         self.register_buffer("_window", torch.hamming_window(features.WINDOW))
 
     def forward(self, waves: Float[Tensor, "batch arrays mics 2560"]) -> Float[Tensor, "batch out cells cells"]:
         """Return the raw output of the network."""
-        if self._has_equal_gain:
-            waves = features.normalise_gain(waves)
-        output: Tensor = self._network(features.stft_features(waves, self._window))
+        output: Tensor = self._network(features.compute_features(waves, self._config, self._window))
         return output
 
 

@@ -14,13 +14,22 @@ from torch import Tensor
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
 from datasets.building.spec import DatasetSpec
 from datasets.rooms.dataset import Batch, Dataset, Split
+from datasets.rooms.disturbed import DisturbedSplit
 from datasets.rooms.spec import SampleSpec
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
 from trainables.error_analysis import ErrorAnalysis
-from trainables.localizer import augmentation, grid, losses, retrieval, srp_phat
+from trainables.localizer import augmentation, grid, losses, music, response_maps, retrieval, srp_phat
 from trainables.localizer.array_layout import ArrayLayout, network_weights
-from trainables.localizer.config import INNER, METRICS, RESOLUTIONS_M, LocalizerConfig, OptimizerConfig
+from trainables.localizer.config import (
+    AVERAGE,
+    INNER,
+    METRICS,
+    WORST,
+    EvaluationConfig,
+    LocalizerConfig,
+    OptimizerConfig,
+)
 from trainables.localizer.error_analysis import LocatedScene, analyse_scenes
 from trainables.localizer.metrics import MatchCounts, count_matches, match_samples, summarise_counts, summarise_terms
 from trainables.localizer.network import LocalizerNetwork, run_network
@@ -30,6 +39,8 @@ from trainables.network_trainable import NetworkTrainable, count_unbuilt, epoch_
 from trainables.precision import use_bf16
 from trainables.sound_profile import SoundExcerpts
 
+YARDSTICKS: Final = {srp_phat.SRP_PHAT: srp_phat.SteeredResponse, music.MUSIC: music.PseudoSpectrum}
+"""Networks of the methods without training, by their names."""
 _EVALUATION_BATCH: Final = 250
 """Number of samples that are evaluated at once."""
 _PLOTTED_SAMPLES: Final = 4
@@ -51,8 +62,11 @@ class Localizer(NetworkTrainable):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.grid = grid.CellGrid.over_area(config.grid, self._layout.size_m)
         self._bf16 = use_bf16(config.precision, self.device)
-        self.optimizer = build_optimizer(config.optimizer, self.network)
+        self._resolutions_m = config.evaluation.resolutions_m
         self._train = data.open_split("train")
+
+    def _build_optimizer(self) -> torch.optim.Optimizer:
+        return build_optimizer(self.config.optimizer, self.network)
 
     def train_epoch(self) -> Metrics:
         """Train on the next `epoch_samples` of endlessly reshuffled training samples; seed and epoch determine them."""
@@ -97,12 +111,16 @@ class Localizer(NetworkTrainable):
 
     @torch.inference_mode()
     def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:
-        """Evaluate all inference parameters from one pass of the network; adds the mean loss."""
+        """Evaluate all inference parameters from one pass of the network per condition; adds the mean loss."""
         self.network.eval()
         complete = [retrieval.complete_params(self.config.retrieval, params) for params in params_grid]
+        per_condition = [self._evaluate_samples(samples, complete) for samples in self._open_conditions(split)]
+        return [_combine_conditions(metrics) for metrics in zip(*per_condition, strict=True)]
+
+    def _evaluate_samples(self, samples: Split, complete: Sequence[dict[str, float]]) -> list[Metrics]:
+        """Return the metrics of samples for each choice of complete inference parameters."""
         sweeps = _group_thresholds(complete)
         counts: dict[tuple[float, float, float], MatchCounts] = {}
-        samples = self._open_split(split)
         loss = 0.0
         for batch in _read_batches(samples):
             output = run_network(self.network, batch.waves.to(self.device), self.config, bf16=self._bf16)
@@ -111,24 +129,28 @@ class Localizer(NetworkTrainable):
             for key, batch_counts in self._count_matches(output, positions, sweeps).items():
                 counts[key] = counts[key] + batch_counts if key in counts else batch_counts
         summaries = {key: summarise_counts(total) for key, total in counts.items()}
-        return [_select_metrics(params, sweeps, summaries) | {"loss": loss} for params in complete]
+        return [_select_metrics(params, sweeps, summaries, self._resolutions_m) | {"loss": loss} for params in complete]
 
     @torch.inference_mode()
     def evaluate_scenes(self, split: str, inference_params: InferenceParams) -> NDArray[np.float64]:
-        """Return the terms of `SampleMatches.first_terms` at each resolution, shape (samples, terms)."""
+        """Return the terms of `SampleMatches.first_terms` under each condition at each resolution, shape (samples, terms)."""
         self.network.eval()
         params = retrieval.complete_params(self.config.retrieval, inference_params)
+        per_condition = [self._match_scenes(samples, params) for samples in self._open_conditions(split)]
+        terms: NDArray[np.float64] = torch.cat(per_condition, dim=1).numpy()
+        return terms
+
+    def _match_scenes(self, samples: Split, params: Mapping[str, float]) -> Float[Tensor, "samples terms"]:
         level = torch.tensor([params["threshold"]], device=self.device)
         rows = []
-        for batch in _read_batches(self._open_split(split)):
+        for batch in _read_batches(samples):
             output = run_network(self.network, batch.waves.to(self.device), self.config, bf16=self._bf16)
             candidates = retrieval.find_candidates(self.config, self.grid, output, params["smoothing_m"])
             keep = retrieval.keep_candidates(self.config.retrieval, candidates, params["nms_radius_m"])
             positions = batch.positions_m.to(self.device)
-            matches = [match_samples(candidates, keep, positions, level, resolution) for resolution in RESOLUTIONS_M]
+            matches = [match_samples(candidates, keep, positions, level, r) for r in self._resolutions_m]
             rows.append(torch.cat([match.first_terms() for match in matches], dim=1))
-        terms: NDArray[np.float64] = torch.cat(rows).numpy()
-        return terms
+        return torch.cat(rows)
 
     @torch.inference_mode()
     def analyse_errors(self, split: str, inference_params: InferenceParams) -> ErrorAnalysis:
@@ -144,24 +166,37 @@ class Localizer(NetworkTrainable):
             waves: NDArray[np.float32] = samples.read_batch(np.array([number])).waves[0, 0, 0].numpy()
             return waves
 
-        return analyse_scenes(self._layout, scenes, sorted(RESOLUTIONS_M), read_sound)
+        return analyse_scenes(self._layout, scenes, list(self._resolutions_m), read_sound)
 
     def score_yardsticks(self, splits: Sequence[str]) -> dict[str, dict[str, Metrics]]:
-        """Return the metrics of SRP-PHAT on the same samples, its threshold and radius chosen on validation."""
-        yardstick = SteeredLocalizer(self.data, device=str(self.device))
-        grid_params = srp_phat.list_inference_params()
-        validated = [metrics["f1_mean"] for metrics in yardstick.evaluate("validate", grid_params)]
-        chosen = grid_params[validated.index(max(validated))]
-        return {srp_phat.SRP_PHAT: {split: _without_loss(yardstick.evaluate(split, [chosen])[0]) for split in splits}}
+        """Return the metrics of SRP-PHAT and MUSIC on the same samples, their thresholds and radii chosen on validation."""
+        scores = {}
+        for method in YARDSTICKS:
+            yardstick = SteeredLocalizer(self.data, method, device=str(self.device), evaluation=self.config.evaluation)
+            chosen = yardstick.choose_inference_params()
+            scores[method] = {split: _without_loss(yardstick.evaluate(split, [chosen])[0]) for split in splits}
+        return scores
 
     @classmethod
-    def summarise_scenes(cls, sums: NDArray[np.float64]) -> list[Metrics]:
+    def summarise_scenes(cls, sums: NDArray[np.float64], config: LocalizerConfig) -> list[Metrics]:
         """Return the metrics of sums of the terms of `evaluate_scenes`."""
-        per_resolution = sums.reshape(len(sums), len(RESOLUTIONS_M), -1).tolist()
+        resolutions_m = config.evaluation.resolutions_m
+        conditions = len(config.evaluation.list_conditions())
+        shaped = sums.reshape(len(sums), conditions, len(resolutions_m), -1).tolist()
         return [
-            _name_metrics(dict(zip(RESOLUTIONS_M, map(summarise_terms, terms), strict=True)))
-            for terms in per_resolution
+            _combine_conditions(
+                [
+                    _name_metrics(dict(zip(resolutions_m, map(summarise_terms, terms), strict=True)))
+                    for terms in per_condition
+                ]
+            )
+            for per_condition in shaped
         ]
+
+    def _open_conditions(self, name: str) -> list[Split]:
+        """Open a split under each condition of the evaluation; the first one is the split itself."""
+        samples = self._open_split(name)
+        return [samples, *(DisturbedSplit(samples, c) for c in self.config.evaluation.list_conditions()[1:])]
 
     def _open_split(self, name: str) -> Split:
         return self._train if name == "train" else self.data.open_split(name)
@@ -177,7 +212,7 @@ class Localizer(NetworkTrainable):
             candidates = candidates_by_smoothing[smoothing]
             keep = retrieval.keep_candidates(self.config.retrieval, candidates, radius)
             levels = torch.tensor(thresholds, device=output.device)
-            for resolution in RESOLUTIONS_M:
+            for resolution in self._resolutions_m:
                 counts[smoothing, radius, resolution] = count_matches(candidates, keep, positions, levels, resolution)
         return counts
 
@@ -235,12 +270,34 @@ class Localizer(NetworkTrainable):
 
 
 class SteeredLocalizer(Localizer):
-    """Localizer whose network is replaced by the steered response, so that its maps are read and counted in the same way."""
+    """Localizer whose network is replaced by SRP-PHAT or MUSIC, so that their maps are read and counted in the same way."""
 
-    def __init__(self, data: Dataset, *, device: str) -> None:
-        config = srp_phat.reading_config(data.spec.area_m())
+    def __init__(
+        self,
+        data: Dataset,
+        method: str,
+        *,
+        device: str,
+        evaluation: EvaluationConfig,
+    ) -> None:
+        config = response_maps.reading_config(data.spec.area_m(), evaluation)
         super().__init__(config, data, device=device, seed=0, epochs=1)
-        self.network = srp_phat.SteeredResponse(data.microphones_m, self.grid.centres_m()).to(self.device)
+        self.network = YARDSTICKS[method](data.microphones_m, self.grid.centres_m()).to(self.device)
+
+    def choose_inference_params(self) -> dict[str, float]:
+        """Return the threshold and the radius with the largest mean F1 on validation."""
+        choices = response_maps.list_inference_params(self._resolutions_m)
+        values = [metrics["f1_mean"] for metrics in self.evaluate("validate", choices)]
+        return choices[values.index(max(values))]
+
+
+def _combine_conditions(per_condition: Sequence[Metrics]) -> Metrics:
+    """Return the metrics under the first condition, with the least and the mean F1 if there are others."""
+    first = dict(per_condition[0])
+    if len(per_condition) > 1:
+        values = [metrics["f1_mean"] for metrics in per_condition]
+        first |= {WORST: min(values), AVERAGE: sum(values) / len(values)}
+    return first
 
 
 def _without_loss(metrics: Metrics) -> Metrics:
@@ -277,6 +334,7 @@ def _select_metrics(
     params: InferenceParams,
     groups: Mapping[tuple[float, float], list[float]],
     summaries: Mapping[tuple[float, float, float], list[dict[str, float]]],
+    resolutions_m: Sequence[float],
 ) -> Metrics:
     """Return the metrics of one choice of inference parameters.
 
@@ -284,18 +342,19 @@ def _select_metrics(
         params: Complete inference parameters.
         groups: Thresholds by smoothing and radius.
         summaries: Metrics per threshold, by smoothing, radius and resolution.
+        resolutions_m: Resolutions, in metres.
     """
     group = (params["smoothing_m"], params["nms_radius_m"])
     row = groups[group].index(params["threshold"])
-    return _name_metrics({resolution: summaries[*group, resolution][row] for resolution in RESOLUTIONS_M})
+    return _name_metrics({resolution: summaries[*group, resolution][row] for resolution in resolutions_m})
 
 
 def _name_metrics(by_resolution: Mapping[float, Mapping[str, float]]) -> Metrics:
-    """Return the metrics by their names in `config.METRICS`."""
+    """Return the metrics by the names of `config.list_metrics`."""
     metrics = {
         f"{name}_{resolution:g}m": value
         for resolution, summary in by_resolution.items()
         for name, value in summary.items()
     }
-    mean = sum(metrics[f"f1_{resolution:g}m"] for resolution in RESOLUTIONS_M) / len(RESOLUTIONS_M)
+    mean = sum(summary["f1"] for summary in by_resolution.values()) / len(by_resolution)
     return {"f1_mean": mean} | metrics

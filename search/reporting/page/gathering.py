@@ -19,8 +19,9 @@ from search.reporting.page.content import PageContent
 from search.results import SearchFolder
 from search.study.importance import Importance, parameter_importances
 from search.study.trials import Trial
+from spaces.configs import list_metrics
 from spaces.recorded import read_dimensions
-from spaces.schema import Stopping
+from spaces.schema import Stopping, Value
 from trainables import registry
 from trainables.contract import Metric
 
@@ -49,7 +50,7 @@ def gather_content(
     search = read_dimensions(identity)
     objectives = tuple((name, direction) for name, direction in identity["objectives"])
     result = None if is_live else folder.read_result()
-    metrics = _list_metrics(str(identity["trainable"]))
+    metrics = _list_metrics(str(identity["trainable"]), identity["fixed"])
     content = PageContent(
         name=folder.name,
         trainable=str(identity["trainable"]),
@@ -86,10 +87,10 @@ def _read_robustness(folder: SearchFolder, number: int) -> list[Mapping[str, Any
         return []
 
 
-def _list_metrics(trainable: str) -> tuple[Metric, ...]:
-    """Return the metrics of a trainable; none if it cannot be imported here."""
+def _list_metrics(trainable: str, fixed: Mapping[str, Value]) -> tuple[Metric, ...]:
+    """Return the metrics of a trainable with these fixed fields; none if it cannot be imported here."""
     try:
-        return tuple(registry.describe_trainable(trainable, "trainable").metrics)
+        return list_metrics(registry.describe_trainable(trainable, "trainable"), fixed)
     except InputError:
         return ()
 

@@ -28,7 +28,7 @@ from search.reporting.page.chart import (
 )
 from search.reporting.page.content import format_score
 
-_METRICS: Final = ("f1_1m", "f1_0.3m", "rmse_1m")
+_MEAN: Final = "f1_mean"
 _MAP_HEIGHT: Final = 260
 
 Rows = Sequence[Mapping[str, Any]]
@@ -40,7 +40,7 @@ def make_robustness_page(model: str, rows: Rows) -> str:
     maps = arrange_charts(render_charts(list_condition_maps(rows), "map"))
     body = join_markup([*map(make_paragraph, summarise_conditions(rows)), maps])
     sections = [
-        Section("maps", "F1 at 1 m", body),
+        Section("maps", f"F1 at {_list_resolutions(rows)[0]} m", body),
         Section("table", "All conditions", make_data_table(tabulate_conditions(rows), "sortable")),
     ]
     extras = PageExtras(style=page_style(), top=THEME_BUTTON, scripts=page_scripts())
@@ -48,8 +48,16 @@ def make_robustness_page(model: str, rows: Rows) -> str:
     return make_document("Robustness", lead, (), Markup(""), sections, extras)
 
 
-def tabulate_conditions(rows: Rows, metrics: Sequence[str] = _METRICS) -> DataTable:
-    """Return one row per condition, number of sources and method."""
+def _list_resolutions(rows: Rows) -> list[str]:
+    """Return the resolutions of the metrics, in metres and as they are written in names of metrics, the coarsest first."""
+    written = {name[3:-1] for row in rows for name in row["metrics"] if name.startswith("f1_") and name != _MEAN}
+    return sorted(written, key=float, reverse=True)
+
+
+def tabulate_conditions(rows: Rows) -> DataTable:
+    """Return one row per condition, number of sources and method, with F1 at all resolutions and the coarsest RMSE."""
+    resolutions = _list_resolutions(rows)
+    metrics = [*(f"f1_{written}m" for written in resolutions), *(f"rmse_{written}m" for written in resolutions[:1])]
     body = [
         [
             AcousticCondition(row["rt60_s"], row["snr_db"], row["gain_db"]).describe(),
@@ -62,7 +70,7 @@ def tabulate_conditions(rows: Rows, metrics: Sequence[str] = _METRICS) -> DataTa
     return DataTable(["condition", "sources", "method", *metrics], body)
 
 
-def summarise_conditions(rows: Rows, metric: str = "f1_mean") -> list[str]:
+def summarise_conditions(rows: Rows, metric: str = _MEAN) -> list[str]:
     """Return the mean and the worst condition of each method in sentences."""
     sentences = []
     for method in dict.fromkeys(row["method"] for row in rows):
@@ -77,11 +85,12 @@ def summarise_conditions(rows: Rows, metric: str = "f1_mean") -> list[str]:
     return sentences
 
 
-def list_condition_maps(rows: Rows, metric: str = "f1_1m") -> list[Chart]:
-    """Return a heat map over reverberation and noise for each number of sources, deviation of gains and method."""
+def list_condition_maps(rows: Rows) -> list[Chart]:
+    """Return a heat map of F1 at the coarsest resolution for each number of sources, deviation of gains and method."""
     groups: dict[tuple[int, float, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["sources"], row["gain_db"], row["method"]), []).append(row)
+    metric = f"f1_{_list_resolutions(rows)[0]}m"
     return [_draw_map(own, metric, key) for key, own in groups.items()]
 
 

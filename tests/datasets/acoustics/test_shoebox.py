@@ -14,7 +14,9 @@ from datasets.acoustics import propagation, pyroom, shoebox
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
 from datasets.acoustics.shoebox import PositionPool, ShoeboxRoom
 from datasets.rooms import reverberation
-from datasets.rooms.spec import Acoustics, ArraySpec, MeasuredSpec, RoomSpec
+from datasets.rooms.acoustics_spec import Acoustics
+from datasets.rooms.array_spec import ArraySpec
+from datasets.rooms.spec import MeasuredSpec, RoomSpec
 from runtime.errors import InputError
 
 DELAY = 40

@@ -18,7 +18,8 @@ from datasets.acoustics.arrays import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
 from datasets.building.plan import part_bytes
 from datasets.rooms import synthesis
 from datasets.rooms.dataset import Dataset, build_dataset
-from datasets.rooms.spec import LocalizerSpec, RoomSpec, source_range
+from datasets.rooms.spec import LocalizerSpec, RoomSpec
+from datasets.rooms.split_spec import source_range
 from runtime.errors import InputError
 from tests.datasets.audio.test_corpus import gather
 from tests.datasets.small import content, made, part_of, plan_samples, root_of, shard_of, source

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 import yaml
 
-from datasets.acoustics import rirs
+from datasets.acoustics import measures, rirs, shoebox
 from datasets.building.arrow import read_columns
-from datasets.preview import miniature, playback
+from datasets.preview import miniature
 from datasets.preview.__main__ import main
 from datasets.rooms import reverberation
 from datasets.rooms.dataset import Dataset, build_dataset
@@ -148,7 +148,7 @@ def test_a_built_room_shows_the_responses_that_lie_on_the_disk(tmp_path: Path) -
     part = next(part for part in plan.list_parts() if part.kind == "responses")
     for number in range(2):  # a shard a room, since it has fewer than 25 places
         responses, places = read_columns(data.store.local_path(part.list_shards()[number].name), ("responses", "place"))
-        found = playback.energy_decay(responses[0, 0, 0]).rt60_s
+        found = measures.energy_decay(responses[0, 0, 0]).rt60_s
         told = f"train: room {number + 1}, source at ({places[0][0]:.2f}, {places[0][1]:.2f}) m"
         assert re.search(rf"{re.escape(told)}.*?RT60 measured ([\d.]+)", page.text)[1] == f"{found:.2f}"  # type: ignore[index]
 
@@ -203,7 +203,7 @@ def test_measured_rooms_are_shown_with_their_decay(tmp_path: Path) -> None:
 def test_images_are_counted_like_the_points_of_an_octahedron(order: int) -> None:
     axis = np.arange(-order, order + 1)
     reflections = np.abs(axis)[:, None, None] + np.abs(axis)[:, None] + np.abs(axis)
-    assert miniature.count_images(order) == (reflections <= order).sum()
+    assert shoebox.count_images(order) == (reflections <= order).sum()
 
 
 @pytest.mark.parametrize("rt60_s", [0.2, 0.6, 1.5])
@@ -221,7 +221,7 @@ def test_a_miniature_of_rooms_is_made_of_the_rooms_own_places_and_can_be_afforde
         places = reverberation.draw_source_positions(small.spec, part.acoustics, role, 0)
         np.testing.assert_array_equal(places, reverberation.draw_source_positions(spec, whole, role, 0)[: len(places)])
         order = reverberation.draw_room(small.spec, part.acoustics, role, 0).max_order
-        followed += len(places) * part.acoustics.rooms * 8 * miniature.count_images(order)
+        followed += len(places) * part.acoustics.rooms * 8 * shoebox.count_images(order)
         apart = np.linalg.norm(places[:, None, :2] - places[None, :, :2], axis=-1) >= 2
         three = apart[:, :, None] & apart[:, None] & apart[None]
         assert three.any() or role != "tests"
@@ -258,3 +258,17 @@ def test_a_wrong_command_is_answered_before_anything_is_made(
 def test_a_missing_file_is_answered_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "none.yaml")]) == 2
     assert "must exist" in capsys.readouterr().err
+
+
+def test_a_mixed_dataset_has_the_sections_of_each_of_its_datasets(tmp_path: Path) -> None:
+    room = {"kind": "room", **SMALL}
+    noisy = room | {"snr_db": 10}
+    spec = written(tmp_path, kind="mixed", train=[room, noisy], validate=noisy, tests=noisy)
+    page = preview(spec, tmp_path / "runs", "--samples", "1")
+    anchors = [section["id"] for section in page.all("section")]
+    assert anchors == ["train-0-split-train", "train-1-split-train", "validate-split-validate", "tests-0-split-S0"]
+    for title in ("train.0: train", "train.1: train", "validate: validate", "tests.0: S0"):
+        assert title in page.text
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert len(page.sounds()) == 4

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
 from datasets.building.arrow import encode_table
 from datasets.building.parts import Shard
-from datasets.recordings import groups
 from datasets.recordings.clip_list import hash_clips, read_clip_list
 from datasets.recordings.plan import RecordingsPlan
 from datasets.recordings.sounds import ClipSound, audible_starts, gather_sounds
 from datasets.recordings.spec import RecordingsSpec
 from datasets.recordings.synthesis import DrawnClips, RecordingsSynthesizer
+from datasets.rooms import groups
 from datasets.rooms.dataset import Batch, Split, columns_of
 from tests.datasets.recorded import MICROPHONES, PLACE, ROWS, heard, positions_of, record, spec_of, write_manifest
 

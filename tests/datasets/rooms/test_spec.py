@@ -11,9 +11,12 @@ from numpy.testing import assert_allclose
 from pydantic import ValidationError
 
 from datasets.rooms.plan import MeasuredPlan, RoomPlan
-from datasets.rooms.spec import PAPER_TESTS, MeasuredSpec, RoomSpec, SplitSpec
+from datasets.rooms.spec import MeasuredSpec, RoomSpec
+from datasets.rooms.split_spec import PAPER_TESTS, SplitSpec
 
 ARRAY = {"centre_m": (3.0, 0.0), "direction_deg": 0.0, "offsets_m": (-0.1, 0.1)}
+
+SURFACES = {"walls": ["plasterboard", "glass_window"], "floor": "carpet_thin", "ceiling": "ceiling_plasterboard"}
 
 
 def read(**values: Any) -> RoomSpec:
@@ -105,13 +108,28 @@ def test_an_unknown_test_is_answered_with_the_known_ones() -> None:
         ({"validate": [5]}, "a split is a number of samples"),
         ({"snr_db": (30, 20)}, "snr_db of train is reversed"),
         ({"tests": {"S0": {"samples": 3, "snr_db": "30-20"}}}, "snr_db of S0 is reversed"),
-        ({"acoustics": {}}, "rt60_s or absorption, one of them"),
-        ({"acoustics": {"rt60_s": 0.4, "absorption": 0.3}}, "rt60_s or absorption, one of them"),
+        ({"acoustics": {}}, "rt60_s, absorption or materials, one of them"),
+        ({"acoustics": {"rt60_s": 0.4, "absorption": 0.3}}, "rt60_s, absorption or materials, one of them"),
         ({"acoustics": {"rt60_s": (0, 0.4)}}, "0 or above 0, not a range"),
         ({"acoustics": {"rt60_s": (0.5, 0.4)}}, "rt60_s is reversed"),
         ({"acoustics": {"absorption": 1.2, "max_order": 3}}, "at most at 1"),
         ({"acoustics": {"absorption": 0, "max_order": 3}}, "above 0"),
         ({"acoustics": {"absorption": 0.3}}, "needs max_order"),
+        (
+            {"acoustics": {"rt60_s": 0.3, "method": "hybrid", "max_order": 9}},
+            "max_order belongs to method: image_sources",
+        ),
+        ({"acoustics": {"rt60_s": 0.3, "method": "rays"}}, "method"),
+        ({"acoustics": {"rt60_s": 0.3, "source_directivity": (0.5, 1.2)}}, "between 0 and 1"),
+        ({"acoustics": {"rt60_s": 0.3, "source_directivity": (0.9, 0.5)}}, "source_directivity is reversed"),
+        ({"acoustics": {"rt60_s": 0.3, "microphone_error_m": 0.2}}, "microphone_error_m"),
+        ({"acoustics": {"materials": SURFACES}}, "materials need max_order"),
+        ({"acoustics": {"materials": SURFACES, "rt60_s": 0.3, "method": "hybrid"}}, "one of them"),
+        (
+            {"acoustics": {"materials": SURFACES | {"floor": "carpet_thn"}, "method": "hybrid"}},
+            "did you mean carpet_thin",
+        ),
+        ({"acoustics": {"materials": SURFACES | {"walls": []}, "method": "hybrid"}}, "walls"),
         ({"acoustics": {"rt60_s": 0.4, "margin_m": (-0.1, 1)}}, "margin_m starts at 0"),
         ({"acoustics": {"rt60_s": 0.4, "array_height_m": 2.5}}, "below the ceiling"),
         ({"train": {"samples": 3, "acoustics": {"rt60_s": 0.4, "rooms": 0}}}, "rooms"),
@@ -195,7 +213,7 @@ OTHER: dict[str, object] = {
 def test_every_field_has_another_value_to_test_the_fingerprint_with() -> None:
     fields = {field.alias or name for name, field in RoomSpec.model_fields.items()}
     # The files that remain when broken ones are skipped are part of the fingerprint. Only folders are split.
-    assert fields - set(OTHER) == {"kind", "skip_broken", "split_by"}, "a new field needs a value in OTHER"
+    assert fields - set(OTHER) == {"kind", "noise", "skip_broken", "split_by"}, "a new field needs a value in OTHER"
 
 
 def fingerprint(spec: RoomSpec, sound_files: dict[str, str] | None = None) -> str:
@@ -204,7 +222,33 @@ def fingerprint(spec: RoomSpec, sound_files: dict[str, str] | None = None) -> st
 
 def test_every_field_is_part_of_the_fingerprint() -> None:
     prints = {fingerprint(RoomSpec()), *(fingerprint(read(**{name: value})) for name, value in OTHER.items())}
-    assert len(prints) == 1 + len(OTHER)
+    noisy = fingerprint(read(noise="diffuse", snr_db=OTHER["snr_db"]))  # noise needs a level
+    assert len(prints | {noisy}) == 2 + len(OTHER)
+
+
+def test_white_noise_is_described_as_in_versions_without_other_noise() -> None:
+    usual = read(snr_db=20, train=3)
+    assert "noise" not in repr(usual.model_dump(mode="json", by_alias=True))
+    assert "noise" not in repr(usual.split_identity("train"))
+    assert read(snr_db=20, noise="white", train={"samples": 3, "noise": "white"}).split_identity("train") == (
+        usual.split_identity("train")
+    )
+    assert usual.with_changes({"train.noise": "white"}).split_identity("train") == usual.split_identity("train")
+
+
+def test_noise_needs_a_level() -> None:
+    with pytest.raises(ValidationError, match="S asks for diffuse noise without snr_db"):
+        read(tests={"S": {"samples": 3, "noise": "diffuse"}})
+
+
+def test_a_split_may_have_noise_of_its_own_kind() -> None:
+    spec = read(snr_db=20, noise="diffuse", train={"samples": 3, "noise": "white"})
+    assert [split.noise for split in spec.resolve_splits().values()][:2] == ["white", "diffuse"]
+    again = RoomSpec.model_validate(spec.model_dump(mode="json", by_alias=True))
+    assert again == spec
+    changed = spec.with_changes({"train.snr_db": 10})
+    assert changed.resolve_splits()["train"].noise == "white"
+    assert changed.resolve_splits()["validate"].noise == "diffuse"
 
 
 def test_another_seed_of_the_training_samples_is_another_training_split_only() -> None:
@@ -226,12 +270,15 @@ def test_another_seed_of_the_training_samples_is_another_training_split_only() -
         {"sources": 2},
         {"genres": "held_out"},
         {"snr_db": 30},
+        {"snr_db": 0, "noise": "pink"},
         {"acoustics": {"rt60_s": 0.4}},
     ],
     ids=repr,
 )
 def test_every_field_of_a_split_is_part_of_the_fingerprint(other: dict[str, object]) -> None:
-    assert set(SplitSpec.model_fields) == {"samples", "sources", "genres", "snr_db", "acoustics"}, "a new field"
+    assert set(SplitSpec.model_fields) == {"samples", "sources", "genres", "snr_db", "noise", "acoustics"}, (
+        "a new field"
+    )
     assert fingerprint(read(tests={"S": {"samples": 3} | other})) != fingerprint(read(tests={"S": 3}))
     if "genres" not in other:  # which splits but tests do not choose
         assert fingerprint(read(train={"samples": 3} | other)) != fingerprint(read(train=3))
@@ -242,6 +289,10 @@ def test_every_field_of_a_split_is_part_of_the_fingerprint(other: dict[str, obje
     [
         {"rt60_s": 0.5},
         {"absorption": 0.5, "rt60_s": None},
+        {"materials": SURFACES, "rt60_s": None},
+        {"microphone_error_m": 0.005},
+        {"source_directivity": 0.5},
+        {"source_directivity": (0.5, 1)},
         {"margin_m": (0.5, 1.4)},
         {"height_m": 2.7},
         {"array_height_m": 1.3},
@@ -255,6 +306,12 @@ def test_every_field_of_a_split_is_part_of_the_fingerprint(other: dict[str, obje
 def test_every_field_of_the_acoustics_is_part_of_the_fingerprint(other: dict[str, object]) -> None:
     base = {"rt60_s": 0.4, "max_order": 3}
     assert fingerprint(read(acoustics=base | other)) != fingerprint(read(acoustics=base))
+
+
+def test_the_method_is_part_of_the_fingerprint() -> None:
+    assert fingerprint(read(acoustics={"rt60_s": 0.4, "method": "hybrid"})) != fingerprint(
+        read(acoustics={"rt60_s": 0.4})
+    )
 
 
 def test_the_fingerprint_does_not_depend_on_how_the_spec_was_written() -> None:

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from datasets.acoustics import propagation, pyroom, rirs
 from datasets.acoustics.arrays import SAMPLE_RATE_HZ
+from datasets.acoustics.materials import absorption_of
 from datasets.acoustics.rirs import RirBank
+from datasets.acoustics.shoebox import count_images
 from datasets.building import builder
 from datasets.building import parts as blueprint
 from datasets.building.arrow import read_columns
 from datasets.registry import prepare_dataset
-from datasets.rooms import mixtures, reverberation, synthesis
+from datasets.rooms import groups, mixtures, reverberation, synthesis
 from datasets.rooms.dataset import Batch, Dataset, build_dataset
 from datasets.rooms.mixtures import Mixtures
-from datasets.rooms.plan import SamplePart, SamplePlan
+from datasets.rooms.plan import RoomPlan, SamplePart, SamplePlan
 from datasets.rooms.spec import MeasuredSpec, RoomSpec
 from runtime.errors import InputError
 from runtime.storage import storage_at
@@ -289,3 +291,107 @@ def test_a_shard_is_made_alone_as_in_company(tmp_path: Path, monkeypatch: pytest
 
     for part in prepared.list_parts():
         again(part, len(part.list_shards()) - 1)
+
+
+def test_hybrid_rooms_are_built_from_the_seed_and_end_later_than_their_image_sources(tmp_path: Path) -> None:
+    acoustics = {"method": "hybrid", "rt60_s": 0.4, "rooms": 2, "positions": 30, "source_height_m": 1.5}
+    described: dict[str, Any] = ECHOING | {"acoustics": acoustics}
+    one = made(tmp_path / "one", **described)
+    made(tmp_path / "other", **described)
+    for split in ("train", "validate", "S0"):
+        assert_apart(everything(one, split), 2.0)
+    prepared = source(**described)
+    blocks, same = (responses_of(tmp_path / name, "train", prepared) for name in ("one", "other"))
+    assert [len(places) for _, places, _ in blocks] == [25, 5, 25, 5]
+    for (responses, _, _), (again, _, _) in zip(blocks, same, strict=True):
+        assert np.array_equal(responses, again)
+        assert responses.shape[-1] > 0.4 * SAMPLE_RATE_HZ
+    late = [responses[0, 0, 0, 3_000:4_000].astype(np.float64) for responses, _, _ in blocks[:2]]
+    assert abs(np.asarray(np.corrcoef(late))[0, 1]) < 0.2
+
+
+def test_the_effort_of_responses_is_that_of_the_images_of_every_room() -> None:
+    split = {"samples": 4, "acoustics": {"absorption": 0.3, "max_order": 3, "rooms": 3, "positions": 9}}
+    prepared = source(train=split, validate=4, tests={"S0": 4}, acoustics={"rt60_s": 0.3, "rooms": 2, "positions": 40})
+    effort = {part.split: part.responses for part in prepared.list_parts()}
+    by_folder = {part.folder: part.effort for part in prepared.list_parts()}
+    assert by_folder[str(effort["train"])] == count_images(3)
+    assert by_folder[str(effort["validate"])] > 100 * count_images(3)
+    small = prepared.make_miniature()
+    assert [part.samples for part in small.list_parts() if part.unit == "places"] == [8, 8, 8]
+
+
+def test_rooms_draw_their_materials() -> None:
+    walls = ["plasterboard", "glass_window", "brickwork"]
+    materials = {"walls": walls, "floor": "carpet_thin", "ceiling": ["ceiling_plasterboard"]}
+    acoustics = {"materials": materials, "method": "hybrid", "rooms": 6, "positions": 8}
+    spec = RoomSpec.model_validate({"acoustics": acoustics})
+    assert spec.acoustics is not None
+    rooms = [reverberation.draw_room(spec, spec.acoustics, "train", number) for number in range(6)]
+    known = [tuple(absorption_of(name).tolist()) for name in walls]
+    absorption = [np.asarray(room.absorption) for room in rooms]
+    assert {tuple(wall.tolist()) for each in absorption for wall in each[:4]} == set(known)
+    assert all(np.array_equal(each[4], absorption_of("carpet_thin")) for each in absorption)
+    assert all(np.array_equal(each[5], absorption_of("ceiling_plasterboard")) for each in absorption)
+
+
+def test_reverberation_longer_than_the_music_allows_is_refused_before_anything_is_computed() -> None:
+    for acoustics in ({"rt60_s": 30}, {"absorption": 1e-4}):
+        spec = RoomSpec.model_validate({"acoustics": acoustics | {"method": "hybrid"}})
+        with pytest.raises(InputError, match="70 dB within 5 s") as caught:
+            spec.require_feasible()
+        assert caught.value.place == "dataset: acoustics"
+
+
+def test_a_miniature_has_positions_for_the_largest_number_of_sources() -> None:
+    acoustics = {"rt60_s": 0.2, "rooms": 2, "positions": 60}
+    for seed in range(12):
+        spec = RoomSpec.model_validate({"sources": [4, 4], "acoustics": acoustics, "seed": seed, "tests": {"S0": 4}})
+        small = RoomPlan(spec, None, spec.microphones_m()).make_miniature().spec
+        split = small.resolve_splits()["train"]
+        assert split.acoustics is not None
+        places = reverberation.draw_source_positions(spec, split.acoustics, "train", 0)[:, :2]
+        assert groups.has_combination(groups.are_separated(places, spec.min_distance_m), 4)
+
+
+def test_the_microphones_of_a_room_are_as_far_off_as_described_and_the_labels_are_not() -> None:
+    acoustics = {"rt60_s": 0.3, "rooms": 40, "positions": 8}
+    exact, off = (
+        RoomSpec.model_validate({"acoustics": acoustics | more}) for more in ({}, {"microphone_error_m": 0.01})
+    )
+    assert exact.acoustics is not None
+    assert off.acoustics is not None
+    errors = np.stack(
+        [
+            reverberation.draw_room(off, off.acoustics, "train", number).microphones_m
+            - reverberation.draw_room(exact, exact.acoustics, "train", number).microphones_m
+            for number in range(40)
+        ]
+    )
+    assert errors.std() == pytest.approx(0.01, rel=0.1)
+    assert np.array_equal(off.microphones_m(), exact.microphones_m())
+    assert len({error.tobytes() for error in errors}) == 40
+
+
+def test_every_source_position_faces_a_direction_of_its_own(tmp_path: Path) -> None:
+    acoustics = {"method": "hybrid", "rt60_s": 0.2, "rooms": 1, "positions": 30}
+    facing: dict[str, Any] = ECHOING | {"acoustics": acoustics | {"source_directivity": [0.4, 1.0]}}
+    for name, described in (("plain", ECHOING | {"acoustics": acoustics}), ("facing", facing)):
+        made(tmp_path / name, **described)
+    spec = RoomSpec.model_validate({"acoustics": facing["acoustics"], "seed": ECHOING["seed"]})
+    assert spec.acoustics is not None
+    drawn = reverberation.draw_directivities(spec, spec.acoustics, "train", 0)
+    assert drawn is not None
+    assert ((drawn >= [0, 0.4]) & (drawn <= [360, 1])).all()
+    assert len(np.unique(drawn, axis=0)) == 30
+    [first, second] = responses_of(tmp_path / "facing", "train", source(**facing))
+    plain = responses_of(tmp_path / "plain", "train", source(**(ECHOING | {"acoustics": acoustics})))
+    for (turned, places, _), (omni, _, _), rows in zip(
+        (first, second), plain, (slice(0, 25), slice(25, 30)), strict=True
+    ):
+        offsets = spec.microphones_m()[0, 0] - places[:, :2]
+        cosine = np.cos(np.arctan2(offsets[:, 1], offsets[:, 0]) - np.deg2rad(drawn[rows, 0]))
+        expected = drawn[rows, 1] + (1 - drawn[rows, 1]) * cosine
+        onset = [int(np.argmax(np.abs(each) > 0.5 * np.abs(each).max())) for each in omni[:, 0, 0].astype(np.float64)]
+        direct = [turned[index, 0, 0, at] / omni[index, 0, 0, at] for index, at in enumerate(onset)]
+        assert np.corrcoef(direct, expected).min() > 0.9

@@ -82,6 +82,7 @@ def test_what_was_incomplete_is_named_once(tmp_path: Path, capsys: pytest.Captur
 def test_a_journal_without_any_entry_is_a_new_one(content: bytes, tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
     journal.write_bytes(content)
+    assert read_trials(journal) == []  # a launch creates the file and then the study, and may be watched meanwhile
     study = Study(journal, space())
     assert study.get_trials() == []
     assert study.next_trial() is not None

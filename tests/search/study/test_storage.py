@@ -89,6 +89,19 @@ def test_eight_concurrent_processes_neither_lose_nor_repeat_a_trial(uri: str, op
         assert [(e.epoch, e.metrics["worker"]) for e in trial.epochs] == [(n, owners[trial.number]) for n in (1, 2)]
 
 
+def test_processes_that_open_a_new_database_at_once_all_find_its_tables(server: str) -> None:
+    import psycopg
+
+    def open_and_close(uri: str) -> None:
+        database.close_storage(database.open_storage(uri))
+
+    for number in range(3):
+        with psycopg.connect(f"postgresql://me:{SECRET}@{server}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE new{number}")
+        with ThreadPoolExecutor(WORKERS) as pool:
+            list(pool.map(open_and_close, [f"postgresql://me:{SECRET}@{server}/new{number}"] * WORKERS))
+
+
 def test_a_study_in_a_database_survives_a_restart(uri: str, open_study: OpenStudy) -> None:
     study = open_study(uri, space(), "restart")
     first = study.next_trial()

@@ -30,18 +30,21 @@ def spec_of(arrays: list[dict[str, Any]]) -> RoomSpec:
 
 
 @pytest.mark.parametrize(
-    ("arrays", "encoder"),
+    ("arrays", "encoder", "kind"),
     [
-        (TWO_CIRCLES, "combined"),
-        ([{"centre_m": [3, 3], "model": "uma_16"}], "array"),
-        (SCATTERED, "array"),
-        (SCATTERED, "single"),
-        (RAISED, "combined"),
+        (TWO_CIRCLES, "combined", "spectra"),
+        ([{"centre_m": [3, 3], "model": "uma_16"}], "array", "spectra"),
+        ([{"centre_m": [3, 3], "model": "uma_16"}], "array", "ipd"),
+        (SCATTERED, "array", "spectra"),
+        (SCATTERED, "single", "spectra"),
+        (SCATTERED, "single", "ipd"),
+        (RAISED, "combined", "spectra"),
     ],
 )
-def test_a_localizer_learns_and_predicts(arrays: list[dict[str, Any]], encoder: str, tmp_path: Path) -> None:
+def test_a_localizer_learns_and_predicts(arrays: list[dict[str, Any]], encoder: str, kind: str, tmp_path: Path) -> None:
     data = build_dataset(plan_samples(spec_of(arrays)), tmp_path, lambda *_: None)
-    config = LocalizerConfig.model_validate(SMALL | {"encoder": encoder})
+    config = LocalizerConfig.model_validate(SMALL | {"encoder": encoder, "features": {"kind": kind}})
+    config.check_data(prepare_dataset(spec_of(arrays), "dataset.music"))
     model = Localizer(config, data, device="cpu", seed=0, epochs=1)
     assert np.isfinite(model.train_epoch()["train_loss"])
     assert 0 <= model.evaluate("validate", [{}])[0]["f1_mean"] <= 1
@@ -61,6 +64,10 @@ def test_pairs_of_single_microphones_are_refused_before_a_search_starts() -> Non
     with pytest.raises(InputError, match="needs pairs of microphones") as caught:
         LocalizerConfig.model_validate({"encoder": "combined"}).check_data(dataset)
     assert caught.value.place == "encoder"
+    LocalizerConfig.model_validate({"encoder": "single", "features": {"kind": "ipd"}}).check_data(dataset)
+    with pytest.raises(InputError, match="need two microphones in an array") as caught:
+        LocalizerConfig.model_validate({"encoder": "array", "features": {"kind": "ipd"}}).check_data(dataset)
+    assert caught.value.place == "features.kind"
 
 
 def test_the_plan_says_what_one_small_array_cannot_tell() -> None:

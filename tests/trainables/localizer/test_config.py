@@ -86,6 +86,7 @@ def test_a_given_value_wins_over_the_papers() -> None:
         {"optimizer.learning_rate": 0.1},
         {"widht": 3},
         {"loss": "bce"},
+        {"encoder": "combined", "features.kind": "ipd"},
     ],
     ids=repr,
 )

@@ -1,4 +1,4 @@
-"""Spectra against numpy and scipy; gains in decibels."""
+"""Spectra against numpy and scipy; phase differences of known delays; gains in decibels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from scipy.signal import get_window
 from torch import Tensor
 
 from trainables.localizer import features
+from trainables.localizer.config import LocalizerConfig
 
 
 def waves(batch: int = 3, arrays: int = 2, mics: int = 4) -> Tensor:
@@ -45,6 +46,54 @@ def test_a_constant_offset_is_hardly_heard() -> None:
     heard, shifted = waves(), waves() + 1.0
     change = (features.stft_features(shifted) - features.stft_features(heard)).abs()
     assert float(change[..., 2:].max()) < 1e-3  # Hamming's spectrum ends at the second bin
+
+
+def delayed(signal: Tensor, samples: float) -> Tensor:
+    """The signal some samples later, also a fraction of one; it wraps around."""
+    frequencies = 2 * torch.pi * torch.fft.rfftfreq(signal.shape[-1], dtype=torch.float64)
+    shift = torch.polar(torch.ones_like(frequencies), -frequencies * samples)
+    return torch.fft.irfft(torch.fft.rfft(signal.double()) * shift, signal.shape[-1]).float()
+
+
+def test_a_delay_is_a_phase_that_grows_with_frequency() -> None:
+    frames = torch.arange(features.BINS)
+    tone = torch.stack([torch.cos(2 * torch.pi * (k + 1) * torch.arange(2560) / 512) for k in frames[3:-3:8]])
+    heard = torch.stack([tone, delayed(tone, 0.7), delayed(tone, -1.3)], dim=1)[:, None]
+    found = features.phase_features(features.stft_features(heard))
+    assert found.shape == (len(tone), 1, 5, 9, 256)
+    for row, k in enumerate(frames[3:-3:8]):
+        phases = -2 * torch.pi * (int(k) + 1) / 512 * torch.tensor([0.7, -1.3])
+        expected = torch.cat([phases.cos(), phases.sin()])[:, None].expand(-1, 9)
+        torch.testing.assert_close(found[row, 0, :4, :, int(k)], expected, rtol=0, atol=1e-3)
+
+
+def test_phase_differences_ignore_the_level_and_the_power_does_not() -> None:
+    quiet, loud = (features.phase_features(features.stft_features(gain * waves())) for gain in (1.0, 10.0))
+    torch.testing.assert_close(quiet[:, :, :-1], loud[:, :, :-1], rtol=0, atol=1e-4)
+    assert float((loud - quiet)[:, :, -1].median()) == pytest.approx(np.log(100) / 4, rel=1e-3)
+
+
+def test_silence_has_no_direction() -> None:
+    found = features.phase_features(features.stft_features(torch.zeros(1, 2, 4, 2560)))
+    assert torch.equal(found[:, :, :-1], torch.zeros(1, 2, 6, 9, 256))
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoder", "shape"),
+    [
+        ("spectra", "array", (2, 8)),
+        ("spectra", "single", (2, 8)),
+        ("ipd", "array", (2, 7)),
+        ("ipd", "single", (1, 15)),
+    ],
+)
+def test_features_have_as_many_channels_as_are_counted(kind: str, encoder: str, shape: tuple[int, int]) -> None:
+    config = LocalizerConfig.model_validate({"encoder": encoder, "features": {"kind": kind, "gain": "rms"}})
+    found = features.compute_features(waves(), config)
+    assert found.shape == (3, *shape, 9, 256)
+    joined = shape[0] * shape[1] if encoder == "single" else shape[1]
+    assert features.count_channels(config, 2, 4) == joined
 
 
 def test_normalised_samples_have_an_rms_of_one() -> None:

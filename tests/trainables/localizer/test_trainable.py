@@ -14,12 +14,14 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import Tensor
 
 from datasets.rooms.dataset import Batch, Dataset, Split, build_dataset
+from datasets.rooms.disturbed import DisturbedSplit
 from datasets.rooms.spec import RoomSpec
 from tests.datasets.small import plan_samples
 from tests.trainables.localizer.support import small
 from trainables.localizer import features
 from trainables.localizer.config import LocalizerConfig
-from trainables.localizer.trainable import Localizer, build_optimizer
+from trainables.localizer.retrieval import complete_params
+from trainables.localizer.trainable import Localizer, SteeredLocalizer, build_optimizer
 from trainables.precision import use_bf16
 from trainables.schedules import rate_factor
 
@@ -50,6 +52,54 @@ SWEEP: list[dict[str, float]] = [
     {"threshold": 0.35, "smoothing_m": 0.5},
     {"threshold": 0.2},
 ]
+
+
+def test_metrics_are_those_at_the_resolutions_of_the_config(trained: Localizer, tiny: Dataset) -> None:
+    model = localizer(tiny, small(evaluation__resolutions_m=[0.3, 0.8, 2.5]))
+    model.load_weights(trained.weights())
+    ours, usual = (subject.evaluate("validate", [{"threshold": 0.2}])[0] for subject in (model, trained))
+    f1 = [ours[f"f1_{resolution}m"] for resolution in ("0.3", "0.8", "2.5")]
+    assert f1[0] == usual["f1_0.3m"]
+    assert f1 == sorted(f1)
+    assert ours["f1_mean"] == pytest.approx(sum(f1) / 3)
+    assert not [name for name in ours if name.endswith("_1m")]
+    beside = model.score_yardsticks(["S0"])["SRP-PHAT"]["S0"]
+    assert beside.keys() == ours.keys() - {"loss"}
+
+
+def test_the_worst_and_the_mean_are_over_all_conditions(tiny: Dataset) -> None:
+    config = small(evaluation__snr_db=[0.0], evaluation__gain_db=[6.0])
+    conditions = config.evaluation.list_conditions()
+    assert [(c.snr_db, c.gain_db) for c in conditions] == [(None, 0.0), (None, 6.0), (0.0, 0.0), (0.0, 6.0)]
+    assert config.without_conditions().evaluation.list_conditions() == conditions[:1]
+    # MUSIC, since a hardly trained network finds the same in noise
+    usual, disturbed = (
+        SteeredLocalizer(tiny, "MUSIC", device="cpu", evaluation=evaluation)
+        for evaluation in (small().evaluation, config.evaluation)
+    )
+    params = complete_params(usual.config.retrieval, usual.choose_inference_params())
+    plain, found = (subject.evaluate("validate", [params, {"threshold": 0.9}]) for subject in (usual, disturbed))
+    for before, after in zip(plain, found, strict=True):
+        assert {name: after[name] for name in before} == pytest.approx(before, nan_ok=True)
+    with torch.inference_mode():
+        each = [
+            usual._evaluate_samples(DisturbedSplit(tiny.open_split("validate"), condition), [params])[0]["f1_mean"]
+            for condition in conditions[1:]
+        ] + [plain[0]["f1_mean"]]
+    assert len(set(each)) > 2
+    assert found[0]["f1_mean_worst"] == pytest.approx(min(each))
+    assert found[0]["f1_mean_average"] == pytest.approx(sum(each) / 4)
+
+
+def test_an_evaluation_builds_no_optimizer_for_which_torch_imports_its_compiler(
+    trained: Localizer, tiny: Dataset
+) -> None:
+    model = localizer(tiny)
+    model.load_weights(trained.weights())
+    model.evaluate("validate", [{}])
+    assert "optimizer" not in vars(model)
+    model.train_epoch()
+    assert "optimizer" in vars(model)
 
 
 @pytest.mark.parametrize("representation", ["rg", "hm", "tg"])

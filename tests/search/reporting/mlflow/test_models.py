@@ -169,6 +169,10 @@ def test_samples_of_another_array_are_refused(searches: SavedSearches) -> None:
         model.predict(np.zeros((5000, 3), np.float32))
     with pytest.raises(ValueError, match="100 samples are fewer than"):
         model.predict(np.zeros((100, 8), np.float32))
+    broken = np.zeros((5000, 8), np.float32)
+    broken[123, 4] = np.nan
+    with pytest.raises(ValueError, match="sample 123 is NaN or infinite"):
+        model.predict(broken)
 
 
 def test_inference_parameters_may_be_changed(searches: SavedSearches) -> None:
