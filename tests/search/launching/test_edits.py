@@ -63,6 +63,7 @@ SOUND = [
     ({"stopping": {"rule": "asha", "reduction": 4}}, "stopping.reduction: 3 → 4"),
     ({"start": [{"x": 0.3}, {"x": 0.35}]}, "start: 2 more to be evaluated"),
     ({"budget": {"trials": 40, "epochs": 9}, "confirm": {"top": 1}}, ""),
+    ({"fixed": {"y": 0.5, "table": "table.txt"}}, ""),  # its default
 ]
 
 
@@ -86,6 +87,7 @@ UNSOUND: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"seed": 1}, ("seed", "0 → 1")),
     ({"vary_seeds": True}, ("vary_seeds", "seeds of their own")),
     ({"fixed": {"y": 0.6}}, ("fixed.y", "0.5 → 0.6", "or search y over both values")),
+    ({"fixed": {"y": 0.5, "hidden": 32}}, ("fixed.hidden", "null → 32")),  # the default of one width only
     ({"baseline": {"x": 0.3}}, ("baseline.x", "0.25 → 0.3", "add the point to start")),
     ({"search": SEARCH | {"hidden": {"int": [8, 64]}}}, ("search.hidden", "default", "other values")),
 ]  # fmt: skip
