@@ -14,7 +14,7 @@ from runtime.cli import Parser, parse_seed, positive_number_type, run_command
 from runtime.machines import machine
 from runtime.storage import storage_at
 from search.experiment import Experiment
-from search.launching import budgets, edits, origin, plan, preflight, storage_options
+from search.launching import budgets, cost, edits, origin, plan, preflight, storage_options
 from search.launching.constraint_changes import check_changed_constraints
 from search.launching.constraint_plan import check_sizes
 from search.launching.earlier_versions import with_earlier_defaults
@@ -151,11 +151,12 @@ def launch(
 
 
 def dry_run_lines(options: argparse.Namespace, experiment: Experiment) -> Iterator[str]:
-    """Yield the lines of a dry run: the plan, and then, after checks that may take a while, why a launch would be refused."""
+    """Yield the lines of a dry run: the plan, then, after a while, its cost on GPUs, and why a launch would be refused."""
     cores = machine.count_cores()
     yield from plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))
     if not options.fresh:
         yield from edits.edit_lines(experiment, edits.plan_edit(experiment.results, experiment.space))
+    yield from cost.cost_lines(experiment)
     yield from plan.refusal_lines(preflight.list_refusals(options, experiment.space, experiment.results))
 
 

@@ -22,6 +22,7 @@ from trainables.sound_profile import SoundExcerpts
 if TYPE_CHECKING:
     from datasets.building.provider import DatasetProvider
     from datasets.building.spec import DatasetSpec
+    from trainables.training_cost import SampleStep
 
 __all__ = [
     "ConfigSection",
@@ -321,6 +322,20 @@ class Trainable(ABC):
 
         Returns:
             The number; None, the default, if it is unknown until the model is built.
+        """
+        del config, dataset
+        return None
+
+    @classmethod
+    def sample_step(cls, config: Any, dataset: DatasetSpec) -> SampleStep | None:
+        """Return a training step of a new model on random items, from which `--dry-run` estimates the cost of a search.
+
+        Args:
+            config: Instance of `Config`.
+            dataset: Description of the dataset, which need not be built yet.
+
+        Returns:
+            The step, on the CPU; None, the default, if it is unknown before the model is built.
         """
         del config, dataset
         return None

@@ -35,6 +35,7 @@ _CALLS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "summarise_scenes": (("sums", "config"), ()),
     "count_parameters": ((), ()),
     "expected_parameters": (("config", "dataset"), ()),
+    "sample_step": (("config", "dataset"), ()),
     "prepare_prediction": ((), ()),
 }
 """Positional and keyword arguments of each method."""

@@ -22,6 +22,7 @@ from tests.contracts.cases import CASES, Values
 from trainables import contract_checks, hooks, measurement, registry
 from trainables.contract import DivergedError, Metrics, Trainable
 from trainables.prediction import Predictor, Recording
+from trainables.training_cost import count_cost
 
 NAMES = sorted(registry.BUILT_IN)
 # Variants of DOAnet take seconds each; `make check` runs the first of them.
@@ -71,6 +72,18 @@ def test_the_number_of_parameters_is_known_before_the_model_is_built(name: str, 
     expected = measurement.expected_parameters(type(trainable), trainable.config, tiny.spec)
     steps = sum(group.numel() for groups in trainable.optimizer.param_groups for group in groups["params"])
     assert measurement.measure_parameters(trainable) == expected == steps > 0
+
+
+@pytest.mark.parametrize("name", ["localizer", "doanet"])
+def test_a_sample_step_has_the_model_of_a_training(name: str, tiny: Dataset) -> None:
+    trainable: Any = make(name, tiny, {})
+    step = type(trainable).sample_step(trainable.config, tiny.spec)
+    assert step is not None
+    assert step.parameters == measurement.measure_parameters(trainable)
+    assert step.items == hooks.ddp_batch_size(trainable.config)
+    cost = count_cost(step)
+    assert cost.flop > 4 * step.parameters  # every weight is used in at least one product, forwards and backwards
+    assert cost.memory_bytes > 16 * step.parameters
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,9 +20,9 @@ from runtime.uris import expand_home
 from trainables import distributed
 from trainables.contract import InferenceParams, Metrics
 from trainables.doanet.association import Assign, exact_association
-from trainables.doanet.config import GATES_DEG, INNER, METRICS, DoanetConfig
+from trainables.doanet.config import GATES_DEG, INNER, METRICS, DoanetConfig, OptimizerConfig
 from trainables.doanet.error_analysis import analyse_recordings
-from trainables.doanet.features import SAMPLE_RATE_HZ
+from trainables.doanet.features import BANDS, FEATURE_CHANNELS, FRAMES_PER_LABEL, SAMPLE_RATE_HZ
 from trainables.doanet.losses import compute_objective
 from trainables.doanet.metrics import count_errors, recording_terms, summarise_terms
 from trainables.doanet.network import DoaNetwork, DoaOutput
@@ -32,8 +32,10 @@ from trainables.doanet.targets import ReferenceTracks
 from trainables.doanet.tracks import OutputChoice, TrackingOutputs, concatenate_outputs
 from trainables.error_analysis import ErrorAnalysis
 from trainables.hnet import pretrained
-from trainables.network_trainable import NetworkTrainable, count_unbuilt, epoch_indices
+from trainables.hnet.network import HungarianNetwork
+from trainables.network_trainable import NetworkTrainable, count_trainable, count_unbuilt, epoch_indices
 from trainables.sound_profile import SoundExcerpts
+from trainables.training_cost import SampleStep
 
 _EVALUATION_BATCH: Final = 4
 """Number of recordings that are evaluated at once."""
@@ -63,9 +65,7 @@ class Doanet(NetworkTrainable):
         self.network = self._build_seeded(lambda: DoaNetwork(config))
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
-        config = self.config.optimizer
-        kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
-        return kind(self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=True)
+        return _build_optimizer(self.config.optimizer, self.network)
 
     def train_epoch(self) -> Metrics:
         """Train on sequences of recordings; seed and epoch determine the order of recordings, and sequences stay in order."""
@@ -183,6 +183,26 @@ class Doanet(NetworkTrainable):
         del dataset
         return count_unbuilt(lambda: DoaNetwork(config))
 
+    @classmethod
+    def sample_step(cls, config: DoanetConfig, dataset: DatasetSpec) -> SampleStep:
+        """Return a training step on noise with random directions, through an untrained Hungarian network."""
+        del dataset
+        network = DoaNetwork(config)
+        optimizer = _build_optimizer(config.optimizer, network)
+        hungarian = HungarianNetwork(pretrained.default_config(config.max_sources)).requires_grad_(False)
+
+        def associate(distances: Tensor) -> Tensor:
+            return exact_association(distances) if config.hnet == "exact" else hungarian(distances).entries.sigmoid()
+
+        def run(items: int) -> None:
+            features, reference = _draw_sequences(config, items)
+            loss = compute_objective(network(features), reference, config.loss, associate)["loss"]
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+        return SampleStep(run, config.optimizer.batch_size, count_trainable(network))
+
     def training_excerpts(self, count: int) -> SoundExcerpts:
         """Return excerpts of training recordings, evenly spread over recordings and time."""
         recordings = self._data.open_recordings(self.config.format)
@@ -237,6 +257,20 @@ class Doanet(NetworkTrainable):
         """Replace the weights of the network and the scaling of its features."""
         network, self._scaler = split_weights(weights)
         super().load_weights(network)
+
+
+def _build_optimizer(config: OptimizerConfig, network: torch.nn.Module) -> torch.optim.Optimizer:
+    kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
+    return kind(network.parameters(), config.lr, weight_decay=config.weight_decay, fused=True)
+
+
+def _draw_sequences(config: DoanetConfig, sequences: int) -> tuple[Tensor, ReferenceTracks]:
+    """Draw features and labels at random; all sources are active."""
+    frames, sources = config.sequence_frames, config.max_sources
+    features = torch.randn(sequences, FEATURE_CHANNELS[config.format], frames * FRAMES_PER_LABEL, BANDS)
+    directions = torch.nn.functional.normalize(torch.randn(sequences, frames, sources, 3), dim=-1)
+    ids = torch.arange(sources).expand(sequences, frames, sources)
+    return features, ReferenceTracks(directions, torch.ones_like(ids, dtype=torch.bool), ids)
 
 
 def build_association(config: DoanetConfig, folder: Path, device: str) -> Assign:

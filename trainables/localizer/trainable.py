@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.acoustics.arrays import SAMPLE_RATE_HZ
+from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
 from datasets.building.spec import DatasetSpec
 from datasets.rooms.dataset import Batch, Dataset, Split
 from datasets.rooms.disturbed import DisturbedSplit
@@ -35,9 +35,10 @@ from trainables.localizer.metrics import MatchCounts, count_matches, match_sampl
 from trainables.localizer.network import LocalizerNetwork, run_network
 from trainables.localizer.predictor import LocalizerPredictor
 from trainables.localizer.retrieval import Keypoints
-from trainables.network_trainable import NetworkTrainable, count_unbuilt, epoch_indices
+from trainables.network_trainable import NetworkTrainable, count_trainable, count_unbuilt, epoch_indices
 from trainables.precision import use_bf16
 from trainables.sound_profile import SoundExcerpts
+from trainables.training_cost import SampleStep
 
 YARDSTICKS: Final = {srp_phat.SRP_PHAT: srp_phat.SteeredResponse, music.MUSIC: music.PseudoSpectrum}
 """Networks of the methods without training, by their names."""
@@ -45,6 +46,8 @@ _EVALUATION_BATCH: Final = 250
 """Number of samples that are evaluated at once."""
 _PLOTTED_SAMPLES: Final = 4
 """Number of samples per split in the figure."""
+_SAMPLE_SOURCES: Final = 2
+"""Number of sources of the random items of `Localizer.sample_step`."""
 
 
 class Localizer(NetworkTrainable):
@@ -101,13 +104,7 @@ class Localizer(NetworkTrainable):
         return loss.detach()
 
     def _compute_loss(self, output: Tensor, positions_m: Tensor) -> Tensor:
-        loss = self.config.loss
-        if self.config.representation == "rg":
-            return losses.refined_grid_loss(output, grid.refined_grid_target(self.grid, positions_m), loss)
-        if self.config.representation == "tg":
-            return losses.activity_loss(output[:, 0], grid.tight_grid_target(self.grid, positions_m), loss)
-        target = grid.heat_map_target(self.grid, positions_m, self.config.target.sigma_m)
-        return losses.heat_map_loss(output[:, 0], target, loss)
+        return _compute_loss(self.config, self.grid, output, positions_m)
 
     @torch.inference_mode()
     def evaluate(self, split: str, params_grid: Sequence[InferenceParams]) -> list[Metrics]:
@@ -231,6 +228,29 @@ class Localizer(NetworkTrainable):
         arrays, mics = dataset.microphones_m().shape[:2]
         return count_unbuilt(lambda: LocalizerNetwork(config, arrays, mics))
 
+    @classmethod
+    def sample_step(cls, config: LocalizerConfig, dataset: DatasetSpec) -> SampleStep | None:
+        """Return a training step on noise; None if a file of the dataset has the arrays."""
+        if not isinstance(dataset, SampleSpec) or not dataset.has_own_arrays:
+            return None
+        microphones, area = dataset.microphones_m(), dataset.area_m()
+        network = LocalizerNetwork(config, *microphones.shape[:2])
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = build_optimizer(config.optimizer, network)
+        cells = grid.CellGrid.over_area(config.grid, area)
+
+        def run(items: int) -> None:
+            waves = torch.randn(items, *microphones.shape[:2], MIXTURE_SAMPLES)
+            positions = torch.rand(items, _SAMPLE_SOURCES, 2) * torch.tensor(area)
+            loss = _compute_loss(config, cells, run_network(network, waves, config, bf16=False), positions)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+        return SampleStep(
+            run, config.optimizer.batch_size, count_trainable(network), is_half=config.precision != "fp32"
+        )
+
     def training_excerpts(self, count: int) -> SoundExcerpts:
         """Return training samples, evenly spread and augmented as in training; arrays and microphones are the channels."""
         indices = np.unique(np.linspace(0, len(self._train) - 1, count).round().astype(np.int64))
@@ -289,6 +309,18 @@ class SteeredLocalizer(Localizer):
         choices = response_maps.list_inference_params(self._resolutions_m)
         values = [metrics["f1_mean"] for metrics in self.evaluate("validate", choices)]
         return choices[values.index(max(values))]
+
+
+def _compute_loss(
+    config: LocalizerConfig, cells: grid.CellGrid, output: Tensor, positions_m: Tensor
+) -> Float[Tensor, ""]:
+    """Return the training loss of a batch; rows of `positions_m` without a source are NaN."""
+    if config.representation == "rg":
+        return losses.refined_grid_loss(output, grid.refined_grid_target(cells, positions_m), config.loss)
+    if config.representation == "tg":
+        return losses.activity_loss(output[:, 0], grid.tight_grid_target(cells, positions_m), config.loss)
+    target = grid.heat_map_target(cells, positions_m, config.target.sigma_m)
+    return losses.heat_map_loss(output[:, 0], target, config.loss)
 
 
 def _combine_conditions(per_condition: Sequence[Metrics]) -> Metrics:
