@@ -37,7 +37,8 @@ class RecordingsPlan(SamplePlan):
             InputError: If the manifest or a sound file is missing, unreadable or inconsistent.
         """
         clips = clip_list.read_clip_list(spec, location, only)
-        return cls(spec, clip_list.hash_clips(spec, clips), spec.microphones_m(), clips, only=only)
+        plan = cls(spec, clip_list.hash_clips(spec, clips), spec.microphones_m(), clips, only=only)
+        return plan.with_noise(location)
 
     def make_synthesizer(self, part: DatasetPart, reader: PartReader) -> Synthesizer:
         """Return the source of a split's samples, with its clips in memory."""

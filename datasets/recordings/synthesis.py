@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from datasets.acoustics.arrays import MIXTURE_SAMPLES
-from datasets.acoustics.noise import add_noise, noise_source
+from datasets.acoustics.noise import add_noise
 from datasets.building.parts import Shard
 from datasets.recordings import rules
 from datasets.recordings.sounds import ClipSound
 from datasets.recordings.spec import RecordingsSpec
 from datasets.rooms import groups
 from datasets.rooms.dataset import Batch, columns_of
+from datasets.rooms.recorded_noise import open_noise
 from datasets.rooms.split_spec import source_range
 from runtime.errors import InputError
 
@@ -55,7 +56,7 @@ class RecordingsSynthesizer:
         self._spec = spec
         self._name = split
         self._split = spec.resolve_splits()[split]
-        self._draw_noise = noise_source(self._split.noise or spec.noise, spec.microphones_m())
+        self._draw_noise = open_noise(spec, split, spec.microphones_m())
         self._counts = source_range(self._split)
         self._superposes = rules.uses_superposition(sound.clip for sound in own)
         self._sounds = tuple(sound for sound in own if len(sound.starts))

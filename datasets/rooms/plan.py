@@ -20,6 +20,7 @@ from datasets.building.plan import Synthesizer, TablePlan
 from datasets.building.reader import PartReader
 from datasets.rooms import music, music_folder, reverberation
 from datasets.rooms.acoustics_spec import Acoustics
+from datasets.rooms.recorded_noise import RECORDED, check_noise_file, sibling_place
 from datasets.rooms.reverberation import POSITIONS_PER_BLOCK
 from datasets.rooms.spec import LocalizerSpec, MeasuredSpec, MusicSpec, RoomSpec
 from datasets.rooms.split_spec import SplitSpec, source_range
@@ -62,12 +63,14 @@ class SamplePlan(TablePlan):
         sound_files: SHA-256 of each sound file by relative path; None if the sound is synthesised.
         microphones_m: Positions of the microphones in metres, shape (arrays, microphones, 2), or 3 with heights above sources.
         only: Names of the splits that are built; None for all.
+        noise: SHA-256 of the file of recorded noise; empty if there is none.
     """
 
     spec: LocalizerSpec
     sound_files: dict[str, str] | None
     microphones_m: NDArray[np.float64] = field(compare=False)
     only: tuple[str, ...] | None = field(default=None, kw_only=True)
+    noise: str = field(default="", kw_only=True)
 
     @property
     def fingerprint(self) -> str:
@@ -77,6 +80,19 @@ class SamplePlan(TablePlan):
     def describe_notes(self) -> list[str]:
         """Return what the microphones cannot tell apart, and what was found in the folder of the sound files, line by line."""
         return arrays.describe_ambiguities(self.spec.size_m, self.microphones_m)
+
+    def with_noise(self: AnyPlan, location: str) -> AnyPlan:
+        """Return the plan with the file of recorded noise, checked and hashed.
+
+        Args:
+            location: Option or key that names the sound of the dataset, for errors.
+
+        Raises:
+            InputError: If the file cannot be used.
+        """
+        arrays, microphones = self.microphones_m.shape[:2]
+        place = sibling_place(location, "noise_file")
+        return replace(self, noise=check_noise_file(self.spec, (arrays, microphones), place))
 
     def with_spec(self: AnyPlan, spec: LocalizerSpec) -> AnyPlan:
         """Return a plan of the same sound files for another description, whose music fields must not differ."""
@@ -113,9 +129,10 @@ class SamplePlan(TablePlan):
         split = self.spec.resolve_splits()[name]
         identity = self.spec.split_identity(name)
         made_from = [part.folder for part in (*shared, responses) if part is not None]
+        noise = [self.noise] if split.noise == RECORDED else []
         return SamplePart(
             SPLIT,
-            f"{name}-{fingerprint([identity, self.sound_files, self._bank_checksum()])}",
+            f"{name}-{fingerprint([identity, self.sound_files, self._bank_checksum(), *noise])}",
             identity,
             split.samples,
             split=name,
@@ -244,7 +261,7 @@ class RoomPlan(MusicPlan):
             InputError: If music is missing or unreadable, or a room is impossible.
         """
         spec.require_feasible()
-        return cls(spec, None, spec.microphones_m(), only=only).with_music(location)
+        return cls(spec, None, spec.microphones_m(), only=only).with_noise(location).with_music(location)
 
     def _responses_part(self, name: str, split: SplitSpec) -> SamplePart | None:
         acoustics = split.acoustics
@@ -325,9 +342,9 @@ class MeasuredPlan(MusicPlan):
         Raises:
             InputError: If music or impulse responses are missing or unreadable, or a split has too few positions.
         """
-        microphones_m = _require_positions(spec, location.removesuffix("music") + "bank", only)
+        microphones_m = _require_positions(spec, sibling_place(location, "bank"), only)
         plan = cls(spec, None, microphones_m, bank=hashing.hash_file(expand_home(spec.bank)), only=only)
-        return plan.with_music(location)
+        return plan.with_noise(location).with_music(location)
 
     def _bank_checksum(self) -> str | None:
         return self.bank

@@ -107,7 +107,12 @@ class LocalizerSpec(SampleSpec):
     noise: Noise = Field(
         "white",
         description="kind of the noise: `white` or `pink` of each microphone alone, or `diffuse`: pink, from all directions at "
-        "once, as of ventilation",
+        "once, as of ventilation; `recorded`: sections of `noise_file`",
+    )
+    noise_file: str | None = Field(
+        None,
+        description="sound file with the noise at the microphones, a channel per microphone in the order of the arrays, for "
+        "`noise: recorded`; training, validation and tests draw from the first 60 %, the next 20 % and the last 20 %",
     )
     seed: int = Field(0, ge=0, description="seed of the samples")
     train_seed: int | None = Field(
@@ -149,11 +154,17 @@ class LocalizerSpec(SampleSpec):
             if low > high:
                 raise ValueError(f"sources of {name} are reversed: {low}-{high}; write the smaller number first")
             require_ordered(f"snr_db of {name}", split.snr_db or (0.0, 0.0))
-            if split.noise != "white" and split.snr_db is None:
-                raise ValueError(f"{name} asks for {split.noise} noise without snr_db, its level; add snr_db")
+            self._check_noise(name, split)
             if split.acoustics is not None and not self.can_echo:
                 raise ValueError(f"{name} asks for acoustics, which only simulated rooms have; remove it")
         return self
+
+    def _check_noise(self, name: str, split: SplitSpec) -> None:
+        """Require a level and, for recorded noise, the recording."""
+        if split.noise != "white" and split.snr_db is None:
+            raise ValueError(f"{name} asks for {split.noise} noise without snr_db, its level; add snr_db")
+        if split.noise == "recorded" and self.noise_file is None:
+            raise ValueError(f"{name} asks for recorded noise without noise_file; add the recording")
 
     @model_serializer(mode="wrap")
     def _omit_unused_fields(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -162,7 +173,7 @@ class LocalizerSpec(SampleSpec):
         return {name: value for name, value in described.items() if name not in self._unused_fields()}
 
     def _unused_fields(self) -> set[str]:
-        usual = {"train_seed": None, "noise": "white"}
+        usual = {"train_seed": None, "noise": "white", "noise_file": None}
         return {name for name, value in usual.items() if getattr(self, name) == value}
 
     def with_train_seed(self, seed: int) -> Self:
@@ -235,9 +246,9 @@ class LocalizerSpec(SampleSpec):
     def split_identity(self, split: str) -> dict[str, Any]:
         """Return all values that the samples of a split depend on, except for the sound files.
 
-        The sizes of the other splits are not among them.
+        The sizes of the other splits are not among them, nor is the path of the recorded noise.
         """
-        excluded = {"train", "validate_", "tests", "snr_db", "noise", "sources"}
+        excluded = {"train", "validate_", "tests", "snr_db", "noise", "noise_file", "sources"}
         excluded |= {"train_seed"} if split != "train" else set()
         described = self.model_dump(mode="json", exclude=excluded)
         resolved = self.resolve_splits()[split].model_dump(mode="json")

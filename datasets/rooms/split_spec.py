@@ -12,7 +12,7 @@ from datasets.rooms.acoustics_spec import Acoustics
 
 Count = Annotated[int, Field(ge=1, le=4)]
 SourceRange = Annotated[tuple[Count, Count], BeforeValidator(validate_range)]
-Noise = Literal["white", "pink", "diffuse"]
+Noise = Literal["white", "pink", "diffuse", "recorded"]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
 

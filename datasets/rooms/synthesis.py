@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.acoustics import arrays, hybrid, propagation
-from datasets.acoustics.noise import add_noise, noise_source
+from datasets.acoustics.noise import add_noise
 from datasets.acoustics.propagation import PropagationWindow
 from datasets.audio.corpus import MusicFile
 from datasets.building.parts import DatasetPart, Shard
@@ -22,6 +22,7 @@ from datasets.rooms.dataset import Batch, columns_of
 from datasets.rooms.inputs import RoomsOfShard
 from datasets.rooms.mixtures import DrawPositions, Mixtures
 from datasets.rooms.music import EXCERPTS_PER_SHARD, MusicExcerpts, list_excerpts, load_excerpt
+from datasets.rooms.recorded_noise import open_noise
 from datasets.rooms.spec import LocalizerSpec, MusicSpec, RoomSpec
 from datasets.rooms.split_spec import source_range
 from runtime.errors import InputError
@@ -62,7 +63,7 @@ class MixtureSynthesizer:
         self._split = spec.resolve_splits()[self._name]
         self._music = music
         self._window = window
-        self._draw_noise = noise_source(self._split.noise or spec.noise, microphones_m)
+        self._draw_noise = open_noise(spec, self._name, microphones_m)
         self._open_room = open_room
         rows = music.rows_by_split[self._name]
         self._starts = mixtures.audible_starts(music, rows, heard=window.length, lead=window.lead, gate=spec.gate)

@@ -213,7 +213,9 @@ OTHER: dict[str, object] = {
 def test_every_field_has_another_value_to_test_the_fingerprint_with() -> None:
     fields = {field.alias or name for name, field in RoomSpec.model_fields.items()}
     # The files that remain when broken ones are skipped are part of the fingerprint. Only folders are split.
-    assert fields - set(OTHER) == {"kind", "noise", "skip_broken", "split_by"}, "a new field needs a value in OTHER"
+    assert fields - set(OTHER) == {"kind", "noise", "noise_file", "skip_broken", "split_by"}, (
+        "a new field needs a value in OTHER"
+    )
 
 
 def fingerprint(spec: RoomSpec, sound_files: dict[str, str] | None = None) -> str:
@@ -239,6 +241,11 @@ def test_white_noise_is_described_as_in_versions_without_other_noise() -> None:
 def test_noise_needs_a_level() -> None:
     with pytest.raises(ValidationError, match="S asks for diffuse noise without snr_db"):
         read(tests={"S": {"samples": 3, "noise": "diffuse"}})
+
+
+def test_recorded_noise_needs_a_recording() -> None:
+    with pytest.raises(ValidationError, match="validate asks for recorded noise without noise_file"):
+        read(validate={"samples": 3, "noise": "recorded", "snr_db": 10})
 
 
 def test_a_split_may_have_noise_of_its_own_kind() -> None:
