@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -50,6 +51,36 @@ class StepCost:
     memory_bytes: float
 
 
+@dataclass
+class OperatorCost:
+    """Calls of one operator in a training step.
+
+    Attributes:
+        calls: Number of calls.
+        flop: Floating-point operations, of products and convolutions only.
+        values: Values that are read and written.
+        seconds: Duration on this machine.
+    """
+
+    calls: int = 0
+    flop: float = 0.0
+    values: int = 0
+    seconds: float = 0.0
+
+
+def profile_step(run: Callable[[int], object], items: int) -> dict[str, OperatorCost]:
+    """Return the operators of a training step by name, views left out.
+
+    Args:
+        run: Trains for one step on a number of items, see `SampleStep`.
+        items: Number of items.
+    """
+    counter = _Counter()
+    with counter:
+        run(items)
+    return counter.operators
+
+
 def count_cost(step: SampleStep) -> StepCost:
     """Count the cost of a training step on the CPU.
 
@@ -77,17 +108,18 @@ def _count(run: Callable[[int], object], items: int) -> tuple[float, float, floa
         kept[storage.data_ptr()] = storage.nbytes() // value.element_size()
         return value
 
-    with saved_tensors_hooks(keep, lambda value: value), _Counter() as counter:
-        run(items)
-    return counter.flop, counter.values, float(sum(kept.values()))
+    with saved_tensors_hooks(keep, lambda value: value):
+        operators = profile_step(run, items).values()
+    flop, values = sum(each.flop for each in operators), sum(each.values for each in operators)
+    return flop, float(values), float(sum(kept.values()))
 
 
 class _Counter(TorchDispatchMode):
-    """Counts the operations and the values that every operator reads and writes; views cost nothing."""
+    """Counts and times every operator; views cost nothing."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flop = self.values = 0.0
+        self.operators: dict[str, OperatorCost] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -95,16 +127,20 @@ class _Counter(TorchDispatchMode):
         """Run an operator and count it."""
         del types
         given = kwargs or {}
+        begin = time.perf_counter()
         result = func(*args, **given)
+        seconds = time.perf_counter() - begin
         inputs, outputs = _list_tensors((args, given)), _list_tensors(result)
         own = {value.untyped_storage().data_ptr() for value in inputs}
         in_place = func._schema.is_mutable
         if not in_place and all(value.untyped_storage().data_ptr() in own for value in outputs):
             return result
         formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
-            self.flop += formula(*args, **given, out_val=result)
-        self.values += sum(value.numel() for value in [*inputs, *([] if in_place else outputs)])
+        cost = self.operators.setdefault(func._overloadpacket.__name__, OperatorCost())
+        cost.calls += 1
+        cost.flop += 0 if formula is None else formula(*args, **given, out_val=result)
+        cost.values += sum(value.numel() for value in [*inputs, *([] if in_place else outputs)])
+        cost.seconds += seconds
         return result
 
 
