@@ -41,6 +41,7 @@ bench: $(VENV)/ready
 	$(RUN) -m benchmarks.reverberation
 	$(RUN) -m benchmarks.generate
 	$(RUN) -m benchmarks.training
+	$(RUN) -m benchmarks.profile
 	$(RUN) -m benchmarks.doanet
 	$(RUN) -m benchmarks.cluster
 	$(RUN) -m benchmarks.sampler_cost
