@@ -92,14 +92,14 @@ def make_rows(operators: dict[str, OperatorCost], flop_per_s: float, bytes_per_s
             "gb_per_s": cost.values * _BYTES / cost.seconds / 1e9,
             "shortest_share": shortest.get(name, left) / total,
         }
-        for name, cost in [*ordered[:LISTED], ("others", others)]
+        for name, cost in [*ordered[:LISTED], *([("others", others)] if ordered[LISTED:] else [])]
     ]
 
 
 def print_table(name: str, rows: list[dict[str, Any]], milliseconds: float) -> None:
     """Print the table of a training in Markdown."""
     print(
-        f"\n| {name}: {milliseconds:,.0f} ms a step | share | GFLOP/s | GB/s | shortest share |\n|---|---|---|---|---|"
+        f"\n| {name}: {milliseconds:,.0f} ms per step | share | GFLOP/s | GB/s | shortest share |\n|---|---|---|---|---|"
     )
     for row in rows:
         print(

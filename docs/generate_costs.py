@@ -73,7 +73,7 @@ def describe_spaces() -> Iterator[str]:
             f"`{name}`",
             f"{cost.step.flop / 1e9:.1f}",
             f"{cost.step.traffic_bytes / 1e6:.0f}",
-            format_bytes(int(cost.step.memory_bytes)),
+            format_bytes(cost.memory_bytes),
             f"{cost.step.flop * cost.items / 1e15:.0f}",
             " / ".join(map(format_hours, hours)),
             f"{cost.trainings:.1f}",

@@ -102,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the plan, and why a launch on this machine would be refused, and exit",
+        help="print the plan, why a launch on this machine would be refused, and what trials on a GPU would cost, and exit",
     )
     existing = result.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="continue the existing search of this name")
@@ -151,13 +151,13 @@ def launch(
 
 
 def dry_run_lines(options: argparse.Namespace, experiment: Experiment) -> Iterator[str]:
-    """Yield the lines of a dry run: the plan, then, after a while, its cost on GPUs, and why a launch would be refused."""
+    """Yield the lines of a dry run: the plan, why a launch would be refused, and, after a while, the cost on GPUs."""
     cores = machine.count_cores()
     yield from plan.summary_lines(experiment, lambda: experiment.dataset.estimate_seconds(cores))
     if not options.fresh:
         yield from edits.edit_lines(experiment, edits.plan_edit(experiment.results, experiment.space))
-    yield from cost.cost_lines(experiment)
     yield from plan.refusal_lines(preflight.list_refusals(options, experiment.space, experiment.results))
+    yield from cost.cost_lines(experiment)
 
 
 def prepare_experiment(options: argparse.Namespace) -> Experiment:

@@ -280,7 +280,7 @@ class _SpaceChecker:
         for dimension in search:
             if not dimension.name.startswith(DATASET):
                 value_checks.check_dimension(config, values, dimension, search, self.path)
-                value_checks.require_same_metrics(described, values, dimension, self.path)
+                value_checks.require_same_metrics(described, values, dimension, search, self.path)
         self._check_variants(search)
 
     def _check_config(

@@ -86,7 +86,11 @@ def check_dimension(
 
 
 def require_same_metrics(
-    described: TrainableDescription, values: Mapping[str, Value], dimension: Dimension, path: str
+    described: TrainableDescription,
+    values: Mapping[str, Value],
+    dimension: Dimension,
+    search: Sequence[Dimension],
+    path: str,
 ) -> None:
     """Check that all values of a searched field leave the metrics as they are.
 
@@ -94,15 +98,21 @@ def require_same_metrics(
         described: The trainable.
         values: Values of fields without which its Config is not valid.
         dimension: The searched field.
+        search: All dimensions, which hold the conditions of this one.
         path: Path of the file, for errors.
 
     Raises:
         InputError: If trials with different values would report different metrics.
     """
+    values = dict(values) | _conditions(dimension, search)
     expected = [metric.name for metric in list_metrics(described, values)]
     for value in dimension.boundary_values():
-        listed = [metric.name for metric in list_metrics(described, dict(values) | {dimension.name: value})]
-        if listed != expected:
+        changed = values | {dimension.name: value}
+        try:
+            build_config(described.config, changed)
+        except (ValidationError, InputError):  # other values may permit this one; the draws of points count it
+            continue
+        if [metric.name for metric in list_metrics(described, changed)] != expected:
             raise InputError(
                 f"{path}: search.{dimension.name}",
                 "a field that decides which metrics are reported must be fixed: trials with different ones cannot be compared",

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -108,7 +109,8 @@ def _count(run: Callable[[int], object], items: int) -> tuple[float, float, floa
         kept[storage.data_ptr()] = storage.nbytes() // value.element_size()
         return value
 
-    with saved_tensors_hooks(keep, lambda value: value):
+    # The counter of PyTorch does not know the fused attention of CPUs, but its products.
+    with saved_tensors_hooks(keep, lambda value: value), sdpa_kernel(SDPBackend.MATH):
         operators = profile_step(run, items).values()
     flop, values = sum(each.flop for each in operators), sum(each.values for each in operators)
     return flop, float(values), float(sum(kept.values()))
@@ -139,9 +141,18 @@ class _Counter(TorchDispatchMode):
         cost = self.operators.setdefault(func._overloadpacket.__name__, OperatorCost())
         cost.calls += 1
         cost.flop += 0 if formula is None else formula(*args, **given, out_val=result)
-        cost.values += sum(value.numel() for value in [*inputs, *([] if in_place else outputs)])
+        written = _list_written(func, args, given) if in_place else outputs
+        cost.values += sum(value.numel() for value in [*inputs, *written])
         cost.seconds += seconds
         return result
+
+
+def _list_written(func: Any, args: Sequence[Any], given: Mapping[str, Any]) -> list[Tensor]:
+    """Return the arguments that an operator changes in place."""
+    declared = func._schema.arguments
+    named = dict(zip((argument.name for argument in declared), args, strict=False)) | dict(given)
+    changed = [a.name for a in declared if a.alias_info is not None and a.alias_info.is_write]
+    return _list_tensors([named[name] for name in changed if name in named])
 
 
 def _list_tensors(tree: Any) -> list[Tensor]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datasets.acoustics import arrays
 from datasets.acoustics.arrays import MIXTURE_SAMPLES, SAMPLE_RATE_HZ
+from datasets.acoustics.materials import absorption_of
 from datasets.acoustics.shoebox import PositionPool
 from datasets.audio.corpus import Corpus, MusicFile
 from datasets.building import parts
@@ -74,8 +75,8 @@ class SamplePlan(TablePlan):
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the dataset."""
-        return fingerprint([part.folder for part in self.list_parts()])
+        """Identity of the dataset; a file of recorded noise is part of it, since variants for trials may use it."""
+        return fingerprint([*([self.noise] if self.noise else []), *(part.folder for part in self.list_parts())])
 
     def describe_notes(self) -> list[str]:
         """Return what the microphones cannot tell apart, and what was found in the folder of the sound files, line by line."""
@@ -129,10 +130,11 @@ class SamplePlan(TablePlan):
         split = self.spec.resolve_splits()[name]
         identity = self.spec.split_identity(name)
         made_from = [part.folder for part in (*shared, responses) if part is not None]
-        noise = [self.noise] if split.noise == RECORDED else []
+        others = [self.noise] if split.noise == RECORDED else []
+        others += [] if split.acoustics is None else _list_coefficients(split.acoustics)
         return SamplePart(
             SPLIT,
-            f"{name}-{fingerprint([identity, self.sound_files, self._bank_checksum(), *noise])}",
+            f"{name}-{fingerprint([identity, self.sound_files, self._bank_checksum(), *others])}",
             identity,
             split.samples,
             split=name,
@@ -272,9 +274,10 @@ class RoomPlan(MusicPlan):
         role = reverberation.rir_role(name)
         identity = geometry | {"role": role, **acoustics.model_dump(mode="json")}
         rooms = reverberation.first_rooms(self.spec, acoustics, role)
+        coefficients = _list_coefficients(acoustics)
         return SamplePart(
             RESPONSES,
-            f"responses-{fingerprint(identity)}",
+            f"responses-{fingerprint([identity, *coefficients] if coefficients else identity)}",
             identity,
             acoustics.rooms * acoustics.positions,
             unit="places",
@@ -360,6 +363,14 @@ class MeasuredPlan(MusicPlan):
 def fingerprint(content: Any) -> str:
     """Return the hash of JSON values and the version of the simulator."""
     return hashing.hash_values([SIMULATOR_VERSION, content])
+
+
+def _list_coefficients(acoustics: Acoustics) -> list[Any]:
+    """Return the absorption of the named materials, which another version of their database may change; empty without any."""
+    if acoustics.materials is None:
+        return []
+    names = sorted({*acoustics.materials.walls, *acoustics.materials.floor, *acoustics.materials.ceiling})
+    return [[name, absorption_of(name).tolist()] for name in names]
 
 
 def _require_positions(spec: MeasuredSpec, location: str, only: tuple[str, ...] | None) -> NDArray[np.float64]:

@@ -24,6 +24,8 @@ _SHORTEST_S: Final = 10.0
 """Least length of a file, of which a test split has a fifth."""
 _LONGEST_S: Final = 120.0
 """Length of the section that a split draws from at most, since it is kept in memory."""
+_SILENT: Final = 1e-3
+"""Level of a dead microphone, relative to the loudest one."""
 
 
 def sibling_place(location: str, field: str) -> str:
@@ -74,12 +76,13 @@ def check_noise_file(spec: LocalizerSpec, microphones: tuple[int, int], location
             remedy="record more",
         )
     for split in (*_SHARES, "tests"):
-        silent = ~read_section(path, split, *microphones).any(axis=-1)
+        level = read_section(path, split, *microphones).std(axis=-1)
+        silent = level <= _SILENT * level.max()
         if silent.any():
             array, microphone = np.argwhere(silent)[0]
             raise InputError(
                 location,
-                "recorded noise must not be silent",
+                "every microphone of recorded noise must have heard something",
                 value=f"{path}: microphone {microphone} of array {array}, in the part for {split}",
                 remedy="record it again, or check the channels",
             )
@@ -87,7 +90,7 @@ def check_noise_file(spec: LocalizerSpec, microphones: tuple[int, int], location
 
 
 def read_section(path: Path, split: str, arrays: int, microphones: int) -> NDArray[np.float32]:
-    """Read the noise of a split at 16 kHz, with a mean power of 1 over time and microphones.
+    """Read the noise of a split at 16 kHz, without offsets and with a mean power of 1 over time and microphones.
 
     Args:
         path: Sound file.
@@ -108,6 +111,7 @@ def read_section(path: Path, split: str, arrays: int, microphones: int) -> NDArr
     frames = min(end - begin, int(_LONGEST_S * header.rate_hz))
     sound = resample_sound(decode_sound(path, begin, frames), header.rate_hz)
     noise = np.ascontiguousarray(sound.T).reshape(arrays, microphones, -1)
+    noise -= noise.mean(axis=-1, keepdims=True)
     power = float(np.square(noise, dtype=np.float64).mean())
     return noise / np.float32(np.sqrt(power)) if power > 0 else noise
 

@@ -122,8 +122,13 @@ def read_verdict(experiment: Experiment, study: Study) -> ConfirmationResult | N
     failed = [trial for trial in confirmations if trial.outcome == "failed"]
     trainable = registry.load_trainable(experiment.space.trainable, "trainable")
     config = build_config(trainable.Config, experiment.space.config_values(experiment.space.baseline))
-    summarise = functools.partial(trainable.summarise_scenes, config=config)
-    return judge_confirmations(confirmed, failed, experiment.space.objectives, scenes, summarise)
+    return judge_confirmations(
+        confirmed,
+        failed,
+        experiment.space.objectives,
+        scenes,
+        lambda sums: trainable.summarise_scenes(sums, config),
+    )
 
 
 def log_verdict(experiment: Experiment, study: Study, logger: MlflowLogger) -> ConfirmationResult | None:

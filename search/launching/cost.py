@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from runtime.console import format_bytes
 from runtime.errors import InputError
 from search.experiment import Experiment
-from search.study.stopping.rule import expected_epochs
+from search.study.stopping.rule import expected_search_epochs
 from spaces.configs import build_config
 from spaces.schema import Space
 from trainables import registry
@@ -70,6 +70,11 @@ class SearchCost:
     items: int
     trainings: float
 
+    @property
+    def memory_bytes(self) -> int:
+        """GPU memory of a training, with that of its process."""
+        return int(self.step.memory_bytes + _CONTEXT_BYTES)
+
     def training_hours(self, card: Card) -> float:
         """Return the hours of a full training on a card, at the share of its roofline that was reached on an H200."""
         return self.items / (REACHED * card.items_per_second(self.step, is_half=self.is_half)) / 3600
@@ -89,9 +94,12 @@ def estimate_cost(space: Space, per_epoch: int) -> SearchCost | None:
 
     trainable = registry.load_trainable(space.trainable, "trainable")
     config = build_config(trainable.Config, space.config_values(space.baseline))
+    dataset = space.dataset_of(space.baseline)
     try:
-        step = trainable.sample_step(config, space.dataset_of(space.baseline))
+        step = trainable.sample_step(config, dataset)
         cost = None if step is None else count_cost(step)
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             "trainable",
@@ -109,10 +117,9 @@ def count_trainings(space: Space) -> float:
     seeds = 0 if space.confirm is None else space.confirm.seeds
     if space.table is not None:
         return float(len(space.table.rows) * (1 + seeds))
-    references = 1 + len(space.start)
-    shortened = (space.max_trials - 1) * expected_epochs(space.stopping, space.budget.epochs) / space.budget.epochs
-    confirmed = 0 if space.confirm is None else (min(space.confirm.top, space.max_trials) + references) * seeds
-    return 1 + shortened + confirmed
+    top = 0 if space.confirm is None else min(space.confirm.top, space.max_trials)
+    confirmed = (top + 1 + len(space.start)) * seeds
+    return expected_search_epochs(space) / space.budget.epochs + confirmed
 
 
 def cost_lines(experiment: Experiment) -> list[str]:
@@ -122,10 +129,9 @@ def cost_lines(experiment: Experiment) -> list[str]:
     cost = None if per_epoch is None else estimate_cost(space, per_epoch)
     if cost is None:
         return []
-    memory = format_bytes(int(cost.step.memory_bytes + _CONTEXT_BYTES))
     texts = [
-        f"{cost.step.flop * cost.items / 1e15:.3g} PFLOP and {memory} of GPU memory for a full training of the baseline; "
-        f"the search takes as long as {cost.trainings:.0f} of them",
+        f"{cost.step.flop * cost.items / 1e15:.3g} PFLOP and {format_bytes(cost.memory_bytes)} of GPU memory for a full "
+        f"training of the baseline; the search takes as long as {cost.trainings:.0f} of them",
         *(_describe_card(cost, card) for card in CARDS),
         "computed, not measured: docs/costs.md",
     ]

@@ -17,7 +17,7 @@ from search.launching.table_plan import describe_trainings, row_lines
 from search.launching.warm_start import warm_start_lines
 from search.reporting.progress import format_value
 from search.study.confirmations import seeds_of_space
-from search.study.stopping.rule import expected_epochs, rung_epochs
+from search.study.stopping.rule import expected_search_epochs, rung_epochs
 from spaces.feasibility import survey_points
 from spaces.points import describe_dimension
 from spaces.samplers import DESCRIPTIONS
@@ -158,7 +158,7 @@ def _confirmation_lines(experiment: Experiment) -> list[str]:
     count = (top + 1 + starts) * seeds
     best = "the best trial" if top == 1 else f"the best {top} trials"
     references = "the baseline" + (f" and {starts} start{'s' * (starts > 1)}" if starts else "")
-    typical = round(expected_epochs(space.stopping, space.budget.epochs) * space.max_trials)
+    typical = round(expected_search_epochs(space))
     fresh = confirmation_bytes(experiment)
     data = [f"         {format_bytes(fresh)} of fresh training data to be built for them"] if fresh else []
     return [

@@ -18,7 +18,7 @@ from search.reporting.constraints import (
 from search.reporting.spending import format_limits
 from search.study.confirmations import is_reference
 from search.study.spending import SpendingMeter
-from search.study.stopping.rule import expected_epochs, never_waits, rung_epochs
+from search.study.stopping.rule import expected_search_epochs, never_waits, rung_epochs
 from search.study.trials import Epoch, Trial, rank_trials
 from spaces.schema import Space
 from spaces.values import to_text
@@ -125,8 +125,7 @@ class SearchProgress:
         """Estimate the remaining time from the mean time per epoch and the expected number of epochs per trial."""
         if not self._epoch_count:
             return 0.0
-        full = self._space.budget.epochs
-        expected = full + (self._space.max_trials - 1) * expected_epochs(self._space.stopping, full)
+        expected = expected_search_epochs(self._space)
         running = [t for t in self.trials.values() if t.outcome == "running"]
         waiting = max(0, self._space.max_trials - len(self.trials))
         least = waiting + sum(self._to_next_decision(trial) for trial in running)

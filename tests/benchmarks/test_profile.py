@@ -24,6 +24,11 @@ def test_shares_and_rates_are_those_of_the_operators() -> None:
     assert rows[-1]["calls"] == 2
 
 
+def test_few_operators_have_no_others() -> None:
+    rows = make_rows({"product": OperatorCost(1, 1e9, 10, 1e-2)}, flop_per_s=100e9, bytes_per_s=1e9)
+    assert [row["operator"] for row in rows] == ["product"]
+
+
 def test_every_operator_of_a_step_is_timed() -> None:
     weight = torch.ones(4, 4, requires_grad=True)
     operators = profile_training(lambda items: (torch.ones(items, 4) @ weight).sum().backward(), 3)

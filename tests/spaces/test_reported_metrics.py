@@ -61,6 +61,22 @@ def test_resolutions_are_not_searched(tmp_path: Path) -> None:
     assert "search.evaluation.resolutions_m" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "fixed",
+    [{"evaluation.resolutions_m": [0.1, 0.3]}, {"evaluation.snr_db": [20]}],
+    ids=lambda fixed: next(iter(fixed)),
+)
+def test_fields_that_only_some_encoders_have_are_searched_under_any_evaluation(
+    tmp_path: Path, fixed: dict[str, list[float]]
+) -> None:
+    search = {
+        "encoder": {"choice": ["array", "combined"]},
+        "features.kind": {"choice": ["spectra", "ipd"], "when": {"encoder": ["array"]}},
+    }
+    path = write(tmp_path, search=search, fixed=fixed, objectives=[{"metric": "f1_mean"}])
+    assert len(load_space(path, has_gpu=False).search) == 2
+
+
 class Renaming(TrainableConfig):
     suffix: str = ""
 

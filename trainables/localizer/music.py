@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
-from trainables.localizer.response_maps import group_spectra, list_band, place_grid, relative_logits
+from trainables.localizer.response_maps import (
+    group_spectra,
+    list_band,
+    place_grid,
+    relative_logits,
+    without_autocast,
+)
 
 _STEP: Final = 2
 """Step between the frequencies that are used, in bins of 31 Hz: neighbouring ones overlap in the window."""
@@ -54,6 +60,7 @@ class PseudoSpectrum(nn.Module):
         steering = torch.cat([phase.cos(), -phase.sin()], dim=2) * placed.shape[1] ** -0.5
         self.register_buffer("steering", steering.float(), persistent=False)
 
+    @without_autocast
     def forward(self, spectra: Float[Tensor, "batch arrays channels 9 256"]) -> Float[Tensor, "batch 1 cells cells"]:
         """Average the pseudo-spectra of each array over frequencies, and multiply those of the arrays."""
         waves = group_spectra(spectra[..., self.bins], len(self.steering)).permute(1, 4, 0, 2, 3)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ _RADII: Final = (0.5, 1.0, 1.5, 2.0)
 _MOST_RADIUS_M: Final = 5.0
 LEAST: Final = 1e-12
 
+_Forward = TypeVar("_Forward", bound=Callable[[Any, Tensor], Tensor])
+
 
 def reading_config(size_m: tuple[float, float], evaluation: EvaluationConfig) -> LocalizerConfig:
     """Return the Config with which maps of the steered response are read: local maxima on cells of at most 10 cm.
@@ -43,7 +46,8 @@ def reading_config(size_m: tuple[float, float], evaluation: EvaluationConfig) ->
         "network": {"width": 4, "tail_width": 4, "decoder_width": 16},
     }  # the network is replaced
     grid = {"cells": cells, "margin_m": 0.0}
-    return LocalizerConfig.model_validate({"representation": "tg", "grid": grid, "evaluation": evaluation, **unused})
+    values = {"representation": "tg", "grid": grid, "evaluation": evaluation, "precision": "fp32"}
+    return LocalizerConfig.model_validate(values | unused)
 
 
 def list_inference_params(resolutions_m: Sequence[float]) -> list[dict[str, float]]:
@@ -83,6 +87,17 @@ def group_spectra(
     parts = spectra.unflatten(2, (2, spectra.shape[2] // 2))
     waves = torch.complex(parts[:, :, 0], parts[:, :, 1])
     return waves.reshape(len(waves), groups, -1, *waves.shape[3:])
+
+
+def without_autocast(forward: _Forward) -> _Forward:
+    """Let a `forward` compute in single precision under autocast, too: bf16 cannot resolve the noise subspace of MUSIC."""
+
+    @functools.wraps(forward)
+    def compute(module: Any, spectra: Tensor) -> Tensor:
+        with torch.autocast(spectra.device.type, enabled=False):
+            return forward(module, spectra.float())
+
+    return cast("_Forward", compute)
 
 
 def relative_logits(responses: Float[Tensor, "batch arrays points"]) -> Float[Tensor, "batch points"]:

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from datasets.acoustics.arrays import SPEED_OF_SOUND_M_S
-from trainables.localizer.response_maps import LEAST, group_spectra, list_band, place_grid, relative_logits
+from trainables.localizer.response_maps import (
+    LEAST,
+    group_spectra,
+    list_band,
+    place_grid,
+    relative_logits,
+    without_autocast,
+)
 
 SRP_PHAT: Final = "SRP-PHAT"
 
@@ -53,6 +60,7 @@ class SteeredResponse(nn.Module):
         phase = torch.stack(phases).flatten(1, 2)  # (groups, pairs · bins, cells²)
         self.register_buffer("steering", torch.cat([phase.cos(), -phase.sin()], dim=1).float(), persistent=False)
 
+    @without_autocast
     def forward(self, spectra: Float[Tensor, "batch arrays channels 9 256"]) -> Float[Tensor, "batch 1 cells cells"]:
         """Correlate all pairs of each array with the delays of each cell, and multiply the responses of the arrays."""
         waves = group_spectra(spectra[..., self.bins].double(), self.groups)

@@ -77,6 +77,13 @@ def expected_epochs(stopping: Stopping, epochs: int) -> float:
     return sum(_expected_after(rungs[bracket:], stopping.reduction, epochs) for bracket in cycle) / len(cycle)
 
 
+def expected_search_epochs(space: Space) -> float:
+    """Return the expected number of epochs of all trials of a search, of which some are trained in full (see `never_waits`)."""
+    full = min(space.max_trials, 1 + (0 if space.confirm is None else len(space.start)))
+    shortened = (space.max_trials - full) * expected_epochs(space.stopping, space.budget.epochs)
+    return full * space.budget.epochs + shortened
+
+
 def _expected_after(rungs: tuple[int, ...], reduction: int, epochs: int) -> float:
     expected, begin = 0.0, 0
     for passed, end in enumerate([*rungs, epochs]):

@@ -87,6 +87,24 @@ def test_the_identity_is_the_content_of_the_file_for_the_splits_that_use_it(tmp_
     assert folders(white.with_spec(white.spec.with_changes({"train.noise": "recorded"})))["train"] != after["train"]
 
 
+def test_a_dataset_whose_variants_may_use_the_file_is_another_one_with_another_file(tmp_path: Path) -> None:
+    write_noise(tmp_path / "noise.wav")
+    before = plan(tmp_path, noise="white")
+    write_noise(tmp_path / "noise.wav", seed=1)
+    after = plan(tmp_path, noise="white")
+    assert before.fingerprint != after.fingerprint
+    assert folders(before) == folders(after)  # nothing is rendered again
+
+
+def test_an_offset_is_no_noise(tmp_path: Path) -> None:
+    recorded = write_noise(tmp_path / "noise.wav")
+    soundfile.write(tmp_path / "noise.wav", recorded + 0.3, SAMPLE_RATE_HZ, subtype="FLOAT")
+    clean = waves_of(plan(tmp_path, noise="white", snr_db=None), tmp_path / "clean")["train"]
+    added = waves_of(plan(tmp_path), tmp_path / "noisy")["train"] - clean
+    ratio = np.square(clean).mean((1, 2, 3)) / added.var(-1).mean((1, 2))
+    assert 10 * np.log10(ratio) == pytest.approx(10.0, abs=0.5)
+
+
 @pytest.mark.parametrize(
     ("changes", "rule", "value"),
     [
@@ -105,11 +123,12 @@ def test_a_recording_that_cannot_be_used_is_refused(
     assert value in str(raised.value)
 
 
-def test_a_silent_part_is_refused_with_the_microphone_and_the_split(tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", [0.0, 0.2])
+def test_a_dead_microphone_is_refused_with_its_place_and_the_split(tmp_path: Path, level: float) -> None:
     noise = write_noise(tmp_path / "noise.wav")
-    noise[int(0.8 * len(noise)) :, 5] = 0
+    noise[int(0.8 * len(noise)) :, 5] = level  # an offset is no sound
     soundfile.write(tmp_path / "noise.wav", noise, SAMPLE_RATE_HZ, subtype="FLOAT")
-    with pytest.raises(InputError, match="must not be silent") as raised:
+    with pytest.raises(InputError, match="must have heard something") as raised:
         plan(tmp_path)
     assert "microphone 1 of array 1, in the part for tests" in str(raised.value)
 

@@ -28,9 +28,14 @@ def test_trainings_are_the_baseline_the_shortened_trials_and_the_confirmations()
     shortened = (1 + 2 / 3 + 6 / 9) / 9
     assert count_trainings(searched) == pytest.approx(1 + 9 * shortened)
     confirmed = space(
-        stopping=Stopping(rule="none"), budget=Budget(trials=3, epochs=9), confirm=Confirm(top=1, seeds=2), start=()
+        stopping=Stopping(first_rung=1, reduction=3),
+        budget=Budget(trials=10, epochs=9),
+        confirm=Confirm(top=1, seeds=2),
+        start=({"x": 0.1}, {"x": 0.2}),
     )
-    assert count_trainings(confirmed) == 3 + 2 * 2
+    assert count_trainings(confirmed) == pytest.approx(3 + 7 * shortened + (1 + 1 + 2) * 2)
+    few = space(budget=Budget(trials=2, epochs=9), confirm=Confirm(top=1, seeds=1), start=({"x": 0.1}, {"x": 0.2}))
+    assert count_trainings(few) == 2 + 4
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,18 @@ def test_arrays_of_other_shapes_are_steered_too(method: type[Any], arrays: list[
     assert np.linalg.norm(peak_of(method, microphones_m, (3.2, 2.6)) - (3.2, 2.6)) < 0.3
 
 
+@METHODS
+def test_methods_without_training_compute_in_single_precision_wherever_networks_use_bf16(method: type[Any]) -> None:
+    assert response_maps.reading_config(AREA, EvaluationConfig()).precision == "fp32"
+    microphones_m = RoomSpec().microphones_m()
+    grid = CellGrid.over_area(response_maps.reading_config(AREA, EvaluationConfig()).grid, AREA)
+    steered = method(microphones_m, grid.centres_m())
+    spectra = torch.randn(1, *microphones_m.shape[:1], 8, 9, 256, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        under_autocast = steered(spectra)
+    assert torch.equal(under_autocast, steered(spectra))
+
+
 def test_the_pseudo_spectrum_is_that_of_pyroomacoustics() -> None:
     microphones_m = np.array([[[0.0, 0.0], [0.06, 0.0], [0.0, 0.06], [0.07, 0.05]]])
     azimuth = np.linspace(0, 2 * np.pi, 144, endpoint=False)
