@@ -33,7 +33,8 @@ What the shipped spaces cost in their full profile, computed without a GPU by `p
 the same for any space whose trials use a GPU: `python -m search.launch SPACE --profile full --dry-run`.
 
 * A training step of the baseline runs on the CPU with a few items. Every operator counts: its floating-point operations
-  (products and convolutions only), the bytes that it reads and writes, and those that are kept for the backward pass.
+  (products and convolutions only), the bytes that it reads and writes, and those that are kept for the backward pass. GPU
+  memory adds the weights, the state of the optimizer and 0.5 GB of the process.
 * The *roofline* is the rate at which either all arithmetic runs at the peak of the card, or all bytes pass at the bandwidth of
   its memory. No training reaches it. Hours assume **{REACHED:.0%} of the roofline**, from the measurements on an H200 below.
 * The search is the baseline in full, all other trials shortened by the stopping rule, and all confirmations. Trials, and
