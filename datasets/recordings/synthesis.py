@@ -19,7 +19,7 @@ from datasets.recordings.sounds import ClipSound
 from datasets.recordings.spec import RecordingsSpec
 from datasets.rooms import groups
 from datasets.rooms.dataset import Batch, columns_of
-from datasets.rooms.recorded_noise import open_noise
+from datasets.rooms.noise_sources import open_noise
 from datasets.rooms.split_spec import source_range
 from runtime.errors import InputError
 

@@ -22,7 +22,7 @@ from datasets.rooms.dataset import Batch, columns_of
 from datasets.rooms.inputs import RoomsOfShard
 from datasets.rooms.mixtures import DrawPositions, Mixtures
 from datasets.rooms.music import EXCERPTS_PER_SHARD, MusicExcerpts, list_excerpts, load_excerpt
-from datasets.rooms.recorded_noise import open_noise
+from datasets.rooms.noise_sources import open_noise
 from datasets.rooms.spec import LocalizerSpec, MusicSpec, RoomSpec
 from datasets.rooms.split_spec import source_range
 from runtime.errors import InputError
