@@ -34,7 +34,8 @@ from trainables.doanet.features import (
 )
 from trainables.doanet.losses import compute_objective
 from trainables.doanet.network import DoaNetwork
-from trainables.doanet.targets import EMPTY, ReferenceTracks
+from trainables.doanet.random_batches import draw_batch
+from trainables.doanet.targets import ReferenceTracks
 from trainables.hnet.config import HnetConfig
 from trainables.hnet.network import HungarianNetwork
 
@@ -172,25 +173,13 @@ def random_association(sources: int) -> tuple[Assign, Assign]:
     return lambda distances: ours(distances).entries.sigmoid(), lambda distances: plain(distances).entries.sigmoid()
 
 
-def draw_targets(config: DoanetConfig, batch: int) -> tuple[Tensor, ReferenceTracks]:
-    """Draw random features and labels of a batch of sequences."""
-    generator = torch.Generator().manual_seed(0)
-    labels, sources = config.sequence_frames, config.max_sources
-    features = torch.randn(
-        batch, FEATURE_CHANNELS[config.format], labels * FRAMES_PER_LABEL, BANDS, generator=generator
-    )
-    directions = functional.normalize(torch.randn(batch, labels, sources, 3, generator=generator), dim=-1)
-    active = torch.arange(sources) < torch.randint(sources + 1, (batch, labels, 1), generator=generator)
-    return features, ReferenceTracks(directions, active, torch.where(active, torch.arange(sources), EMPTY))
-
-
 def loss_functions(config: DoanetConfig, batch: int) -> tuple[tuple[nn.Module, Callable[[], Tensor]], ...]:
     """Return our network and the plain one with equal weights, each with a function that computes its loss."""
     torch.manual_seed(1)
     ours = DoaNetwork(config)
     plain = PlainNetwork(config, ours)
     assign, plain_assign = random_association(config.max_sources)
-    features, reference = draw_targets(config, batch)
+    features, reference = draw_batch(config, batch)
     return (
         (ours, lambda: compute_objective(ours(features), reference, config.loss, assign)["loss"]),
         (plain, lambda: plain_objective(plain(features), reference, config.loss, plain_assign)),

@@ -14,6 +14,7 @@ from spaces import field_types
 from spaces.configs import build_config, list_metrics
 from spaces.schema import DATASET, Dimension, Value, flatten_names
 from spaces.values import is_equal_number, is_same_value
+from trainables import hooks
 from trainables.registry import TrainableDescription
 
 _DEPENDENT: Final = ("value_error", "assertion_error", "multiple_of")
@@ -107,12 +108,11 @@ def require_same_metrics(
     values = dict(values) | _conditions(dimension, search)
     expected = [metric.name for metric in list_metrics(described, values)]
     for value in dimension.boundary_values():
-        changed = values | {dimension.name: value}
         try:
-            build_config(described.config, changed)
+            config = build_config(described.config, values | {dimension.name: value})
         except (ValidationError, InputError):  # other values may permit this one; the draws of points count it
             continue
-        if [metric.name for metric in list_metrics(described, changed)] != expected:
+        if [metric.name for metric in hooks.reported_metrics(config, described.metrics)] != expected:
             raise InputError(
                 f"{path}: search.{dimension.name}",
                 "a field that decides which metrics are reported must be fixed: trials with different ones cannot be compared",

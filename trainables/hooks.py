@@ -23,7 +23,7 @@ def check_data(config: BaseModel, dataset: DatasetProvider) -> None:
     hook = getattr(config, "check_data", None)
     if hook is None:
         return
-    _call_hook(
+    call_hook(
         hook,
         dataset,
         lambda raised: InputError(
@@ -35,7 +35,7 @@ def check_data(config: BaseModel, dataset: DatasetProvider) -> None:
     )
 
 
-def _call_hook(hook: Callable[[Any], Any], argument: object, explain: Callable[[str], InputError]) -> Any:
+def call_hook(hook: Callable[[Any], Any], argument: object, explain: Callable[[str], InputError]) -> Any:
     """Return what a hook returns.
 
     Args:
@@ -63,7 +63,7 @@ def epoch_presentations(config: BaseModel, dataset: DatasetProvider) -> int | No
     hook = getattr(config, "epoch_presentations", None)
     if hook is None:
         return None
-    count = _call_hook(hook, dataset, lambda raised: _presentations_error(config, raised))
+    count = call_hook(hook, dataset, lambda raised: _presentations_error(config, raised))
     if count is None or (isinstance(count, int) and not isinstance(count, bool) and count > 0):
         return count
     raise _presentations_error(config, repr(count))
@@ -87,7 +87,7 @@ def reported_metrics(config: BaseModel, declared: tuple[Metric, ...]) -> tuple[M
     hook = getattr(config, "reported_metrics", None)
     if hook is None:
         return declared
-    metrics: tuple[Any, ...] = _call_hook(
+    metrics: tuple[Any, ...] = call_hook(
         lambda known: tuple(hook(known)), declared, lambda raised: _metrics_error(config, raised)
     )
     if not metrics or not all(isinstance(metric, Metric) for metric in metrics):

@@ -88,11 +88,7 @@ class NetworkTrainable(Trainable):
 
     def _optimizer_step(self, loss: Tensor) -> None:
         """Compute gradients, clip them, and step the optimizer."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.config.optimizer.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip_norm)
-        self.optimizer.step()
+        step_optimizer(self.network, self.optimizer, loss, self.config.optimizer.clip_norm)
 
     def _end_epoch(self, loss: float) -> Metrics:
         """Increment the epoch and return its metrics.
@@ -129,6 +125,24 @@ class NetworkTrainable(Trainable):
     def load_weights(self, weights: Mapping[str, Any]) -> None:
         """Replace the weights of the network."""
         self.network.load_state_dict(weights)
+
+
+def step_optimizer(
+    network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float | None = None
+) -> None:
+    """Compute the gradients of a loss, clip them, and step the optimizer.
+
+    Args:
+        network: Network of the optimizer.
+        optimizer: Optimizer of its parameters.
+        loss: Loss of a batch.
+        clip_norm: Largest norm of the gradients; 0 or None for any.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if clip_norm:
+        torch.nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
+    optimizer.step()
 
 
 def count_trainable(network: nn.Module) -> int:

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.doanet import draw_targets, random_association_network
+from benchmarks.doanet import random_association_network
 from datasets.acoustics.arrays import MIXTURE_SAMPLES
 from datasets.rooms.spec import RoomSpec
 from trainables.acceleration import Tensors
 from trainables.doanet.config import DoanetConfig
 from trainables.doanet.losses import compute_objective
 from trainables.doanet.network import DoaNetwork, DoaOutput
+from trainables.doanet.random_batches import draw_batch
 from trainables.doanet.targets import ReferenceTracks
 from trainables.localizer import grid, losses
 from trainables.localizer.config import LocalizerConfig
@@ -116,7 +117,7 @@ class DoanetLoss(nn.Module):
 
     def draw_inputs(self, batch: int) -> Tensors:
         """Draw features and labels."""
-        features, reference = draw_targets(self.config, batch)
+        features, reference = draw_batch(self.config, batch)
         return features, reference.directions, reference.active, reference.ids
 
 

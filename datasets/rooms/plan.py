@@ -91,9 +91,9 @@ class SamplePlan(TablePlan):
         Raises:
             InputError: If the file cannot be used.
         """
-        arrays, microphones = self.microphones_m.shape[:2]
+        groups, microphones = self.microphones_m.shape[:2]
         place = sibling_place(location, "noise_file")
-        return replace(self, noise=check_noise_file(self.spec, (arrays, microphones), place))
+        return replace(self, noise=check_noise_file(self.spec, (groups, microphones), place))
 
     def with_spec(self: AnyPlan, spec: LocalizerSpec) -> AnyPlan:
         """Return a plan of the same sound files for another description, whose music fields must not differ."""

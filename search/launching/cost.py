@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pydantic import BaseModel
+
 from runtime.console import format_bytes
 from runtime.errors import InputError
 from search.experiment import Experiment
 from search.study.stopping.rule import expected_search_epochs
 from spaces.configs import build_config
 from spaces.schema import Space
-from trainables import registry
+from trainables import hooks, registry
 
 if TYPE_CHECKING:
     from trainables.training_cost import StepCost
@@ -95,21 +97,24 @@ def estimate_cost(space: Space, per_epoch: int) -> SearchCost | None:
     trainable = registry.load_trainable(space.trainable, "trainable")
     config = build_config(trainable.Config, space.config_values(space.baseline))
     dataset = space.dataset_of(space.baseline)
-    try:
-        step = trainable.sample_step(config, dataset)
-        cost = None if step is None else count_cost(step)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
+
+    def count(built: BaseModel) -> SearchCost | None:
+        step = trainable.sample_step(built, dataset)
+        if step is None:
+            return None
+        return SearchCost(count_cost(step), step.is_half, per_epoch * space.budget.epochs, count_trainings(space))
+
+    cost: SearchCost | None = hooks.call_hook(
+        count,
+        config,
+        lambda raised: InputError(
             "trainable",
             f"sample_step of {trainable.__name__} must return a SampleStep that runs on the CPU, or None",
-            value=f"{type(error).__name__}: {error}".partition("\n")[0],
+            value=raised,
             remedy="correct sample_step of the trainable",
-        ) from error
-    if step is None or cost is None:
-        return None
-    return SearchCost(cost, step.is_half, per_epoch * space.budget.epochs, count_trainings(space))
+        ),
+    )
+    return cost
 
 
 def count_trainings(space: Space) -> float:

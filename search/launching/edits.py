@@ -58,7 +58,7 @@ def plan_edit(folder: SearchFolder, space: Space, path: str | None = None) -> Sp
             raise _unsound_key_error(place, key, before.get(key), now.get(key), space)
     changes: dict[str, tuple[Any, Any]] = {}
     if "search" in changed or "fixed" in changed:
-        changes |= _compare_dimensions(before, now) | _compare_fixed(before, space, place)
+        changes |= _compare_dimensions(before, now) | _compare_fixed(before, now, space, place)
     changes |= _compare_stopping(before, now)
     starts = _list_new_starts(before, space)
     changes |= {START: (None, [dict(start) for start in starts])} if starts else {}
@@ -96,7 +96,9 @@ def _compare_dimensions(before: Mapping[str, Any], now: Mapping[str, Any]) -> di
     return {f"{SEARCH}{n}": (former.get(n), new.get(n)) for n in names if former.get(n) != new.get(n)}
 
 
-def _compare_fixed(before: Mapping[str, Any], space: Space, place: str) -> dict[str, tuple[Any, Any]]:
+def _compare_fixed(
+    before: Mapping[str, Any], now: Mapping[str, Any], space: Space, place: str
+) -> dict[str, tuple[Any, Any]]:
     """Return the fixed values that are searched now, or were before.
 
     A field that is fixed at its default is the same as one that is not written.
@@ -104,13 +106,12 @@ def _compare_fixed(before: Mapping[str, Any], space: Space, place: str) -> dict[
     Raises:
         InputError: If another one differs, which no trial records.
     """
-    former, new = before["fixed"], space.identity()["fixed"]
-    searched = {dimension.name for dimension in space.search}
+    former, new = before["fixed"], now["fixed"]
     changes = {}
     for name in dict.fromkeys([*new, *former]):
         if is_same_value(former.get(name), new.get(name)) and (name in former) == (name in new):
             continue
-        if name not in before["search"] and name not in searched:
+        if name not in before["search"] and name not in now["search"]:
             if (name in former) != (name in new) and _is_default(space, name, former.get(name, new.get(name))):
                 continue
             reason = "all trials so far share it, and they would not be comparable with those of another value"

@@ -22,18 +22,19 @@ from trainables.contract import InferenceParams, Metrics
 from trainables.doanet.association import Assign, exact_association
 from trainables.doanet.config import GATES_DEG, INNER, METRICS, DoanetConfig, OptimizerConfig
 from trainables.doanet.error_analysis import analyse_recordings
-from trainables.doanet.features import BANDS, FEATURE_CHANNELS, FRAMES_PER_LABEL, SAMPLE_RATE_HZ
+from trainables.doanet.features import SAMPLE_RATE_HZ
 from trainables.doanet.losses import compute_objective
 from trainables.doanet.metrics import count_errors, recording_terms, summarise_terms
 from trainables.doanet.network import DoaNetwork, DoaOutput
 from trainables.doanet.predictor import DoanetPredictor, PredictedTrajectories, merge_weights, split_weights
+from trainables.doanet.random_batches import draw_batch
 from trainables.doanet.sequences import LabelledSequences, cut_sequences, fit_split_scaler, load_split
 from trainables.doanet.targets import ReferenceTracks
 from trainables.doanet.tracks import OutputChoice, TrackingOutputs, concatenate_outputs
 from trainables.error_analysis import ErrorAnalysis
 from trainables.hnet import pretrained
 from trainables.hnet.network import HungarianNetwork
-from trainables.network_trainable import NetworkTrainable, count_trainable, count_unbuilt, epoch_indices
+from trainables.network_trainable import NetworkTrainable, count_trainable, count_unbuilt, epoch_indices, step_optimizer
 from trainables.sound_profile import SoundExcerpts
 from trainables.training_cost import SampleStep
 
@@ -185,7 +186,7 @@ class Doanet(NetworkTrainable):
 
     @classmethod
     def sample_step(cls, config: DoanetConfig, dataset: DatasetSpec) -> SampleStep:
-        """Return a training step on noise with random directions, through an untrained Hungarian network."""
+        """Return a training step on a random batch, through an untrained Hungarian network."""
         del dataset
         network = DoaNetwork(config)
         optimizer = _build_optimizer(config.optimizer, network)
@@ -195,11 +196,9 @@ class Doanet(NetworkTrainable):
             return exact_association(distances) if config.hnet == "exact" else hungarian(distances).entries.sigmoid()
 
         def run(items: int) -> None:
-            features, reference = _draw_sequences(config, items)
+            features, reference = draw_batch(config, items)
             loss = compute_objective(network(features), reference, config.loss, associate)["loss"]
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
+            step_optimizer(network, optimizer, loss)
 
         return SampleStep(run, config.optimizer.batch_size, count_trainable(network))
 
@@ -262,15 +261,6 @@ class Doanet(NetworkTrainable):
 def _build_optimizer(config: OptimizerConfig, network: torch.nn.Module) -> torch.optim.Optimizer:
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
     return kind(network.parameters(), config.lr, weight_decay=config.weight_decay, fused=True)
-
-
-def _draw_sequences(config: DoanetConfig, sequences: int) -> tuple[Tensor, ReferenceTracks]:
-    """Draw features and labels at random; all sources are active."""
-    frames, sources = config.sequence_frames, config.max_sources
-    features = torch.randn(sequences, FEATURE_CHANNELS[config.format], frames * FRAMES_PER_LABEL, BANDS)
-    directions = torch.nn.functional.normalize(torch.randn(sequences, frames, sources, 3), dim=-1)
-    ids = torch.arange(sources).expand(sequences, frames, sources)
-    return features, ReferenceTracks(directions, torch.ones_like(ids, dtype=torch.bool), ids)
 
 
 def build_association(config: DoanetConfig, folder: Path, device: str) -> Assign:

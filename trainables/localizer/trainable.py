@@ -35,7 +35,7 @@ from trainables.localizer.metrics import MatchCounts, count_matches, match_sampl
 from trainables.localizer.network import LocalizerNetwork, run_network
 from trainables.localizer.predictor import LocalizerPredictor
 from trainables.localizer.retrieval import Keypoints
-from trainables.network_trainable import NetworkTrainable, count_trainable, count_unbuilt, epoch_indices
+from trainables.network_trainable import NetworkTrainable, count_trainable, count_unbuilt, epoch_indices, step_optimizer
 from trainables.precision import use_bf16
 from trainables.sound_profile import SoundExcerpts
 from trainables.training_cost import SampleStep
@@ -243,9 +243,7 @@ class Localizer(NetworkTrainable):
             waves = torch.randn(items, *microphones.shape[:2], MIXTURE_SAMPLES)
             positions = torch.rand(items, _SAMPLE_SOURCES, 2) * torch.tensor(area)
             loss = _compute_loss(config, cells, run_network(network, waves, config, bf16=False), positions)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
+            step_optimizer(network, optimizer, loss)
 
         return SampleStep(
             run, config.optimizer.batch_size, count_trainable(network), is_half=config.precision != "fp32"
